@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/agent.h"
+#include "agent/org_store.h"
+#include "crypto/host/file.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_ESP "/boot/efi"
+
+static enum err place(const char *given, const char *root, const char *path, char ret[PATH_MAX])
+{
+    return given ? file_join("", given, ret, PATH_MAX) : file_join(root, path, ret, PATH_MAX);
+}
+
+static enum err open_state(struct agent *a, struct problem *why)
+{
+    char dir[PATH_MAX], path[PATH_MAX];
+    TRY(file_join(a->root, KH_AGENT_STATE, dir, sizeof dir));
+    enum err e = file_mkdirs(dir, 0700);
+    if (e != ERR_OK)
+        return problem_set(why, e, "the folder %s cannot be made: %s", dir, err_text(e));
+    TRY(file_join(a->root, KH_AGENT_STATE "/device.key", path, sizeof path));
+    e = device_key_load(path, &a->key);
+    if (e != ERR_OK)
+        return problem_set(why, e, "the device key %s cannot be used: %s; move it away to get a new identity",
+                           path, err_text(e));
+    TRY(file_join(a->root, KH_AGENT_STATE "/cache.db", path, sizeof path));
+    e = cache_open(path, &a->cache);
+    if (e != ERR_OK)
+        return problem_set(why, e, "the cache %s cannot be opened: %s", path, err_text(e));
+    return ERR_OK;
+}
+
+static enum err open_org(struct agent *a, struct problem *why)
+{
+    struct org *org = malloc(sizeof *org);
+    if (!org)
+        return problem_set(why, ERR_NOMEM, "not enough memory");
+    enum err e = org_store_load(a->root, org, why);
+    if (e == ERR_OK) {
+        a->org = org;
+        return ERR_OK;
+    }
+    free(org);
+    return e;
+}
+
+enum err agent_open(struct agent *a, const char *root, const char *esp, const char *efivars,
+                    struct problem *why)
+{
+    memset(a, 0, sizeof *a);
+    a->root = root;
+    enum err e = place(esp, root, DEFAULT_ESP, a->esp);
+    if (e == ERR_OK)
+        e = place(efivars, root, KH_EFIVARS, a->efivars);
+    if (e != ERR_OK)
+        return problem_set(why, e, "a path is too long");
+    if (gethostname(a->computer, sizeof a->computer) < 0)
+        strcpy(a->computer, "unnamed");
+    a->computer[sizeof a->computer - 1] = 0;
+    e = open_state(a, why);
+    if (e == ERR_OK) {
+        /* A missing or broken organisation must not stop the keeper: rotation's clean-up, status and a new
+         * enrolment work without; what needs one says why it has none. */
+        struct problem ignored;
+        e = open_org(a, &ignored);
+        e = e == ERR_NOMEM ? e : ERR_OK;
+    }
+    if (e != ERR_OK)
+        agent_close(a);
+    return e;
+}
+
+void agent_close(struct agent *a)
+{
+    cache_close(a->cache);
+    device_key_close(&a->key);
+    free(a->org);
+    a->cache = NULL;
+    a->org = NULL;
+}
+
+void agent_say(struct agent *a, const char *fmt, ...)
+{
+    char text[PROBLEM_MAX];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    if (a->progress)
+        a->progress(a->progress_ctx, text);
+    else
+        (void)fprintf(stderr, "keeper: %s\n", text);
+}

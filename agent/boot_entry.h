@@ -1,0 +1,14 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The firmware's boot entry for the recovery app: there is always one, and it is never first in line. */
+
+#include "crypto/err.h"
+#include <stddef.h>
+#include <stdint.h>
+
+/* Make the entry "Keyholt recovery" point at this device path. An existing one is updated, not doubled; a
+ * new one gets the lowest free Boot#### and the last place in BootOrder. Where the firmware has no BootOrder
+ * none is made: with ours alone in it the recovery app would start instead of the OS.
+ * efivars: where efivarfs is mounted; path: device path with its end node
+ * err: FULL (no free number, or no room in the firmware's store), DENIED, IO */
+MUST_CHECK enum err boot_entry_put(const char *efivars, const uint8_t *path, size_t len);

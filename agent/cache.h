@@ -1,0 +1,120 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* cache.db: what the keeper remembers, in SQLite (WAL, synchronous=FULL). It lies inside the encrypted root,
+ * so nothing that opens a volume may depend on it: everything about keys can be rebuilt from the tokens in
+ * the volumes' headers. It never holds a password. A call outside cache_begin()/cache_commit() is durable
+ * when it returns. FULL means that the disk is full and nothing of the call was kept. */
+
+#include "crypto/err.h"
+#include "formats/envelope.h"
+#include "formats/guid.h"
+#include "formats/record.h"
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct cache;
+
+#define CACHE_VOLUMES 64
+#define CACHE_KEYS    64
+#define CACHE_NOTE    256
+
+enum cache_volume_state {
+    VOLUME_PENDING = 1,     /* no keyslot of ours opens it (yet) */
+    VOLUME_PROTECTED = 2,   /* one live key */
+    VOLUME_NEEDS_SECRET = 3 /* a rotation waits for a used recovery password or a passphrase */
+};
+
+struct cache_volume {
+    struct guid uuid;
+    char device[PATH_MAX];
+    char label[RECORD_TEXT_MAX + 1];
+    uint8_t state;         /* enum cache_volume_state */
+    bool rotate;           /* a rotation is wanted */
+    char note[CACHE_NOTE]; /* what a person should know, or empty */
+};
+
+enum cache_key_state {
+    KEY_PLANNED = 1,   /* sealed; perhaps a token, perhaps a slot, not tried */
+    KEY_LIVE = 2,      /* opened its keyslot once */
+    KEY_RETIRED = 3,   /* its keyslot is gone */
+    KEY_UNVERIFIED = 4 /* in use, but changed behind our back, or not known to be ours */
+};
+
+struct cache_key {
+    struct guid key_id, volume;
+    int slot;
+    uint32_t count;
+    uint8_t state; /* enum cache_key_state */
+    uint8_t fingerprint[32], commitment[32];
+    uint64_t verified; /* time of the last proof, 0 never */
+    uint64_t made;
+    bool recorded, receipted; /* its escrow record exists; a receipt covers it */
+};
+
+/* Open, create, or bring to this version's schema. A new or damaged one gets a new incarnation; a damaged
+ * file is moved aside, never deleted. err: FULL, VERSION (made by a newer keeper), IO, DENIED, BUSY */
+MUST_CHECK enum err cache_open(const char *path, struct cache **ret);
+void cache_close(struct cache *c); /* takes NULL */
+
+/* One transaction; it does not nest. cache_rollback() is harmless outside one. */
+MUST_CHECK enum err cache_begin(struct cache *c);
+MUST_CHECK enum err cache_commit(struct cache *c);
+void cache_rollback(struct cache *c);
+
+/* Small named values. err: NOT_FOUND, RANGE (longer than cap) */
+MUST_CHECK enum err cache_get(struct cache *c, const char *name, void *ret, size_t cap, size_t *ret_len);
+MUST_CHECK enum err cache_set(struct cache *c, const char *name, const void *p, size_t len);
+MUST_CHECK enum err cache_get_u64(struct cache *c, const char *name, uint64_t *ret);
+MUST_CHECK enum err cache_set_u64(struct cache *c, const char *name, uint64_t v);
+MUST_CHECK enum err cache_unset(struct cache *c, const char *name);
+
+MUST_CHECK enum err cache_put_volume(struct cache *c, const struct cache_volume *v);
+MUST_CHECK enum err cache_get_volume(struct cache *c, const struct guid *uuid, struct cache_volume *ret);
+/* ret: CACHE_VOLUMES elements */
+MUST_CHECK enum err cache_volumes(struct cache *c, struct cache_volume *ret, unsigned *ret_n);
+
+/* Keep an envelope for ever; known ones stay as they are. */
+MUST_CHECK enum err cache_put_envelope(struct cache *c, const struct guid *key_id, const uint8_t *p,
+                                       size_t len);
+/* err: NOT_FOUND */
+MUST_CHECK enum err cache_get_envelope(struct cache *c, const struct guid *key_id,
+                                       uint8_t ret[static ENVELOPE_MAX], size_t *ret_len);
+/* SHA-256 over the sorted SHA-256 hashes of all envelopes that were ever put into an escrow record. */
+MUST_CHECK enum err cache_envelopes_digest(struct cache *c, uint8_t ret[static 32]);
+
+MUST_CHECK enum err cache_put_key(struct cache *c, const struct cache_key *k);
+MUST_CHECK enum err cache_get_key(struct cache *c, const struct guid *key_id, struct cache_key *ret);
+/* All keys of a volume, newest first. ret: CACHE_KEYS elements */
+MUST_CHECK enum err cache_keys(struct cache *c, const struct guid *volume, struct cache_key *ret,
+                               unsigned *ret_n);
+
+struct cache_record {
+    uint8_t name[32];
+    uint8_t *bytes; /* owned; free() */
+    size_t len;
+};
+
+/* Put a record into the outbox. key_id: the key whose envelope it escrows, NULL for other records. */
+MUST_CHECK enum err cache_add_record(struct cache *c, uint8_t kind, const uint8_t name[static 32],
+                                     const uint8_t *bytes, size_t len, const struct guid *key_id);
+/* Was it ever put there? err: NOT_FOUND */
+MUST_CHECK enum err cache_find_record(struct cache *c, const uint8_t name[static 32]);
+/* What no receipt covers yet, escrow records first, then in the order they were made.
+ * ret: max elements; their bytes are the caller's */
+MUST_CHECK enum err cache_outbox(struct cache *c, struct cache_record *ret, unsigned max, unsigned *ret_n);
+MUST_CHECK enum err cache_outbox_count(struct cache *c, unsigned *ret);
+/* Keep a receipt whole and mark the records that it covers. A record that went back into the outbox wants a
+ * newer receipt, by the server's clock, than it ever had: an old one says nothing of what was lost since.
+ * time: of the receipt
+ * ret_n: records that it settled */
+MUST_CHECK enum err cache_add_receipt(struct cache *c, const uint8_t *bytes, size_t len, uint64_t time,
+                                      const uint8_t *names, unsigned n, unsigned *ret_n);
+/* A record says that this key was replaced; the first one counts. */
+MUST_CHECK enum err cache_put_rotation(struct cache *c, const struct guid *key_id,
+                                       const uint8_t name[static 32]);
+/* Put the record that says so into the outbox again. err: NOT_FOUND (none does) */
+MUST_CHECK enum err cache_resend_rotation(struct cache *c, const struct guid *key_id);
+/* Put every escrow record into the outbox again: the server says that it lacks some. */
+MUST_CHECK enum err cache_resend_escrows(struct cache *c);

@@ -1,0 +1,77 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Every SQL statement of the keeper. Inside agent/cache*.c only. */
+
+/* Schema by version: element i brings version i to version i + 1. Never change one that was released. */
+static const char *const cache_migrations[] = {
+    "CREATE TABLE meta(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE receipt(id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);"
+    "CREATE TABLE record(id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, kind INTEGER NOT NULL,"
+    " bytes BLOB NOT NULL, receipt INTEGER REFERENCES receipt(id));"
+    "CREATE INDEX outbox ON record(kind, id) WHERE receipt IS NULL;"
+    "CREATE TABLE envelope(key_id BLOB PRIMARY KEY, hash BLOB NOT NULL, bytes BLOB NOT NULL,"
+    " record BLOB REFERENCES record(name)) WITHOUT ROWID;"
+    "CREATE TABLE volume(uuid BLOB PRIMARY KEY, device TEXT NOT NULL, label TEXT NOT NULL,"
+    " state INTEGER NOT NULL, rotate INTEGER NOT NULL, note TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE key(key_id BLOB PRIMARY KEY, volume BLOB NOT NULL, slot INTEGER NOT NULL,"
+    " count INTEGER NOT NULL, state INTEGER NOT NULL, fingerprint BLOB NOT NULL, commitment BLOB NOT NULL,"
+    " verified INTEGER NOT NULL, made INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX key_volume ON key(volume, made);",
+    "CREATE TABLE rotation(key_id BLOB PRIMARY KEY, record BLOB NOT NULL REFERENCES record(name))"
+    " WITHOUT ROWID;",
+    "ALTER TABLE record ADD COLUMN settled INTEGER NOT NULL DEFAULT -1;", /* time of its newest receipt */
+};
+
+/* locking_mode before journal_mode: with EXCLUSIVE there is no shared memory file, which a full disk could
+ * make fail in its own way; the keeper is the only reader. */
+#define SQL_PRAGMAS                                                                                          \
+    "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"                       \
+    "PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON; PRAGMA trusted_schema=OFF; PRAGMA temp_store=MEMORY;"
+#define SQL_CHECK       "PRAGMA quick_check(1)"
+#define SQL_VERSION_GET "PRAGMA user_version"
+#define SQL_VERSION_SET "PRAGMA user_version=%u" /* a PRAGMA takes no parameters; the number is ours */
+
+#define SQL_BEGIN    "BEGIN IMMEDIATE"
+#define SQL_COMMIT   "COMMIT"
+#define SQL_ROLLBACK "ROLLBACK"
+
+#define SQL_META_GET   "SELECT value FROM meta WHERE name=?1"
+#define SQL_META_SET   "INSERT INTO meta VALUES(?1,?2) ON CONFLICT(name) DO UPDATE SET value=?2"
+#define SQL_META_UNSET "DELETE FROM meta WHERE name=?1"
+
+#define SQL_VOLUME_PUT                                                                                       \
+    "INSERT INTO volume VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(uuid) DO UPDATE SET device=?2,label=?3,"       \
+    "state=?4,rotate=?5,note=?6"
+#define SQL_VOLUME_COLUMNS "SELECT uuid,device,label,state,rotate,note FROM volume "
+#define SQL_VOLUME_GET     SQL_VOLUME_COLUMNS "WHERE uuid=?1"
+#define SQL_VOLUMES        SQL_VOLUME_COLUMNS "ORDER BY device,uuid"
+
+#define SQL_ENVELOPE_PUT "INSERT OR IGNORE INTO envelope VALUES(?1,?2,?3,NULL)"
+#define SQL_ENVELOPE_GET "SELECT bytes FROM envelope WHERE key_id=?1"
+#define SQL_ENVELOPE_REC "UPDATE envelope SET record=?2 WHERE key_id=?1"
+#define SQL_ENVELOPES    "SELECT hash FROM envelope WHERE record IS NOT NULL ORDER BY hash"
+
+#define SQL_KEY_PUT                                                                                          \
+    "INSERT INTO key VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9) ON CONFLICT(key_id) DO UPDATE SET slot=?3,count=?4," \
+    "state=?5,fingerprint=?6,commitment=?7,verified=?8"
+#define SQL_KEY_COLUMNS                                                                                      \
+    "SELECT k.key_id,k.volume,k.slot,k.count,k.state,k.fingerprint,k.commitment,k.verified,k.made,"          \
+    "e.record IS NOT NULL,r.receipt IS NOT NULL FROM key k LEFT JOIN envelope e ON e.key_id=k.key_id "       \
+    "LEFT JOIN record r ON r.name=e.record "
+#define SQL_KEY_GET SQL_KEY_COLUMNS "WHERE k.key_id=?1"
+#define SQL_KEYS    SQL_KEY_COLUMNS "WHERE k.volume=?1 ORDER BY k.made DESC,k.key_id LIMIT ?2"
+
+#define SQL_RECORD_ADD  "INSERT OR IGNORE INTO record(name,kind,bytes) VALUES(?1,?2,?3)"
+#define SQL_RECORD_FIND "SELECT 1 FROM record WHERE name=?1"
+/* kind 1 is the escrow record */
+#define SQL_OUTBOX       "SELECT name,bytes FROM record WHERE receipt IS NULL ORDER BY kind<>1,id LIMIT ?1"
+#define SQL_OUTBOX_COUNT "SELECT count(*) FROM record WHERE receipt IS NULL"
+#define SQL_RECEIPT_ADD  "INSERT INTO receipt(bytes) VALUES(?1)"
+#define SQL_RECEIPTED                                                                                        \
+    "UPDATE record SET receipt=?2,settled=?3 WHERE name=?1 AND receipt IS NULL AND settled<?3"
+#define SQL_RESEND       "UPDATE record SET receipt=NULL WHERE kind=1"
+#define SQL_ROTATION_PUT "INSERT OR IGNORE INTO rotation VALUES(?1,?2)"
+#define SQL_ROTATION_GET "SELECT record FROM rotation WHERE key_id=?1"
+#define SQL_RESEND_ONE   "UPDATE record SET receipt=NULL WHERE name=?1"
+#define SQL_RECEIPTS_PRUNE                                                                                   \
+    "DELETE FROM receipt WHERE id NOT IN (SELECT receipt FROM record WHERE receipt NOT NULL)"

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/courier.h"
+#include "formats/base.h"
+#include "formats/host/json_strict.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* Requests. json-c copies; a failed allocation anywhere shows as a missing member, so every one is counted.
+ */
+
+static bool add(struct json_object *o, const char *key, struct json_object *value)
+{
+    if (value && json_object_object_add(o, key, value) == 0)
+        return true;
+    json_object_put(value);
+    return false;
+}
+
+static struct json_object *text(struct msg_span s)
+{
+    return json_object_new_string_len((const char *)s.p, (int)s.len);
+}
+
+static struct json_object *hex(struct msg_span s)
+{
+    char buf[BASE16_LEN(64) + 1] = "";
+    if (s.len > 64)
+        return NULL;
+    base16_encode(s.p, s.len, buf);
+    return json_object_new_string(buf);
+}
+
+static struct json_object *base64(struct msg_span s)
+{
+    char *buf = malloc(BASE64_LEN(s.len) + 1);
+    if (!buf)
+        return NULL;
+    base64_encode(s.p, s.len, buf);
+    struct json_object *o = json_object_new_string(buf);
+    free(buf);
+    return o;
+}
+
+static struct json_object *base64_array(const struct msg_list *l)
+{
+    struct json_object *array = json_object_new_array();
+    for (uint32_t i = 0; array && i < l->n; i++) {
+        struct json_object *item = base64(l->item[i]);
+        if (!item || json_object_array_add(array, item) < 0) {
+            json_object_put(item);
+            json_object_put(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+static enum err print(struct json_object *o, bool whole, char **ret)
+{
+    const char *json = whole ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN) : NULL;
+    char *copy = json ? strdup(json) : NULL;
+    json_object_put(o);
+    if (!copy)
+        return ERR_NOMEM;
+    *ret = copy;
+    return ERR_OK;
+}
+
+enum err courier_enroll_request(const struct msg *m, char **ret)
+{
+    struct json_object *o = json_object_new_object();
+    if (m->enroll_do.time > INT64_MAX)
+        return json_object_put(o), ERR_RANGE;
+    bool whole =
+        o && add(o, "token", text(m->enroll_do.token)) && add(o, "device_spki", base64(m->enroll_do.spki)) &&
+        add(o, "courier_csr", text(m->enroll_do.csr)) && add(o, "computer", text(m->enroll_do.computer)) &&
+        add(o, "time", json_object_new_int64((int64_t)m->enroll_do.time)) &&
+        add(o, "signature", base64(m->enroll_do.signature));
+    return print(o, whole, ret);
+}
+
+enum err courier_sync_request(const struct msg *m, char **ret)
+{
+    struct json_object *o = json_object_new_object();
+    bool whole = o && add(o, "device", hex(m->sync_batch.device)) &&
+                 add(o, "records", base64_array(&m->sync_batch.records)) &&
+                 add(o, "envelopes", hex(m->sync_batch.envelopes)) &&
+                 add(o, "audit_head", hex(m->sync_batch.audit_head));
+    return print(o, whole, ret);
+}
+
+/* Answers. */
+
+enum err courier_enroll_answer(const char *body, size_t len, char **ret_certificate)
+{
+    struct json_object *o;
+    const char *pem;
+    uint8_t device[32];
+    char *copy = NULL;
+
+    TRY(json_strict_parse(body, len, &o));
+    enum err e = json_get_hex(o, "device", device, sizeof device);
+    if (e == ERR_OK)
+        e = json_get_text(o, "certificate", COURIER_PEM_MAX - 1, &pem);
+    if (e == ERR_OK && !(copy = strdup(pem)))
+        e = ERR_NOMEM;
+    json_object_put(o);
+    if (e == ERR_OK)
+        *ret_certificate = copy;
+    return e;
+}
+
+/* Decoded bytes are written one behind the other; decoded text is never longer than the body it stood in. */
+struct arena {
+    uint8_t *base;
+    size_t cap, off;
+};
+
+static enum err take_hex(struct arena *a, struct json_object *o, const char *key, size_t len,
+                         struct msg_span *ret)
+{
+    if (a->cap - a->off < len)
+        return ERR_FORMAT;
+    TRY(json_get_hex(o, key, a->base + a->off, len));
+    *ret = (struct msg_span){a->base + a->off, len};
+    a->off += len;
+    return ERR_OK;
+}
+
+static enum err take_base64_array(struct arena *a, struct json_object *o, const char *key,
+                                  struct msg_list *ret)
+{
+    struct json_object *array;
+    TRY(json_get_array(o, key, MSG_LIST_MAX, &array));
+    ret->n = (uint32_t)json_object_array_length(array);
+    for (uint32_t i = 0; i < ret->n; i++) {
+        struct json_object *item = json_object_array_get_idx(array, i);
+        size_t len;
+        if (!json_object_is_type(item, json_type_string))
+            return ERR_FORMAT;
+        TRY(base64_decode(json_object_get_string(item), (size_t)json_object_get_string_len(item),
+                          a->base + a->off, a->cap - a->off, &len));
+        ret->item[i] = (struct msg_span){a->base + a->off, len};
+        a->off += len;
+    }
+    return ERR_OK;
+}
+
+static enum err take_object(struct json_object *o, const char *key, struct json_object **ret)
+{
+    if (!json_object_object_get_ex(o, key, ret))
+        return ERR_NOT_FOUND;
+    return !*ret || json_object_is_type(*ret, json_type_object) ? ERR_OK : ERR_FORMAT;
+}
+
+static enum err take_known(struct arena *a, struct json_object *o, struct msg *ret)
+{
+    struct json_object *known;
+    TRY(take_object(o, "known", &known));
+    if (!known)
+        return ERR_OK; /* the server knows no record of this device */
+    TRY(take_hex(a, known, "incarnation", 16, &ret->sync_answer.known_incarnation));
+    TRY(json_get_u64(known, "sequence", &ret->sync_answer.known_sequence));
+    return take_hex(a, known, "name", 32, &ret->sync_answer.known_name);
+}
+
+static enum err take_audit_head(struct arena *a, struct json_object *o, struct msg *ret)
+{
+    struct json_object *head;
+    TRY(take_object(o, "audit_head", &head));
+    if (!head)
+        return ERR_OK;
+    TRY(json_get_u64(head, "length", &ret->sync_answer.audit_length));
+    return take_hex(a, head, "hash", 32, &ret->sync_answer.audit_hash);
+}
+
+static enum err take_bool(struct json_object *o, const char *key, uint32_t *ret)
+{
+    struct json_object *v;
+    if (!json_object_object_get_ex(o, key, &v))
+        return ERR_NOT_FOUND;
+    if (!json_object_is_type(v, json_type_boolean))
+        return ERR_FORMAT;
+    *ret = json_object_get_boolean(v) ? 1 : 0;
+    return ERR_OK;
+}
+
+static enum err read_answer(struct json_object *o, struct arena *a, struct msg *m)
+{
+    TRY(take_base64_array(a, o, "receipts", &m->sync_answer.receipts));
+    TRY(take_base64_array(a, o, "commands", &m->sync_answer.commands));
+    TRY(take_known(a, o, m));
+    TRY(take_audit_head(a, o, m));
+    TRY(take_bool(o, "envelopes_match", &m->sync_answer.envelopes_match));
+    return json_get_u64(o, "retry_after", &m->sync_answer.retry_after_s);
+}
+
+enum err courier_sync_answer(const char *body, size_t len, struct msg *ret, uint8_t **ret_arena)
+{
+    struct json_object *o;
+    TRY(json_strict_parse(body, len, &o));
+    struct arena a = {malloc(len), len, 0};
+    struct msg *m = calloc(1, sizeof *m);
+    enum err e = a.base && m ? read_answer(o, &a, m) : ERR_NOMEM;
+    json_object_put(o);
+    if (e == ERR_OK) {
+        m->type = MSG_SYNC_ANSWER;
+        m->sync_answer.status = MSG_DONE;
+        *ret = *m;
+        *ret_arena = a.base;
+    } else {
+        free(a.base);
+    }
+    free(m);
+    return e;
+}
+
+void courier_problem(const char *body, size_t len, char *ret, size_t cap)
+{
+    struct json_object *o;
+    const char *sentence;
+
+    ret[0] = 0;
+    if (!body || json_strict_parse(body, len, &o) != ERR_OK)
+        return;
+    if (json_get_text(o, "detail", cap - 1, &sentence) == ERR_OK ||
+        json_get_text(o, "title", cap - 1, &sentence) == ERR_OK) {
+        size_t n = 0;
+        /* It ends in a log and on a terminal: no control characters from the network. */
+        for (const char *p = sentence; *p && n + 1 < cap; p++)
+            ret[n++] = (unsigned char)*p < 0x20 || *p == 0x7f ? ' ' : *p;
+        ret[n] = 0;
+    }
+    json_object_put(o);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/handoff.h"
+#include <libcryptsetup.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PLYMOUTH   "/bin/plymouth"
+#define OFFER      "The passphrase was not accepted. Press r and Enter to restart into Keyholt recovery, or Enter "
+#define TO_TRY     OFFER "to try again"
+#define TO_SHELL   OFFER "to go on to the emergency shell"
+#define ANSWER_MAX 64
+#define FOREVER    (-1L)
+
+static long now_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Is there anything to read before the time until? */
+static bool readable(int fd, long until)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    long left = until == FOREVER ? -1 : until - now_ms();
+    return (until == FOREVER || left > 0) && poll(&p, 1, (int)left) > 0;
+}
+
+/* One line from fd; silence until then and end of file are an empty line. */
+static void read_line(int fd, long until, char ret[static ANSWER_MAX])
+{
+    size_t n = 0;
+
+    while (n + 1 < ANSWER_MAX && readable(fd, until)) {
+        if (read(fd, ret + n, 1) != 1 || ret[n] == '\n' || ret[n] == '\r')
+            break;
+        n++;
+    }
+    ret[n] = 0;
+}
+
+static int run_plymouth(char *const argv[], int out)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    if (out >= 0)
+        (void)dup2(out, STDOUT_FILENO);
+    (void)execv(PLYMOUTH, argv);
+    _exit(127);
+}
+
+static bool plymouth_runs(void)
+{
+    char *const ping[] = {(char[]){"plymouth"}, (char[]){"--ping"}, NULL};
+    int status;
+    if (access(PLYMOUTH, X_OK) != 0)
+        return false;
+    pid_t pid = run_plymouth(ping, -1);
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* plymouth owns every console while it runs, the serial one too; its client prints the line typed. There is
+ * no time-out: plymouthd keeps a question whose client has ended, so the passphrase typed next would be its
+ * answer, shown in clear. */
+static bool ask_plymouth(const char *question, char ret[static ANSWER_MAX])
+{
+    char prompt[sizeof TO_SHELL + 16];
+    char *const ask[] = {(char[]){"plymouth"}, (char[]){"ask-question"}, prompt, NULL};
+    int fds[2];
+
+    (void)snprintf(prompt, sizeof prompt, "--prompt=%s", question);
+    if (pipe(fds) < 0)
+        return false;
+    pid_t pid = run_plymouth(ask, fds[1]);
+    (void)close(fds[1]);
+    if (pid > 0) {
+        read_line(fds[0], FOREVER, ret);
+        (void)waitpid(pid, NULL, 0);
+    }
+    (void)close(fds[0]);
+    return pid > 0;
+}
+
+static void ask_console(const char *question, unsigned seconds, char ret[static ANSWER_MAX])
+{
+    /* Keys pressed before the question was there are no answer to it. */
+    (void)tcflush(STDIN_FILENO, TCIFLUSH);
+    (void)fprintf(stderr, "%s: ", question);
+    read_line(STDIN_FILENO, now_ms() + (long)seconds * 1000, ret);
+    fputs("\n", stderr);
+}
+
+static bool agreed(const struct handoff_args *a)
+{
+    const char *question = a->before_shell ? TO_SHELL : TO_TRY;
+    char answer[ANSWER_MAX] = "";
+    if (!plymouth_runs() || !ask_plymouth(question, answer))
+        ask_console(question, a->seconds, answer);
+    return strcmp(answer, "r") == 0 || strcmp(answer, "R") == 0;
+}
+
+static bool volume_is_ours(const struct handoff_args *a)
+{
+    struct crypt_device *cd;
+    struct guid uuid;
+    if (handoff_volume_load(a, &cd, &uuid) != ERR_OK)
+        return false;
+    bool ours = handoff_volume_is_ours(cd);
+    crypt_free(cd);
+    return ours;
+}
+
+static int go(const struct handoff_args *a, uint16_t entry)
+{
+    enum err e = handoff_entry_next(a->efivars, entry, a->reason);
+    if (e == ERR_OK)
+        return KH_EXIT_OK;
+    fprintf(stderr,
+            "keyholt: the firmware does not take the next start (%s); choose \"" KH_BOOT_ENTRY
+            "\" in its boot menu\n",
+            err_text(e));
+    return KH_EXIT_FAILED;
+}
+
+int handoff_offer(const struct handoff_args *a)
+{
+    uint16_t entry;
+    /* Where recovery would lead nowhere, nobody is asked: the prompts stay Debian's own. */
+    if (!volume_is_ours(a) || handoff_entry_find(a->efivars, &entry) != ERR_OK || !agreed(a))
+        return KH_EXIT_NO;
+    return go(a, entry);
+}
+
+int handoff_to_recovery(const struct handoff_args *a)
+{
+    uint16_t entry;
+    enum err e = handoff_entry_find(a->efivars, &entry);
+    if (e == ERR_OK)
+        return go(a, entry);
+    if (e != ERR_NOT_FOUND) {
+        fprintf(stderr, "keyholt: the EFI variables in %s cannot be listed: %s\n", a->efivars, err_text(e));
+        return KH_EXIT_FAILED;
+    }
+    fprintf(stderr, "keyholt: this machine has no boot entry \"" KH_BOOT_ENTRY "\"; start " KH_ESP_APP
+                    " from the firmware's boot menu\n");
+    return KH_EXIT_NO;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/header.h"
+#include "agent/header_lib.h"
+#include "crypto/host/file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <libcryptsetup.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Both kinds of refusal end with it, because it is the first thing that a person wants to know. */
+#define UNCHANGED "nothing was changed"
+
+/* libcryptsetup's, for every keyslot. source: cryptsetup lib/luks2/luks2_internal.h */
+#define SALT_LEN 32
+
+static enum err read_at(void *ctx, uint64_t off, void *buf, size_t len)
+{
+    const struct header *h = ctx;
+    size_t done = 0;
+    while (done < len) {
+        ssize_t n = pread(h->fd, (uint8_t *)buf + done, len - done, (off_t)(off + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return ERR_IO;
+        if (n == 0)
+            return ERR_TRUNCATED;
+        done += (size_t)n;
+    }
+    return ERR_OK;
+}
+
+struct luks2_io header_io(struct header *h)
+{
+    return (struct luks2_io){read_at, h};
+}
+
+static enum err probe(struct header *h)
+{
+    struct luks2_io io = header_io(h);
+    enum luks2_kind kind;
+    enum err e = luks2_probe(&io, &kind);
+    if (e != ERR_OK && e != ERR_TRUNCATED)
+        return problem_set(h->why, e, "volume %s: it cannot be read: %s; " UNCHANGED, h->device, err_text(e));
+    if (e == ERR_TRUNCATED || kind == LUKS2_NOT_LUKS)
+        return problem_set(h->why, ERR_UNSUPPORTED,
+                           "volume %s: it is not a LUKS2 volume; " UNCHANGED
+                           "; name the encrypted partition itself, not the file system inside it",
+                           h->device);
+    if (kind == LUKS2_IS_LUKS1)
+        return problem_set(h->why, ERR_UNSUPPORTED,
+                           "volume %s: it is LUKS1, which has no place for a sealed password; " UNCHANGED
+                           "; convert it while it is closed: cryptsetup convert %s --type luks2",
+                           h->device, h->device);
+    return ERR_OK;
+}
+
+static enum err load(struct header *h)
+{
+    struct luks2_io io = header_io(h);
+    enum err e;
+    TRY(lib_open(h));
+    while ((e = luks2_load(&io, h->scratch, h->scratch_len, &h->luks)) == ERR_FULL &&
+           h->scratch_len < LUKS2_SCRATCH(LUKS2_HDR_MAX)) {
+        free(h->scratch);
+        h->scratch = malloc(h->scratch_len *= 4);
+        if (!h->scratch)
+            return problem_set(h->why, ERR_NOMEM, "volume %s: not enough memory; " UNCHANGED, h->device);
+    }
+    if (e != ERR_OK)
+        return problem_set(h->why, e, "volume %s: its LUKS2 header cannot be used: %s; " UNCHANGED, h->device,
+                           err_text(e));
+    return ERR_OK;
+}
+
+static enum err open_fd(struct header *h)
+{
+    struct stat s;
+    h->fd = open(h->device, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (h->fd < 0) {
+        int why = errno;
+        return problem_set(h->why, err_from_errno(why), "volume %s: it cannot be opened: %s; " UNCHANGED,
+                           h->device, strerror(why));
+    }
+    if (fstat(h->fd, &s) < 0 || !(S_ISREG(s.st_mode) || S_ISBLK(s.st_mode)))
+        return problem_set(h->why, ERR_UNSUPPORTED,
+                           "volume %s: it is neither a block device nor an image file; " UNCHANGED,
+                           h->device);
+    return ERR_OK;
+}
+
+enum err header_open(const char *device, struct problem *why, struct header **ret)
+{
+    struct header *h = calloc(1, sizeof *h);
+    if (!h)
+        return problem_set(why, ERR_NOMEM, "not enough memory; " UNCHANGED);
+    h->fd = -1;
+    h->why = why;
+    enum err e = ERR_OK;
+    if (strlen(device) >= sizeof h->device)
+        e = problem_set(why, ERR_RANGE, "the path of the volume is too long; " UNCHANGED);
+    else
+        strcpy(h->device, device);
+    h->scratch_len = LUKS2_SCRATCH(LUKS2_HDR_MIN) * 2;
+    h->scratch = malloc(h->scratch_len);
+    if (e == ERR_OK && !h->scratch)
+        e = problem_set(why, ERR_NOMEM, "not enough memory; " UNCHANGED);
+    if (e == ERR_OK)
+        e = open_fd(h);
+    if (e == ERR_OK)
+        e = probe(h);
+    if (e == ERR_OK)
+        e = load(h);
+    if (e != ERR_OK) {
+        header_close(h);
+        return e;
+    }
+    *ret = h;
+    return ERR_OK;
+}
+
+void header_close(struct header *h)
+{
+    if (!h)
+        return;
+    crypt_free(h->cd);
+    if (h->fd >= 0)
+        close(h->fd);
+    free(h->scratch);
+    free(h);
+}
+
+enum err header_reload(struct header *h)
+{
+    return load(h);
+}
+
+int header_find_token(const struct header *h, const struct guid *key_id)
+{
+    for (int t = 0; t < LUKS2_TOKENS; t++)
+        if (h->luks.token[t].used && guid_equal(&h->luks.token[t].key_id, key_id))
+            return t;
+    return -1;
+}
+
+bool header_slot_fits(const struct header *h, int slot, uint32_t count)
+{
+    if (slot <= 0 || slot >= LUKS2_SLOTS || count < KH_PBKDF2_MIN || count > KH_PBKDF2_MAX)
+        return false;
+    const struct luks2_slot *s = &h->luks.slot[slot];
+    return s->used && s->supported && s->kdf == LUKS2_PBKDF2 && s->hash == CR_SHA256 &&
+           s->iterations == count && s->salt_len == SALT_LEN && s->area_key_size == HEADER_AREA_KEY;
+}
+
+bool header_is_live(const struct header *h, const struct luks2_token *t)
+{
+    return t->used && t->state == LUKS2_TOKEN_LIVE && t->assigned && header_slot_fits(h, t->slot, t->count);
+}
+
+unsigned header_count_live(const struct header *h)
+{
+    unsigned n = 0;
+    for (int i = 0; i < LUKS2_TOKENS; i++)
+        n += header_is_live(h, &h->luks.token[i]);
+    return n;
+}
+
+bool header_is_unchanged(struct header *h, const struct luks2_token *t)
+{
+    uint8_t now[32];
+    return t->used && t->assigned && t->has_fingerprint && header_slot_fits(h, t->slot, t->count) &&
+           header_fingerprint(h, (unsigned)t->slot, now) == ERR_OK &&
+           cr_equal(now, t->fingerprint, sizeof now);
+}
+
+bool header_is_proved(struct header *h, const struct luks2_token *t)
+{
+    return header_is_live(h, t) && header_is_unchanged(h, t);
+}
+
+enum err header_fingerprint(struct header *h, unsigned slot, uint8_t ret[static 32])
+{
+    struct luks2_io io = header_io(h);
+    if (slot >= LUKS2_SLOTS || !h->luks.slot[slot].used)
+        return ERR_NOT_FOUND;
+    size_t len = luks2_area_len(&h->luks.slot[slot]);
+    uint8_t *area = malloc(len ? len : 1);
+    if (!area)
+        return ERR_NOMEM;
+    enum err e = luks2_fingerprint(&io, &h->luks, slot, area, len, ret);
+    free(area);
+    return e;
+}
+
+static bool any_token(const struct luks2 *l)
+{
+    for (int t = 0; t < LUKS2_TOKENS; t++)
+        if (l->token[t].used)
+            return true;
+    return false;
+}
+
+bool header_look(const char *device, struct guid *ret_uuid, bool *ret_token)
+{
+    struct problem ignored;
+    struct header *h = calloc(1, sizeof *h);
+    size_t len = LUKS2_SCRATCH(LUKS2_HDR_MIN) * 4;
+    if (!h)
+        return false;
+    h->fd = -1;
+    h->why = &ignored;
+    h->scratch = malloc(len);
+    bool found = false;
+    if (h->scratch && strlen(device) < sizeof h->device) {
+        struct luks2_io io = header_io(h);
+        strcpy(h->device, device);
+        found = open_fd(h) == ERR_OK && luks2_load(&io, h->scratch, len, &h->luks) == ERR_OK;
+    }
+    if (found) {
+        *ret_uuid = h->luks.uuid;
+        *ret_token = any_token(&h->luks);
+    }
+    header_close(h);
+    return found;
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/keeper.h"
+#include "agent/startup.h"
+#include "crypto/host/file.h"
+#include "crypto/host/process.h"
+#include "formats/names.h"
+#include <errno.h>
+#include <getopt.h>
+#include <malloc.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define COURIER_USER "_keyholt"
+#define ERRAND_MS    90000 /* longer than the courier tries all servers */
+#define REQUEST_MS   10000 /* a command that connects and says nothing */
+
+int64_t keeper_now_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void say_progress(void *ctx, const char *sentence)
+{
+    struct client *c = ctx;
+    const struct msg m = {.type = MSG_PROGRESS, .progress.text = msg_text(sentence)};
+    if (channel_queue(&c->channel, &m) != ERR_OK)
+        channel_close(&c->channel); /* nobody listens any more; the work goes on */
+}
+
+static const struct verb {
+    uint16_t type;
+    void (*run)(struct keeper *k, struct client *c, const struct msg *m);
+} verbs[] = {
+    {MSG_ENROLL, verb_enroll}, {MSG_PROTECT, verb_protect}, {MSG_ROTATE, verb_rotate},
+    {MSG_STATUS, verb_status}, {MSG_SYNC, verb_sync},
+};
+
+static void run_verb(struct keeper *k, struct client *c, const struct msg *m)
+{
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        if (verbs[i].type == m->type) {
+            c->deadline_ms = keeper_now_ms() + ERRAND_MS;
+            k->agent.progress = say_progress;
+            k->agent.progress_ctx = c;
+            verbs[i].run(k, c, m);
+            k->agent.progress = NULL;
+            (void)malloc_trim(0); /* what is kept here is locked memory */
+            return;
+        }
+    keeper_reply_error(c, ERR_UNSUPPORTED, "the keeper does not know this command; is it an older version?");
+}
+
+static void read_client(struct keeper *k, struct client *c)
+{
+    struct msg m;
+    enum err filled = channel_fill(&c->channel);
+    enum err e = c->waits == ERRAND_NONE ? channel_next(&c->channel, &m) : ERR_NOT_FOUND;
+    if (e == ERR_OK)
+        run_verb(k, c, &m);
+    else if (e != ERR_NOT_FOUND || filled != ERR_OK)
+        channel_close(&c->channel);
+}
+
+static void lose_courier(struct keeper *k)
+{
+    channel_close(&k->courier);
+    courier_gone(k);
+}
+
+/* One message a turn: whatever the courier sends, commands and signals come in between. */
+static void read_courier(struct keeper *k)
+{
+    struct msg m;
+    enum err filled = channel_has_message(&k->courier) ? ERR_OK : channel_fill(&k->courier);
+    enum err e = channel_next(&k->courier, &m);
+    if (e == ERR_NOT_FOUND ? filled != ERR_OK : e != ERR_OK || courier_message(k, &m) != ERR_OK)
+        lose_courier(k);
+}
+
+static void accept_client(struct keeper *k)
+{
+    struct channel ch;
+    uid_t uid;
+    if (channel_accept(k->command_fd, &ch, &uid) != ERR_OK)
+        return;
+    for (int i = 0; i < KEEPER_CLIENTS && (uid == 0 || uid == geteuid()); i++)
+        if (!channel_is_open(&k->client[i].channel)) {
+            k->client[i] = (struct client){.channel = ch, .deadline_ms = keeper_now_ms() + REQUEST_MS};
+            return;
+        }
+    channel_close(&ch);
+}
+
+static void accept_courier(struct keeper *k)
+{
+    struct channel ch;
+    uid_t uid;
+    if (channel_accept(k->courier_fd, &ch, &uid) != ERR_OK)
+        return;
+    if (uid != 0 && uid != geteuid() && uid != k->courier_uid) {
+        channel_close(&ch);
+        return;
+    }
+    if (channel_is_open(&k->courier)) /* the newer one: the older may hang */
+        lose_courier(k);
+    k->courier = ch;
+}
+
+static void close_late_clients(struct keeper *k)
+{
+    for (int i = 0; i < KEEPER_CLIENTS; i++) {
+        struct client *c = &k->client[i];
+        if (!channel_is_open(&c->channel) || keeper_now_ms() < c->deadline_ms)
+            continue;
+        if (c->waits == ERRAND_NONE) {
+            channel_close(&c->channel);
+            continue;
+        }
+        keeper_reply_error(c, ERR_TIMEOUT, "no answer yet; it is queued and tried again");
+        c->deadline_ms = keeper_now_ms() + REQUEST_MS; /* to take its answer */
+    }
+}
+
+static int wait_ms(struct keeper *k)
+{
+    int64_t least = startup_retry(&k->agent, false), now = keeper_now_ms();
+    for (int i = 0; i < KEEPER_CLIENTS; i++)
+        if (channel_is_open(&k->client[i].channel)) {
+            int64_t left = k->client[i].deadline_ms > now ? k->client[i].deadline_ms - now : 0;
+            least = least < 0 || left < least ? left : least;
+        }
+    return (int)least;
+}
+
+static void handle_events(struct keeper *k, const struct pollfd *p)
+{
+    for (int i = 0; i < KEEPER_CLIENTS; i++) {
+        struct client *c = &k->client[i];
+        if (p[4 + i].revents & POLLOUT && channel_flush(&c->channel) != ERR_OK)
+            channel_close(&c->channel);
+        if (p[4 + i].revents & (POLLIN | POLLHUP | POLLERR) && channel_is_open(&c->channel))
+            read_client(k, c);
+    }
+    if (p[1].revents)
+        accept_client(k);
+    if (p[3].revents & POLLOUT && channel_flush(&k->courier) != ERR_OK)
+        lose_courier(k);
+    if ((p[3].revents & (POLLIN | POLLHUP | POLLERR) || channel_has_message(&k->courier)) &&
+        channel_is_open(&k->courier))
+        read_courier(k);
+    if (p[2].revents)
+        accept_courier(k);
+}
+
+static enum err serve(struct keeper *k)
+{
+    (void)malloc_trim(0); /* of the start */
+    for (;;) {
+        struct pollfd p[4 + KEEPER_CLIENTS] = {{.fd = k->signal_fd, .events = POLLIN},
+                                               {.fd = k->command_fd, .events = POLLIN},
+                                               {.fd = k->courier_fd, .events = POLLIN},
+                                               {.fd = k->courier.fd, .events = channel_events(&k->courier)}};
+        for (int i = 0; i < KEEPER_CLIENTS; i++)
+            p[4 + i] = (struct pollfd){.fd = k->client[i].channel.fd,
+                                       .events = channel_events(&k->client[i].channel)};
+        bool more = channel_has_message(&k->courier); /* in our buffer, where poll() does not see it */
+        if (more)
+            p[3].events &= (short)~POLLIN;
+        int n = poll(p, 4 + KEEPER_CLIENTS, more ? 0 : wait_ms(k));
+        if (n < 0 && errno != EINTR)
+            return err_from_errno(errno);
+        if (n > 0 && p[0].revents)
+            return ERR_OK; /* asked to stop; nothing is ever half done here */
+        if (n > 0 || (n == 0 && more))
+            handle_events(k, p);
+        close_late_clients(k);
+    }
+}
+
+static enum err listen_all(struct keeper *k, const char *root)
+{
+    char path[PATH_MAX];
+    TRY(file_join(root, KH_RUN, path, sizeof path));
+    TRY(file_mkdirs(path, 0755));
+    TRY(file_join(root, KH_COURIER_SOCK, path, sizeof path));
+    TRY(channel_listen(path, 0600, &k->courier_fd));
+    if (k->courier_uid != geteuid() && chown(path, k->courier_uid, (gid_t)-1) < 0)
+        return err_from_errno(errno);
+    TRY(file_join(root, KH_KEEPER_SOCK, path, sizeof path));
+    return channel_listen(path, 0600, &k->command_fd);
+}
+
+/* A socket that nobody listens on makes "not running" look like "refused". */
+static void close_sockets(const char *root)
+{
+    static const char *const name[] = {KH_COURIER_SOCK, KH_KEEPER_SOCK};
+    char path[PATH_MAX];
+    for (int i = 0; i < 2; i++)
+        if (file_join(root, name[i], path, sizeof path) == ERR_OK)
+            (void)unlink(path);
+}
+
+static enum err open_signals(struct keeper *k)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return err_from_errno(errno);
+    k->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return k->signal_fd < 0 ? err_from_errno(errno) : ERR_OK;
+}
+
+static int run(struct keeper *k, const char *root, const char *esp, const char *efivars)
+{
+    struct problem why = {"it cannot be hardened"};
+    enum err e = process_harden(true);
+    if (e == ERR_OK)
+        e = agent_open(&k->agent, root, esp, efivars, &why);
+    if (e == ERR_OK)
+        e = problem_set(&why, listen_all(k, root), "%s" KH_RUN ": no socket can be made there", root);
+    if (e == ERR_OK)
+        e = problem_set(&why, open_signals(k), "signals cannot be set up");
+    if (e == ERR_OK)
+        e = problem_set(&why, startup(&k->agent), "privileges cannot be dropped");
+    if (e == ERR_OK)
+        e = problem_set(&why, serve(k), "waiting for messages failed");
+    agent_close(&k->agent);
+    if (k->command_fd >= 0) /* else they may be another keeper's */
+        close_sockets(root);
+    if (e == ERR_OK)
+        return KH_EXIT_OK;
+    (void)fprintf(stderr, "keeper: %s (%s)\n", why.text, err_text(e));
+    return KH_EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"root", required_argument, NULL, 'r'},
+                                            {"esp", required_argument, NULL, 'e'},
+                                            {"efivars", required_argument, NULL, 'v'},
+                                            {NULL, 0, NULL, 0}};
+    static struct keeper k = {.command_fd = -1, .courier_fd = -1, .signal_fd = -1, .courier.fd = -1};
+    const char *root = "", *esp = NULL, *efivars = NULL;
+    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;)
+        switch (o) {
+        case 'r':
+            root = optarg;
+            break;
+        case 'e':
+            esp = optarg;
+            break;
+        case 'v':
+            efivars = optarg;
+            break;
+        default:
+            optind = argc + 1;
+        }
+    if (optind != argc) {
+        fputs("usage: keeper [--root DIR] [--esp DIR] [--efivars DIR]\n", stderr);
+        return KH_EXIT_USAGE;
+    }
+    for (int i = 0; i < KEEPER_CLIENTS; i++)
+        k.client[i].channel.fd = -1;
+    struct passwd *pw = getpwnam(COURIER_USER);
+    k.courier_uid = pw ? pw->pw_uid : geteuid();
+    return run(&k, root, esp, efivars);
+}

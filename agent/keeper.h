@@ -1,0 +1,54 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The keeper process: its connections, and what each message does (one verb per file). One thread; a verb
+ * runs to its end before the next message is read. */
+
+#include "agent/agent.h"
+#include "agent/channel.h"
+#include <json-c/json.h>
+#include <stdint.h>
+
+#define KEEPER_CLIENTS 4
+
+enum keeper_errand { ERRAND_NONE = 0, ERRAND_ENROLL = 1, ERRAND_SYNC = 2 };
+
+/* A command that is connected; it may wait for an errand of the courier. */
+struct client {
+    struct channel channel;
+    enum keeper_errand waits;
+    int64_t deadline_ms;
+};
+
+struct keeper {
+    struct agent agent;
+    int command_fd, courier_fd, signal_fd; /* listening sockets, signalfd */
+    struct channel courier;
+    uint16_t courier_owes;   /* enum msg_type of the answer that is outstanding; 0 when the courier may ask */
+    uint8_t courier_key[32]; /* SHA-256 of the public key that is being enrolled */
+    struct client client[KEEPER_CLIENTS];
+    uid_t courier_uid;
+    char last_problem[PROBLEM_MAX]; /* why the courier's last errand did not succeed; empty when it did */
+};
+
+/* Answer a command; json may be NULL, is put here. text: what a person reads */
+void keeper_reply(struct client *c, int exit_code, const char *text, struct json_object *json);
+/* The same for a failure: {"error": …, "message": …}. */
+void keeper_reply_error(struct client *c, enum err e, const char *text);
+/* Answer every client that waits for an errand. */
+void keeper_finish(struct keeper *k, enum keeper_errand which, int exit_code, const char *text);
+/* Ask the courier to come for a batch. False when it is not connected. */
+bool keeper_wake_courier(struct keeper *k);
+int64_t keeper_now_ms(void);
+
+/* Verbs (verb_*.c). */
+void verb_enroll(struct keeper *k, struct client *c, const struct msg *m);
+void verb_protect(struct keeper *k, struct client *c, const struct msg *m);
+void verb_rotate(struct keeper *k, struct client *c, const struct msg *m);
+void verb_status(struct keeper *k, struct client *c, const struct msg *m);
+void verb_sync(struct keeper *k, struct client *c, const struct msg *m);
+
+/* A message of the courier (verb_courier.c): BATCH_WANTED while it owes nothing, else the one answer that it
+ * owes. err: what ends the connection */
+MUST_CHECK enum err courier_message(struct keeper *k, const struct msg *m);
+/* The courier went away: whoever waits for it is told. */
+void courier_gone(struct keeper *k);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/keeper.h"
+#include "formats/names.h"
+
+#define PLAIN (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
+
+void keeper_reply(struct client *c, int exit_code, const char *text, struct json_object *json)
+{
+    const char *json_text = json ? json_object_to_json_string_ext(json, PLAIN) : "{}";
+    const struct msg m = {.type = MSG_RESULT,
+                          .result = {.exit_code = (uint32_t)exit_code,
+                                     .text = msg_text(text),
+                                     .json = msg_text(json_text ? json_text : "{}")}};
+    c->waits = ERRAND_NONE;
+    if (channel_queue(&c->channel, &m) != ERR_OK)
+        channel_close(&c->channel);
+    json_object_put(json);
+}
+
+static int exit_of(enum err e)
+{
+    switch (e) {
+    case ERR_OK:
+        return KH_EXIT_OK;
+    case ERR_AUTH:
+    case ERR_DENIED:
+        return KH_EXIT_NO;
+    case ERR_OFFLINE:
+    case ERR_BUSY:
+    case ERR_TIMEOUT:
+        return KH_EXIT_QUEUED;
+    default:
+        return KH_EXIT_FAILED;
+    }
+}
+
+void keeper_reply_error(struct client *c, enum err e, const char *text)
+{
+    struct json_object *o = json_object_new_object();
+    json_object_object_add(o, "error", json_object_new_string(err_name(e)));
+    json_object_object_add(o, "message", json_object_new_string(text));
+    keeper_reply(c, exit_of(e), text, o);
+}
+
+void keeper_finish(struct keeper *k, enum keeper_errand which, int exit_code, const char *text)
+{
+    for (int i = 0; i < KEEPER_CLIENTS; i++) {
+        struct client *c = &k->client[i];
+        if (!channel_is_open(&c->channel) || c->waits != which)
+            continue;
+        struct json_object *o = json_object_new_object();
+        json_object_object_add(o, "done", json_object_new_boolean(exit_code == KH_EXIT_OK));
+        json_object_object_add(o, "message", json_object_new_string(text));
+        keeper_reply(c, exit_code, text, o);
+    }
+}
+
+bool keeper_wake_courier(struct keeper *k)
+{
+    const struct msg m = {.type = MSG_SYNC_NOW};
+    return channel_is_open(&k->courier) && channel_queue(&k->courier, &m) == ERR_OK;
+}

@@ -1,0 +1,19 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Bring the cache in line with a volume's header, which is the truth: keys, envelopes and their escrow
+ * records, state, and the event "rotated" for a key that went. Works from an empty cache. */
+
+#include "agent/agent.h"
+#include "agent/header.h"
+#include "crypto/err.h"
+#include "formats/envelope.h"
+
+/* One transaction; the cache stays as it was on failure. err: FULL, IO */
+MUST_CHECK enum err mirror_volume(struct agent *a, struct header *h);
+
+/* Does an envelope name an escrow key of our organisation? True while there is no organisation to ask. */
+bool mirror_is_sealed_to_us(const struct agent *a, const struct envelope *e);
+
+/* Only remember that the volume is there, inside a transaction of the caller: start-up looks at every volume
+ * that is remembered. One that is known stays as it is. */
+MUST_CHECK enum err mirror_note_volume(struct agent *a, struct header *h);

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# agent/: keeper, courier, hand-off helper and the command.
+# keeper; the table of protect's steps is a file of its own, because the crash test links another one:
+keeper_core := agent/keeper.c agent/keeper_reply.c agent/verb_enroll.c agent/verb_protect.c \
+    agent/verb_status.c agent/verb_sync.c agent/verb_courier.c agent/courier_certificate.c agent/startup.c agent/privileged.c agent/boot_event.c agent/discover.c \
+    agent/protect.c agent/rotate.c agent/recover.c agent/mirror.c agent/records.c agent/enrollment.c agent/sync.c \
+    agent/esp.c agent/boot_entry.c agent/efivar.c agent/header.c agent/header_lib.c agent/header_room.c \
+    agent/header_change.c agent/token_json.c agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c agent/agent.c \
+    agent/device_key.c agent/org_store.c agent/problem.c agent/msg.c agent/channel.c
+keeper_libs := -lcryptsetup -lsqlite3 -ljson-c -lkeyutils -lcap -lefiboot -lefivar
+$(eval $(call program,libexec/keeper,$(keeper_core) agent/protect_table.c,$(keeper_libs)))
+$(eval $(call program,bin/keyholt-agent,agent/keyholt_agent.c agent/passphrase.c agent/status_text.c agent/msg.c \
+    agent/channel.c,-ljson-c))
+# tests/agent/: what can be read with the volume locked
+$(eval $(call program,tests/judge,tests/agent/judge.c,-lcryptsetup -ljson-c))
+# tests/agent/test_crash.py: kills the keeper at a chosen write, and a keeper whose table is in the wrong order
+$(eval $(call program,tests/keeper-wrong-table,$(keeper_core) tests/agent/wrong_table.c,$(keeper_libs)))
+# tests/agent/test_rotate_attacked.py: another program comes in between
+all: $(B)/tests/crash_shim.so $(B)/tests/rival_shim.so
+$(B)/tests/%_shim.so: tests/agent/%_shim.c Makefile
+	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -std=gnu11 $(CFLAGS) -fPIC $(WARN) -shared -o $@ $< -ldl
+$(eval $(call unit,test_agent_msg,agent/msg.c agent/channel.c,))
+$(eval $(call unit,test_agent_cache,agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c,-lsqlite3))
+$(eval $(call unit,test_boot_entry,agent/boot_entry.c agent/efivar.c,-lefiboot -lefivar))
+# courier and hand-off:
+handoff_sources := agent/handoff.c agent/handoff_open.c agent/handoff_offer.c agent/handoff_entry.c \
+    agent/handoff_volume.c agent/efivar.c
+$(eval $(call program,libexec/handoff,$(handoff_sources),-lcryptsetup -lkeyutils -ljson-c))
+courier_sources := agent/courier.c agent/courier_http.c agent/courier_json.c agent/courier_gzip.c \
+    agent/courier_identity.c agent/courier_schedule.c agent/courier_sandbox.c agent/msg.c agent/channel.c
+$(eval $(call program,libexec/courier,$(courier_sources),-lcurl -ljson-c -lz -lssl -lseccomp))
+$(eval $(call unit,test_courier_schedule,agent/courier_schedule.c,))

@@ -1,0 +1,137 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Every message between the agent's processes: command ↔ keeper, keeper ↔ courier, and their bytes.
+ * A frame is length (u32, of what follows), type (u16), then the fields of the type in the order below;
+ * texts and bytes carry a u32 length, lists a u32 count. */
+
+#include "crypto/err.h"
+#include <stddef.h>
+#include <stdint.h>
+
+#define MSG_FRAME_MAX  (2u << 20) /* bytes after the length */
+#define MSG_LIST_MAX   256        /* records of a batch, receipts of an answer */
+#define MSG_FRAME_HEAD 6          /* length and type */
+
+enum msg_type {
+    /* command → keeper: one request per connection */
+    MSG_ENROLL = 1,
+    MSG_PROTECT = 2,
+    MSG_STATUS = 3,
+    MSG_ROTATE = 4,
+    MSG_SYNC = 5,
+    /* keeper → command: any number of PROGRESS, then one RESULT */
+    MSG_PROGRESS = 16,
+    MSG_RESULT = 17,
+    /* keeper → courier */
+    MSG_CSR_WANTED = 32, /* make or load the TLS key, answer with CSR */
+    MSG_ENROLL_DO = 33,  /* answered by ENROLLED */
+    MSG_SYNC_BATCH = 34, /* the answer to BATCH_WANTED; answered by SYNC_ANSWER */
+    MSG_SYNC_NOW = 35,   /* ask for a batch at once, whatever the timer says */
+    MSG_IDLE = 36,       /* the answer to BATCH_WANTED when there is no organisation yet: wait for SYNC_NOW */
+    /* courier → keeper */
+    MSG_CSR = 48,
+    MSG_ENROLLED = 49,
+    MSG_BATCH_WANTED = 50, /* the timer, the network or SYNC_NOW says so; the keeper answers SYNC_BATCH,
+                              CSR_WANTED (enrolment is still to be done) or IDLE */
+    MSG_SYNC_ANSWER = 51
+};
+
+/* How an errand to the server ended. */
+enum msg_status {
+    MSG_DONE = 1,
+    MSG_OFFLINE = 2,   /* no server could be reached; later */
+    MSG_UNTRUSTED = 3, /* a server's certificate is not from the organisation */
+    MSG_REFUSED = 4    /* the server said no: problem has its sentence */
+};
+
+enum msg_protect_flags { MSG_PROTECT_NO_ESP = 1 /* leave the EFI system partition alone */ };
+
+/* Borrowed bytes. A text is a span without zero bytes in it; not terminated. */
+struct msg_span {
+    const uint8_t *p;
+    size_t len;
+};
+
+struct msg_list {
+    uint32_t n;
+    struct msg_span item[MSG_LIST_MAX];
+};
+
+/* A decoded message borrows from the frame it was read from. Fields in wire order. */
+struct msg {
+    uint16_t type; /* enum msg_type */
+    union {
+        struct {
+            struct msg_span org, sig, root, token; /* the files of the bundle; token may be empty */
+        } enroll;
+        struct {
+            struct msg_span device; /* path */
+            struct msg_span passphrase;
+            uint32_t flags; /* enum msg_protect_flags */
+        } protect;
+        struct {
+            struct msg_span device;     /* path, or empty for the only volume */
+            struct msg_span passphrase; /* empty: the used recovery password, if there is one */
+        } rotate;
+        struct {
+            struct msg_span text;
+        } progress;
+        struct {
+            uint32_t exit_code; /* enum kh_exit */
+            struct msg_span text, json;
+        } result;
+        struct {
+            struct msg_list servers;
+            struct msg_span ca;  /* PEM; also the only CA that a server may have its certificate from */
+            struct msg_span csr; /* as the courier sent it */
+            struct msg_span token, spki, computer;
+            uint64_t time;
+            struct msg_span signature; /* 64 bytes */
+        } enroll_do;
+        struct {
+            struct msg_list servers;
+            struct msg_span ca;
+            struct msg_span device;     /* 32 bytes */
+            struct msg_list records;    /* as they are, at most 256 */
+            struct msg_span envelopes;  /* 32 bytes: digest over all envelopes */
+            struct msg_span audit_head; /* 32 bytes, or empty */
+        } sync_batch;
+        struct {
+            struct msg_span device; /* 32 bytes: the CSR's CN is its hex */
+        } csr_wanted;
+        struct {
+            struct msg_span pem;
+        } csr;
+        struct {
+            uint32_t status;             /* enum msg_status */
+            struct msg_span certificate; /* PEM; the courier keeps it, too */
+            struct msg_span problem;     /* a sentence, when status is not MSG_DONE */
+        } enrolled;
+        struct {
+            uint32_t status;
+            struct msg_span problem;
+            struct msg_list receipts, commands; /* decoded from base64, otherwise untouched */
+            uint64_t audit_length;
+            struct msg_span audit_hash;        /* 32 bytes, or empty */
+            struct msg_span known_incarnation; /* 16 bytes, or empty when the server knows nothing */
+            uint64_t known_sequence;
+            struct msg_span known_name; /* 32 bytes, or empty */
+            uint32_t envelopes_match;   /* 0 or 1 */
+            uint64_t retry_after_s;
+        } sync_answer;
+    };
+};
+
+/* Make a frame.
+ * ret: malloc'ed, may hold secrets: cr_wipe() it before free()
+ * err: RANGE (too large, or an unknown type), NOMEM */
+MUST_CHECK enum err msg_encode(const struct msg *m, uint8_t **ret, size_t *ret_len);
+
+/* Read a frame without its length (type and fields); borrows in.
+ * err: TRUNCATED, FORMAT (bytes left over), RANGE (too long a list), UNSUPPORTED (unknown type) */
+MUST_CHECK enum err msg_decode(const uint8_t *in, size_t len, struct msg *ret);
+
+/* Span of a zero-terminated text. */
+struct msg_span msg_text(const char *text);
+/* Copy a span as a zero-terminated text. err: RANGE (too long), FORMAT (a zero byte inside) */
+MUST_CHECK enum err msg_text_copy(struct msg_span s, char *ret, size_t cap);

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/records.h"
+#include "crypto/random.h"
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define INCARNATION "incarnation"
+#define SEQUENCE    "sequence"
+#define PREVIOUS    "previous"
+
+enum err records_position(struct agent *a, uint8_t ret_incarnation[static 16], uint64_t *ret_sequence)
+{
+    uint8_t incarnation[16];
+    uint64_t sequence = 0;
+    size_t len;
+    TRY(cache_get(a->cache, INCARNATION, incarnation, sizeof incarnation, &len));
+    enum err e = cache_get_u64(a->cache, SEQUENCE, &sequence);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    memcpy(ret_incarnation, incarnation, sizeof incarnation);
+    *ret_sequence = sequence;
+    return ERR_OK;
+}
+
+static enum err place_in_chain(struct agent *a, struct record *r)
+{
+    size_t len;
+    memcpy(r->device, a->key.id, sizeof r->device);
+    TRY(records_position(a, r->incarnation, &r->sequence));
+    r->sequence++;
+    enum err e = cache_get(a->cache, PREVIOUS, r->previous, sizeof r->previous, &len);
+    if (e == ERR_NOT_FOUND)
+        memset(r->previous, 0, sizeof r->previous);
+    else if (e != ERR_OK)
+        return e;
+    r->time = (uint64_t)time(NULL);
+    return ERR_OK;
+}
+
+static enum err keep(struct agent *a, const struct record *r, const uint8_t *bytes, size_t len,
+                     const struct guid *escrowed)
+{
+    uint8_t name[32];
+    TRY(record_name(bytes, len, name));
+    TRY(cache_add_record(a->cache, r->kind, name, bytes, len, escrowed));
+    if (r->kind == RECORD_EVENT && r->event == EVENT_ROTATED)
+        TRY(cache_put_rotation(a->cache, &r->other_key_id, name));
+    TRY(cache_set_u64(a->cache, SEQUENCE, r->sequence));
+    return cache_set(a->cache, PREVIOUS, name, sizeof name);
+}
+
+enum err records_add(struct agent *a, struct record *r, const struct guid *escrowed)
+{
+    size_t len;
+    TRY(place_in_chain(a, r));
+    uint8_t *bytes = malloc(RECORD_MAX);
+    if (!bytes)
+        return ERR_NOMEM;
+    enum err e = record_encode(r, a->key.key, bytes, &len);
+    if (e == ERR_OK)
+        e = keep(a, r, bytes, len, escrowed);
+    free(bytes);
+    return e;
+}
+
+static enum err restart_chain(struct agent *a)
+{
+    uint8_t id[16];
+    TRY(cr_random(id, sizeof id));
+    TRY(cache_set(a->cache, INCARNATION, id, sizeof id));
+    TRY(cache_set_u64(a->cache, SEQUENCE, 0));
+    return cache_unset(a->cache, PREVIOUS);
+}
+
+enum err records_new_incarnation(struct agent *a)
+{
+    TRY(cache_begin(a->cache));
+    enum err e = restart_chain(a);
+    if (e == ERR_OK)
+        return cache_commit(a->cache);
+    cache_rollback(a->cache);
+    return e;
+}

@@ -1,0 +1,20 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Records: the device's signed statements, chained by incarnation and sequence, put into the outbox. */
+
+#include "agent/agent.h"
+#include "crypto/err.h"
+#include "formats/record.h"
+
+/* Sign one and queue it. Call it inside a transaction of the cache: sequence, chain and record must become
+ * durable together with what the record tells of.
+ * r: kind and content filled by the caller; the rest is filled here
+ * escrowed: the key whose envelope it carries, else NULL */
+MUST_CHECK enum err records_add(struct agent *a, struct record *r, const struct guid *escrowed);
+
+/* The server knows a later record of this incarnation than we do: the cache is an old copy. Start a new
+ * incarnation, so that no sequence number is ever used twice. */
+MUST_CHECK enum err records_new_incarnation(struct agent *a);
+/* ret_incarnation: 16 bytes */
+MUST_CHECK enum err records_position(struct agent *a, uint8_t ret_incarnation[static 16],
+                                     uint64_t *ret_sequence);

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/sync.h"
+#include "agent/records.h"
+#include "agent/rotate.h"
+#include "crypto/p256.h"
+#include "formats/command.h"
+#include "formats/receipt.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define AUDIT_HASH   "audit_hash"
+#define AUDIT_LENGTH "audit_length"
+#define AUDIT_DOUBTS "audit_doubts"
+#define LAST_SYNC    "last_sync"
+#define RESENT_FOR   "resent_for"
+
+#define HEAD_GROWTH 65536 /* entries; more than an organisation discloses between two syncs of a device */
+#define HEAD_DOUBTS 16
+
+enum err sync_batch_make(struct agent *a, struct sync_batch *b, struct msg *ret)
+{
+    size_t head = 0;
+    memset(b, 0, sizeof *b);
+    memset(ret, 0, sizeof *ret);
+    TRY(cache_envelopes_digest(a->cache, b->envelopes));
+    enum err e = cache_get(a->cache, AUDIT_HASH, b->audit_head, sizeof b->audit_head, &head);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    TRY(cache_outbox(a->cache, b->record, MSG_LIST_MAX, &b->n));
+    ret->type = MSG_SYNC_BATCH;
+    for (unsigned i = 0; i < a->org->n_servers; i++)
+        ret->sync_batch.servers.item[ret->sync_batch.servers.n++] = msg_text(a->org->server[i]);
+    ret->sync_batch.ca = msg_text(a->org->ca);
+    ret->sync_batch.device = (struct msg_span){a->key.id, sizeof a->key.id};
+    for (unsigned i = 0; i < b->n; i++)
+        ret->sync_batch.records.item[ret->sync_batch.records.n++] =
+            (struct msg_span){b->record[i].bytes, b->record[i].len};
+    ret->sync_batch.envelopes = (struct msg_span){b->envelopes, sizeof b->envelopes};
+    ret->sync_batch.audit_head = (struct msg_span){b->audit_head, head};
+    return ERR_OK;
+}
+
+void sync_batch_wipe(struct sync_batch *b)
+{
+    for (unsigned i = 0; i < b->n; i++)
+        free(b->record[i].bytes);
+    b->n = 0;
+}
+
+static bool is_for_us(const struct agent *a, const struct guid *org, const uint8_t device[static 32])
+{
+    return guid_equal(org, &a->org->id) && memcmp(device, a->key.id, 32) == 0;
+}
+
+static bool receipt_key(const struct agent *a, unsigned i, struct cr_p256_pub *ret)
+{
+    const struct org_key *k = &a->org->receipt[i];
+    return cr_p256_from_spki(k->spki, sizeof k->spki, ret) == ERR_OK;
+}
+
+static enum err take_receipt(struct agent *a, struct msg_span s, struct sync_outcome *o)
+{
+    struct cr_p256_pub pub;
+    struct receipt r;
+    for (unsigned i = 0; i < a->org->n_receipt; i++)
+        if (receipt_key(a, i, &pub) && receipt_decode(s.p, s.len, &pub, &r) == ERR_OK &&
+            is_for_us(a, &r.org, r.device)) {
+            unsigned n = 0;
+            TRY(cache_add_receipt(a->cache, s.p, s.len, r.time, r.names, r.n, &n));
+            o->receipted += n;
+            return ERR_OK;
+        }
+    o->refused++;
+    return ERR_OK;
+}
+
+static enum err add_rotated(struct agent *a, const struct cache_key *old, const struct guid *successor)
+{
+    struct record *r = calloc(1, sizeof *r);
+    if (!r)
+        return ERR_NOMEM;
+    r->kind = RECORD_EVENT;
+    r->event = EVENT_ROTATED;
+    r->key_id = *successor;
+    r->other_key_id = old->key_id;
+    r->volume = old->volume;
+    r->event_time = (uint64_t)time(NULL);
+    enum err e = cache_begin(a->cache);
+    if (e == ERR_OK && (e = records_add(a, r, NULL)) == ERR_OK)
+        e = cache_commit(a->cache);
+    else
+        cache_rollback(a->cache);
+    free(r);
+    return e;
+}
+
+/* The ordered key is retired, but no record says what replaced it: say so if something did. */
+static enum err say_rotated(struct agent *a, const struct cache_key *old, struct sync_outcome *o)
+{
+    struct cache_key *keys = calloc(CACHE_KEYS, sizeof *keys);
+    unsigned n = 0, i = 0;
+    enum err e = keys ? cache_keys(a->cache, &old->volume, keys, &n) : ERR_NOMEM;
+    while (i < n && keys[i].state != KEY_LIVE) /* newest first */
+        i++;
+    if (e == ERR_OK && i < n) {
+        e = add_rotated(a, old, &keys[i].key_id);
+        o->more = e == ERR_OK;
+    }
+    free(keys);
+    return e;
+}
+
+/* An order stays open, and is repeated, until it can be answered truthfully: not for a key that we do not
+ * know and not without a successor. The answer is one record for ever: an order that comes again, even an old
+ * one, gets the same bytes (invariant 7). */
+static enum err do_rotate(struct agent *a, const struct command *c, struct sync_outcome *o)
+{
+    struct cache_key k;
+    enum err e = cache_get_key(a->cache, &c->key_id, &k);
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    if (k.state != KEY_RETIRED) {
+        e = rotate_want(a, &k.volume, true, "the organisation wants its recovery password replaced");
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    }
+    e = cache_resend_rotation(a->cache, &c->key_id);
+    return e == ERR_NOT_FOUND ? say_rotated(a, &k, o) : e;
+}
+
+static enum err take_command(struct agent *a, struct msg_span s, struct sync_outcome *o)
+{
+    struct cr_p256_pub pub;
+    struct command c;
+    for (unsigned i = 0; i < a->org->n_receipt; i++)
+        if (receipt_key(a, i, &pub) && command_decode(s.p, s.len, &pub, &c) == ERR_OK &&
+            is_for_us(a, &c.org, c.device))
+            return c.order == COMMAND_ROTATE ? do_rotate(a, &c, o) : ERR_OK;
+    o->refused++;
+    return ERR_OK;
+}
+
+/* Count an answer that contradicts the head we hold; true when enough have, one after the other. */
+static enum err doubt_head(struct agent *a, bool contradicts, bool *ret_enough)
+{
+    uint64_t n = 0;
+    if (!contradicts) {
+        *ret_enough = false;
+        return cache_unset(a->cache, AUDIT_DOUBTS);
+    }
+    enum err e = cache_get_u64(a->cache, AUDIT_DOUBTS, &n);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    *ret_enough = ++n >= HEAD_DOUBTS;
+    return *ret_enough ? cache_unset(a->cache, AUDIT_DOUBTS) : cache_set_u64(a->cache, AUDIT_DOUBTS, n);
+}
+
+/* Heads come back to the servers with every sync, so a log that was cut off is noticed by the fleet: a
+ * shorter head does not replace a longer one. Nothing signs a head, though, so one answer must not be able to
+ * blind this device for ever: a head that is shorter, or longer than a log grows, is taken once HEAD_DOUBTS
+ * answers in a row said something of the kind. By then the old one was sent back that many times. */
+static enum err take_audit_head(struct agent *a, const struct msg *m)
+{
+    uint64_t known = 0, length = m->sync_answer.audit_length;
+    bool enough;
+    enum err e = cache_get_u64(a->cache, AUDIT_LENGTH, &known);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    if (m->sync_answer.audit_hash.len != 32)
+        return ERR_OK;
+    bool contradicts = e == ERR_OK && (length < known || length - known > HEAD_GROWTH);
+    TRY(doubt_head(a, contradicts, &enough));
+    if (contradicts && !enough)
+        return ERR_OK;
+    TRY(cache_set_u64(a->cache, AUDIT_LENGTH, length));
+    return cache_set(a->cache, AUDIT_HASH, m->sync_answer.audit_hash.p, 32);
+}
+
+/* Does the server hold a record of this incarnation that this cache never made: a later one, or another one
+ * at a sequence that was used again? */
+static enum err is_old_copy(struct agent *a, const struct msg *m, uint64_t sequence, bool *ret)
+{
+    const struct msg_span *name = &m->sync_answer.known_name;
+    enum err e = ERR_OK;
+    if (m->sync_answer.known_sequence > 0 && name->len == 32)
+        e = cache_find_record(a->cache, name->p);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    *ret = e == ERR_NOT_FOUND || m->sync_answer.known_sequence > sequence;
+    return ERR_OK;
+}
+
+/* Then our cache is an old copy, or the copy of another computer's (O6). */
+static enum err take_known(struct agent *a, const struct msg *m)
+{
+    uint8_t incarnation[16];
+    uint64_t sequence;
+    bool old = false;
+    TRY(records_position(a, incarnation, &sequence));
+    if (m->sync_answer.known_incarnation.len != sizeof incarnation ||
+        memcmp(m->sync_answer.known_incarnation.p, incarnation, sizeof incarnation) != 0)
+        return ERR_OK;
+    TRY(is_old_copy(a, m, sequence, &old));
+    return old ? records_new_incarnation(a) : ERR_OK;
+}
+
+/* The server lacks envelopes (or has more than we do, which sending cannot mend): send all again, once for
+ * each set of envelopes. */
+static enum err take_mismatch(struct agent *a, const struct msg *m, struct sync_outcome *o)
+{
+    uint8_t now[32], last[32];
+    size_t len = 0;
+    if (m->sync_answer.envelopes_match) /* mended; the next loss of the same set is a new one */
+        return cache_unset(a->cache, RESENT_FOR);
+    if (o->waiting)
+        return ERR_OK;
+    TRY(cache_envelopes_digest(a->cache, now));
+    enum err e = cache_get(a->cache, RESENT_FOR, last, sizeof last, &len);
+    if (e == ERR_OK && len == sizeof last && memcmp(last, now, sizeof now) == 0)
+        return ERR_OK;
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    TRY(cache_resend_escrows(a->cache));
+    o->more = true;
+    return cache_set(a->cache, RESENT_FOR, now, sizeof now);
+}
+
+enum err sync_apply(struct agent *a, const struct msg *m, struct sync_outcome *ret)
+{
+    struct sync_outcome o = {0};
+    for (unsigned i = 0; i < m->sync_answer.receipts.n; i++)
+        TRY(take_receipt(a, m->sync_answer.receipts.item[i], &o));
+    for (unsigned i = 0; i < m->sync_answer.commands.n; i++)
+        TRY(take_command(a, m->sync_answer.commands.item[i], &o));
+    TRY(take_audit_head(a, m));
+    TRY(take_known(a, m));
+    TRY(cache_outbox_count(a->cache, &o.waiting));
+    TRY(take_mismatch(a, m, &o));
+    TRY(cache_set_u64(a->cache, LAST_SYNC, (uint64_t)time(NULL)));
+    *ret = o;
+    return ERR_OK;
+}

@@ -1,0 +1,27 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The keeper's half of a sync: what goes out, and what an answer means. The courier only carries it;
+ * receipts and commands count only when their signatures verify under a receipt key of org.json. */
+
+#include "agent/agent.h"
+#include "agent/msg.h"
+#include "crypto/err.h"
+
+/* A batch owns the records that the message borrows. */
+struct sync_batch {
+    struct cache_record record[MSG_LIST_MAX];
+    unsigned n;
+    uint8_t envelopes[32], audit_head[32];
+};
+MUST_CHECK enum err sync_batch_make(struct agent *a, struct sync_batch *b, struct msg *ret);
+void sync_batch_wipe(struct sync_batch *b);
+
+struct sync_outcome {
+    unsigned receipted; /* records that this answer covered */
+    unsigned refused;   /* receipts and commands that did not verify */
+    unsigned waiting;   /* records still in the outbox */
+    bool more;          /* something is to be sent at once */
+};
+
+/* Take in a successful answer. err: FULL, IO (the cache) */
+MUST_CHECK enum err sync_apply(struct agent *a, const struct msg *answer, struct sync_outcome *ret);

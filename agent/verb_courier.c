@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The keeper's half of each errand to a server. Nothing that the courier says is believed beyond what its
+ * connection can know: certificate, receipts and commands are verified, problems are only shown. */
+#include "agent/courier_certificate.h"
+#include "agent/enrollment.h"
+#include "agent/keeper.h"
+#include "agent/sync.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static enum err send_batch(struct keeper *k)
+{
+    struct sync_batch *b = calloc(1, sizeof *b);
+    struct msg m;
+    if (!b)
+        return ERR_NOMEM;
+    enum err e = sync_batch_make(&k->agent, b, &m);
+    if (e == ERR_OK)
+        e = channel_queue(&k->courier, &m);
+    if (e == ERR_OK)
+        k->courier_owes = MSG_SYNC_ANSWER;
+    sync_batch_wipe(b);
+    free(b);
+    return e;
+}
+
+static enum err batch_wanted(struct keeper *k)
+{
+    if (enrollment_done(&k->agent))
+        return send_batch(k);
+    if (enrollment_waits(&k->agent)) {
+        const struct msg m = {.type = MSG_CSR_WANTED,
+                              .csr_wanted.device = {k->agent.key.id, sizeof k->agent.key.id}};
+        k->courier_owes = MSG_CSR;
+        return channel_queue(&k->courier, &m);
+    }
+    const struct msg idle = {.type = MSG_IDLE};
+    keeper_finish(
+        k, ERRAND_SYNC, KH_EXIT_FAILED,
+        "this computer is not enrolled and has no enrolment token; enrol it again with a new bundle");
+    return channel_queue(&k->courier, &idle);
+}
+
+static enum err csr_arrived(struct keeper *k, const struct msg *m)
+{
+    struct enrollment_request *buf = calloc(1, sizeof *buf);
+    struct msg out;
+    if (!buf)
+        return ERR_NOMEM;
+    enum err e = courier_csr_key(m->csr.pem.p, m->csr.pem.len, k->courier_key);
+    if (e == ERR_OK)
+        e = enrollment_request(&k->agent, m->csr.pem, buf, &out);
+    if (e == ERR_OK)
+        e = channel_queue(&k->courier, &out);
+    if (e == ERR_OK)
+        k->courier_owes = MSG_ENROLLED;
+    enrollment_request_wipe(buf);
+    free(buf);
+    return e;
+}
+
+static void keep_problem(struct keeper *k, struct msg_span s)
+{
+    if (msg_text_copy(s, k->last_problem, sizeof k->last_problem) != ERR_OK || !k->last_problem[0])
+        strcpy(k->last_problem, "the errand to the server did not succeed");
+}
+
+static int exit_of_status(uint32_t status)
+{
+    return status == MSG_REFUSED ? KH_EXIT_NO : status == MSG_UNTRUSTED ? KH_EXIT_FAILED : KH_EXIT_QUEUED;
+}
+
+/* A sync cannot happen before the enrolment: whoever waits for one hears the same. */
+static void finish_failed(struct keeper *k, uint32_t status, bool enrolling)
+{
+    char text[PROBLEM_MAX + 64];
+    (void)snprintf(text, sizeof text, "%s; it is queued and tried again", k->last_problem);
+    if (enrolling)
+        keeper_finish(k, ERRAND_ENROLL, exit_of_status(status), text);
+    keeper_finish(k, ERRAND_SYNC, exit_of_status(status), text);
+}
+
+static enum err enrolled(struct keeper *k, const struct msg *m)
+{
+    if (m->enrolled.status != MSG_DONE) {
+        keep_problem(k, m->enrolled.problem);
+        finish_failed(k, m->enrolled.status, true);
+        return ERR_OK;
+    }
+    enum err e = courier_certificate_check(m->enrolled.certificate.p, m->enrolled.certificate.len,
+                                           k->agent.org->ca, k->agent.key.id, k->courier_key);
+    if (e != ERR_OK) {
+        (void)snprintf(k->last_problem, sizeof k->last_problem,
+                       "the certificate that came back is not the organisation's for this computer (%s)",
+                       err_text(e));
+        finish_failed(k, MSG_UNTRUSTED, true);
+        return e; /* hung up on, so that it does not try again at once */
+    }
+    k->last_problem[0] = 0;
+    e = enrollment_finish(&k->agent);
+    if (e != ERR_OK)
+        keeper_finish(
+            k, ERRAND_ENROLL, KH_EXIT_FAILED,
+            "the server enrolled this computer, but that cannot be kept in the cache; it is tried again");
+    else
+        keeper_finish(k, ERRAND_ENROLL, KH_EXIT_OK, "this computer is enrolled");
+    return ERR_OK;
+}
+
+static enum err sync_answered(struct keeper *k, const struct msg *m)
+{
+    struct sync_outcome o;
+    char text[200];
+    if (m->sync_answer.status != MSG_DONE) {
+        keep_problem(k, m->sync_answer.problem);
+        finish_failed(k, m->sync_answer.status, false);
+        return ERR_OK;
+    }
+    enum err e = sync_apply(&k->agent, m, &o);
+    if (e != ERR_OK) {
+        keeper_finish(k, ERRAND_SYNC, KH_EXIT_FAILED,
+                      "the server answered, but its answer cannot be kept in the cache; it is asked again");
+        return ERR_OK;
+    }
+    k->last_problem[0] = 0;
+    if (o.refused)
+        (void)snprintf(k->last_problem, sizeof k->last_problem,
+                       "%u receipts or commands of the server do not verify under the organisation's keys",
+                       o.refused);
+    (void)snprintf(text, sizeof text, "synced: %u records receipted, %u waiting%s", o.receipted, o.waiting,
+                   o.refused ? "; some receipts or commands did not verify" : "");
+    keeper_finish(k, ERRAND_SYNC, o.refused ? KH_EXIT_FAILED : KH_EXIT_OK, text);
+    if (o.more)
+        (void)keeper_wake_courier(k);
+    return ERR_OK;
+}
+
+enum err courier_message(struct keeper *k, const struct msg *m)
+{
+    if (m->type != (k->courier_owes ? k->courier_owes : MSG_BATCH_WANTED)) {
+        (void)fprintf(stderr,
+                      "keeper: the courier sent message %u, which nobody asked for; it is hung up on\n",
+                      m->type);
+        return ERR_FORMAT;
+    }
+    k->courier_owes = 0;
+    switch (m->type) {
+    case MSG_BATCH_WANTED:
+        return batch_wanted(k);
+    case MSG_CSR:
+        return csr_arrived(k, m);
+    case MSG_ENROLLED:
+        return enrolled(k, m);
+    case MSG_SYNC_ANSWER:
+        return sync_answered(k, m);
+    default:
+        return ERR_UNSUPPORTED;
+    }
+}
+
+void courier_gone(struct keeper *k)
+{
+    k->courier_owes = 0;
+    static const char text[] = "the courier went away; it is queued and tried again";
+    keeper_finish(k, ERRAND_ENROLL, KH_EXIT_QUEUED, text);
+    keeper_finish(k, ERRAND_SYNC, KH_EXIT_QUEUED, text);
+}

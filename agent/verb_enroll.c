@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/enrollment.h"
+#include "agent/keeper.h"
+#include "formats/base.h"
+#include <stdio.h>
+
+void verb_enroll(struct keeper *k, struct client *c, const struct msg *m)
+{
+    const struct org_files files = {.json = m->enroll.org.p,
+                                    .json_len = m->enroll.org.len,
+                                    .sig = m->enroll.sig.p,
+                                    .sig_len = m->enroll.sig.len,
+                                    .root = m->enroll.root.p,
+                                    .root_len = m->enroll.root.len};
+    uint8_t pin[32];
+    char hex[BASE16_LEN(32) + 1], text[ORG_TEXT + 200];
+    struct problem why;
+    enum err e = enrollment_begin(&k->agent, &files, m->enroll.token, pin, &why);
+    if (e != ERR_OK) {
+        keeper_reply_error(c, e, why.text);
+        return;
+    }
+    base16_encode(pin, sizeof pin, hex);
+    agent_say(&k->agent, "organisation: %s; SHA-256 of its root key: %s", k->agent.org->name, hex);
+    if (!enrollment_waits(&k->agent)) {
+        (void)snprintf(text, sizeof text, "the files of %s (version %llu) are in use", k->agent.org->name,
+                       (unsigned long long)k->agent.org->version);
+        keeper_reply(c, KH_EXIT_OK, text, NULL);
+        return;
+    }
+    c->waits = ERRAND_ENROLL;
+    if (!keeper_wake_courier(k))
+        keeper_finish(k, ERRAND_ENROLL, KH_EXIT_QUEUED,
+                      "volumes can be protected now; the enrolment is queued, because the courier is not "
+                      "running; it goes out when it starts: systemctl start keyholt-courier");
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* protect and rotate, asked for by a person. */
+#include "agent/discover.h"
+#include "agent/esp.h"
+#include "agent/keeper.h"
+#include "agent/mirror.h"
+#include "agent/recover.h"
+#include "agent/rotate.h"
+#include "agent/startup.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct order {
+    struct keeper *k;
+    struct client *c;
+    struct problem why;
+    char device[PATH_MAX];
+    struct secret unlock;
+    bool leave_esp;
+};
+
+static void wipe_order(struct order *o)
+{
+    secret_wipe(&o->unlock);
+}
+
+static enum err take_secret(struct msg_span s, struct secret *ret)
+{
+    if (s.len > sizeof ret->bytes)
+        return ERR_RANGE;
+    if (s.len)
+        memcpy(ret->bytes, s.p, s.len);
+    ret->len = s.len;
+    return ERR_OK;
+}
+
+/* ret_warning: what could not be done on the ESP; empty when all is well */
+static void publish(struct order *o, const struct guid *volume, const struct guid *key_id,
+                    struct problem *ret_warning)
+{
+    ret_warning->text[0] = 0;
+    if (!o->leave_esp && esp_publish(&o->k->agent, volume, key_id, ret_warning) != ERR_OK)
+        agent_say(&o->k->agent, "warning: %s", ret_warning->text);
+}
+
+static struct json_object *result_json(const struct header *h, const struct protect_result *r,
+                                       const struct problem *warning)
+{
+    struct json_object *o = json_object_new_object();
+    char uuid[GUID_TEXT], id[GUID_TEXT], brief[9];
+    guid_encode_lower(&r->volume, uuid);
+    guid_encode(&r->key_id, id);
+    guid_short(&r->key_id, brief);
+    json_object_object_add(o, "device", json_object_new_string(h->device));
+    json_object_object_add(o, "uuid", json_object_new_string(uuid));
+    json_object_object_add(o, "key_id", json_object_new_string(id));
+    json_object_object_add(o, "key_id_short", json_object_new_string(brief));
+    json_object_object_add(o, "slot", json_object_new_int(r->slot));
+    json_object_object_add(o, "state", json_object_new_string("protected"));
+    if (warning->text[0])
+        json_object_object_add(o, "warning", json_object_new_string(warning->text));
+    return o;
+}
+
+static void reply_done(struct order *o, struct header *h, const struct protect_result *r, const char *how)
+{
+    struct problem warning;
+    char text[PATH_MAX + 200], id[9];
+    startup_forget(&r->volume);
+    publish(o, &r->volume, &r->key_id, &warning);
+    guid_short(&r->key_id, id);
+    (void)snprintf(text, sizeof text, "volume %s: %s; key ID %s, keyslot %d", h->device, how, id, r->slot);
+    keeper_reply(o->c, KH_EXIT_OK, text, result_json(h, r, &warning));
+    (void)keeper_wake_courier(o->k); /* at once after a new escrow */
+}
+
+/* A live key whose keyslot is what was proved to open: nothing to do. */
+static bool protected_already(struct agent *a, const struct header *h, struct protect_result *ret)
+{
+    struct cache_key k;
+    for (int i = 0; i < LUKS2_TOKENS; i++) {
+        const struct luks2_token *t = &h->luks.token[i];
+        if (t->used && t->state == LUKS2_TOKEN_LIVE && t->assigned &&
+            header_slot_fits(h, t->slot, t->count) && cache_get_key(a->cache, &t->key_id, &k) == ERR_OK &&
+            k.state == KEY_LIVE && guid_equal(&k.volume, &h->luks.uuid)) {
+            *ret = (struct protect_result){h->luks.uuid, k.key_id, k.slot, true};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A key that goes from a copy would be told to the servers as gone, while the disk of this computer still has
+ * it. */
+static enum err refuse_copy(struct agent *a, const struct header *h, struct problem *why)
+{
+    char volume[PATH_MAX];
+    enum err e = discover_original(a, h, volume);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK;
+    if (e != ERR_OK)
+        return problem_set(why, e, "the volumes cannot be looked at: %s; nothing was changed", err_text(e));
+    return problem_set(
+        why, ERR_CONFLICT,
+        "%.200s is a copy of volume %.200s, with the same UUID; nothing was changed; give it one of its "
+        "own (cryptsetup luksUUID --uuid $(uuidgen) DEVICE), or take the other away",
+        h->device, volume);
+}
+
+/* What an earlier run left is put in order before anything new. */
+static enum err open_in_order(struct order *o, struct header **ret)
+{
+    struct header *h;
+    struct agent *a = &o->k->agent;
+    TRY(header_open(o->device, &o->why, &h));
+    enum err e = refuse_copy(a, h, &o->why);
+    if (e != ERR_OK) {
+        header_close(h);
+        return e;
+    }
+    e = recover_volume(a, h);
+    if (e != ERR_OK) /* what cannot be tidied up must not keep a volume from a new key */
+        agent_say(a, "%s", o->why.text);
+    e = ERR_OK;
+    if (header_count_live(h)) {
+        e = mirror_volume(a, h);
+        if (e != ERR_OK)
+            (void)problem_set(&o->why, e, "the cache cannot be written: %s; nothing was changed",
+                              err_text(e));
+    }
+    if (e != ERR_OK) {
+        header_close(h);
+        return e;
+    }
+    *ret = h;
+    return ERR_OK;
+}
+
+void verb_protect(struct keeper *k, struct client *c, const struct msg *m)
+{
+    __attribute__((cleanup(wipe_order))) struct order o = {
+        .k = k, .c = c, .why = {"the request is malformed"}};
+    struct protect_result r;
+    struct header *h = NULL;
+    o.leave_esp = m->protect.flags & MSG_PROTECT_NO_ESP;
+    enum err e = msg_text_copy(m->protect.device, o.device, sizeof o.device);
+    if (e == ERR_OK)
+        e = take_secret(m->protect.passphrase, &o.unlock);
+    if (e == ERR_OK)
+        e = open_in_order(&o, &h);
+    if (e == ERR_OK && protected_already(&k->agent, h, &r)) {
+        reply_done(&o, h, &r, "protected already (\"rotate\" replaces its recovery password)");
+        header_close(h);
+        return;
+    }
+    if (e == ERR_OK)
+        e = rotate_volume(&k->agent, h, &o.unlock, &o.why, &r);
+    if (e == ERR_OK)
+        reply_done(&o, h, &r, "protected");
+    else
+        keeper_reply_error(c, e, o.why.text);
+    header_close(h);
+}
+
+static enum err rotate_one(struct order *o)
+{
+    struct header *h = NULL;
+    struct protect_result r;
+    TRY(open_in_order(o, &h));
+    enum err e = ERR_OK;
+    if (o->unlock.len == 0) {
+        e = problem_set(
+            &o->why, ERR_BUSY,
+            "volume %s: nothing opens it now for a rotation; nothing was changed; give a passphrase: "
+            "keyholt-agent rotate %s --passphrase-file FILE",
+            o->device, o->device);
+        enum err noted = rotate_want(&o->k->agent, &h->luks.uuid, true, "a rotation was asked for");
+        if (noted == ERR_NOT_FOUND)
+            e = problem_set(&o->why, ERR_NOT_FOUND, "volume %s is not protected; nothing was changed",
+                            o->device);
+    } else {
+        e = rotate_volume(&o->k->agent, h, &o->unlock, &o->why, &r);
+    }
+    if (e == ERR_OK)
+        reply_done(o, h, &r, "its recovery password is replaced");
+    header_close(h);
+    return e;
+}
+
+/* "rotate" without a device: good for the usual computer with one volume. */
+static enum err only_volume(struct order *o)
+{
+    unsigned n = 0;
+    struct cache_volume *v = calloc(CACHE_VOLUMES, sizeof *v);
+    enum err e = v ? cache_volumes(o->k->agent.cache, v, &n) : ERR_NOMEM;
+    if (e == ERR_OK && n == 1)
+        strcpy(o->device, v[0].device);
+    else if (e == ERR_OK)
+        e = problem_set(&o->why, ERR_NOT_FOUND,
+                        n ? "there are %u volumes; nothing was changed; name one: keyholt-agent rotate DEVICE"
+                          : "there are %u protected volumes; nothing was changed",
+                        n);
+    free(v);
+    return e;
+}
+
+void verb_rotate(struct keeper *k, struct client *c, const struct msg *m)
+{
+    __attribute__((cleanup(wipe_order))) struct order o = {
+        .k = k, .c = c, .why = {"the request is malformed"}};
+    enum err e = msg_text_copy(m->rotate.device, o.device, sizeof o.device);
+    if (e == ERR_OK)
+        e = take_secret(m->rotate.passphrase, &o.unlock);
+    if (e == ERR_OK && o.device[0] == 0)
+        e = only_volume(&o);
+    if (e == ERR_OK)
+        e = rotate_one(&o);
+    if (e != ERR_OK)
+        keeper_reply_error(c, e, o.why.text);
+}

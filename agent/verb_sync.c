@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/enrollment.h"
+#include "agent/keeper.h"
+
+void verb_sync(struct keeper *k, struct client *c, const struct msg *m)
+{
+    (void)m;
+    if (!k->agent.org) {
+        keeper_reply_error(
+            c, ERR_NOT_FOUND,
+            "this computer knows no organisation yet; first: keyholt-agent enroll --bundle DIR");
+        return;
+    }
+    c->waits = ERRAND_SYNC;
+    if (!keeper_wake_courier(k))
+        keeper_finish(k, ERRAND_SYNC, KH_EXIT_QUEUED,
+                      "the courier is not running; what waits goes out when it starts: systemctl start "
+                      "keyholt-courier");
+}

@@ -1,0 +1,14 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Inside of a P-256 private key; only for the OpenSSL back end. */
+
+#include "crypto/p256.h"
+#include <openssl/evp.h>
+
+struct cr_p256_key {
+    EVP_PKEY *pkey; /* always built from scalar and matching point */
+    struct cr_p256_pub pub;
+};
+
+/* The private scalar, 32 bytes big-endian. err: FORMAT (not a P-256 private key) */
+MUST_CHECK enum err p256_scalar(const EVP_PKEY *pkey, uint8_t ret[static CR_P256_SCALAR]);

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/openssl/p256_key.h"
+#include "crypto/openssl/quiet.h"
+#include <openssl/bn.h>
+#include <openssl/ec.h>
+#include <openssl/x509.h>
+#include <string.h>
+
+#define DER_SIG_MAX 72 /* two integers of at most 33 bytes, three headers of 2 */
+
+/* DER ECDSA-Sig-Value to raw r ‖ s. */
+static enum err raw_from_der(const uint8_t *der, size_t len, uint8_t ret[static CR_P256_SIG])
+{
+    const uint8_t *p = der;
+    ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &p, (long)len);
+    uint8_t raw[CR_P256_SIG];
+    int ok = sig && BN_bn2binpad(ECDSA_SIG_get0_r(sig), raw, 32) == 32 &&
+             BN_bn2binpad(ECDSA_SIG_get0_s(sig), raw + 32, 32) == 32;
+    if (ok)
+        memcpy(ret, raw, sizeof raw);
+    ECDSA_SIG_free(sig);
+    return ok ? ERR_OK : ERR_INTERNAL;
+}
+
+enum err cr_p256_sign(const struct cr_p256_key *key, const void *msg, size_t len,
+                      uint8_t ret_sig[static CR_P256_SIG])
+{
+    uint8_t der[DER_SIG_MAX];
+    size_t der_len = sizeof der;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    if (!ctx)
+        return ERR_NOMEM;
+    int ok = EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, NULL, key->pkey, NULL) == 1 &&
+             EVP_DigestSign(ctx, der, &der_len, msg, len) == 1;
+    EVP_MD_CTX_free(ctx);
+    return ok ? raw_from_der(der, der_len, ret_sig) : ERR_INTERNAL;
+}
+
+/* Raw r ‖ s to DER; *ret is freed with OPENSSL_free(). */
+static enum err der_from_raw(const uint8_t raw[static CR_P256_SIG], uint8_t **ret, size_t *ret_len)
+{
+    ECDSA_SIG *sig = ECDSA_SIG_new();
+    BIGNUM *r = BN_bin2bn(raw, 32, NULL), *s = BN_bin2bn(raw + 32, 32, NULL);
+    if (!sig || !r || !s || !ECDSA_SIG_set0(sig, r, s)) {
+        BN_free(r);
+        BN_free(s);
+        ECDSA_SIG_free(sig);
+        return ERR_NOMEM;
+    }
+    unsigned char *der = NULL;
+    int len = i2d_ECDSA_SIG(sig, &der); /* sig owns r and s now */
+    ECDSA_SIG_free(sig);
+    if (len <= 0)
+        return ERR_NOMEM;
+    *ret = der;
+    *ret_len = (size_t)len;
+    return ERR_OK;
+}
+
+/* A public EVP_PKEY by way of its DER form, whose length is fixed. */
+static EVP_PKEY *pkey_of(const struct cr_p256_pub *pub)
+{
+    uint8_t spki[CR_P256_SPKI];
+    const uint8_t *p = spki;
+    if (cr_p256_check(pub) != ERR_OK || cr_p256_to_spki(pub, spki) != ERR_OK)
+        return NULL;
+    return d2i_PUBKEY(NULL, &p, sizeof spki);
+}
+
+enum err cr_p256_verify(const struct cr_p256_pub *pub, const void *msg, size_t len,
+                        const uint8_t sig[static CR_P256_SIG])
+{
+    OPENSSL_QUIET();
+    uint8_t *der;
+    size_t der_len;
+    EVP_PKEY *pkey = pkey_of(pub);
+    if (!pkey)
+        return ERR_AUTH;
+    enum err e = der_from_raw(sig, &der, &der_len);
+    if (e == ERR_OK) {
+        EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+        int good = ctx && EVP_DigestVerifyInit_ex(ctx, NULL, "SHA256", NULL, NULL, pkey, NULL) == 1 &&
+                   EVP_DigestVerify(ctx, der, der_len, msg, len) == 1;
+        e = good ? ERR_OK : ERR_AUTH;
+        EVP_MD_CTX_free(ctx);
+        OPENSSL_free(der);
+    }
+    EVP_PKEY_free(pkey);
+    return e;
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "efi/boot_next.h"
+#include "efi/device_path.h"
+#include "efi/files.h"
+#include "efi/sentence.h"
+#include "efi/variables.h"
+#include <string.h>
+
+#define REMOVABLE_PATH "\\EFI\\BOOT\\BOOTX64.EFI"
+#define PATH_MAX       4096u /* bytes of a device path */
+#define NODE_HEADER    4u
+
+enum stage {
+    STAGE_ORDER = 0,   /* entries of BootOrder; with a volume opened, only those on known disks */
+    STAGE_OWN_DISK,    /* removable path of the file system we came from */
+    STAGE_OPENED_DISK, /* removable path on the opened volume's disk */
+    STAGE_OTHERS,      /* with a volume opened, the other entries of BootOrder */
+    STAGE_FIRMWARE,    /* the firmware's own programs */
+    STAGE_NONE
+};
+
+/* source: UEFI 2.10, 3.1.3, EFI_LOAD_OPTION */
+#define LOAD_OPTION_ACTIVE        0x00000001u
+#define LOAD_OPTION_CATEGORY      0x00001f00u
+#define LOAD_OPTION_CATEGORY_BOOT 0x00000000u
+#define LOAD_OPTION_HEADER        6u
+
+struct load_option {
+    uint32_t attributes;
+    const uint8_t *description; /* UTF-16LE with a zero, any alignment */
+    const EFI_DEVICE_PATH *path;
+    const uint8_t *data; /* handed to the program: a kernel's command line, a loader's own settings */
+    size_t data_len;
+};
+
+static bool decode_option(const uint8_t *p, size_t len, struct load_option *ret)
+{
+    if (len < LOAD_OPTION_HEADER + 2)
+        return false;
+    size_t path_len = p[4] | (size_t)p[5] << 8, off = LOAD_OPTION_HEADER;
+    while (off + 2 <= len && (p[off] || p[off + 1]))
+        off += 2;
+    off += 2;
+    if (off > len || path_len > len - off)
+        return false;
+    ret->attributes = p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    ret->description = p + LOAD_OPTION_HEADER;
+    ret->path = (const EFI_DEVICE_PATH *)(p + off);
+    ret->data = p + off + path_len;
+    ret->data_len = len - off - path_len;
+    return device_path_len(ret->path, path_len) > 0;
+}
+
+static void keep_name(struct boot_next *b, const uint8_t *utf16)
+{
+    size_t i = 0;
+    for (; i < BOOT_NAME - 1 && (utf16[2 * i] || utf16[2 * i + 1]); i++)
+        b->name[i] =
+            utf16[2 * i + 1] || utf16[2 * i] < 0x20 || utf16[2 * i] > 0x7e ? '?' : (char)utf16[2 * i];
+    b->name[i] = '\0';
+}
+
+static void *read_option(uint16_t number, size_t *ret_len)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    CHAR16 name[] = L"Boot0000";
+    UINTN len = 0;
+    for (int i = 0; i < 4; i++)
+        name[7 - i] = (CHAR16)(unsigned char)hex[number >> (4 * i) & 15];
+    void *p = variables_firmware(name, &len);
+    *ret_len = len;
+    return p;
+}
+
+/* The very file that we were loaded from: BootCurrent does not tell, because a boot menu may have started us.
+ */
+static bool is_own_path(const EFI_DEVICE_PATH *path)
+{
+    const EFI_DEVICE_PATH *device = device_path_of(fw.self->DeviceHandle), *file = fw.self->FilePath;
+    size_t len = device_path_len(path, PATH_MAX), file_len = file ? device_path_len(file, PATH_MAX) : 0;
+    size_t device_len = device ? device_path_len(device, PATH_MAX) : 0;
+    if (len == 0 || file_len == 0 || device_len == 0 || len + NODE_HEADER != device_len + file_len)
+        return false;
+    size_t head = device_len - NODE_HEADER;
+    return memcmp(path, device, head) == 0 && memcmp((const uint8_t *)path + head, file, file_len) == 0;
+}
+
+/* The disks whose programs may read the password, 0 and 1. */
+static const EFI_DEVICE_PATH *known_disk(const struct boot_next *b, unsigned i)
+{
+    return device_path_of(i == 0 ? b->opened : fw.self->DeviceHandle);
+}
+
+static bool on_known_disk(const struct boot_next *b, const EFI_DEVICE_PATH *path)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        const EFI_DEVICE_PATH *disk = known_disk(b, i);
+        if (disk && device_path_same_disk(path, disk))
+            return true;
+    }
+    return false;
+}
+
+/* Asked of the whole path of the very file that is to be loaded. */
+static bool is_wanted(const struct boot_next *b, const EFI_DEVICE_PATH *path)
+{
+    if (!b->opened || b->stage == STAGE_FIRMWARE)
+        return true;
+    return on_known_disk(b, path) == (b->stage < STAGE_OTHERS);
+}
+
+static enum err load_path(const struct boot_next *b, EFI_DEVICE_PATH *path, EFI_HANDLE *ret)
+{
+    EFI_HANDLE image = NULL;
+    if (is_own_path(path) || !is_wanted(b, path))
+        return ERR_NOT_FOUND;
+    EFI_STATUS s = fw.bs->LoadImage(FALSE, fw.image, path, NULL, 0, &image);
+    /* refused by policy, yet loaded: it may be inspected but not started */
+    if (s == EFI_SECURITY_VIOLATION && image)
+        fw.bs->UnloadImage(image);
+    TRY(err_from_efi(s));
+    *ret = image;
+    return ERR_OK;
+}
+
+static enum err load_removable(const struct boot_next *b, EFI_HANDLE device, EFI_HANDLE *ret)
+{
+    EFI_DEVICE_PATH *base = device_path_of(device);
+    EFI_DEVICE_PATH *path = base ? device_path_file(base, REMOVABLE_PATH) : NULL;
+    enum err e = path ? load_path(b, path, ret) : ERR_NOMEM;
+    firmware_free(path);
+    return e;
+}
+
+/* The program keeps what it is given for as long as it runs, so this memory is never freed. */
+static void give_options(EFI_HANDLE image, const struct load_option *o)
+{
+    static const EFI_GUID loaded_image = EFI_LOADED_IMAGE_PROTOCOL_GUID;
+    EFI_LOADED_IMAGE *li = firmware_protocol(image, &loaded_image);
+    void *copy = li && o->data_len ? firmware_alloc(o->data_len) : NULL;
+    if (!copy)
+        return;
+    memcpy(copy, o->data, o->data_len);
+    li->LoadOptions = copy;
+    li->LoadOptionsSize = (UINT32)o->data_len;
+}
+
+static EFI_DEVICE_PATH *expand(const struct boot_next *b, const EFI_DEVICE_PATH *p)
+{
+    EFI_DEVICE_PATH *whole = NULL;
+    for (unsigned i = 0; b->opened && b->stage < STAGE_OTHERS && !whole && i < 2; i++) {
+        const EFI_DEVICE_PATH *disk = known_disk(b, i);
+        whole = disk ? device_path_expand(p, disk) : NULL;
+    }
+    return whole ? whole : device_path_expand(p, NULL);
+}
+
+/* An entry that names a whole device means the removable path on it. */
+static enum err load_entry(const struct boot_next *b, const struct load_option *o, EFI_HANDLE *ret)
+{
+    EFI_DEVICE_PATH *path = expand(b, o->path);
+    enum err e = path ? ERR_OK : ERR_NOT_FOUND;
+    if (path && device_path_kind(path) == DEVICE_PATH_DEVICE) {
+        EFI_HANDLE device = device_path_find_file(path, REMOVABLE_PATH);
+        e = device ? load_removable(b, device, ret) : ERR_NOT_FOUND;
+    } else if (path) {
+        e = load_path(b, path, ret);
+    }
+    if (e == ERR_OK)
+        give_options(*ret, o);
+    firmware_free(path);
+    return e;
+}
+
+static bool belongs_to(const struct load_option *o, unsigned stage)
+{
+    if (!(o->attributes & LOAD_OPTION_ACTIVE) ||
+        (o->attributes & LOAD_OPTION_CATEGORY) != LOAD_OPTION_CATEGORY_BOOT || device_path_is_ours(o->path))
+        return false;
+    enum device_path_kind kind = device_path_kind(o->path);
+    return stage == STAGE_FIRMWARE ? kind == DEVICE_PATH_FIRMWARE
+                                   : kind == DEVICE_PATH_FILE || kind == DEVICE_PATH_DEVICE;
+}
+
+/* Try one entry of BootOrder; NOT_FOUND when it is not for us. */
+static enum err try_number(struct boot_next *b, uint16_t number, EFI_HANDLE *ret)
+{
+    struct load_option o;
+    size_t len = 0;
+    enum err e = ERR_NOT_FOUND;
+    uint8_t *p = read_option(number, &len);
+    if (p && decode_option(p, len, &o) && belongs_to(&o, b->stage)) {
+        keep_name(b, o.description);
+        e = load_entry(b, &o, ret);
+    }
+    firmware_free(p);
+    return e;
+}
+
+/* DENIED is reported; what is missing or broken is passed over. */
+static enum err load_from_order(struct boot_next *b, EFI_HANDLE *ret)
+{
+    UINTN len = 0;
+    enum err e = ERR_NOT_FOUND;
+    uint8_t *order = variables_firmware(L"BootOrder", &len);
+    while (order && b->at < len / 2 && e != ERR_OK && e != ERR_DENIED) {
+        e = try_number(b, (uint16_t)(order[2 * b->at] | order[2 * b->at + 1] << 8), ret);
+        b->at++;
+    }
+    firmware_free(order);
+    return e == ERR_OK || e == ERR_DENIED ? e : ERR_NOT_FOUND;
+}
+
+/* The file system on the opened volume's disk that can start something. */
+static EFI_HANDLE opened_disk(const struct boot_next *b)
+{
+    const EFI_DEVICE_PATH *volume = device_path_of(b->opened);
+    EFI_DEVICE_PATH *disk = volume ? device_path_disk(volume) : NULL;
+    EFI_HANDLE found = disk ? device_path_find_file(disk, REMOVABLE_PATH) : NULL;
+    firmware_free(disk);
+    return found;
+}
+
+static enum err load_from_disk(struct boot_next *b, EFI_HANDLE device, EFI_HANDLE *ret)
+{
+    struct sentence s;
+    if (b->at++ > 0 || !files_exist(device, REMOVABLE_PATH))
+        return ERR_NOT_FOUND;
+    sentence_init(&s, b->name, sizeof b->name);
+    sentence_add(&s, REMOVABLE_PATH);
+    enum err e = load_removable(b, device, ret);
+    return e == ERR_OK || e == ERR_DENIED ? e : ERR_NOT_FOUND;
+}
+
+static enum err load_from_stage(struct boot_next *b, EFI_HANDLE *ret)
+{
+    if (b->stage == STAGE_OWN_DISK)
+        return load_from_disk(b, fw.self->DeviceHandle, ret);
+    if (b->stage == STAGE_OPENED_DISK)
+        return load_from_disk(b, opened_disk(b), ret);
+    if (b->stage == STAGE_OTHERS && !b->opened)
+        return ERR_NOT_FOUND; /* they were in their place in the order */
+    return load_from_order(b, ret);
+}
+
+enum err boot_next_load(struct boot_next *b, EFI_HANDLE *ret_image)
+{
+    while (b->stage < STAGE_NONE) {
+        enum err e = load_from_stage(b, ret_image);
+        if (e != ERR_NOT_FOUND)
+            return e;
+        b->stage++;
+        b->at = 0;
+    }
+    return ERR_NOT_FOUND;
+}
+
+bool boot_next_is_known(const struct boot_next *b)
+{
+    return b->stage < STAGE_OTHERS;
+}
+
+enum err boot_next_start(EFI_HANDLE image)
+{
+    UINTN len = 0;
+    CHAR16 *data = NULL;
+    EFI_STATUS s = fw.bs->StartImage(image, &len, &data);
+    firmware_free(data);
+    return err_from_efi(s);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "efi/files.h"
+
+#define PATH_CHARS 128
+
+static enum err open_file(EFI_HANDLE device, const char *path, EFI_FILE_HANDLE *ret)
+{
+    static const EFI_GUID file_system = EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID;
+    CHAR16 wide[PATH_CHARS];
+    size_t i = 0;
+    EFI_FILE_HANDLE root, file;
+    EFI_FILE_IO_INTERFACE *fs = device ? firmware_protocol(device, &file_system) : NULL;
+    if (!fs)
+        return ERR_NOT_FOUND;
+    for (; i < PATH_CHARS - 1 && path[i]; i++)
+        wide[i] = (unsigned char)path[i];
+    wide[i] = 0;
+    TRY(err_from_efi(fs->OpenVolume(fs, &root)));
+    EFI_STATUS s = root->Open(root, &file, wide, EFI_FILE_MODE_READ, 0);
+    root->Close(root);
+    TRY(err_from_efi(s));
+    *ret = file;
+    return ERR_OK;
+}
+
+/* The size is found by moving to the end: asking for the file's information needs a buffer for its name. */
+static enum err read_all(EFI_FILE_HANDLE file, size_t max, char **ret, size_t *ret_len)
+{
+    UINT64 size = 0;
+    TRY(err_from_efi(file->SetPosition(file, UINT64_MAX)));
+    TRY(err_from_efi(file->GetPosition(file, &size)));
+    TRY(err_from_efi(file->SetPosition(file, 0)));
+    if (size > max)
+        return ERR_RANGE;
+    char *p = firmware_alloc((size_t)size + 1);
+    if (!p)
+        return ERR_NOMEM;
+    UINTN len = (UINTN)size;
+    EFI_STATUS s = file->Read(file, &len, p);
+    if (s != EFI_SUCCESS || len != size) {
+        firmware_free(p);
+        return s == EFI_SUCCESS ? ERR_IO : err_from_efi(s);
+    }
+    *ret = p;
+    *ret_len = len;
+    return ERR_OK;
+}
+
+enum err files_read(EFI_HANDLE device, const char *path, size_t max, char **ret, size_t *ret_len)
+{
+    EFI_FILE_HANDLE file;
+    TRY(open_file(device, path, &file));
+    enum err e = read_all(file, max, ret, ret_len);
+    file->Close(file);
+    return e;
+}
+
+bool files_exist(EFI_HANDLE device, const char *path)
+{
+    EFI_FILE_HANDLE file;
+    if (open_file(device, path, &file) != ERR_OK)
+        return false;
+    file->Close(file);
+    return true;
+}

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# efi/: keyholt-recovery.efi. Pure logic, also built hosted for its unit tests:
+efi_pure_sources := efi/keymap.c efi/model.c efi/sentence.c efi/characters.c efi/content.c efi/plan.c
+# Firmware protocols, screen looks, flow:
+efi_sources := $(efi_pure_sources) efi/libc.c efi/firmware.c efi/random.c efi/files.c efi/disk.c efi/volumes.c \
+    efi/variables.c efi/device_path.c efi/boot_next.c efi/keyboard.c efi/font.c efi/glyph.c efi/canvas.c efi/qr.c \
+    efi/screen.c efi/screen_text.c efi/screen_gop.c efi/unlock.c efi/main.c
+efi_objects := $(patsubst %.c,$(B)/efi/obj/%.o,$(efi_sources))
+EFI_MAX_BYTES := 409600
+
+# Theirs is compiled with our flags but for the warnings.
+$(B)/efi/qrcodegen.o: $(B)/src/qrcodegen/.complete Makefile
+	$(call say,CC-EFI,qrcodegen.c)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(EFI_CFLAGS) -w -DNDEBUG -c $(qrcodegen_src)/qrcodegen.c -o $@
+$(B)/efi/obj/efi/qr.o: CPPFLAGS += -isystem $(qrcodegen_src)
+$(B)/efi/obj/efi/qr.o: $(B)/src/qrcodegen/.complete
+
+# $(call efi_app,target,objects): ld -shared does not fail on undefined symbols, so the list of them is checked.
+# crt0 and the relocator come from gnu-efi, everything else is ours.
+define efi_app
+$(1:.efi=.so): $(2) $(B)/lib/libkeyholt-efi.a
+	$$(call say,LD-EFI,$$@)mkdir -p $$(@D) && $$(LD) -nostdlib -znocombreloc -shared -Bsymbolic \
+	    -T /usr/lib/elf_x86_64_efi.lds /usr/lib/crt0-efi-x86_64.o $(2) $(B)/lib/libkeyholt-efi.a -L/usr/lib -lgnuefi -o $$@
+	$$(Q)if [ -n "$$$$(nm -u $$@)" ]; then nm -u $$@ >&2; echo "$$@: undefined symbols" >&2; rm -f $$@; exit 1; fi
+$(1): $(1:.efi=.so)
+	$$(call say,EFI,$$@)mkdir -p $$(@D) && objcopy -j .text -j .sdata -j .data -j .rodata -j .dynamic -j .dynsym \
+	    -j .rel -j .rela -j '.rel.*' -j '.rela.*' -j .reloc --target efi-app-x86_64 --subsystem=10 $$< $$@
+	$$(Q)size=$$$$(stat -c %s $$@); if [ $$$$size -gt $(EFI_MAX_BYTES) ]; then \
+	    echo "$$@: $$$$size bytes, at most $(EFI_MAX_BYTES)" >&2; rm -f $$@; exit 1; fi
+endef
+all: $(B)/bin/keyholt-recovery.efi
+$(B)/bin/keyholt-recovery.efi: $(B)/efi/keyholt-recovery.efi
+	$(Q)mkdir -p $(@D) && cp $< $@
+$(eval $(call efi_app,$(B)/efi/keyholt-recovery.efi,$(efi_objects) $(B)/efi/qrcodegen.o))
+
+# What the tests start after the app: it prints what was handed to it.
+all: $(B)/tests/next_stage.efi
+$(eval $(call efi_app,$(B)/tests/next_stage.efi,$(patsubst %.c,$(B)/efi/obj/%.o,tests/efi/next_stage.c efi/libc.c efi/firmware.c)))
+
+# A next stage that does not stay.
+all: $(B)/tests/leaves.efi
+$(eval $(call efi_app,$(B)/tests/leaves.efi,$(patsubst %.c,$(B)/efi/obj/%.o,tests/efi/leaves.c efi/libc.c efi/firmware.c)))
+
+$(eval $(call unit,test_efi_model,$(efi_pure_sources)))
+$(eval $(call unit,test_efi_content,$(efi_pure_sources)))
+$(eval $(call unit,test_efi_plan,$(efi_pure_sources)))

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "efi/screen.h"
+#include "efi/firmware.h"
+
+static bool graphics;
+
+void screen_open(void)
+{
+    /* the firmware's own cursor must not blink in the picture; a text console switches its own on again */
+    fw.st->ConOut->EnableCursor(fw.st->ConOut, FALSE);
+    graphics = screen_gop_open() == ERR_OK;
+    screen_text_open(!graphics);
+}
+
+void screen_begin(const struct content *c, const struct model *m)
+{
+    if (graphics)
+        screen_gop_show(c, m);
+    screen_text_update(m);
+}
+
+void screen_show(const struct content *c, const struct model *m)
+{
+    if (graphics)
+        screen_gop_show(c, m);
+    screen_text_show(c, m);
+}
+
+void screen_update(const struct model *m)
+{
+    if (graphics)
+        screen_gop_update(m);
+    screen_text_update(m);
+}
+
+void screen_remark(const char *line)
+{
+    screen_text_remark(line);
+}
+
+void screen_close(void)
+{
+    if (graphics)
+        screen_gop_close();
+    screen_text_close();
+    fw.st->ConOut->EnableCursor(fw.st->ConOut, TRUE);
+    if (graphics)
+        fw.st->ConOut->ClearScreen(fw.st->ConOut);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/audit_reading.h"
+#include "crypto/host/file.h"
+#include "escrow-server/places.h"
+#include "formats/base.h"
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+
+static enum err read_one(struct audit_reading *r, const char *path, bool foreign)
+{
+    if (r->n == AUDIT_SOURCES_MAX)
+        return ERR_FULL;
+    TRY(audit_view_chain(&r->view, path, foreign, &r->source[r->n]));
+    r->n++;
+    return ERR_OK;
+}
+
+static enum err read_foreign(struct audit_reading *r, const char *root)
+{
+    char dir[PATH_MAX], path[PATH_MAX];
+    TRY(file_join(root, PLACE_FOREIGN, dir, sizeof dir));
+    DIR *d = opendir(dir);
+    enum err e = ERR_OK;
+    if (d == NULL)
+        return ERR_DENIED;
+    for (const struct dirent *item; e == ERR_OK && (item = readdir(d)) != NULL;) {
+        size_t len = strlen(item->d_name);
+        if (len < 5 || strcmp(item->d_name + len - 4, ".log") != 0)
+            continue;
+        int n = snprintf(path, sizeof path, "%s/%s", dir, item->d_name);
+        e = n > 0 && (size_t)n < sizeof path ? read_one(r, path, true) : ERR_RANGE;
+    }
+    closedir(d);
+    return e;
+}
+
+enum err audit_read_all(struct audit_reading *r, const char *root)
+{
+    char path[PATH_MAX];
+    TRY(file_join(root, PLACE_AUDIT, path, sizeof path));
+    TRY(read_one(r, path, false));
+    return read_foreign(r, root);
+}
+
+static void hash_text(const struct audit_head *h, char ret[static BASE16_LEN(32) + 1])
+{
+    base16_encode(h->hash, sizeof h->hash, ret);
+}
+
+/* Was every foreign chain put on record with the head that its copy has? A copy that was shortened is not
+ * what the vault's own entry says. */
+static bool is_anchored(const struct audit_reading *r, const struct audit_source *s)
+{
+    char want[AUDIT_TEXT + 1], hex[BASE16_LEN(32) + 1];
+    hash_text(&s->head, hex);
+    snprintf(want, sizeof want, "chain=%s entries=%llu head=%s", s->head.chain, (unsigned long long)s->head.n,
+             hex);
+    const char *last = NULL;
+    for (size_t i = 0; i < r->view.n; i++) {
+        const struct audit_entry *e = &r->view.line[i].entry;
+        if (!r->view.line[i].foreign && strcmp(e->action, AUDIT_IMPORT) == 0 &&
+            strncmp(e->detail, want, strlen("chain=") + strlen(s->head.chain) + 1) == 0)
+            last = e->detail;
+    }
+    return last != NULL && strcmp(last, want) == 0;
+}
+
+const char *audit_judge(const struct audit_reading *r, unsigned i, bool *ret_good)
+{
+    const struct audit_source *s = &r->source[i];
+    *ret_good = false;
+    if (s->err == ERR_NOT_FOUND)
+        return "there is no log";
+    if (s->err == ERR_DENIED || s->err == ERR_IO)
+        return err_text(s->err);
+    if (s->err != ERR_OK)
+        return "BROKEN: the next entry is none, or does not follow";
+    if (s->head.n == 0)
+        return "EMPTY: a log begins with an entry when it is made, so all of it was lost";
+    if (i > 0 && !is_anchored(r, s))
+        return "NOT AS IMPORTED: the vault's own log names another head";
+    *ret_good = true;
+    return s->torn > 0 ? "good (a line torn by a crash follows; nothing was disclosed for it)" : "good";
+}

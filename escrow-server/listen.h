@@ -1,0 +1,21 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The listening sockets, opened by the supervisor and kept across a worker's restart. */
+
+#include "crypto/err.h"
+#include <stddef.h>
+
+#define LISTEN_TEXT 96
+
+/* One socket per worker on the same address, so that the kernel spreads connections (SO_REUSEPORT).
+ * where:    "127.0.0.1:8443", "[::1]:8443"; port 0 takes a free one
+ * ret_fds:  n sockets, close-on-exec, non-blocking
+ * ret_name: the address that came of it
+ * err: FORMAT (no such address), CONFLICT (in use), DENIED, IO */
+MUST_CHECK enum err listen_tcp(const char *where, unsigned n, int *ret_fds,
+                               char ret_name[static LISTEN_TEXT]);
+/* The local socket, only for its owner (root, or whoever runs the server); an old one is replaced.
+ * err: RANGE (path too long for a socket), IO */
+MUST_CHECK enum err listen_local(const char *path, int *ret_fd);
+/* Connect to it. err: OFFLINE (nobody listens), DENIED, RANGE */
+MUST_CHECK enum err listen_local_connect(const char *path, int *ret_fd);

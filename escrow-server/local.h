@@ -1,0 +1,30 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The local socket's little protocol: one line of JSON each way, then the end. A secret never stands in the
+ * JSON (its memory cannot be wiped); where "secret" is true, it follows as a line of its own.
+ *
+ * Requests, by "op":
+ *   recover  key, reason, as, user, device; the secret is the person's password
+ *   boots    key                      boot events with that key ID
+ *   token    hash, expires, uses      a new enrolment token          (*)
+ *   import   as, chain, n, head       a foreign chain is about to be copied in (*)
+ * (*) only from root, or from the user that runs the server.
+ *
+ * Answers: "status" is "ok" or "failed"; failed ones have "err" (err_name) and "detail" (a sentence), and
+ * "keys" where several fit, with "more" true where the list is not whole. An answer to recover has the 55
+ * characters as its secret. */
+
+#include "crypto/err.h"
+#include "crypto/secret.h"
+#include <json-c/json.h>
+
+#define LOCAL_LINE_MAX 65536
+
+/* Ask the running server. secret: sent along when it is not NULL and not empty.
+ * ret:        the answer, to be put
+ * ret_secret: filled when the answer has one
+ * err: OFFLINE (no server runs here), DENIED (the socket is not yours), TIMEOUT, FORMAT, NOMEM */
+MUST_CHECK enum err local_ask(const char *root, struct json_object *request, const struct secret *secret,
+                              struct json_object **ret, struct secret *ret_secret);
+/* The err and detail of a failed answer; ERR_OK when it did not fail. ret_detail: borrowed. */
+enum err local_result(struct json_object *answer, const char **ret_detail);

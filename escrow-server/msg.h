@@ -1,0 +1,216 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Everything that web, writer and vault say to each other. A message is a frame (chan.h) whose body is one
+ * of the structures below; put and get stand side by side in msg_store.c and msg_vault.c. */
+
+#include "crypto/cursor.h"
+#include "crypto/err.h"
+#include "formats/command.h"
+#include "formats/guid.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum msg_type {
+    /* web → writer */
+    MSG_ENROLL = 1, /* msg_enroll → MSG_ENROLLED with the certificate, PEM */
+    MSG_DEVICE,     /* msg_device → MSG_DEVICE_IS with msg_device_is */
+    MSG_SYNC,       /* msg_sync → MSG_SYNCED with msg_synced */
+    MSG_FIND,       /* msg_find → MSG_FOUND with msg_found */
+    MSG_DISCLOSED,  /* msg_entry → MSG_DONE with u64: index it, order the rotation; 1: the order waits */
+    MSG_BOOTS,      /* msg_find → MSG_BOOTS_ARE with msg_boots */
+    MSG_TOKEN,      /* msg_token → MSG_DONE */
+    /* writer → web */
+    MSG_ENROLLED,
+    MSG_DEVICE_IS,
+    MSG_SYNCED,
+    MSG_FOUND,
+    MSG_BOOTS_ARE,
+    /* web → vault */
+    MSG_DISCLOSE, /* msg_disclose → MSG_OPENED with msg_opened */
+    MSG_IMPORTED, /* msg_import → MSG_DONE: a foreign chain is about to be copied in */
+    MSG_SINCE,    /* u64 → MSG_ENTRIES with msg_entries: disclosures after that entry */
+    /* vault → web */
+    MSG_OPENED,
+    MSG_ENTRIES,
+    MSG_HEAD, /* msg_head, unasked: the audit log grew */
+    /* both → web */
+    MSG_DONE,
+    MSG_FAILED /* msg_failed */
+};
+
+#define MSG_STORE_MAX (2u << 20)   /* body, web ↔ writer: 256 records of the largest size */
+#define MSG_VAULT_MAX (128u << 10) /* body, web ↔ vault */
+
+#define MSG_NAME         64
+#define MSG_REASON       256
+#define MSG_USER         128
+#define MSG_DETAIL       400
+#define MSG_CHAIN        64
+#define MSG_CSR          4096
+#define MSG_RECORDS      256
+#define MSG_SEQUENCE_MAX INT64_MAX /* the stores and JSON hold no more */
+#define MSG_COMMANDS     16
+#define MSG_CANDIDATES   16
+#define MSG_ENTRIES_MAX  64
+#define MSG_BOOTS_MAX    64
+
+struct msg_blob {
+    const uint8_t *p; /* borrowed */
+    size_t len;
+};
+
+struct msg_failed {
+    uint8_t err;                 /* enum err */
+    char detail[MSG_DETAIL + 1]; /* a sentence */
+};
+
+struct msg_enroll {
+    uint8_t token[32]; /* SHA-256 of the text */
+    uint8_t spki[91], sig[64];
+    uint64_t time;
+    char computer[MSG_NAME + 1];
+    struct msg_blob csr; /* PEM */
+};
+
+struct msg_device {
+    uint8_t device[32];
+    uint8_t courier[32]; /* SHA-256 of the SPKI in the client certificate */
+};
+
+struct msg_device_is {
+    bool revoked;
+    bool pinned; /* the certificate carries the key that was enrolled last */
+    uint8_t spki[91];
+};
+
+struct msg_sync {
+    uint8_t device[32];
+    uint8_t envelopes[32]; /* the device's digest */
+    uint8_t audit_head[32];
+    bool has_head;
+    unsigned n;
+    struct msg_blob record[MSG_RECORDS]; /* verified by the web worker, and again by the writer */
+};
+
+struct msg_synced {
+    struct msg_blob receipt; /* empty when no record was stored */
+    bool incomplete;         /* a store is away: what is in no receipt must come again */
+    bool has_known, match;
+    uint8_t incarnation[16], name[32];
+    uint64_t sequence;
+    unsigned n_commands;
+    uint8_t command[MSG_COMMANDS][COMMAND_LEN];
+};
+
+struct msg_find {
+    char key[GUID_TEXT];       /* key ID or its beginning, upper case */
+    char device[MSG_NAME + 1]; /* hex device ID or its beginning; may be empty */
+};
+
+/* One key that fits: the newest envelope of one password. */
+struct msg_candidate {
+    struct msg_blob envelope;
+    char computer[MSG_NAME + 1], label[MSG_NAME + 1];
+    bool own; /* it came with a record of the device that sealed it */
+    uint64_t received;
+};
+
+struct msg_found {
+    unsigned n;
+    bool more;
+    struct msg_candidate item[MSG_CANDIDATES];
+};
+
+struct msg_boot {
+    uint64_t time, received;
+    uint8_t device[32];
+    struct guid key_id, volume;
+    uint8_t result, reason;
+};
+
+struct msg_boots {
+    unsigned n;
+    struct msg_boot item[MSG_BOOTS_MAX];
+};
+
+struct msg_token {
+    uint8_t hash[32];
+    uint64_t expires, uses;
+};
+
+/* A disclosure in the audit log. */
+struct msg_entry {
+    char chain[MSG_CHAIN + 1];
+    uint64_t n, time;
+    char who[MSG_NAME + 1];
+    struct guid key_id, volume;
+    uint8_t device[32];
+};
+
+struct msg_entries {
+    unsigned n;
+    bool more;
+    struct msg_entry item[MSG_ENTRIES_MAX];
+};
+
+struct msg_disclose {
+    char who[MSG_NAME + 1], reason[MSG_REASON + 1];
+    char user[MSG_USER + 1]; /* whose laptop; may be empty */
+    char asked[GUID_TEXT];   /* what was typed */
+    struct msg_blob password;
+    struct msg_found found; /* only n of 1 can be opened; the vault checks the person first all the same */
+};
+
+struct msg_opened {
+    uint8_t digits[55];
+    struct msg_entry entry;
+};
+
+struct msg_import {
+    char who[MSG_NAME + 1], chain[MSG_CHAIN + 1];
+    uint64_t n;
+    uint8_t head[32];
+};
+
+struct msg_head {
+    uint64_t n;
+    uint8_t hash[32];
+};
+
+/* Writers remember their first failure (cursor.h); getters borrow the frame's body.
+ * err of every get: TRUNCATED, FORMAT, RANGE */
+void msg_put_failed(struct writer *w, enum err e, const char *detail);
+MUST_CHECK enum err msg_get_failed(const uint8_t *p, size_t len, struct msg_failed *ret);
+void msg_put_enroll(struct writer *w, const struct msg_enroll *m);
+MUST_CHECK enum err msg_get_enroll(const uint8_t *p, size_t len, struct msg_enroll *ret);
+void msg_put_device(struct writer *w, const struct msg_device *m);
+MUST_CHECK enum err msg_get_device(const uint8_t *p, size_t len, struct msg_device *ret);
+void msg_put_device_is(struct writer *w, const struct msg_device_is *m);
+MUST_CHECK enum err msg_get_device_is(const uint8_t *p, size_t len, struct msg_device_is *ret);
+void msg_put_sync(struct writer *w, const struct msg_sync *m);
+MUST_CHECK enum err msg_get_sync(const uint8_t *p, size_t len, struct msg_sync *ret);
+void msg_put_synced(struct writer *w, const struct msg_synced *m);
+MUST_CHECK enum err msg_get_synced(const uint8_t *p, size_t len, struct msg_synced *ret);
+void msg_put_find(struct writer *w, const struct msg_find *m);
+MUST_CHECK enum err msg_get_find(const uint8_t *p, size_t len, struct msg_find *ret);
+void msg_put_found(struct writer *w, const struct msg_found *m);
+MUST_CHECK enum err msg_get_found(const uint8_t *p, size_t len, struct msg_found *ret);
+void msg_put_boots(struct writer *w, const struct msg_boots *m);
+MUST_CHECK enum err msg_get_boots(const uint8_t *p, size_t len, struct msg_boots *ret);
+void msg_put_token(struct writer *w, const struct msg_token *m);
+MUST_CHECK enum err msg_get_token(const uint8_t *p, size_t len, struct msg_token *ret);
+void msg_put_entry(struct writer *w, const struct msg_entry *m);
+MUST_CHECK enum err msg_get_entry(const uint8_t *p, size_t len, struct msg_entry *ret);
+void msg_put_entries(struct writer *w, const struct msg_entries *m);
+MUST_CHECK enum err msg_get_entries(const uint8_t *p, size_t len, struct msg_entries *ret);
+void msg_put_disclose(struct writer *w, const struct msg_disclose *m);
+MUST_CHECK enum err msg_get_disclose(const uint8_t *p, size_t len, struct msg_disclose *ret);
+void msg_put_opened(struct writer *w, const struct msg_opened *m);
+MUST_CHECK enum err msg_get_opened(const uint8_t *p, size_t len, struct msg_opened *ret);
+void msg_put_import(struct writer *w, const struct msg_import *m);
+MUST_CHECK enum err msg_get_import(const uint8_t *p, size_t len, struct msg_import *ret);
+void msg_put_head(struct writer *w, const struct msg_head *m);
+MUST_CHECK enum err msg_get_head(const uint8_t *p, size_t len, struct msg_head *ret);
+void msg_put_u64(struct writer *w, uint64_t v);
+MUST_CHECK enum err msg_get_u64(const uint8_t *p, size_t len, uint64_t *ret);

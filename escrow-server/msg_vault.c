@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/msg_piece.h"
+
+void msg_put_entry(struct writer *w, const struct msg_entry *m)
+{
+    msg_put_text(w, m->chain);
+    writer_u64(w, m->n);
+    writer_u64(w, m->time);
+    msg_put_text(w, m->who);
+    writer_bytes(w, m->key_id.bytes, 16);
+    writer_bytes(w, m->volume.bytes, 16);
+    writer_bytes(w, m->device, 32);
+}
+
+static void get_entry(struct reader *r, struct msg_entry *ret)
+{
+    msg_get_text(r, ret->chain, sizeof ret->chain);
+    ret->n = reader_u64(r);
+    ret->time = reader_u64(r);
+    msg_get_text(r, ret->who, sizeof ret->who);
+    reader_bytes(r, ret->key_id.bytes, 16);
+    reader_bytes(r, ret->volume.bytes, 16);
+    reader_bytes(r, ret->device, 32);
+}
+
+enum err msg_get_entry(const uint8_t *p, size_t len, struct msg_entry *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    get_entry(&r, ret);
+    return reader_end(&r);
+}
+
+void msg_put_entries(struct writer *w, const struct msg_entries *m)
+{
+    writer_u8(w, m->more);
+    writer_u16(w, (uint16_t)m->n);
+    for (unsigned i = 0; i < m->n; i++)
+        msg_put_entry(w, &m->item[i]);
+}
+
+enum err msg_get_entries(const uint8_t *p, size_t len, struct msg_entries *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    ret->more = msg_get_bool(&r);
+    ret->n = msg_get_count(&r, MSG_ENTRIES_MAX);
+    for (unsigned i = 0; i < ret->n; i++)
+        get_entry(&r, &ret->item[i]);
+    return reader_end(&r);
+}
+
+void msg_put_disclose(struct writer *w, const struct msg_disclose *m)
+{
+    msg_put_text(w, m->who);
+    msg_put_text(w, m->reason);
+    msg_put_text(w, m->user);
+    msg_put_text(w, m->asked);
+    msg_put_blob(w, &m->password);
+    msg_put_found(w, &m->found);
+}
+
+enum err msg_get_disclose(const uint8_t *p, size_t len, struct msg_disclose *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    msg_get_text(&r, ret->who, sizeof ret->who);
+    msg_get_text(&r, ret->reason, sizeof ret->reason);
+    msg_get_text(&r, ret->user, sizeof ret->user);
+    msg_get_text(&r, ret->asked, sizeof ret->asked);
+    msg_get_blob(&r, &ret->password);
+    msg_get_found_part(&r, &ret->found);
+    return reader_end(&r);
+}
+
+void msg_put_opened(struct writer *w, const struct msg_opened *m)
+{
+    writer_bytes(w, m->digits, sizeof m->digits);
+    msg_put_entry(w, &m->entry);
+}
+
+enum err msg_get_opened(const uint8_t *p, size_t len, struct msg_opened *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    reader_bytes(&r, ret->digits, sizeof ret->digits);
+    get_entry(&r, &ret->entry);
+    return reader_end(&r);
+}
+
+void msg_put_import(struct writer *w, const struct msg_import *m)
+{
+    msg_put_text(w, m->who);
+    msg_put_text(w, m->chain);
+    writer_u64(w, m->n);
+    writer_bytes(w, m->head, sizeof m->head);
+}
+
+enum err msg_get_import(const uint8_t *p, size_t len, struct msg_import *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    msg_get_text(&r, ret->who, sizeof ret->who);
+    msg_get_text(&r, ret->chain, sizeof ret->chain);
+    ret->n = reader_u64(&r);
+    reader_bytes(&r, ret->head, sizeof ret->head);
+    return reader_end(&r);
+}
+
+void msg_put_head(struct writer *w, const struct msg_head *m)
+{
+    writer_u64(w, m->n);
+    writer_bytes(w, m->hash, sizeof m->hash);
+}
+
+enum err msg_get_head(const uint8_t *p, size_t len, struct msg_head *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    ret->n = reader_u64(&r);
+    reader_bytes(&r, ret->hash, sizeof ret->hash);
+    return reader_end(&r);
+}
+
+void msg_put_u64(struct writer *w, uint64_t v)
+{
+    writer_u64(w, v);
+}
+
+enum err msg_get_u64(const uint8_t *p, size_t len, uint64_t *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    *ret = reader_u64(&r);
+    return reader_end(&r);
+}

@@ -1,0 +1,34 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Long options of a verb, read from one table. Secrets have no option of their own: only files do. */
+
+#include "crypto/err.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#define OPTION_LIST_MAX 8
+
+enum option_kind {
+    OPTION_TEXT = 1, /* const char ** */
+    OPTION_LIST,     /* struct option_list *, may be repeated */
+    OPTION_NUMBER,   /* uint64_t * */
+    OPTION_FLAG,     /* bool * */
+    OPTION_REST      /* struct option_list *, words that are no options; name NULL */
+};
+
+struct option_list {
+    const char *item[OPTION_LIST_MAX]; /* borrowed from argv */
+    unsigned n;
+};
+
+struct option_def {
+    const char *name; /* without the dashes */
+    enum option_kind kind;
+    bool required;
+    void *ret;
+};
+
+/* argv: the words after the verb. Says on standard error what is wrong, with the usage text.
+ * err: FORMAT (usage) */
+MUST_CHECK enum err options_parse(int argc, char *const *argv, const struct option_def *defs, unsigned n,
+                                  const char *usage);

@@ -1,0 +1,41 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Certificates of the organisation's own CA: itself, the server's, the couriers'. All keys are P-256. */
+
+#include "crypto/err.h"
+#include "crypto/p256.h"
+#include <stddef.h>
+#include <stdint.h>
+
+#define PKI_PEM_MAX      4096
+#define PKI_HOSTS_MAX    8
+#define PKI_HOST_MAX     128
+#define PKI_CA_DAYS      (20 * 365)
+#define PKI_SERVER_DAYS  (10 * 365)
+#define PKI_COURIER_DAYS 365
+
+struct x509_st;
+
+/* Who signs: the CA's key, borrowed, and its certificate in PEM (NULL while making that itself). */
+struct pki_ca {
+    const struct cr_p256_key *key;
+    const char *pem;
+};
+
+/* Self-signed, CA:TRUE with path length 0. */
+MUST_CHECK enum err pki_make_ca(const struct cr_p256_key *key, const char *name,
+                                char ret[static PKI_PEM_MAX]);
+/* hosts: DNS names or IP addresses for subjectAltName; key: the server's own */
+MUST_CHECK enum err pki_make_server(const struct pki_ca *ca, const struct cr_p256_key *key,
+                                    const char (*hosts)[PKI_HOST_MAX], unsigned n,
+                                    char ret[static PKI_PEM_MAX]);
+/* Checks the request's own signature and that its key is P-256; names inside the request are ignored.
+ * device:     becomes the subject's common name, in hex
+ * ret_key_id: SHA-256 of the SPKI that was certified
+ * err: FORMAT (no such request), AUTH (its signature does not verify) */
+MUST_CHECK enum err pki_make_courier(const struct pki_ca *ca, const char *csr, size_t len,
+                                     const uint8_t device[static 32], char ret[static PKI_PEM_MAX],
+                                     uint8_t ret_key_id[static 32]);
+/* What a verified client certificate says. err: FORMAT (not a courier's certificate) */
+MUST_CHECK enum err pki_read_courier(const struct x509_st *cert, uint8_t ret_device[static 32],
+                                     uint8_t ret_key_id[static 32]);

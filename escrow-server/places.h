@@ -1,0 +1,61 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Where the server keeps things, below --root; and its configuration file. */
+
+#include "crypto/err.h"
+#include "formats/names.h"
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define PLACE_CONF     KH_ETC "/server.conf"
+#define PLACE_ORG      KH_ORG_DIR "/org.json"
+#define PLACE_ORG_SIG  KH_ORG_DIR "/org.json.sig"
+#define PLACE_ROOT_PUB KH_ORG_DIR "/root.pub"
+#define PLACE_POLICY   KH_SERVER_STATE "/policy/policy.key"
+#define PLACE_LOCK     KH_SERVER_STATE "/lock"
+#define PLACE_WEB      KH_SERVER_STATE "/web"
+#define PLACE_WRITER   KH_SERVER_STATE "/writer"
+#define PLACE_VAULT    KH_SERVER_STATE "/vault"
+#define PLACE_USERS    PLACE_VAULT "/users.json"
+#define PLACE_AUDIT    PLACE_VAULT "/audit.log"
+#define PLACE_FOREIGN  KH_SERVER_STATE "/audit/foreign"
+
+/* Within the folder of each process, which is its working directory. */
+#define NAME_TLS_KEY     "tls.key"
+#define NAME_TLS_CERT    "tls.pem"
+#define NAME_RECEIPT_KEY "receipt.key"
+#define NAME_CA_KEY      "ca.key"
+#define NAME_ESCROW_KEYS "keys"
+#define NAME_USERS       "users.json"
+#define NAME_AUDIT       "audit.log"
+/* One line "HASH EXPIRES USES" by init, which the writer takes in at start. */
+#define NAME_FIRST_TOKEN "first-token"
+
+#define CONF_UID_FIRST      64801 /* web; writer and vault follow */
+#define CONF_WORKERS_MAX    16
+#define CONF_SYNC_EVERY_S   5400
+#define CONF_QUOTA_PER_HOUR 20
+
+enum process_kind { PROCESS_WEB = 1, PROCESS_WRITER, PROCESS_VAULT };
+
+struct conf {
+    uid_t uid[4];            /* by enum process_kind; also used as group */
+    char listen[PATH_MAX];   /* address and port, where serve is not told another */
+    unsigned web_workers;    /* 1 to CONF_WORKERS_MAX */
+    uint64_t sync_every_s;   /* when devices are asked to come back */
+    uint64_t quota_per_hour; /* disclosures of one person */
+    char root_key[PATH_MAX]; /* where init put the offline root key and the desk's key; no process of */
+    char desk_key[PATH_MAX]; /* the server may be able to read them */
+    char passphrase_file[PATH_MAX]; /* of the vault's keys; empty when they lie in clear */
+};
+
+void conf_init(struct conf *c);
+/* err: NOT_FOUND (no server here), FORMAT (a sentence on standard error names the line), DENIED, IO */
+MUST_CHECK enum err conf_load(const char *root, struct conf *ret);
+MUST_CHECK enum err conf_save(const char *root, const struct conf *c);
+
+/* Absolute path of a file given by a person, so that it means the same to a process elsewhere.
+ * err: RANGE, IO */
+MUST_CHECK enum err place_absolute(const char *path, char ret[static PATH_MAX]);

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/sql_sqlite.h"
+
+#define RECOVERY   (1u << STORE_RECOVERY)
+#define COMPLIANCE (1u << STORE_COMPLIANCE)
+#define BOTH       (RECOVERY | COMPLIANCE)
+
+const char *const sql_open = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+                             "PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY;";
+
+/* Both stores keep the records that are theirs, whole; all other tables can be made again from them. */
+#define SCHEMA_RECORDS                                                                                       \
+    "CREATE TABLE records (name BLOB PRIMARY KEY, device BLOB NOT NULL, incarnation BLOB NOT NULL,"          \
+    " sequence INTEGER NOT NULL, previous BLOB NOT NULL, kind INTEGER NOT NULL, time INTEGER NOT NULL,"      \
+    " received_us INTEGER NOT NULL, bytes BLOB NOT NULL) WITHOUT ROWID;"                                     \
+    "CREATE INDEX records_chain ON records (device, incarnation, sequence);"                                 \
+    "CREATE INDEX records_received ON records (device, received_us, sequence);"
+
+const char *const sql_schema[STORE_HALVES][SQL_SCHEMA_VERSION] = {
+    [STORE_RECOVERY] =
+        {SCHEMA_RECORDS
+         "CREATE TABLE devices (id BLOB PRIMARY KEY, spki BLOB NOT NULL, courier BLOB NOT NULL,"
+         " revoked INTEGER NOT NULL DEFAULT 0, computer TEXT NOT NULL, enrolled INTEGER NOT NULL,"
+         " seen INTEGER, audit_head BLOB) WITHOUT ROWID;"
+         "CREATE TABLE tokens (hash BLOB PRIMARY KEY, expires INTEGER NOT NULL, uses INTEGER NOT NULL,"
+         " made INTEGER NOT NULL) WITHOUT ROWID;"
+         /* key_id is text as people read it, so that a prefix is a range; not unique (DESIGN section 4) */
+         "CREATE TABLE envelopes (hash BLOB NOT NULL, sender BLOB NOT NULL, record BLOB NOT NULL,"
+         " key_id TEXT NOT NULL, volume BLOB NOT NULL, device BLOB NOT NULL, own INTEGER NOT NULL,"
+         " commitment BLOB NOT NULL, computer TEXT NOT NULL, label TEXT NOT NULL, time INTEGER NOT NULL,"
+         " received_us INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (hash, sender)) WITHOUT ROWID;"
+         "CREATE INDEX envelopes_key ON envelopes (key_id);"
+         "CREATE INDEX envelopes_device ON envelopes (device, hash);"
+         "CREATE INDEX envelopes_volume ON envelopes (volume);"
+         /* another device brought the key of this owner */
+         "CREATE VIEW sightings AS SELECT key_id, volume, device AS owner, sender AS seen_by, received_us"
+         " FROM envelopes WHERE own = 0;"
+         "CREATE TABLE disclosures (chain TEXT NOT NULL, n INTEGER NOT NULL, time INTEGER NOT NULL,"
+         " who TEXT NOT NULL, key_id TEXT NOT NULL, volume BLOB NOT NULL, device BLOB NOT NULL,"
+         " PRIMARY KEY (chain, n)) WITHOUT ROWID;"
+         "CREATE INDEX disclosures_key ON disclosures (key_id);"
+         "CREATE TABLE commands (device BLOB NOT NULL, key_id TEXT NOT NULL, made INTEGER NOT NULL,"
+         " done INTEGER, bytes BLOB NOT NULL, PRIMARY KEY (device, key_id)) WITHOUT ROWID;"
+         "CREATE TABLE flags (device BLOB NOT NULL, kind TEXT NOT NULL, incarnation BLOB NOT NULL,"
+         " sequence INTEGER NOT NULL, record BLOB NOT NULL, received_us INTEGER NOT NULL,"
+         " PRIMARY KEY (device, kind, record)) WITHOUT ROWID;"},
+    [STORE_COMPLIANCE] =
+        {SCHEMA_RECORDS
+         "CREATE TABLE events (record BLOB PRIMARY KEY, device BLOB NOT NULL, event INTEGER NOT NULL,"
+         " key_id TEXT NOT NULL, other_key_id TEXT NOT NULL, volume BLOB NOT NULL, result INTEGER NOT NULL,"
+         " reason INTEGER NOT NULL, time INTEGER NOT NULL, received_us INTEGER NOT NULL) WITHOUT ROWID;"
+         "CREATE INDEX events_key ON events (event, key_id);"
+         "CREATE INDEX events_device ON events (device, time);"},
+};
+
+const struct sql_statement sql_statements[SQL_COUNT] = {
+    [SQL_BEGIN] = {BOTH, "BEGIN IMMEDIATE"},
+    [SQL_COMMIT] = {BOTH, "COMMIT"},
+    [SQL_ROLLBACK] = {BOTH, "ROLLBACK"},
+    [SQL_MARK] = {BOTH, "SAVEPOINT request"},
+    [SQL_UNDO] = {BOTH, "ROLLBACK TO request"},
+    [SQL_RELEASE] = {BOTH, "RELEASE request"},
+    [SQL_RECORD_PUT] = {BOTH, "INSERT INTO records (name, device, incarnation, sequence, previous, kind,"
+                              " time, received_us, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+                              " ON CONFLICT (name) DO NOTHING"},
+    [SQL_FORKED] = {BOTH, "SELECT 1 FROM records WHERE device = ?1 AND incarnation = ?2 AND"
+                          " ((sequence = ?3 AND name <> ?4) OR (sequence = ?3 - 1 AND name <> ?5)) LIMIT 1"},
+    [SQL_HAS_SEQUENCE] = {BOTH, "SELECT 1 FROM records WHERE device = ?1 AND incarnation = ?2 AND"
+                                " (?3 = 0 OR sequence = ?3) LIMIT 1"},
+    /* the incarnation that spoke last, and the highest number it reached */
+    [SQL_KNOWN] = {BOTH, "SELECT incarnation, sequence, name, received_us FROM records WHERE device = ?1 AND"
+                         " incarnation = (SELECT incarnation FROM records WHERE device = ?1"
+                         " ORDER BY received_us DESC, sequence DESC LIMIT 1) ORDER BY sequence DESC LIMIT 1"},
+    [SQL_DEVICE_GET] = {RECOVERY,
+                        "SELECT spki, courier, revoked, computer, enrolled FROM devices WHERE id = ?1"},
+    [SQL_DEVICE_PUT] = {RECOVERY, "INSERT INTO devices (id, spki, courier, computer, enrolled)"
+                                  " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET"
+                                  " courier = excluded.courier, computer = excluded.computer"},
+    [SQL_DEVICE_SEEN] = {RECOVERY, "UPDATE devices SET seen = ?2, audit_head = coalesce(?3, audit_head)"
+                                   " WHERE id = ?1"},
+    [SQL_TOKEN_PUT] = {RECOVERY, "INSERT INTO tokens (hash, expires, uses, made) VALUES (?1, ?2, ?3, ?4)"
+                                 " ON CONFLICT (hash) DO NOTHING"},
+    [SQL_TOKEN_USE] = {RECOVERY, "UPDATE tokens SET uses = uses - 1 WHERE hash = ?1 AND expires > ?2 AND"
+                                 " uses > 0"},
+    [SQL_TOKEN_CHECK] = {RECOVERY, "SELECT 1 FROM tokens WHERE hash = ?1 AND expires > ?2"},
+    [SQL_ENVELOPE_PUT] = {RECOVERY,
+                          "INSERT INTO envelopes (hash, sender, record, key_id, volume, device, own,"
+                          " commitment, computer, label, time, received_us, bytes)"
+                          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+                          " ON CONFLICT (hash, sender) DO NOTHING"},
+    [SQL_FLAG_PUT] = {RECOVERY, "INSERT INTO flags (device, kind, incarnation, sequence, record, received_us)"
+                                " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING"},
+    [SQL_DIGEST] = {RECOVERY, "SELECT DISTINCT hash FROM envelopes WHERE device = ?1 AND own = 1"
+                              " ORDER BY hash"},
+    /* A key that came with its own device's signature shadows the same key brought by others, so that
+     * nobody can put another envelope in its place; among one password's envelopes the newest is enough.
+     * No device can crowd the others out of the list: two rows of each for one key ID, everybody's first row
+     * before anybody's second, and those who enrolled first in front. */
+    [SQL_FIND] =
+        {RECOVERY,
+         "SELECT bytes, found.computer, label, own, newest, fits FROM (SELECT *, count(*) OVER () AS fits,"
+         " row_number() OVER (PARTITION BY sender, key_id ORDER BY newest DESC) AS of_key,"
+         " row_number() OVER (PARTITION BY sender ORDER BY newest DESC) AS turn"
+         " FROM (SELECT bytes, computer, label, own, sender, key_id, max(received_us) AS newest"
+         " FROM envelopes AS e WHERE key_id >= ?1 AND key_id < ?2 AND hex(device) LIKE ?3 AND"
+         " (own = 1 OR NOT EXISTS (SELECT 1 FROM envelopes WHERE key_id = e.key_id AND"
+         " device = e.device AND own = 1)) GROUP BY key_id, volume, device, commitment)) AS found"
+         " LEFT JOIN devices ON id = sender WHERE of_key <= 2"
+         " ORDER BY own DESC, turn, enrolled, newest LIMIT ?4"},
+    [SQL_DISCLOSED_PUT] = {RECOVERY,
+                           "INSERT INTO disclosures (chain, n, time, who, key_id, volume, device)"
+                           " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (chain, n) DO NOTHING"},
+    [SQL_DISCLOSED_SAME] = {RECOVERY,
+                            "SELECT 1 FROM disclosures WHERE chain = ?1 AND n = ?2 AND time = ?3 AND who = ?4"
+                            " AND key_id = ?5 AND volume = ?6 AND device = ?7"},
+    [SQL_COMMAND_PUT] = {RECOVERY,
+                         "INSERT INTO commands (device, key_id, made, bytes) VALUES (?1, ?2, ?3, ?4)"
+                         " ON CONFLICT (device, key_id) DO NOTHING"},
+    [SQL_COMMAND_DONE] = {RECOVERY, "UPDATE commands SET done = ?3 WHERE device = ?1 AND key_id = ?2 AND"
+                                    " done IS NULL"},
+    [SQL_COMMAND_OPEN] = {RECOVERY, "SELECT 1 FROM commands WHERE device = ?1 AND key_id = ?2 AND"
+                                    " done IS NULL"},
+    [SQL_COMMANDS] = {RECOVERY, "SELECT bytes FROM commands WHERE device = ?1 AND done IS NULL"
+                                " ORDER BY made LIMIT ?2"},
+    [SQL_EVENT_PUT] = {COMPLIANCE, "INSERT INTO events (record, device, event, key_id, other_key_id, volume,"
+                                   " result, reason, time, received_us)"
+                                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+                                   " ON CONFLICT (record) DO NOTHING"},
+    [SQL_BOOTS] = {COMPLIANCE, "SELECT time, received_us, device, key_id, volume, result, reason FROM events"
+                               " WHERE event = 1 AND key_id >= ?1 AND key_id < ?2 ORDER BY received_us DESC"
+                               " LIMIT ?3"},
+};

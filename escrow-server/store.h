@@ -1,0 +1,109 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The two stores, recovery and compliance, behind one table of operations: SQLite now, PostgreSQL beside it.
+ * Only the writer opens them. Nothing is ever deleted here. */
+
+#include "crypto/err.h"
+#include "escrow-server/msg.h"
+#include "formats/record.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum store_half { STORE_RECOVERY = 0, STORE_COMPLIANCE = 1, STORE_HALVES = 2 };
+
+struct store; /* both halves, opened */
+
+struct store_device {
+    uint8_t id[32], spki[91];
+    uint8_t courier[32]; /* SHA-256 of the SPKI of its courier's certificate */
+    bool revoked;
+    char computer[RECORD_TEXT_MAX + 1];
+    uint64_t enrolled;
+};
+
+/* A record as it came, with what its header says. */
+struct store_record {
+    const uint8_t *bytes; /* borrowed */
+    size_t len;
+    uint8_t name[32];
+    struct record r; /* decoded, borrows bytes */
+    uint64_t received_us;
+};
+
+struct store_known {
+    uint8_t incarnation[16], name[32];
+    uint64_t sequence, received_us;
+};
+
+struct store_command {
+    uint8_t device[32];
+    struct guid key_id;
+    uint64_t made;
+    uint8_t bytes[COMMAND_LEN]; /* signed once */
+};
+
+struct store_ops {
+    /* dir: folder of both files, or NULL for memory (tests). Creates and migrates.
+     * err: VERSION (made by a newer program), IO, FULL, DENIED */
+    enum err (*open)(const char *dir, struct store **ret);
+    void (*close)(struct store *s);
+
+    /* One transaction per half serves many requests; each of them is bracketed by mark
+     * and then either undo or release, so that an undo never reaches another request's mark.
+     * err of begin and commit: IO, FULL, BUSY; after a failed commit everything in it is gone */
+    enum err (*begin)(struct store *s, enum store_half half);
+    enum err (*commit)(struct store *s, enum store_half half);
+    void (*abandon)(struct store *s, enum store_half half);
+    enum err (*mark)(struct store *s, enum store_half half);
+    void (*undo)(struct store *s, enum store_half half);
+    enum err (*release)(struct store *s, enum store_half half);
+
+    /* err: NOT_FOUND */
+    enum err (*device_get)(struct store *s, const uint8_t id[static 32], struct store_device *ret);
+    /* Adds, or takes the new courier key and computer name of one that is there. */
+    enum err (*device_put)(struct store *s, const struct store_device *d);
+    enum err (*device_seen)(struct store *s, const uint8_t id[static 32], uint64_t now,
+                            const uint8_t *audit_head);
+
+    enum err (*token_put)(struct store *s, const struct msg_token *t, uint64_t now);
+    /* Counts one use. err: DENIED (unknown, expired or used up) */
+    enum err (*token_use)(struct store *s, const uint8_t hash[static 32], uint64_t now, bool count);
+
+    /* Idempotent by name. ret_new: it was not there before */
+    enum err (*record_put)(struct store *s, enum store_half half, const struct store_record *r,
+                           bool *ret_new);
+    /* What an escrow record carries, indexed. sender: the device that signed the record */
+    enum err (*envelope_put)(struct store *s, const struct store_record *r, const struct envelope *e);
+    enum err (*event_put)(struct store *s, const struct store_record *r);
+    /* Is there a record with this place in the device's chain, and another name? (a fork) */
+    enum err (*forked)(struct store *s, enum store_half half, const struct store_record *r, bool *ret);
+    enum err (*flag_put)(struct store *s, const char *kind, const struct store_record *r);
+    /* Is there a record with this number (0: any) of the device's incarnation? */
+    enum err (*has_sequence)(struct store *s, enum store_half half, const uint8_t device[static 32],
+                             const uint8_t incarnation[static 16], uint64_t sequence, bool *ret);
+    /* err: NOT_FOUND */
+    enum err (*known)(struct store *s, enum store_half half, const uint8_t device[static 32],
+                      struct store_known *ret);
+    /* SHA-256 over the sorted hashes of all envelopes that the device made. */
+    enum err (*digest)(struct store *s, const uint8_t device[static 32], uint8_t ret[static 32]);
+
+    /* The newest envelope of each password that fits, those that came from their own device first,
+     * and at most two of one sender for one key ID. more: not all that fit are there.
+     * ret's pointers are good until the next call. */
+    enum err (*find)(struct store *s, const struct msg_find *f, struct msg_found *ret);
+    enum err (*boots)(struct store *s, const struct msg_find *f, struct msg_boots *ret);
+
+    /* Idempotent. err: CONFLICT (another disclosure has this place in the chain; it stays) */
+    enum err (*disclosed_put)(struct store *s, const struct msg_entry *e);
+    /* Idempotent: one order for a key of a device, for ever */
+    enum err (*command_put)(struct store *s, const struct store_command *c);
+    enum err (*command_done)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
+                             uint64_t now);
+    /* Is there an order that waits to be done? */
+    enum err (*command_open)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
+                             bool *ret);
+    enum err (*commands)(struct store *s, const uint8_t device[static 32], unsigned max,
+                         uint8_t (*ret)[COMMAND_LEN], unsigned *ret_n);
+};
+
+extern const struct store_ops store_sqlite;

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/store_sqlite.h"
+
+const struct store_ops store_sqlite = {
+    .open = store_sqlite_open,
+    .close = store_sqlite_close,
+    .begin = store_sqlite_begin,
+    .commit = store_sqlite_commit,
+    .abandon = store_sqlite_abandon,
+    .mark = store_sqlite_mark,
+    .undo = store_sqlite_undo,
+    .release = store_sqlite_release,
+    .device_get = store_sqlite_device_get,
+    .device_put = store_sqlite_device_put,
+    .device_seen = store_sqlite_device_seen,
+    .token_put = store_sqlite_token_put,
+    .token_use = store_sqlite_token_use,
+    .record_put = store_sqlite_record_put,
+    .envelope_put = store_sqlite_envelope_put,
+    .event_put = store_sqlite_event_put,
+    .forked = store_sqlite_forked,
+    .flag_put = store_sqlite_flag_put,
+    .has_sequence = store_sqlite_has_sequence,
+    .known = store_sqlite_known,
+    .digest = store_sqlite_digest,
+    .find = store_sqlite_find,
+    .boots = store_sqlite_boots,
+    .disclosed_put = store_sqlite_disclosed_put,
+    .command_put = store_sqlite_command_put,
+    .command_done = store_sqlite_command_done,
+    .command_open = store_sqlite_command_open,
+    .commands = store_sqlite_commands,
+};

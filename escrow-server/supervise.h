@@ -1,0 +1,21 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The supervisor: starts web workers, writer and vault, connects them, starts again what dies. It reads no
+ * request and holds no key. */
+
+#include "crypto/err.h"
+#include "escrow-server/places.h"
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct supervise_sockets {
+    int tcp[CONF_WORKERS_MAX]; /* one per web worker */
+    int local;
+};
+
+/* Runs until SIGTERM or SIGINT. Prints "ready" on standard output once requests can come.
+ * root:    as given to the children
+ * libexec: folder of their executables
+ * err: DENIED (a child refused to run as things are; it said why), TIMEOUT (they did not get ready) */
+MUST_CHECK enum err supervise(const char *root, const char *libexec, const struct conf *conf,
+                              const struct supervise_sockets *sockets);

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/host/file.h"
+#include "escrow-server/listen.h"
+#include "escrow-server/options.h"
+#include "escrow-server/places.h"
+#include "escrow-server/slog.h"
+#include "escrow-server/supervise.h"
+#include "escrow-server/verbs.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+static const char usage[] = "  keyholt-server serve [--root DIR] [--listen ADDRESS:PORT]\n";
+
+/* Beside the program: ../libexec/keyholt when installed, ../libexec in the build tree. */
+static enum err find_libexec(char ret[static PATH_MAX])
+{
+    char self[PATH_MAX], path[PATH_MAX];
+    static const char *const places[] = {"../libexec/keyholt", "../libexec"};
+    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (len < 0)
+        return ERR_IO;
+    self[len] = '\0';
+    const char *dir = dirname(self);
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        int n = snprintf(path, sizeof path, "%s/%s/writer", dir, places[i]);
+        if (n > 0 && (size_t)n < sizeof path && access(path, X_OK) == 0) {
+            path[(size_t)n - strlen("/writer")] = '\0';
+            memcpy(ret, path, strlen(path) + 1);
+            return ERR_OK;
+        }
+    }
+    return ERR_NOT_FOUND;
+}
+
+/* Two supervisors over one state would fight for the stores. The lock goes with the process. */
+static enum err take_lock(const char *root)
+{
+    char path[PATH_MAX];
+    TRY(file_join(root, PLACE_LOCK, path, sizeof path));
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_from_errno(errno);
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return ERR_OK; /* kept open on purpose */
+    close(fd);
+    return ERR_BUSY;
+}
+
+static int complain(const char *what, enum err e, const char *next)
+{
+    fprintf(stderr, "keyholt-server: %s: %s%s\n", what, err_text(e), next);
+    return KH_EXIT_FAILED;
+}
+
+static enum err open_local(const char *root, int *ret)
+{
+    char path[PATH_MAX], dir[PATH_MAX];
+    TRY(file_join(root, KH_RUN, dir, sizeof dir));
+    TRY(file_mkdirs(dir, 0755));
+    TRY(file_join(root, KH_SERVER_SOCK, path, sizeof path));
+    return listen_local(path, ret);
+}
+
+/* Walls between processes stand only between different users; init saw to that, but the file can be edited.
+ */
+static bool has_three_users(const struct conf *c)
+{
+    uid_t web = c->uid[PROCESS_WEB], writer = c->uid[PROCESS_WRITER], vault = c->uid[PROCESS_VAULT];
+    return web != 0 && writer != 0 && vault != 0 && web != writer && web != vault && writer != vault;
+}
+
+static int serve(const char *root, const char *address, const struct conf *conf)
+{
+    char libexec[PATH_MAX], name[LISTEN_TEXT];
+    struct supervise_sockets sockets = {.local = -1};
+    enum err e = find_libexec(libexec);
+    if (e != ERR_OK)
+        return complain("the programs web, writer and vault", e, "; reinstall keyholt");
+    e = listen_tcp(address, conf->web_workers, sockets.tcp, name);
+    if (e != ERR_OK)
+        return complain(address, e, "; give --listen a numeric address and a free port, as 127.0.0.1:8443");
+    e = open_local(root, &sockets.local);
+    if (e != ERR_OK)
+        return complain(KH_SERVER_SOCK, e, "; a shorter --root may help");
+    if (geteuid() != 0)
+        slog(SLOG_WARN, "start",
+             "warning=\"NOT STARTED AS ROOT: web, writer and vault all run as uid %u; nothing keeps a "
+             "taken-over "
+             "web worker from the vault's key\"",
+             (unsigned)geteuid());
+    slog(SLOG_INFO, "listening", "address=%s", name);
+    e = supervise(root, libexec, conf, &sockets);
+    if (e != ERR_OK)
+        return complain("the server did not run", e, "; the lines above say why");
+    return KH_EXIT_OK;
+}
+
+static int run(int argc, char *const *argv)
+{
+    const char *root = "/", *address = NULL;
+    char absolute[PATH_MAX];
+    struct conf conf;
+    const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root},
+                                      {"listen", OPTION_TEXT, false, &address}};
+    if (options_parse(argc, argv, defs, 2, usage) != ERR_OK)
+        return KH_EXIT_USAGE;
+    enum err e = place_absolute(root, absolute);
+    if (e == ERR_OK)
+        e = conf_load(absolute, &conf);
+    if (e == ERR_NOT_FOUND)
+        return complain(root, e, ": no server was set up here; run keyholt-server init");
+    if (e != ERR_OK)
+        return complain(root, e, "");
+    if (geteuid() == 0 && !has_three_users(&conf))
+        return complain(PLACE_CONF, ERR_RANGE,
+                        ": web-uid, writer-uid and vault-uid must be three different numbers above 0");
+    e = take_lock(absolute);
+    if (e != ERR_OK)
+        return complain(root, e, e == ERR_BUSY ? ": a server is running here already" : "");
+    return serve(absolute, address != NULL ? address : conf.listen, &conf);
+}
+
+const struct verb verb_serve = {"serve", run, usage, "run the server until it is told to stop (SIGTERM)"};

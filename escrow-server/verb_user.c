@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/host/file.h"
+#include "crypto/host/process.h"
+#include "escrow-server/options.h"
+#include "escrow-server/people.h"
+#include "escrow-server/places.h"
+#include "escrow-server/verbs.h"
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "  keyholt-server user add [--root DIR] --name NAME --role helpdesk|advanced --password-file FILE\n";
+
+static int complain(int code, const char *what, const char *reason)
+{
+    fprintf(stderr, "keyholt-server: %s: %s; nothing was changed\n", what, reason);
+    return code;
+}
+
+/* The file is the vault's; root writes it and gives it back. The vault reads it at every question. */
+static enum err add(const char *root, const char *name, enum people_role role, const struct secret *password)
+{
+    char path[PATH_MAX];
+    struct conf conf;
+    TRY(conf_load(root, &conf));
+    TRY(file_join(root, PLACE_USERS, path, sizeof path));
+    TRY(people_add(path, name, role, password));
+    uid_t uid = conf.uid[PROCESS_VAULT];
+    return geteuid() != 0 || chown(path, uid, uid) == 0 ? ERR_OK : ERR_IO;
+}
+
+static int say(enum err e, const char *root, const char *name)
+{
+    switch (e) {
+    case ERR_OK:
+        printf("%s\n", name);
+        return KH_EXIT_OK;
+    case ERR_CONFLICT:
+        return complain(KH_EXIT_NO, name, "somebody of this name is there already");
+    case ERR_FORMAT:
+        return complain(KH_EXIT_USAGE, name,
+                        "1 to 64 characters without blanks, quotes, colons and commas are wanted");
+    case ERR_RANGE:
+        return complain(KH_EXIT_FAILED, name, "the password needs at least 8 characters");
+    case ERR_NOT_FOUND:
+        return complain(KH_EXIT_FAILED, root, "no server was set up here; run keyholt-server init");
+    default:
+        return complain(KH_EXIT_FAILED, root, err_text(e));
+    }
+}
+
+static int run(int argc, char *const *argv)
+{
+    const char *root = "/", *name = NULL, *role_text = NULL, *file = NULL;
+    enum people_role role;
+    SECRET(password);
+    const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root},
+                                      {"name", OPTION_TEXT, true, &name},
+                                      {"role", OPTION_TEXT, true, &role_text},
+                                      {"password-file", OPTION_TEXT, true, &file}};
+    if (argc < 1 || strcmp(argv[0], "add") != 0) {
+        fputs(usage, stderr);
+        return KH_EXIT_USAGE;
+    }
+    if (process_harden(false) != ERR_OK)
+        return KH_EXIT_FAILED;
+    if (options_parse(argc - 1, argv + 1, defs, 4, usage) != ERR_OK)
+        return KH_EXIT_USAGE;
+    if (people_role_from_text(role_text, &role) != ERR_OK)
+        return complain(KH_EXIT_USAGE, role_text, "a role is helpdesk or advanced");
+    enum err e = secret_from_file(file, &password);
+    if (e != ERR_OK)
+        return complain(KH_EXIT_FAILED, file, err_text(e));
+    return say(add(root, name, role, &password), root, name);
+}
+
+const struct verb verb_user = {"user", run, usage, "add somebody who may ask for keys"};

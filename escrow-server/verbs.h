@@ -1,0 +1,13 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The verbs of keyholt-server, one file each; the table stands in main.c. */
+
+struct verb {
+    const char *name;
+    /* argv: the words after the verb; returns an exit code of formats/names.h */
+    int (*run)(int argc, char *const *argv);
+    const char *usage; /* with its newline */
+    const char *does;  /* half a sentence */
+};
+
+extern const struct verb verb_init, verb_serve, verb_recover, verb_audit, verb_user, verb_token;

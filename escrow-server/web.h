@@ -1,0 +1,102 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One web worker: TLS, HTTP and the local socket. It holds no key but its TLS key, opens no store and no
+ * envelope; it asks writer and vault. */
+
+#include "crypto/err.h"
+#include "escrow-server/chan.h"
+#include "escrow-server/child.h"
+#include "escrow-server/msg.h"
+#include <event2/event.h>
+#include <event2/http.h>
+#include <openssl/ssl.h>
+#include <stdbool.h>
+
+#define WEB_WAITING     4096 /* requests under way at writer and vault together */
+#define WEB_WAIT_S      15
+#define WEB_HANDSHAKE_S 10
+#define WEB_REQUEST_S   20         /* from the handshake, or the answer before, to the end of the answer */
+#define WEB_HANDSHAKES  512        /* under way together; the oldest goes when there are more */
+#define WEB_BODY_MAX    (1u << 20) /* as it comes, and inflated */
+#define WEB_HEADERS_MAX 16384
+
+enum back_kind { BACK_WRITER = 0, BACK_VAULT = 1, BACK_KINDS = 2 };
+
+/* The answer to a question. err: OFFLINE (the process is away), TIMEOUT; m is NULL then. A MSG_FAILED comes
+ * as its own err, with m. m is borrowed for the call. */
+typedef void back_done(void *ctx, enum err e, const struct msg_frame *m);
+
+struct back_waiting {
+    uint64_t id; /* 0: free */
+    enum back_kind kind;
+    back_done *done;
+    void *ctx;
+    int64_t until_ms;
+};
+
+struct back {
+    struct chan chan;
+    struct event *in, *out;
+};
+
+struct web {
+    struct child child;
+    struct event_base *base;
+    struct evhttp *http;
+    SSL_CTX *tls;
+    struct back back[BACK_KINDS];
+    struct back_waiting waiting[WEB_WAITING];
+    uint64_t last_id;
+    unsigned n_waiting, n_handshakes, n_calls;
+    struct conn *oldest_handshake, *newest_handshake; /* web_conn.c */
+    struct msg_head head;                             /* of the vault's audit log, as last heard */
+    uint8_t (*revoked)[32];                           /* sorted */
+    size_t n_revoked;
+    struct evhttp_bound_socket *bound;
+    struct event *control, *tick, *term, *local;
+    bool stopping, have_tcp, have_local;
+    struct {
+        bool running, again;
+        uint64_t since;
+    } replay;
+};
+
+/* web_back.c: the channels. */
+/* Take a new channel (its predecessor is closed, its questions answered with OFFLINE). */
+void back_take(struct web *w, enum back_kind kind, int fd);
+void back_close(struct web *w, enum back_kind kind);
+static inline bool back_is_up(const struct web *w, enum back_kind kind)
+{
+    return chan_is_open(&w->back[kind].chan);
+}
+/* Begin a question; the body is written through the cursor. NULL: not possible now, done is not called. */
+struct writer *back_begin(struct web *w, enum back_kind kind, uint8_t type, back_done *done, void *ctx,
+                          uint64_t *ret_id);
+/* Send it. Afterwards done is called exactly once, unless it is forgotten. */
+void back_send(struct web *w, enum back_kind kind);
+void back_forget(struct web *w, uint64_t id);
+void back_tick(struct web *w); /* once a second: what waited too long */
+
+/* web_replay.c: what the vault logged and the writer does not know yet (orders to rotate). */
+void replay_start(struct web *w, uint64_t since);
+
+/* web_tls.c, web_conn.c */
+MUST_CHECK enum err web_tls_open(struct web *w);
+/* For evhttp: a connection with absolute deadlines. */
+struct bufferevent *web_conn_new(struct event_base *base, void *web);
+/* The request on this connection was answered: the next one has its own time. */
+void web_conn_answered(struct evhttp_connection *evcon);
+/* Device and key of the client certificate. err: NOT_FOUND (none), FORMAT */
+MUST_CHECK enum err web_conn_courier(struct evhttp_connection *evcon, uint8_t ret_device[static 32],
+                                     uint8_t ret_key[static 32]);
+
+/* web_revoked.c: the revocation list of org.json. err: FORMAT */
+MUST_CHECK enum err web_revoked_load(struct web *w);
+bool web_revoked(const struct web *w, const uint8_t device[static 32]);
+
+/* web_http.c: routes. */
+MUST_CHECK enum err web_http_open(struct web *w);
+
+/* web_local.c: recover, token, import, boots for people on this machine. */
+void web_local_accept(evutil_socket_t fd, short what, void *web);
+unsigned web_local_open_count(void);

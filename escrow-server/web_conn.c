@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/pki.h"
+#include "escrow-server/web.h"
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+/* evhttp's timers are for inactivity: a header dripped byte by byte lives for ever. So each connection has
+ * one absolute deadline of ours; when it passes, the socket is shut down and evhttp cleans up. */
+struct conn {
+    struct web *web;
+    struct event *deadline;
+    struct bufferevent *bev; /* borrowed; outlives the TLS session that owns us */
+    bool handshaking;
+    struct conn *older, *newer; /* while handshaking */
+};
+
+static void handshake_begins(struct web *w, struct conn *c)
+{
+    c->handshaking = true;
+    c->older = w->newest_handshake;
+    *(c->older != NULL ? &c->older->newer : &w->oldest_handshake) = c;
+    w->newest_handshake = c;
+    w->n_handshakes++;
+}
+
+static void handshake_ends(struct web *w, struct conn *c)
+{
+    if (!c->handshaking)
+        return;
+    c->handshaking = false;
+    *(c->older != NULL ? &c->older->newer : &w->oldest_handshake) = c->newer;
+    *(c->newer != NULL ? &c->newer->older : &w->newest_handshake) = c->older;
+    c->older = c->newer = NULL;
+    w->n_handshakes--;
+}
+
+static void free_conn(void *parent, void *p, CRYPTO_EX_DATA *ad, int idx, long argl, void *argp)
+{
+    struct conn *c = p;
+    (void)parent, (void)ad, (void)idx, (void)argl, (void)argp;
+    if (c == NULL)
+        return;
+    handshake_ends(c->web, c);
+    if (c->deadline != NULL)
+        event_free(c->deadline);
+    free(c);
+}
+
+static int conn_index(void)
+{
+    static int index = -1;
+    if (index < 0)
+        index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_conn);
+    return index;
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *ctx)
+{
+    const struct conn *c = ctx;
+    (void)fd, (void)what;
+    evutil_socket_t s = bufferevent_getfd(c->bev);
+    if (s >= 0)
+        shutdown(s, SHUT_RDWR);
+}
+
+static void set_deadline(struct conn *c, long seconds)
+{
+    const struct timeval t = {.tv_sec = seconds};
+    event_add(c->deadline, &t);
+}
+
+static void on_info(const SSL *ssl, int where, int ret)
+{
+    struct conn *c = SSL_get_ex_data(ssl, conn_index());
+    (void)ret;
+    if (c == NULL || (where & SSL_CB_HANDSHAKE_DONE) == 0 || !c->handshaking)
+        return;
+    handshake_ends(c->web, c);
+    set_deadline(c, WEB_REQUEST_S);
+}
+
+static struct conn *conn_new(struct web *w, SSL *ssl)
+{
+    struct conn *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        return NULL;
+    c->web = w;
+    c->deadline = evtimer_new(w->base, on_deadline, c);
+    if (c->deadline == NULL || SSL_set_ex_data(ssl, conn_index(), c) != 1) {
+        if (c->deadline != NULL)
+            event_free(c->deadline);
+        free(c);
+        return NULL;
+    }
+    handshake_begins(w, c);
+    return c;
+}
+
+/* Whoever is quick gets through: silent connections push each other out, and not the one that comes now. */
+static void make_room(struct web *w)
+{
+    struct conn *oldest = w->oldest_handshake;
+    if (w->n_handshakes <= WEB_HANDSHAKES || oldest == NULL)
+        return;
+    handshake_ends(w, oldest);
+    set_deadline(oldest, 0);
+}
+
+struct bufferevent *web_conn_new(struct event_base *base, void *web)
+{
+    struct web *w = web;
+    SSL *ssl = SSL_new(w->tls);
+    struct conn *c = ssl == NULL ? NULL : conn_new(w, ssl);
+    if (c == NULL) {
+        SSL_free(ssl);
+        return NULL;
+    }
+    SSL_set_info_callback(ssl, on_info);
+    c->bev = bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+    if (c->bev == NULL) {
+        SSL_free(ssl);
+        return NULL;
+    }
+    bufferevent_openssl_set_allow_dirty_shutdown(c->bev, 1);
+    set_deadline(c, WEB_HANDSHAKE_S);
+    make_room(w);
+    return c->bev;
+}
+
+static SSL *ssl_of(struct evhttp_connection *evcon)
+{
+    return bufferevent_openssl_get_ssl(evhttp_connection_get_bufferevent(evcon));
+}
+
+void web_conn_answered(struct evhttp_connection *evcon)
+{
+    struct conn *c = SSL_get_ex_data(ssl_of(evcon), conn_index());
+    if (c != NULL)
+        set_deadline(c, WEB_REQUEST_S);
+}
+
+enum err web_conn_courier(struct evhttp_connection *evcon, uint8_t ret_device[static 32],
+                          uint8_t ret_key[static 32])
+{
+    SSL *ssl = ssl_of(evcon);
+    const X509 *cert = SSL_get0_peer_certificate(ssl);
+    if (cert == NULL || SSL_get_verify_result(ssl) != X509_V_OK)
+        return ERR_NOT_FOUND;
+    return pki_read_courier(cert, ret_device, ret_key);
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/p256.h"
+#include "escrow-server/slog.h"
+#include "escrow-server/web_call.h"
+#include "formats/base.h"
+#include "formats/host/json_strict.h"
+#include "formats/record.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A sync between its parts: the records decoded from base64, waiting for the device's public key. */
+struct sync {
+    struct msg_sync m;
+    uint8_t *bytes; /* all records, one behind the other */
+    char detail[160];
+};
+
+static void free_sync(void *p)
+{
+    struct sync *s = p;
+    if (s == NULL)
+        return;
+    free(s->bytes);
+    free(s);
+}
+
+static enum err read_records(struct sync *s, struct json_object *array, size_t cap)
+{
+    size_t used = 0, n = json_object_array_length(array);
+    s->bytes = malloc(cap);
+    if (s->bytes == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *item = json_object_array_get_idx(array, i);
+        size_t len;
+        snprintf(s->detail, sizeof s->detail, "Record %zu is not base64, or longer than %d bytes.", i + 1,
+                 RECORD_MAX);
+        if (!json_object_is_type(item, json_type_string))
+            return ERR_FORMAT;
+        TRY(base64_decode(json_object_get_string(item), (size_t)json_object_get_string_len(item),
+                          s->bytes + used, cap - used, &len));
+        if (len > RECORD_MAX)
+            return ERR_RANGE;
+        s->m.record[i] = (struct msg_blob){s->bytes + used, len};
+        used += len;
+    }
+    s->m.n = (unsigned)n;
+    return ERR_OK;
+}
+
+static enum err read_request(struct call *c, struct sync *s, struct json_object *o)
+{
+    struct json_object *records;
+    const char *head;
+    size_t len;
+    snprintf(s->detail, sizeof s->detail,
+             "A field of the sync is missing or not in its form (docs/formats.md).");
+    TRY(json_get_hex(o, "device", s->m.device, sizeof s->m.device));
+    TRY(json_get_hex(o, "envelopes", s->m.envelopes, sizeof s->m.envelopes));
+    TRY(json_get_text(o, "audit_head", BASE16_LEN(32), &head));
+    if (head[0] != '\0') {
+        TRY(base16_decode(head, strlen(head), s->m.audit_head, sizeof s->m.audit_head, &len));
+        if (len != sizeof s->m.audit_head)
+            return ERR_FORMAT;
+        s->m.has_head = true;
+    }
+    TRY(json_get_array(o, "records", MSG_RECORDS, &records));
+    return read_records(s, records, c->body_len + 1);
+}
+
+/* Everything about a record that can be judged without the store. */
+static enum err check_record(const struct msg_blob *b, const uint8_t device[static 32],
+                             const struct cr_p256_pub *pub)
+{
+    struct record r;
+    struct envelope e;
+    TRY(record_decode(b->p, b->len, &r));
+    if (memcmp(r.device, device, 32) != 0)
+        return ERR_DENIED;
+    if (r.sequence > MSG_SEQUENCE_MAX)
+        return ERR_RANGE;
+    if (r.kind == RECORD_ESCROW)
+        TRY(envelope_decode(r.envelope, r.envelope_len, &e));
+    return record_verify(b->p, b->len, pub);
+}
+
+static enum err check_records(struct sync *s, const uint8_t spki[static 91])
+{
+    struct cr_p256_pub pub;
+    TRY(cr_p256_from_spki(spki, CR_P256_SPKI, &pub));
+    for (unsigned i = 0; i < s->m.n; i++) {
+        enum err e = check_record(&s->m.record[i], s->m.device, &pub);
+        if (e == ERR_OK)
+            continue;
+        snprintf(s->detail, sizeof s->detail, "Record %u of %u is refused (%s); nothing was stored.", i + 1,
+                 s->m.n, err_text(e));
+        return e;
+    }
+    return ERR_OK;
+}
+
+static void add_hex(struct json_object *o, const char *name, const uint8_t *p, size_t len)
+{
+    char text[BASE16_LEN(32) + 1];
+    base16_encode(p, len, text);
+    json_object_object_add(o, name, json_object_new_string(text));
+}
+
+static void add_base64(struct json_object *array, const uint8_t *p, size_t len)
+{
+    char *text = malloc(BASE64_LEN(len) + 1);
+    if (text == NULL)
+        return;
+    base64_encode(p, len, text);
+    json_object_array_add(array, json_object_new_string(text));
+    free(text);
+}
+
+static struct json_object *known_object(const struct msg_synced *m)
+{
+    if (!m->has_known)
+        return NULL;
+    struct json_object *o = json_object_new_object();
+    add_hex(o, "incarnation", m->incarnation, sizeof m->incarnation);
+    json_object_object_add(o, "sequence", json_object_new_int64((int64_t)m->sequence));
+    add_hex(o, "name", m->name, sizeof m->name);
+    return o;
+}
+
+static struct json_object *answer_object(const struct web *w, const struct msg_synced *m)
+{
+    struct json_object *o = json_object_new_object(), *receipts = json_object_new_array(),
+                       *commands = json_object_new_array(), *head = json_object_new_object();
+    uint64_t again = m->incomplete ? 60 : w->child.conf.sync_every_s;
+    if (m->receipt.len > 0)
+        add_base64(receipts, m->receipt.p, m->receipt.len);
+    for (unsigned i = 0; i < m->n_commands; i++)
+        add_base64(commands, m->command[i], COMMAND_LEN);
+    json_object_object_add(head, "length", json_object_new_int64((int64_t)w->head.n));
+    add_hex(head, "hash", w->head.hash, sizeof w->head.hash);
+    json_object_object_add(o, "receipts", receipts);
+    json_object_object_add(o, "known", known_object(m));
+    json_object_object_add(o, "commands", commands);
+    json_object_object_add(o, "audit_head", head);
+    json_object_object_add(o, "envelopes_match", json_object_new_boolean(m->match));
+    json_object_object_add(o, "retry_after", json_object_new_int64((int64_t)again));
+    return o;
+}
+
+static void on_synced(void *ctx, enum err e, const struct msg_frame *m)
+{
+    struct call *c = ctx;
+    const struct sync *s = c->state;
+    struct msg_synced synced;
+    char device[BASE16_LEN(32) + 1];
+    c->waiting = 0;
+    if (e == ERR_OK)
+        e = msg_get_synced(m->body, m->len, &synced);
+    if (e != ERR_OK) /* whatever the store says, it is not the device's fault: come back */
+        return call_failed(c, e == ERR_OFFLINE || e == ERR_TIMEOUT ? e : ERR_FULL, m);
+    base16_encode(c->device, sizeof c->device, device);
+    slog(SLOG_INFO, "sync", "status=200 device=%s records=%u commands=%u incomplete=%d match=%d", device,
+         s->m.n, synced.n_commands, synced.incomplete, synced.match);
+    call_json(c, answer_object(c->web, &synced));
+}
+
+static void on_device(void *ctx, enum err e, const struct msg_frame *m)
+{
+    struct call *c = ctx;
+    struct sync *s = c->state;
+    struct msg_device_is is;
+    c->waiting = 0;
+    if (e == ERR_OK)
+        e = msg_get_device_is(m->body, m->len, &is);
+    if (e != ERR_OK)
+        return call_failed(c, e, m);
+    if (is.revoked || web_revoked(c->web, c->device))
+        return call_problem(c, 403, 0, "This device was revoked.");
+    if (!is.pinned)
+        return call_problem(c, 403, 0, "The certificate is not the one that the device enrolled with last.");
+    if (check_records(s, is.spki) != ERR_OK)
+        return call_problem(c, 422, 0, s->detail);
+    struct writer *body = back_begin(c->web, BACK_WRITER, MSG_SYNC, on_synced, c, &c->waiting);
+    if (body == NULL)
+        return call_failed(c, ERR_OFFLINE, NULL);
+    msg_put_sync(body, &s->m);
+    back_send(c->web, BACK_WRITER);
+}
+
+static void ask_device(struct call *c)
+{
+    struct msg_device ask;
+    memcpy(ask.device, c->device, sizeof ask.device);
+    memcpy(ask.courier, c->courier_key, sizeof ask.courier);
+    struct writer *body = back_begin(c->web, BACK_WRITER, MSG_DEVICE, on_device, c, &c->waiting);
+    if (body == NULL)
+        return call_failed(c, ERR_OFFLINE, NULL);
+    msg_put_device(body, &ask);
+    back_send(c->web, BACK_WRITER);
+}
+
+void web_sync(struct call *c)
+{
+    struct json_object *o = NULL;
+    struct sync *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return call_problem(c, 503, 10, "The server has no memory for this now.");
+    c->state = s;
+    c->free_state = free_sync;
+    if (json_strict_parse((const char *)c->body, c->body_len, &o) != ERR_OK)
+        return call_problem(c, 400, 0, "The body is not one strict JSON object.");
+    enum err e = read_request(c, s, o);
+    json_object_put(o);
+    if (e != ERR_OK)
+        return call_problem(c, 422, 0, s->detail);
+    if (memcmp(s->m.device, c->device, 32) != 0)
+        return call_problem(c, 403, 0, "The certificate names another device than the body.");
+    ask_device(c);
+}

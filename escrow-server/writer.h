@@ -1,0 +1,68 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The writer: the one process that opens the stores. Requests that wait together share one commit; every
+ * sync answer gets one receipt, signed after that commit. */
+
+#include "crypto/p256.h"
+#include "escrow-server/chan.h"
+#include "escrow-server/child.h"
+#include "escrow-server/store.h"
+
+#define WRITER_WEBS  CONF_WORKERS_MAX
+#define WRITER_BATCH 256 /* requests in one commit */
+
+struct writer_state {
+    const struct store_ops *ops;
+    struct store *store;
+    struct org org;
+    struct cr_p256_key *receipt_key, *ca_key;
+    uint8_t receipt_id[32];
+    struct chan web[WRITER_WEBS];
+};
+
+/* One request, between being carried out and being answered. */
+struct pending {
+    struct chan *chan;
+    uint64_t id;
+    uint8_t type; /* enum msg_type of the request */
+    enum err err;
+    char detail[MSG_DETAIL + 1];
+    /* sync */
+    uint8_t device[32], envelopes[32];
+    unsigned n[STORE_HALVES];
+    uint8_t name[STORE_HALVES][MSG_RECORDS][32]; /* of the records that are in that half */
+    enum err half_err[STORE_HALVES];
+    bool both;       /* an event that closes an order: receipted only when both halves have it */
+    bool order_open; /* disclosure: the device still has to replace the key */
+    /* enrolment */
+    char certificate[4096];
+};
+
+/* One turn of the loop: which halves are open for writing, and what waits for the commit. */
+struct batch {
+    struct writer_state *w;
+    bool begun[STORE_HALVES];
+    enum err err[STORE_HALVES]; /* of the transaction; everything in it shares its fate */
+    unsigned n;
+    struct pending *item[WRITER_BATCH];
+};
+
+/* Seconds and microseconds, UTC. */
+uint64_t writer_now(void);
+uint64_t writer_now_us(void);
+
+/* Carry out one message: questions are answered at once, the rest waits in the batch.
+ * err: FORMAT (the web worker talks nonsense: its channel is to be closed), NOMEM */
+MUST_CHECK enum err writer_take(struct batch *b, struct chan *c, const struct msg_frame *m);
+/* Begin a half if that was not done yet. */
+MUST_CHECK enum err batch_need(struct batch *b, enum store_half half);
+/* Commit, then answer everything that waited. */
+void batch_finish(struct batch *b);
+
+/* The parts that write; each leaves its outcome in p. */
+void writer_enroll(struct batch *b, struct pending *p, const struct msg_enroll *m);
+void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m);
+void writer_disclosed(struct batch *b, struct pending *p, const struct msg_entry *m);
+/* After the commit: the receipt and what else the device must know. */
+MUST_CHECK enum err writer_synced(struct writer_state *w, struct pending *p, uint8_t *receipt,
+                                  struct msg_synced *ret);

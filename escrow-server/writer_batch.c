@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/slog.h"
+#include "escrow-server/writer.h"
+#include "formats/base.h"
+#include "formats/receipt.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+uint64_t writer_now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+uint64_t writer_now(void)
+{
+    return writer_now_us() / 1000000;
+}
+
+enum err batch_need(struct batch *b, enum store_half half)
+{
+    if (b->begun[half] || b->err[half] != ERR_OK)
+        return b->err[half];
+    b->err[half] = b->w->ops->begin(b->w->store, half);
+    b->begun[half] = b->err[half] == ERR_OK;
+    return b->err[half];
+}
+
+/* An answer that cannot be sent means that the web worker is gone; its device asks again. */
+static void end(struct chan *c)
+{
+    if (chan_end(c) != ERR_OK)
+        chan_close(c);
+}
+
+static void answer_failed(struct chan *c, uint64_t id, enum err e, const char *detail)
+{
+    struct writer *w = chan_begin(c, MSG_FAILED, id);
+    if (w == NULL)
+        return chan_close(c);
+    msg_put_failed(w, e, detail);
+    end(c);
+}
+
+/* Questions. */
+
+static void answer_device(struct writer_state *w, struct chan *c, const struct msg_frame *m)
+{
+    struct msg_device ask;
+    struct store_device d;
+    enum err e = msg_get_device(m->body, m->len, &ask);
+    if (e == ERR_OK)
+        e = w->ops->device_get(w->store, ask.device, &d);
+    struct writer *out = e == ERR_OK ? chan_begin(c, MSG_DEVICE_IS, m->id) : NULL;
+    if (out == NULL)
+        return answer_failed(c, m->id, e, "This device is not enrolled here.");
+    struct msg_device_is is = {.revoked = d.revoked, .pinned = memcmp(d.courier, ask.courier, 32) == 0};
+    memcpy(is.spki, d.spki, sizeof is.spki);
+    msg_put_device_is(out, &is);
+    end(c);
+}
+
+static void answer_find(struct writer_state *w, struct chan *c, const struct msg_frame *m)
+{
+    struct msg_find ask;
+    struct msg_found found;
+    enum err e = msg_get_find(m->body, m->len, &ask);
+    if (e == ERR_OK)
+        e = w->ops->find(w->store, &ask, &found);
+    struct writer *out = e == ERR_OK ? chan_begin(c, MSG_FOUND, m->id) : NULL;
+    if (out == NULL)
+        return answer_failed(c, m->id, e, "The recovery store cannot be read now.");
+    msg_put_found(out, &found);
+    end(c);
+}
+
+static void answer_boots(struct writer_state *w, struct chan *c, const struct msg_frame *m)
+{
+    struct msg_find ask;
+    struct msg_boots boots;
+    enum err e = msg_get_find(m->body, m->len, &ask);
+    if (e == ERR_OK)
+        e = w->ops->boots(w->store, &ask, &boots);
+    struct writer *out = e == ERR_OK ? chan_begin(c, MSG_BOOTS_ARE, m->id) : NULL;
+    if (out == NULL)
+        return answer_failed(c, m->id, e, "The compliance store cannot be read now.");
+    msg_put_boots(out, &boots);
+    end(c);
+}
+
+/* Work. */
+
+static void take_token(struct batch *b, struct pending *p, const struct msg_token *t)
+{
+    p->err = batch_need(b, STORE_RECOVERY);
+    if (p->err == ERR_OK)
+        p->err = b->w->ops->token_put(b->w->store, t, writer_now());
+}
+
+static enum err work(struct batch *b, struct pending *p, const struct msg_frame *m)
+{
+    union {
+        struct msg_sync sync;
+        struct msg_enroll enroll;
+        struct msg_entry entry;
+        struct msg_token token;
+    } u;
+    switch (m->type) {
+    case MSG_SYNC:
+        TRY(msg_get_sync(m->body, m->len, &u.sync));
+        writer_sync(b, p, &u.sync);
+        return ERR_OK;
+    case MSG_ENROLL:
+        TRY(msg_get_enroll(m->body, m->len, &u.enroll));
+        writer_enroll(b, p, &u.enroll);
+        return ERR_OK;
+    case MSG_DISCLOSED:
+        TRY(msg_get_entry(m->body, m->len, &u.entry));
+        writer_disclosed(b, p, &u.entry);
+        return ERR_OK;
+    case MSG_TOKEN:
+        TRY(msg_get_token(m->body, m->len, &u.token));
+        take_token(b, p, &u.token);
+        return ERR_OK;
+    default:
+        return ERR_FORMAT;
+    }
+}
+
+static enum err take_work(struct batch *b, struct chan *c, const struct msg_frame *m)
+{
+    struct pending *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return ERR_NOMEM;
+    p->chan = c;
+    p->id = m->id;
+    p->type = m->type;
+    enum err e = work(b, p, m);
+    if (e != ERR_OK) {
+        free(p);
+        return e;
+    }
+    b->item[b->n++] = p;
+    return ERR_OK;
+}
+
+enum err writer_take(struct batch *b, struct chan *c, const struct msg_frame *m)
+{
+    switch (m->type) {
+    case MSG_DEVICE:
+        answer_device(b->w, c, m);
+        return ERR_OK;
+    case MSG_FIND:
+        answer_find(b->w, c, m);
+        return ERR_OK;
+    case MSG_BOOTS:
+        answer_boots(b->w, c, m);
+        return ERR_OK;
+    default:
+        return take_work(b, c, m);
+    }
+}
+
+/* Answers, after the commit. */
+
+static void answer_synced(struct writer_state *w, struct pending *p)
+{
+    uint8_t receipt[RECEIPT_MAX];
+    struct msg_synced s;
+    enum err e = writer_synced(w, p, receipt, &s);
+    if (e == ERR_OK && s.incomplete && s.receipt.len == 0)
+        e = p->half_err[STORE_RECOVERY] != ERR_OK ? p->half_err[STORE_RECOVERY]
+                                                  : p->half_err[STORE_COMPLIANCE];
+    struct writer *out = e == ERR_OK ? chan_begin(p->chan, MSG_SYNCED, p->id) : NULL;
+    if (out == NULL)
+        return answer_failed(p->chan, p->id, e,
+                             "The server cannot store records now; keep them and come back.");
+    msg_put_synced(out, &s);
+    end(p->chan);
+}
+
+static void answer(struct writer_state *w, struct pending *p)
+{
+    if (!chan_is_open(p->chan))
+        return;
+    if (p->err != ERR_OK)
+        return answer_failed(p->chan, p->id, p->err, p->detail);
+    if (p->type == MSG_SYNC)
+        return answer_synced(w, p);
+    struct writer *out = chan_begin(p->chan, p->type == MSG_ENROLL ? MSG_ENROLLED : MSG_DONE, p->id);
+    if (out == NULL)
+        return chan_close(p->chan);
+    if (p->type == MSG_ENROLL)
+        writer_bytes(out, p->certificate, strlen(p->certificate));
+    if (p->type == MSG_DISCLOSED)
+        msg_put_u64(out, p->order_open);
+    end(p->chan);
+}
+
+/* What the failed commit of a half means for one request. */
+static void share_fate(struct pending *p, enum store_half half, enum err e)
+{
+    if (p->type == MSG_SYNC && p->n[half] > 0) {
+        p->n[half] = 0;
+        p->half_err[half] = e;
+    }
+    if (p->type == MSG_SYNC && p->both && half == STORE_RECOVERY && p->n[STORE_COMPLIANCE] > 0) {
+        p->n[STORE_COMPLIANCE] = 0;
+        p->half_err[STORE_COMPLIANCE] = e;
+    }
+    if (p->type != MSG_SYNC && half == STORE_RECOVERY && p->err == ERR_OK) {
+        p->err = e;
+        snprintf(p->detail, sizeof p->detail, "The server cannot store this now.");
+    }
+}
+
+void batch_finish(struct batch *b)
+{
+    for (unsigned half = 0; half < STORE_HALVES; half++) {
+        enum err e = b->begun[half] ? b->w->ops->commit(b->w->store, half) : b->err[half];
+        for (unsigned i = 0; i < b->n && e != ERR_OK; i++)
+            share_fate(b->item[i], half, e);
+    }
+    for (unsigned i = 0; i < b->n; i++) {
+        answer(b->w, b->item[i]);
+        free(b->item[i]);
+    }
+    *b = (struct batch){.w = b->w};
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/host/file.h"
+#include "escrow-server/control.h"
+#include "escrow-server/slog.h"
+#include "escrow-server/writer.h"
+#include "formats/base.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define KEY_FILE_MAX 4096
+
+static enum err load_key(const char *name, struct cr_p256_key **ret)
+{
+    uint8_t *pem = NULL;
+    size_t len;
+    TRY(file_read(name, KEY_FILE_MAX, &pem, &len));
+    enum err e = cr_p256_from_pem((const char *)pem, len, NULL, ret);
+    cr_wipe(pem, len);
+    free(pem);
+    return e;
+}
+
+/* The token that init made: "HASH EXPIRES USES". Kept where it is; a token that is known is not put twice. */
+static enum err take_first_token(struct writer_state *w)
+{
+    uint8_t *text = NULL;
+    size_t len, hash_len;
+    struct msg_token t;
+    unsigned long long expires, uses;
+    enum err e = file_read(NAME_FIRST_TOKEN, 256, &text, &len);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK;
+    TRY(e);
+    e = ERR_FORMAT;
+    if (len > 64 && sscanf((const char *)text + 64, "%20llu %20llu", &expires, &uses) == 2)
+        e = base16_decode((const char *)text, 64, t.hash, sizeof t.hash, &hash_len);
+    free(text);
+    TRY(e);
+    t.expires = expires;
+    t.uses = uses;
+    TRY(w->ops->begin(w->store, STORE_RECOVERY));
+    e = w->ops->token_put(w->store, &t, writer_now());
+    if (e == ERR_OK)
+        return w->ops->commit(w->store, STORE_RECOVERY);
+    w->ops->abandon(w->store, STORE_RECOVERY);
+    return e;
+}
+
+static enum err prepare(struct writer_state *w)
+{
+    struct cr_p256_pub pub;
+    for (unsigned i = 0; i < WRITER_WEBS; i++)
+        w->web[i].fd = -1;
+    TRY(load_key(NAME_RECEIPT_KEY, &w->receipt_key));
+    TRY(load_key(NAME_CA_KEY, &w->ca_key));
+    TRY(cr_p256_public(w->receipt_key, &pub));
+    TRY(cr_p256_id(&pub, w->receipt_id));
+    TRY(w->ops->open(".", &w->store));
+    return take_first_token(w);
+}
+
+static void add_web(struct writer_state *w, int fd)
+{
+    for (unsigned i = 0; i < WRITER_WEBS; i++) {
+        if (chan_is_open(&w->web[i]))
+            continue;
+        if (chan_open(&w->web[i], fd, MSG_STORE_MAX) != ERR_OK)
+            chan_close(&w->web[i]);
+        return;
+    }
+    close(fd);
+}
+
+/* err: OFFLINE: no supervisor, no work */
+static enum err listen_to_supervisor(struct writer_state *w)
+{
+    enum control_what what;
+    int fd;
+    for (;;) {
+        enum err e = control_receive(CONTROL_FD, &what, &fd);
+        if (e == ERR_NOT_FOUND)
+            return ERR_OK;
+        if (e != ERR_OK)
+            return ERR_OFFLINE;
+        if (what == CONTROL_PEER_WEB && fd >= 0)
+            add_web(w, fd);
+    }
+}
+
+/* Everything that waits now goes into one batch. */
+static void serve_web(struct batch *b, struct chan *c)
+{
+    struct msg_frame m;
+    enum err e = chan_fill(c);
+    bool gone = e != ERR_OK;
+    while (b->n < WRITER_BATCH && chan_is_open(c) && (e = chan_next(c, &m)) == ERR_OK)
+        if (writer_take(b, c, &m) != ERR_OK) {
+            slog(SLOG_ERROR, "channel", "closed=\"a web worker sent what is no message\" type=%u", m.type);
+            return chan_close(c);
+        }
+    if (gone || e == ERR_FORMAT)
+        chan_close(c);
+}
+
+/* More than a batch holds may be waiting in memory, of which poll() knows nothing. */
+static bool serve_all(struct writer_state *w, const struct pollfd *fds)
+{
+    struct batch b = {.w = w};
+    bool more = false;
+    for (unsigned i = 0; i < WRITER_WEBS; i++)
+        if (chan_is_open(&w->web[i]) && (fds[i].revents != 0 || w->web[i].in.len > 0)) {
+            serve_web(&b, &w->web[i]);
+            more = more || b.n == WRITER_BATCH;
+        }
+    batch_finish(&b);
+    return more;
+}
+
+static void loop(struct writer_state *w)
+{
+    struct pollfd fds[WRITER_WEBS + 1];
+    const struct timespec now = {0};
+    sigset_t none;
+    sigemptyset(&none);
+    bool more = false;
+    while (!child_stopping) {
+        for (unsigned i = 0; i < WRITER_WEBS; i++)
+            fds[i] =
+                (struct pollfd){w->web[i].fd, (short)(chan_waits(&w->web[i]) ? POLLIN | POLLOUT : POLLIN), 0};
+        fds[WRITER_WEBS] = (struct pollfd){CONTROL_FD, POLLIN, 0};
+        if (ppoll(fds, WRITER_WEBS + 1, more ? &now : NULL, &none) < 0) {
+            if (errno != EINTR)
+                return;
+            continue; /* revents mean nothing */
+        }
+        if (fds[WRITER_WEBS].revents != 0 && listen_to_supervisor(w) != ERR_OK)
+            return;
+        for (unsigned i = 0; i < WRITER_WEBS; i++)
+            if ((fds[i].revents & POLLOUT) != 0 && chan_is_open(&w->web[i]) &&
+                chan_flush(&w->web[i]) != ERR_OK)
+                chan_close(&w->web[i]);
+        more = serve_all(w, fds);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct child child;
+    child_start(argc, argv, PROCESS_WRITER, &child);
+    struct writer_state w = {.ops = &store_sqlite, .org = child.org};
+    enum err e = prepare(&w);
+    if (e != ERR_OK) {
+        slog(SLOG_ERROR, "start", "failed=\"open the stores and keys\" reason=\"%s\"", err_text(e));
+        return 1;
+    }
+    child_hold_signals();
+    child_ready();
+    loop(&w);
+    for (unsigned i = 0; i < WRITER_WEBS; i++)
+        chan_close(&w.web[i]);
+    w.ops->close(w.store);
+    cr_p256_free(w.receipt_key);
+    cr_p256_free(w.ca_key);
+    return 0;
+}

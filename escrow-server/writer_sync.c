@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/slog.h"
+#include "escrow-server/writer.h"
+#include "formats/base.h"
+#include "formats/receipt.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Escrow is the recovery store's; reports and events are for the compliance store. */
+static enum store_half half_of(const struct record *r)
+{
+    return r->kind == RECORD_ESCROW ? STORE_RECOVERY : STORE_COMPLIANCE;
+}
+
+static enum err read_record(const struct msg_sync *m, unsigned i, struct store_record *ret)
+{
+    struct store_record r = {
+        .bytes = m->record[i].p, .len = m->record[i].len, .received_us = writer_now_us()};
+    TRY(record_decode(r.bytes, r.len, &r.r));
+    TRY(record_name(r.bytes, r.len, r.name));
+    if (memcmp(r.r.device, m->device, 32) != 0)
+        return ERR_FORMAT;
+    *ret = r;
+    return ERR_OK;
+}
+
+/* The web worker has judged all this before; but a receipt is the writer's own word, and whoever takes a web
+ * worker over must not get one for a record that its device did not sign. */
+static enum err check_record(const struct msg_sync *m, unsigned i, const struct cr_p256_pub *pub)
+{
+    struct store_record r;
+    struct envelope e;
+    TRY(read_record(m, i, &r));
+    if (r.r.sequence > MSG_SEQUENCE_MAX)
+        return ERR_RANGE;
+    if (r.r.kind == RECORD_ESCROW)
+        TRY(envelope_decode(r.r.envelope, r.r.envelope_len, &e));
+    return record_verify(r.bytes, r.len, pub);
+}
+
+static enum err check_request(struct batch *b, const struct msg_sync *m, const char **ret_detail)
+{
+    struct store_device d;
+    struct cr_p256_pub pub;
+    *ret_detail = "This device is not enrolled here.";
+    TRY(b->w->ops->device_get(b->w->store, m->device, &d));
+    *ret_detail = "This device was revoked.";
+    if (d.revoked)
+        return ERR_DENIED;
+    *ret_detail = "A record is not one of this device; nothing was stored.";
+    TRY(cr_p256_from_spki(d.spki, sizeof d.spki, &pub));
+    for (unsigned i = 0; i < m->n; i++)
+        TRY(check_record(m, i, &pub));
+    return ERR_OK;
+}
+
+static void flag(struct batch *b, const char *kind, const struct store_record *r)
+{
+    char device[BASE16_LEN(32) + 1];
+    base16_encode(r->r.device, 32, device);
+    slog(SLOG_WARN, "flag", "kind=%s device=%s sequence=%llu", kind, device,
+         (unsigned long long)r->r.sequence);
+    if (batch_need(b, STORE_RECOVERY) == ERR_OK && b->w->ops->flag_put(b->w->store, kind, r) != ERR_OK)
+        slog(SLOG_WARN, "flag", "device=%s not-stored=1", device); /* it is in the log; the record counts */
+}
+
+/* Another device's key: a sighting. Ownership moves only with a key that the other one makes itself. */
+static enum err put_escrow(struct batch *b, const struct store_record *r)
+{
+    struct envelope e;
+    TRY(envelope_decode(r->r.envelope, r->r.envelope_len, &e));
+    return b->w->ops->envelope_put(b->w->store, r, &e);
+}
+
+/* The order stands in the recovery store; the record is not receipted before both know. */
+static enum err put_event(struct batch *b, struct pending *p, const struct store_record *r)
+{
+    TRY(b->w->ops->event_put(b->w->store, r));
+    if (r->r.event != EVENT_ROTATED)
+        return ERR_OK;
+    p->both = true;
+    TRY(batch_need(b, STORE_RECOVERY));
+    return b->w->ops->command_done(b->w->store, r->r.device, &r->r.other_key_id, writer_now());
+}
+
+static enum err put_record(struct batch *b, struct pending *p, const struct store_record *r)
+{
+    struct writer_state *w = b->w;
+    enum store_half half = half_of(&r->r);
+    bool is_new = false, fork = false;
+    TRY(batch_need(b, half));
+    TRY(w->ops->record_put(w->store, half, r, &is_new));
+    if (r->r.kind == RECORD_ESCROW)
+        TRY(put_escrow(b, r));
+    if (r->r.kind == RECORD_EVENT)
+        TRY(put_event(b, p, r));
+    if (!is_new)
+        return ERR_OK;
+    TRY(w->ops->forked(w->store, half, r, &fork));
+    if (fork)
+        flag(b, "fork", r);
+    return ERR_OK;
+}
+
+static enum err known_of(struct writer_state *w, const uint8_t device[static 32], struct store_known *ret)
+{
+    struct store_known k[STORE_HALVES];
+    enum err e[STORE_HALVES];
+    for (unsigned half = 0; half < STORE_HALVES; half++)
+        e[half] = w->ops->known(w->store, half, device, &k[half]);
+    if (e[STORE_RECOVERY] != ERR_OK && e[STORE_COMPLIANCE] != ERR_OK)
+        return e[STORE_RECOVERY];
+    if (e[STORE_RECOVERY] != ERR_OK || e[STORE_COMPLIANCE] != ERR_OK) {
+        *ret = e[STORE_RECOVERY] == ERR_OK ? k[STORE_RECOVERY] : k[STORE_COMPLIANCE];
+        return ERR_OK;
+    }
+    bool same = memcmp(k[0].incarnation, k[1].incarnation, 16) == 0;
+    bool second = same ? k[1].sequence > k[0].sequence : k[1].received_us > k[0].received_us;
+    *ret = k[second];
+    return ERR_OK;
+}
+
+static bool has(struct batch *b, const struct record *r, uint64_t sequence)
+{
+    bool there = false;
+    for (unsigned half = 0; half < STORE_HALVES && !there; half++)
+        if (b->w->ops->has_sequence(b->w->store, half, r->device, r->incarnation, sequence, &there) != ERR_OK)
+            return true; /* no accusation without a look */
+    return there;
+}
+
+/* An incarnation goes on after another one had followed it: one of them is a clone, or an image put back. */
+static void check_clone(struct batch *b, const struct msg_sync *m)
+{
+    struct store_record r;
+    struct store_known before;
+    if (m->n == 0 || read_record(m, 0, &r) != ERR_OK || known_of(b->w, m->device, &before) != ERR_OK ||
+        memcmp(r.r.incarnation, before.incarnation, 16) == 0)
+        return;
+    if (has(b, &r.r, 0) && !has(b, &r.r, r.r.sequence))
+        flag(b, "clone", &r);
+}
+
+static void check_gaps(struct batch *b, const struct pending *p, const struct msg_sync *m)
+{
+    for (unsigned i = 0; i < m->n; i++) {
+        struct store_record r;
+        if (read_record(m, i, &r) == ERR_OK && p->half_err[half_of(&r.r)] == ERR_OK && r.r.sequence > 1 &&
+            !has(b, &r.r, r.r.sequence - 1))
+            flag(b, "gap", &r);
+    }
+}
+
+/* All records of one request and one half, or none of them. */
+static void store_half(struct batch *b, struct pending *p, const struct msg_sync *m, enum store_half half)
+{
+    enum err e = ERR_OK;
+    unsigned n = 0;
+    bool marked =
+        false; /* only what was marked for this request may be undone: the mark before is another's */
+    for (unsigned i = 0; i < m->n && e == ERR_OK; i++) {
+        struct store_record r;
+        e = read_record(m, i, &r);
+        if (e != ERR_OK || half_of(&r.r) != half)
+            continue;
+        if (!marked && (e = batch_need(b, half)) == ERR_OK) {
+            e = b->w->ops->mark(b->w->store, half);
+            marked = e == ERR_OK;
+        }
+        if (e == ERR_OK)
+            e = put_record(b, p, &r);
+        if (e == ERR_OK)
+            memcpy(p->name[half][n++], r.name, 32);
+    }
+    if (marked && e == ERR_OK)
+        e = b->w->ops->release(b->w->store, half);
+    else if (marked)
+        b->w->ops->undo(b->w->store, half);
+    p->half_err[half] = e;
+    p->n[half] = e == ERR_OK ? n : 0;
+}
+
+void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m)
+{
+    const char *detail = "";
+    p->err = check_request(b, m, &detail);
+    if (p->err != ERR_OK) {
+        slog(SLOG_ERROR, "sync", "refused=\"%s\" reason=\"%s\"", detail, err_text(p->err));
+        snprintf(p->detail, sizeof p->detail, "%s", detail);
+        return;
+    }
+    memcpy(p->device, m->device, 32);
+    memcpy(p->envelopes, m->envelopes, 32);
+    check_clone(b, m);
+    for (unsigned half = 0; half < STORE_HALVES; half++)
+        store_half(b, p, m, half);
+    check_gaps(b, p, m);
+    if (batch_need(b, STORE_RECOVERY) == ERR_OK &&
+        b->w->ops->device_seen(b->w->store, m->device, writer_now(), m->has_head ? m->audit_head : NULL) !=
+            ERR_OK)
+        slog(SLOG_WARN, "sync", "last-sync-not-stored=1");
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return memcmp(a, b, 32);
+}
+
+static enum err make_receipt(struct writer_state *w, struct pending *p, uint8_t *receipt, size_t *ret_len)
+{
+    uint8_t names[MSG_RECORDS][32];
+    struct receipt r = {.class = RECEIPT_LOCAL, .org = w->org.id, .time = writer_now(), .names = names[0]};
+    unsigned n = 0;
+    for (unsigned half = 0; half < STORE_HALVES; half++)
+        for (unsigned i = 0; i < p->n[half] && n < MSG_RECORDS; i++)
+            memcpy(names[n++], p->name[half][i], 32);
+    if (n == 0) {
+        *ret_len = 0;
+        return ERR_OK;
+    }
+    qsort(names, n, 32, by_name);
+    for (unsigned i = 0; i < n; i++)
+        if (r.n == 0 || memcmp(names[r.n - 1], names[i], 32) != 0)
+            memmove(names[r.n++], names[i], 32);
+    memcpy(r.device, p->device, 32);
+    memcpy(r.key, w->receipt_id, 32);
+    return receipt_encode(&r, w->receipt_key, receipt, ret_len);
+}
+
+enum err writer_synced(struct writer_state *w, struct pending *p, uint8_t *receipt, struct msg_synced *ret)
+{
+    struct store_known known;
+    uint8_t digest[32];
+    *ret = (struct msg_synced){0};
+    for (unsigned half = 0; half < STORE_HALVES; half++)
+        if (p->half_err[half] != ERR_OK)
+            ret->incomplete = true;
+    TRY(make_receipt(w, p, receipt, &ret->receipt.len));
+    ret->receipt.p = receipt;
+    enum err e = known_of(w, p->device, &known);
+    if (e == ERR_OK) {
+        ret->has_known = true;
+        memcpy(ret->incarnation, known.incarnation, sizeof ret->incarnation);
+        memcpy(ret->name, known.name, sizeof ret->name);
+        ret->sequence = known.sequence;
+    } else if (e != ERR_NOT_FOUND) {
+        return e;
+    }
+    TRY(w->ops->digest(w->store, p->device, digest));
+    ret->match = memcmp(digest, p->envelopes, 32) == 0;
+    return w->ops->commands(w->store, p->device, MSG_COMMANDS, ret->command, &ret->n_commands);
+}

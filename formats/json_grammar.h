@@ -1,0 +1,14 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Is a text JSON? jsmn finds tokens but lets missing commas, `{"a"}` or `1x2` pass; a reader of disks that
+ * anybody may have written wants to know first. */
+
+#include "crypto/err.h"
+#include <stddef.h>
+
+/* Check a whole text against RFC 8259, one value, surrounding white space allowed.
+ * max_depth:  objects and arrays within each other, at most 32
+ * ret_tokens: number of objects, arrays, strings (names included), numbers and literals
+ * err:        FORMAT
+ * source:     RFC 8259 */
+MUST_CHECK enum err json_grammar_check(const char *text, size_t len, unsigned max_depth, size_t *ret_tokens);

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Parent links are on although they cost four bytes a token: without them jsmn searches backwards for the
+ * enclosing object at every comma and bracket, which is quadratic (`{"":0,"":0,…}` of 4 MiB would take hours
+ * in firmware). After parsing, the parent's place holds the index behind the token's subtree. */
+#define JSMN_STATIC
+#define JSMN_PARENT_LINKS
+#define JSMN_STRICT
+#include "formats/json_walk.h"
+#include "formats/base.h"
+#include "formats/json_grammar.h"
+#include <string.h>
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#include <jsmn.h>
+#pragma GCC diagnostic pop
+
+_Static_assert(sizeof(jsmntok_t) == 20, "JW_SCRATCH counts 20 bytes a token");
+
+static jsmntok_t *token(const struct jw *j, int node)
+{
+    return (jsmntok_t *)j->tokens + node;
+}
+
+/* Index behind the subtree of each token; children come after their parent, so backwards. The sizes are
+ * jsmn's: members of an object, elements of an array, 1 for a name. */
+static void link_subtrees(struct jw *j)
+{
+    for (int i = j->n - 1; i >= 0; i--) {
+        int next = i + 1;
+        for (int k = 0; k < token(j, i)->size; k++)
+            next = token(j, next)->parent;
+        token(j, i)->parent = next;
+    }
+}
+
+enum err jw_parse(const char *text, size_t len, void *scratch, size_t scratch_len, struct jw *ret)
+{
+    if (len > JW_MAX)
+        return ERR_RANGE;
+    size_t n;
+    TRY(json_grammar_check(text, len, JW_DEPTH, &n));
+    size_t skip = -(uintptr_t)scratch % _Alignof(jsmntok_t);
+    if (scratch_len < skip || (scratch_len - skip) / sizeof(jsmntok_t) < n)
+        return ERR_FULL;
+    struct jw j = {.text = text, .len = len, .tokens = (uint8_t *)scratch + skip, .n = (int)n};
+    jsmn_parser p;
+    jsmn_init(&p);
+    /* A lone number is no JSON text in jsmn's strict mode; nobody here has a use for one either. */
+    if (jsmn_parse(&p, text, len, token(&j, 0), (unsigned)n) != (int)n || p.toknext != n)
+        return ERR_FORMAT;
+    link_subtrees(&j);
+    *ret = j;
+    return ERR_OK;
+}
+
+enum jw_type jw_type(const struct jw *j, int node)
+{
+    if (node < 0 || node >= j->n)
+        return JW_MISSING;
+    const jsmntok_t *t = token(j, node);
+    switch (t->type) {
+    case JSMN_OBJECT:
+        return JW_OBJECT;
+    case JSMN_ARRAY:
+        return JW_ARRAY;
+    case JSMN_STRING:
+        return JW_STRING;
+    default:
+        break;
+    }
+    char c = j->text[t->start];
+    if (c != '-' && (c < '0' || c > '9'))
+        return JW_LITERAL;
+    for (int i = t->start; i < t->end; i++)
+        if (j->text[i] == '.' || (j->text[i] | 0x20) == 'e')
+            return JW_REAL;
+    return JW_NUMBER;
+}
+
+unsigned jw_count(const struct jw *j, int node)
+{
+    enum jw_type t = jw_type(j, node);
+    return t == JW_OBJECT || t == JW_ARRAY ? (unsigned)token(j, node)->size : 0;
+}
+
+void jw_each(const struct jw *j, int node, struct jw_each *ret)
+{
+    *ret = (struct jw_each){.name = JW_NONE,
+                            .value = JW_NONE,
+                            .next = node + 1,
+                            .left = jw_count(j, node),
+                            .object = jw_type(j, node) == JW_OBJECT};
+}
+
+bool jw_each_next(const struct jw *j, struct jw_each *e)
+{
+    if (e->left == 0)
+        return false;
+    e->left--;
+    e->name = e->object ? e->next : JW_NONE;
+    e->value = e->object ? e->next + 1 : e->next;
+    e->next = token(j, e->next)->parent;
+    return true;
+}
+
+int jw_get(const struct jw *j, int object, const char *name)
+{
+    int found = JW_NONE;
+    struct jw_each e;
+    if (jw_type(j, object) != JW_OBJECT)
+        return JW_NONE;
+    for (jw_each(j, object, &e); jw_each_next(j, &e);)
+        if (jw_is(j, e.name, name))
+            found = e.value;
+    return found;
+}
+
+int jw_get_as(const struct jw *j, int object, const char *name, enum jw_type type)
+{
+    int node = jw_get(j, object, name);
+    return jw_type(j, node) == type ? node : JW_NONE;
+}
+
+/* One \uXXXX; the grammar check saw to it that four hex digits follow. */
+static uint32_t hex4(const char *p)
+{
+    uint32_t v = 0;
+    for (int i = 0; i < 4; i++) {
+        uint32_t c = (uint8_t)p[i];
+        v = v << 4 | (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+    }
+    return v;
+}
+
+/* The character of an escape at *p (behind the backslash); 0 for what may not stand in text. */
+static uint32_t escape(const char **p, const char *end)
+{
+    char c = *(*p)++;
+    if (c != 'u')
+        return c == 'b'   ? '\b'
+               : c == 'f' ? '\f'
+               : c == 'n' ? '\n'
+               : c == 'r' ? '\r'
+               : c == 't' ? '\t'
+                          : (uint32_t)c;
+    uint32_t v = hex4(*p);
+    *p += 4;
+    if (v < 0xd800 || v > 0xdfff)
+        return v;
+    if (v > 0xdbff || end - *p < 6 || (*p)[0] != '\\' || (*p)[1] != 'u')
+        return 0;
+    uint32_t low = hex4(*p + 2);
+    *p += 6;
+    return low < 0xdc00 || low > 0xdfff ? 0 : 0x10000 + ((v - 0xd800) << 10) + (low - 0xdc00);
+}
+
+static size_t utf8(uint32_t c, char ret[static 4])
+{
+    if (c < 0x80) {
+        ret[0] = (char)c;
+        return 1;
+    }
+    size_t n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    for (size_t i = n - 1; i > 0; i--, c >>= 6)
+        ret[i] = (char)(0x80 | (c & 0x3f));
+    ret[0] = (char)((0xf00 >> n & 0xf0) | c);
+    return n;
+}
+
+/* Length of the well-formed UTF-8 character at p, 0 when there is none. source: RFC 3629 */
+static size_t utf8_len(const char *p, const char *end)
+{
+    uint8_t c = (uint8_t)*p;
+    size_t n = c < 0x80                ? 1
+               : c >= 0xc2 && c < 0xe0 ? 2
+               : c >= 0xe0 && c < 0xf0 ? 3
+               : c >= 0xf0 && c < 0xf5 ? 4
+                                       : 0;
+    if (n == 0 || (size_t)(end - p) < n)
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if (((uint8_t)p[i] & 0xc0) != 0x80)
+            return 0;
+    uint8_t d = n > 1 ? (uint8_t)p[1] : 0x80;
+    bool overlong = (c == 0xe0 && d < 0xa0) || (c == 0xf0 && d < 0x90);
+    bool outside = (c == 0xed && d > 0x9f) || (c == 0xf4 && d > 0x8f);
+    return overlong || outside ? 0 : n;
+}
+
+/* Next character of a string, 1 to 4 bytes of UTF-8; 0 bytes when it may not stand in text. */
+static size_t next_char(const char **p, const char *end, char ret[static 4])
+{
+    if (**p == '\\') {
+        ++*p;
+        uint32_t v = escape(p, end);
+        return v == 0 ? 0 : utf8(v, ret);
+    }
+    size_t n = utf8_len(*p, end);
+    memcpy(ret, *p, n);
+    *p += n;
+    return n;
+}
+
+enum err jw_text(const struct jw *j, int node, char *ret, size_t cap, size_t *ret_len)
+{
+    if (jw_type(j, node) != JW_STRING)
+        return ERR_FORMAT;
+    const char *p = j->text + token(j, node)->start, *end = j->text + token(j, node)->end;
+    size_t len = 0;
+    /* Twice: first to see that it fits, so that nothing is written on failure. */
+    for (const char *q = p; q < end;) {
+        char c[4];
+        size_t n = next_char(&q, end, c);
+        if (n == 0)
+            return ERR_FORMAT;
+        len += n;
+    }
+    if (len >= cap)
+        return ERR_FULL;
+    for (size_t at = 0; p < end;) {
+        char c[4];
+        size_t n = next_char(&p, end, c);
+        memcpy(ret + at, c, n);
+        at += n;
+    }
+    ret[len] = 0;
+    *ret_len = len;
+    return ERR_OK;
+}
+
+/* How much of text the string starts with; *ret_end: and nothing follows. */
+static bool match(const struct jw *j, int node, const char *text, bool *ret_end)
+{
+    if (jw_type(j, node) != JW_STRING)
+        return false;
+    const char *p = j->text + token(j, node)->start, *end = j->text + token(j, node)->end;
+    for (size_t left = strlen(text), n; left > 0; left -= n, text += n) {
+        char c[4];
+        n = p < end ? next_char(&p, end, c) : 0;
+        if (n == 0 || n > left || memcmp(c, text, n) != 0)
+            return false;
+    }
+    *ret_end = p == end;
+    return true;
+}
+
+bool jw_is(const struct jw *j, int node, const char *text)
+{
+    bool end;
+    return match(j, node, text, &end) && end;
+}
+
+bool jw_starts(const struct jw *j, int node, const char *prefix)
+{
+    bool end;
+    return match(j, node, prefix, &end);
+}
+
+bool jw_same(const struct jw *j, int a, int b)
+{
+    if (jw_type(j, a) != jw_type(j, b) || jw_type(j, a) == JW_MISSING)
+        return false;
+    const jsmntok_t *s = token(j, a), *t = token(j, b);
+    size_t len = (size_t)(s->end - s->start);
+    return len == (size_t)(t->end - t->start) && memcmp(j->text + s->start, j->text + t->start, len) == 0;
+}
+
+enum err jw_u64(const struct jw *j, int node, enum jw_type type, uint64_t max, uint64_t *ret)
+{
+    if (jw_type(j, node) != type || (type != JW_NUMBER && type != JW_STRING))
+        return ERR_FORMAT;
+    const jsmntok_t *t = token(j, node);
+    if (t->start == t->end)
+        return ERR_FORMAT;
+    uint64_t v = 0;
+    bool over = false;
+    for (int i = t->start; i < t->end; i++) {
+        unsigned digit = (unsigned)(j->text[i] - '0');
+        if (digit > 9)
+            return ERR_FORMAT;
+        over = over || __builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, digit, &v);
+    }
+    if (over || v > max)
+        return ERR_RANGE;
+    *ret = v;
+    return ERR_OK;
+}
+
+enum err jw_u32(const struct jw *j, int node, enum jw_type type, uint32_t *ret)
+{
+    uint64_t v;
+    TRY(jw_u64(j, node, type, UINT32_MAX, &v));
+    *ret = (uint32_t)v;
+    return ERR_OK;
+}
+
+enum err jw_base64(const struct jw *j, int node, uint8_t *ret, size_t cap, size_t *ret_len)
+{
+    char text[BASE64_LEN(JW_BYTES_MAX) + 1];
+    size_t len;
+    TRY(jw_text(j, node, text, sizeof text, &len));
+    return base64_decode(text, len, ret, cap, ret_len);
+}

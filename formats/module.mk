@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# formats/: bytes we read or write. Both worlds:
+formats_sources := formats/guid.c formats/recovery_password.c formats/base.c formats/envelope.c \
+    formats/qr_text.c formats/handoff.c formats/text.c \
+    formats/json_grammar.c formats/json_walk.c formats/luks2_header.c formats/luks2_metadata.c \
+    formats/luks2_segments.c formats/luks2_slots.c formats/luks2_open.c formats/luks2_fingerprint.c \
+    formats/org.c
+# Hosted only (sealing, signing):
+formats_hosted_sources := formats/envelope_seal.c formats/record.c formats/receipt.c formats/command.c \
+    formats/org_verify.c formats/host/json_strict.c formats/host/audit_line.c formats/host/audit_chain.c
+# What the LUKS2 reader sees, for tests/luks2/
+$(eval $(call program,tests/luks2_tool,tests/luks2/luks2_tool.c,))
+
+$(eval $(call unit,test_formats_password,,))
+$(eval $(call unit,test_formats_text,,))
+$(eval $(call unit,test_formats_envelope,,))
+$(eval $(call unit,test_formats_signed,,))
+$(eval $(call unit,test_formats_json,,-ljson-c))
+$(eval $(call unit,test_luks2,tests/unit/luks2_image.c,))
+$(eval $(call unit,test_luks2_data,,))
+$(eval $(call unit,test_luks2_json,,))
+$(eval $(call unit,test_org,,))
+KEYHOLT_DATA ?= ../shared/data
+$(B)/data/luks2/unpacked: tests/luks2/unpack.py $(wildcard $(KEYHOLT_DATA)/luks2/*)
+	$(call say,UNPACK,$(KEYHOLT_DATA)/luks2)tests/luks2/unpack.py $(KEYHOLT_DATA)/luks2 $(@D) && touch $@
+unit check: $(B)/data/luks2/unpacked
+$(eval $(call unit,test_formats_audit,,-ljson-c))
+
+# $(call fuzz,name,sources under test,libraries): tests/fuzz/NAME.c with the driver, under the sanitizers, as a unit test
+ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+$(B)/asan/obj/%.o: %.c Makefile
+	$(call say,CC-ASAN,$<)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -std=gnu11 -O1 -g $(WARN) $(ASAN) -MMD -MP -c $< -o $@
+define fuzz
+unit_tests += $(B)/asan/$(1)
+$(B)/asan/$(1): $(patsubst %.c,$(B)/asan/obj/%.o,tests/fuzz/$(1).c tests/fuzz/driver.c $(2)) $(B)/lib/libkeyholt.a
+	$$(call say,LD-ASAN,$$@)$$(CC) $(ASAN) -o $$@ $$^ $(3) -lcrypto
+hosted_sources += tests/fuzz/$(1).c
+endef
+luks2_sources := $(filter formats/json% formats/luks2% formats/base.c formats/guid.c formats/text.c,$(formats_sources))
+$(eval $(call fuzz,fuzz_formats,crypto/cursor.c $(filter-out formats/json% formats/luks2%,$(formats_sources)) \
+    $(filter-out formats/org_verify.c,$(formats_hosted_sources)),-ljson-c))
+$(eval $(call fuzz,fuzz_luks2,tests/unit/luks2_image.c crypto/cursor.c $(luks2_sources)))
+$(eval $(call fuzz,fuzz_org,formats/org.c formats/json_grammar.c formats/json_walk.c formats/base.c formats/guid.c))
+-include $(shell find $(B)/asan -name '*.d' 2>/dev/null)

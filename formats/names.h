@@ -1,0 +1,62 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Every name that two programs must agree on. */
+
+/* EFI variables, under one vendor GUID: 6d2f1c8e-4b7a-4e0d-9b53-2a8e5f90c7d1 */
+#define KH_EFI_GUID_INIT                                                                                     \
+    {                                                                                                        \
+        0x6d2f1c8e, 0x4b7a, 0x4e0d,                                                                          \
+        {                                                                                                    \
+            0x9b, 0x53, 0x2a, 0x8e, 0x5f, 0x90, 0xc7, 0xd1                                                   \
+        }                                                                                                    \
+    }
+#define KH_EFI_GUID_TEXT "6d2f1c8e-4b7a-4e0d-9b53-2a8e5f90c7d1"
+#define KH_VAR_PAD       "KeyholtPad"    /* volatile: the random pad */
+#define KH_VAR_SHARE     "KeyholtShare"  /* non-volatile: password XOR pad */
+#define KH_VAR_REASON    "KeyholtReason" /* non-volatile: why recovery was asked for */
+#define KH_VAR_EVENT     "KeyholtEvent"  /* non-volatile: what the recovery app did */
+#define KH_EFIVARS       "/sys/firmware/efi/efivars"
+
+/* On the EFI system partition. */
+#define KH_ESP_DIR    "\\EFI\\keyholt"
+#define KH_ESP_APP    "\\EFI\\keyholt\\recovery.efi"
+#define KH_ESP_ORG    "\\EFI\\keyholt\\org.json"
+#define KH_BOOT_ENTRY "Keyholt recovery"
+
+/* LUKS2. */
+#define KH_TOKEN_TYPE "keyholt"
+#define KH_PBKDF2_MIN 1001 /* a recovery keyslot's iteration count lies in this range and in no other */
+#define KH_PBKDF2_MAX 2024
+
+/* Domain separation: what a hash, a signature or a seal is for. */
+#define KH_INFO_ENVELOPE   "keyholt envelope v1"
+#define KH_INFO_COMMITMENT "keyholt commitment v1"
+
+/* Kernel key of type "user" that the hand-off leaves: this prefix and the volume UUID in lower case. */
+#define KH_KEYRING_PREFIX  "keyholt:"
+#define KH_KEYRING_SECONDS 600
+
+/* Places, below --root. */
+#define KH_ETC           "/etc/keyholt"
+#define KH_ORG_DIR       "/etc/keyholt/org"
+#define KH_AGENT_STATE   "/var/lib/keyholt/agent"
+#define KH_COURIER_STATE "/var/lib/keyholt/courier"
+#define KH_SERVER_STATE  "/var/lib/keyholt/server"
+#define KH_DESK_STATE    "/var/lib/keyholt/desk"
+#define KH_RUN           "/run/keyholt"
+#define KH_KEEPER_SOCK   "/run/keyholt/keeper.sock"
+#define KH_COURIER_SOCK  "/run/keyholt/courier.sock"
+#define KH_SERVER_SOCK   "/run/keyholt/server.sock"
+#define KH_LIBEXEC       "/usr/libexec/keyholt"
+
+/* Exit codes of every command. */
+enum kh_exit { KH_EXIT_OK = 0, KH_EXIT_FAILED = 1, KH_EXIT_USAGE = 2, KH_EXIT_NO = 3, KH_EXIT_QUEUED = 4 };
+
+/* Why somebody was sent to recovery (KeyholtReason), and what a boot event says. Wire values. */
+enum kh_reason {
+    KH_REASON_UNKNOWN = 1,
+    KH_REASON_PASSPHRASE = 2, /* wrong passphrases at the initramfs prompt */
+    KH_REASON_TPM = 3,        /* the TPM did not release the key */
+    KH_REASON_USER = 4,       /* the user asked for it */
+    KH_REASON_HELPDESK = 5    /* the help desk asked for it */
+};

@@ -1,0 +1,60 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Record: one immutable statement by a device, signed with its key. Its name is the SHA-256 of all its
+ * bytes. Layout: docs/formats.md. Hosted. */
+
+#include "crypto/err.h"
+#include "formats/envelope.h"
+#include "formats/guid.h"
+#include "formats/names.h"
+#include <stddef.h>
+#include <stdint.h>
+
+#define RECORD_BODY_MAX 4096
+#define RECORD_MAX      (RECORD_HEADER + RECORD_BODY_MAX + 64)
+#define RECORD_HEADER   108
+#define RECORD_TEXT_MAX 64
+
+enum record_kind { RECORD_ESCROW = 1, RECORD_REPORT = 2, RECORD_EVENT = 3 };
+
+enum record_event {
+    EVENT_BOOT_RECOVERY = 1, /* the recovery app opened a volume, or tried to */
+    EVENT_ROTATED = 2,       /* key_id replaces other_key_id */
+    EVENT_RETIRED = 3        /* key_id was removed from the volume */
+};
+
+struct record {
+    uint8_t kind;
+    uint8_t device[32];
+    uint8_t incarnation[16];
+    uint64_t sequence;    /* from 1 */
+    uint8_t previous[32]; /* name of the record before, zeros for the first */
+    uint64_t time;
+    /* escrow */
+    const uint8_t *envelope; /* borrowed */
+    size_t envelope_len;
+    char computer[RECORD_TEXT_MAX + 1]; /* host name, UTF-8 */
+    char label[RECORD_TEXT_MAX + 1];    /* volume label or device name */
+    /* event */
+    uint8_t event; /* enum record_event */
+    struct guid key_id, other_key_id, volume;
+    uint8_t result; /* boot event: 1 opened, 2 not opened */
+    uint8_t reason; /* boot event: enum kh_reason */
+    uint64_t event_time;
+    /* report: JSON text, borrowed */
+    const uint8_t *report;
+    size_t report_len;
+};
+
+struct cr_p256_key;
+struct cr_p256_pub;
+
+/* Encode and sign. ret: RECORD_MAX bytes. err: FULL, RANGE */
+MUST_CHECK enum err record_encode(const struct record *r, const struct cr_p256_key *device, uint8_t *ret,
+                                  size_t *ret_len);
+/* Decode without checking the signature; borrows in. Fields of unknown tag are skipped. */
+MUST_CHECK enum err record_decode(const uint8_t *in, size_t len, struct record *ret);
+/* Does the signature verify under pub, and is pub the device named inside? err: AUTH, TRUNCATED, FORMAT */
+MUST_CHECK enum err record_verify(const uint8_t *in, size_t len, const struct cr_p256_pub *pub);
+/* SHA-256 of all bytes. */
+MUST_CHECK enum err record_name(const uint8_t *in, size_t len, uint8_t ret[static 32]);

@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A courier that lies, floods and talks out of turn: what nobody signed moves the keeper as little as possible."""
+import hashlib
+import os
+import struct
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from hand_over import decode as decode_record
+from machine import KEEPER, MSG_STATUS, PASSPHRASE, Checks, Machine, Organisation, ask, fast_folder, make_volume
+from play_courier import (BATCH_WANTED, CSR, DONE, ENROLLED, SYNC_ANSWER, SYNC_NOW, Asking, Courier, answer_fields,
+                          device_of, encode, enrolled, receipt)
+
+
+def test_audit_head(c, courier):
+    """Nothing signs an audit head: one answer may neither forget a longer log nor pretend an endless one."""
+    def head(length, byte):
+        courier.batch()
+        courier.answer(head=(length, bytes([byte]) * 32))
+
+    def held():
+        got = courier.batch()['audit_head']
+        courier.answer()
+        return got[0] if got else None
+    head(100, 1)
+    head(101, 2)
+    c.check(held() == 2, 'a longer head is taken')
+    for what, length in (('shorter', 99), ('endless', 2**64 - 1), ('too long a jump', 101 + 65537)):
+        head(length, 3)
+        c.check(held() == 2, f'a head that is {what} is not believed')
+    head(102, 4)
+    c.check(held() == 4, 'and hinders no true one')
+    for _ in range(15):
+        head(50, 5)
+    c.check(held() == 4, 'nor do fifteen in a row')
+    head(50, 5)
+    c.check(held() == 5, 'sixteen: the servers have heard of the other one often enough')
+    head(51, 6)
+    c.check(held() == 6, 'it goes on from there')
+
+
+def test_rolled_back(c, m, org, courier, folder):
+    """What the server last saw of this device decides whether this cache is an old copy of another."""
+    image, records = make_volume(folder + '/w.img'), []
+
+    def sync(known=(b'', 0, b'')):
+        """The newest record after an answer that knows this."""
+        batch = courier.batch()['records']
+        courier.answer(receipts=[receipt(org, device_of(m), batch)] if batch else [], known=known)
+        code, _, err = m.json('rotate' if records else 'protect', image, '--passphrase-file', '-', data=PASSPHRASE)
+        batch = [decode_record(r) for r in courier.batch()['records']]
+        courier.answer(receipts=[receipt(org, device_of(m), [r['bytes'] for r in batch])])
+        records.extend(batch)
+        return max(batch, key=lambda r: r['sequence']) if c.check(code == 0 and batch, 'a new record', err) else None
+
+    def seen(r, name=None, sequence=None):
+        return r['incarnation'], sequence or r['sequence'], name or hashlib.sha256(r['bytes']).digest()
+    first = sync()
+    second = sync(known=seen(first))
+    c.check(second['incarnation'] == first['incarnation'], 'a server that knows our last record: as before')
+    third = sync(known=seen(first))
+    c.check(third['incarnation'] == first['incarnation'], 'nor does one that is behind change anything')
+    fourth = sync(known=seen(third, name=b'\x77' * 32))
+    c.check(fourth['incarnation'] != first['incarnation'] and first['sequence'] < third['sequence'],
+            'a server that knows another record at a sequence of ours: a new incarnation')
+    fifth = sync(known=seen(third, name=b'\x77' * 32))
+    c.check(fifth['incarnation'] == fourth['incarnation'], 'once')
+    sixth = sync(known=seen(fifth, sequence=fifth['sequence'] + 5, name=b'\x77' * 32))
+    c.check(sixth['incarnation'] != fifth['incarnation'], 'a later record: a new incarnation, too')
+
+
+def test_rude_courier(c, m, courier):
+    asking = Asking(m, 'sync')
+    courier.hear(SYNC_NOW)
+    courier.s.sendall(struct.pack('<IH', 0x7fffffff, SYNC_ANSWER))
+    got = asking.end()
+    c.check(got[0] == 4 and m.status()['courier'] == 'not running', 'a frame that is too large ends the connection', got)
+    second = Courier(m)
+    second.s.sendall(struct.pack('<IH', 2, 777))
+    third = Courier(m)
+    c.check(third.batch() is not None, 'an unknown message, too; a new courier is welcome')
+    third.tell(BATCH_WANTED)
+    c.check(third.hangs_up(), 'a second batch before the first is answered ends the connection')
+    for kind, fields in ((SYNC_ANSWER, answer_fields()), (CSR, {'pem': b''}),
+                         (ENROLLED, {'status': DONE, 'certificate': b'', 'problem': b''})):
+        rude = Courier(m)
+        rude.tell(kind, **fields)
+        c.check(rude.hangs_up(), f'message {kind} that nobody asked for ends the connection')
+
+
+def test_flood(c, m):
+    """A courier that asks and answers without end, and reads what it gets: people and signals come in between."""
+    courier = Courier(m)
+    courier.s.settimeout(None)
+    pairs = (encode(BATCH_WANTED, {}) + encode(SYNC_ANSWER, answer_fields())) * 2000
+    ended = threading.Event()
+
+    def write():
+        try:
+            while True:
+                courier.s.sendall(pairs)
+        except OSError:
+            ended.set()
+
+    def read():
+        try:
+            while courier.s.recv(1 << 20):
+                pass
+        except OSError:
+            pass
+    threads = [threading.Thread(target=f, daemon=True) for f in (write, read)]
+    for t in threads:
+        t.start()
+    start = time.monotonic()
+    said = [ask(m, MSG_STATUS, timeout=20) for _ in range(40)]
+    took = time.monotonic() - start
+    c.check(all(s and s[0] == 0 for s in said) and took < 10, 'a flooding courier starves no command', took)
+    c.check(not ended.is_set() and m.status()['courier'] == 'connected', 'although the flood went on')
+    start = time.monotonic()
+    m.stop()
+    c.check(time.monotonic() - start < 10, 'nor a signal')
+    m.start()
+
+
+def main():
+    if not os.path.exists(KEEPER):
+        print(f'{KEEPER} is not built: make')
+        return 1
+    c = Checks(fast_folder())
+    org = Organisation(c.folder + '/org')
+    m = Machine(c.folder + '/root').start()
+    try:
+        courier = enrolled(m, org, c.folder, org.bundle(c.folder + '/bundle'))
+        test_audit_head(c, courier)
+        test_rolled_back(c, m, org, courier, c.folder)
+        test_rude_courier(c, m, courier)
+        test_flood(c, m)
+    finally:
+        m.stop()
+    return c.close()
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The courier's process against a real HTTPS server on loopback; the keeper is a stand-in."""
+import base64
+import os
+import socket
+import stat
+import sys
+import time
+
+from checks import Checks
+from keeper import BATCH_WANTED, COURIER, DEVICE, DONE, IDLE, OFFLINE, REFUSED, SYNC_NOW, UNTRUSTED, Keeper
+from server import Authority, Server, openssl, packed
+
+OURS, FOREIGN = Authority("Example organisation"), Authority("Somebody else")
+DEAD = "https://127.0.0.1:1"
+ANSWER = {"receipts": [base64.b64encode(b"receipt").decode()], "commands": [base64.b64encode(b"command").decode()],
+          "known": {"incarnation": "11" * 16, "sequence": 7, "name": "22" * 32},
+          "audit_head": {"length": 3, "hash": "33" * 32}, "envelopes_match": True, "retry_after": 5400}
+
+
+def good(_path, _request):
+    return packed(ANSWER)
+
+
+def enroller(path, request):
+    if path != "/v1/enroll":
+        return packed(ANSWER)
+    certificate = OURS.sign(request["courier_csr"].encode(), "extendedKeyUsage=clientAuth")
+    return packed({"device": DEVICE.hex(), "certificate": certificate.decode()})
+
+
+def enrolled(keeper):
+    """Bring a courier as far as a sync: with key and certificate."""
+    keeper.expect(BATCH_WANTED)
+    with Server(OURS, enroller) as s:
+        answer = keeper.enroll([s.url], OURS.pem, keeper.csr())
+    if answer["status"] != DONE:
+        raise RuntimeError(answer)
+    keeper.expect(BATCH_WANTED)  # at once, for what waited for the enrolment
+    keeper.send(IDLE)
+    return keeper
+
+
+def enrolment(t):
+    with Keeper() as k, Server(OURS, enroller) as s:
+        k.expect(BATCH_WANTED)
+        t.that("the courier asks for work as soon as it is connected", True)
+        status = open(f"/proc/{k.process.pid}/status").read()
+        t.that("the courier has given up system calls it does not need", "Seccomp:\t2" in status and
+               "NoNewPrivs:\t1" in status, status)
+        csr = k.csr()
+        text = openssl("req", "-noout", "-subject", "-verify", "-nameopt", "RFC2253", stdin=csr).decode()
+        t.that("the certificate request names the device", f"CN={DEVICE.hex()}" in text, text)
+        mode = stat.S_IMODE(os.stat(k.state("tls.key")).st_mode)
+        t.that("only its user may read the TLS key", mode == 0o600, oct(mode))
+        key = openssl("req", "-noout", "-pubkey", stdin=csr)
+        t.that("the TLS key stays the same", openssl("req", "-noout", "-pubkey", stdin=k.csr()) == key)
+        answer = k.enroll([s.url], OURS.pem, csr)
+        t.that("enrolment brings a certificate", answer["status"] == DONE and b"BEGIN CERT" in answer["certificate"],
+               answer)
+        path, request, cn, headers = s.requests[0]
+        t.that("the request has the fields of docs/formats.md", path == "/v1/enroll" and set(request) == {
+            "token", "device_spki", "courier_csr", "computer", "time", "signature"}, request)
+        t.that("fields are as the keeper gave them", request["token"] == "token" and request["time"] == 1800000000 and
+               request["computer"] == "laptop \u00e4" and base64.b64decode(request["device_spki"]) == b"spki" * 20 and
+               request["courier_csr"].encode() == csr, request)
+        t.that("no client certificate is shown when enrolling", cn == [], cn)
+        with open(k.state("tls.crt"), "rb") as f:
+            t.that("the courier keeps the certificate", f.read() == answer["certificate"])
+
+    with Keeper() as k:
+        k.expect(BATCH_WANTED)
+        csr = k.csr()
+        other = openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                        "/dev/null", "-subj", "/CN=x")
+        wrong = OURS.sign(other).decode()
+        with Server(OURS, lambda *_: packed({"device": DEVICE.hex(), "certificate": wrong})) as s:
+            answer = k.enroll([s.url], OURS.pem, csr)
+        t.that("a certificate for another key is refused", answer["status"] == REFUSED, answer)
+        t.that("and not kept", not os.path.exists(k.state("tls.crt")))
+        problem = b'{"type":"about:blank","title":"Forbidden","status":403,"detail":"the token has expired\\u0007"}'
+        with Server(OURS, lambda *_: (403, {"Content-Type": "application/problem+json"}, problem)) as s:
+            answer = k.enroll([s.url], OURS.pem, csr)
+        t.that("a refusal brings the server's sentence, without control characters", answer["status"] == REFUSED and
+               b"the token has expired" in answer["problem"] and b"\x07" not in answer["problem"], answer)
+
+
+def syncing(t):
+    with enrolled(Keeper()) as k, Server(OURS, good, clients=OURS) as s:
+        a = k.sync([s.url], OURS.pem)
+        t.that("a sync succeeds", a["status"] == DONE and a["problem"] == b"", a)
+        path, request, cn, headers = s.requests[0]
+        t.that("with the courier's certificate", cn == [DEVICE.hex()], cn)
+        t.that("the request is that of docs/formats.md", path == "/v1/sync" and request == {
+            "device": DEVICE.hex(), "envelopes": "00" * 32, "audit_head": "",
+            "records": [base64.b64encode(r).decode() for r in (b"record one", b"record two")]}, request)
+        t.that("gzip both ways", headers["Content-Encoding"] == "gzip" and "gzip" in headers["Accept-Encoding"], headers)
+        t.that("the answer arrives decoded", a["receipts"] == [b"receipt"] and a["commands"] == [b"command"] and
+               a["known_incarnation"] == b"\x11" * 16 and a["known_sequence"] == 7 and a["known_name"] == b"\x22" * 32 and
+               a["audit_length"] == 3 and a["audit_hash"] == b"\x33" * 32 and a["envelopes_match"] == 1 and
+               a["retry_after_s"] == 5400, a)
+        big = [os.urandom(4000) for _ in range(256)]
+        a = k.sync([s.url + "/"], OURS.pem, big)
+        t.that("a full batch goes through", a["status"] == DONE and len(s.requests[1][1]["records"]) == 256, a["problem"])
+        k.expect(BATCH_WANTED)
+        t.that("and the next one is asked for at once", True)
+        k.send(IDLE)
+        k.send(SYNC_NOW)
+        k.expect(BATCH_WANTED)
+        t.that("SYNC_NOW ends idleness", True)
+        k.send(IDLE)
+
+        k.socket.close()
+        k.accept()
+        k.expect(BATCH_WANTED)
+        t.that("a keeper that comes back is found", True)
+    new = dict(ANSWER, known=None, receipts=[], commands=[])
+    with enrolled(Keeper()) as k, Server(OURS, lambda *_: packed(new), clients=OURS) as s:
+        a = k.sync([s.url], OURS.pem, [])
+        t.that("a server that knows nothing of the device", a["status"] == DONE and a["known_incarnation"] == b"", a)
+
+
+def trust(t):
+    with enrolled(Keeper()) as k:
+        with Server(FOREIGN, good) as s:
+            a = k.sync([s.url], OURS.pem)
+            t.that("a foreign CA is refused", a["status"] == UNTRUSTED and
+                   b"the server's certificate is not from this organisation" in a["problem"], a)
+            t.that("nothing was sent to it", s.requests == [], s.requests)
+            a = k.sync([s.url, DEAD], OURS.pem)
+            t.that("with the next server dead, the false certificate is what is told", a["status"] == UNTRUSTED, a)
+            with Server(OURS, good, clients=OURS) as real:
+                a = k.sync([s.url, real.url], OURS.pem)
+                t.that("with a good server behind it, the sync succeeds", a["status"] == DONE and len(real.requests) == 1, a)
+        with Server(OURS, good, name="DNS:elsewhere.example") as s:
+            a = k.sync([s.url], OURS.pem)
+            t.that("a certificate for another name is refused", a["status"] == UNTRUSTED and
+                   b"not for this name" in a["problem"] and s.requests == [], a)
+        for what, start, end in (("expired", "20100101000000Z", "20110101000000Z"),
+                                 ("not yet valid", "20390101000000Z", "20400101000000Z")):
+            with Server(OURS, good, clients=OURS, start=start, end=end) as s:
+                a = k.sync([s.url], OURS.pem)
+                t.that(f"a certificate that is {what} is accepted: clocks are wrong", a["status"] == DONE, a)
+        with Server(OURS, good, tls12=True) as s:
+            a = k.sync([s.url], OURS.pem)
+            t.that("TLS 1.2 is refused", a["status"] == OFFLINE and s.requests == [], a)
+        a = k.sync(["http" + DEAD[5:], "file:///etc/passwd"], OURS.pem)
+        t.that("only https is spoken", a["status"] == OFFLINE, a)
+    # the system's CAs must not count: here the foreign one is such a CA, by OpenSSL's own variables
+    with enrolled(Keeper(env={"SSL_CERT_FILE": FOREIGN.path, "SSL_CERT_DIR": FOREIGN.dir.name})) as k:
+        with Server(FOREIGN, good) as s:
+            a = k.sync([s.url], OURS.pem)
+            t.that("a CA that the system trusts is still foreign", a["status"] == UNTRUSTED and s.requests == [], a)
+
+
+def outages(t):
+    with enrolled(Keeper()) as k:
+        a = k.sync([DEAD], OURS.pem)
+        t.that("a dead server is named", a["status"] == OFFLINE and
+               a["problem"].startswith(b"server not reachable: " + DEAD.encode()), a)
+        a = k.sync(["https://server.invalid:8443"], OURS.pem)
+        t.that("a name that does not exist is named", a["status"] == OFFLINE and b"server.invalid" in a["problem"], a)
+        with Server(OURS, good, clients=OURS, name="DNS:localhost") as s:
+            a = k.sync([s.url.replace("127.0.0.1", "localhost")], OURS.pem)
+            t.that("a server can be named", a["status"] == DONE, a)
+        silent = socket.socket()
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(8)
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        with Server(OURS, good, clients=OURS) as s:
+            start = time.monotonic()
+            a = k.sync([url, s.url], OURS.pem)
+            took = time.monotonic() - start
+            t.that("a server that accepts and is silent costs at most 3 s", a["status"] == DONE and 2.5 < took < 4.5,
+                   (took, a))
+        silent.close()
+        answers = [(503, {"Retry-After": "120"}, b"{}")]
+        with Server(OURS, lambda *_: answers[0]) as s:
+            a = k.sync([s.url], OURS.pem)
+            t.that("503 is not now, and when to come back is handed on", a["status"] == OFFLINE and
+                   a["retry_after_s"] == 120 and b"503" in a["problem"], a)
+            with Server(OURS, good, clients=OURS) as other:
+                a = k.sync([s.url, other.url], OURS.pem)
+                t.that("the next server is asked when one has no time", a["status"] == DONE, a)
+            answers[0] = (301, {"Location": DEAD}, b"")
+            a = k.sync([s.url], OURS.pem)
+            t.that("redirections are not followed", a["status"] == OFFLINE and b"301" in a["problem"], a)
+        said = k.said().count(DEAD)
+        t.that("a failure is said on stderr, once", said == 1, k.said())
+
+
+def bad_answers(t):
+    rows = {
+        "a gzip bomb": b" " * (64 << 20),
+        "one byte more than 1 MiB": b'{"x":"' + b"a" * ((1 << 20) - 7) + b'"}',
+        "no JSON": b"<html>",
+        "an array": b"[]",
+        "a doubled key": b'{"receipts":[],"receipts":[]}',
+        "a missing field": dict(ANSWER, retry_after=None),
+        "too deep nesting": b'{"a":' * 40 + b"1" + b"}" * 40,
+        "a number for a text": dict(ANSWER, receipts=[1]),
+        "broken base64": dict(ANSWER, receipts=["!!!!"]),
+        "more receipts than records fit": dict(ANSWER, receipts=["AAAA"] * 257),
+        "a short hash": dict(ANSWER, audit_head={"length": 1, "hash": "00"}),
+        "bytes behind the object": b"{} {}",
+    }
+    with enrolled(Keeper()) as k:
+        for what, body in rows.items():
+            with Server(OURS, lambda *_, b=body: packed(b)) as s:
+                a = k.sync([s.url], OURS.pem)
+            t.that(f"{what} is refused with a sentence", a["status"] == REFUSED and a["problem"] and a["receipts"] == [], a)
+        damaged = (200, {"Content-Encoding": "gzip"}, b"\x1f\x8b\x08\x00broken gzip broken gzip")
+        with Server(OURS, lambda *_: damaged) as s:
+            a = k.sync([s.url], OURS.pem)
+        t.that("damaged gzip is refused", a["status"] == REFUSED, a)
+        with Server(OURS, lambda *_: (200, {}, b"")) as s:
+            a = k.sync([s.url], OURS.pem)
+        t.that("an empty answer is refused", a["status"] == REFUSED, a)
+        peak = [line for line in open(f"/proc/{k.process.pid}/status") if line.startswith("VmHWM")][0]
+        t.that("the bomb did not fill the memory", int(peak.split()[1]) < 64 << 10, peak)
+
+
+def command_line(t):
+    import subprocess
+    p = subprocess.run([COURIER, "dance"], capture_output=True, text=True, timeout=10)
+    t.that("usage", p.returncode == 2 and p.stderr.startswith("usage:"), p)
+
+
+if not os.path.exists(COURIER):
+    sys.exit(f"{COURIER} is missing: make")
+Checks().run(enrolment, syncing, trust, outages, bad_answers, command_line)

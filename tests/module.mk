@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# tests/: `make unit` runs every cmocka program; `make check` adds the tests on real parts and the story.
+# A test on real parts is an executable that closes with "N passed, N failed"; they run one after another
+# (they share two cores with QEMU), and tests/check adds up their lines.
+-include tests/laptop/module.mk
+
+real_tests := $(wildcard tests/desk/test_*.py tests/luks2/test_*.py tests/agent/test_*.py tests/courier/test_*.py \
+    tests/server/test_*.py tests/efi/test_*.py tests/laptop/test_*.py)
+
+unit: $(unit_tests)
+	$(Q)tests/check $(unit_tests)
+check: all deb $(unit_tests)
+	$(Q)tests/check $(unit_tests) $(real_tests) tests/story/story.py
+demo: all deb
+	$(Q)tests/story/story.py --tell

@@ -1,0 +1,1074 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The server on real parts: TLS on loopback, its stores, its vault, its people. Closes with "N passed, N failed"."""
+import contextlib
+import errno
+import gzip
+import hashlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+import secret_search  # noqa: E402
+import web_channel  # noqa: E402
+from server_fixture import NO_GUID, PASSWORD, SERVER, Device, Server, as_root, flip, run, tool
+
+LIMIT_S = 600
+results = {'passed': 0, 'failed': 0, 'skipped': 0}
+
+
+class Skip(Exception):
+    """Cannot be checked here; the reason is printed."""
+
+
+def eq(got, want, what=''):
+    if got != want:
+        raise AssertionError(f'{what}: got {got!r}, wanted {want!r}')
+
+
+def holds(condition, what):
+    if not condition:
+        raise AssertionError(what)
+
+
+def problem(answer, status):
+    got, headers, body = answer
+    eq(got, status, 'status')
+    eq(headers.get('Content-Type'), 'application/problem+json', 'type')
+    eq(body['status'], status, 'status in the body')
+    holds(len(body['detail']) > 10, 'a sentence')
+    return body['detail']
+
+
+def enrolled(s, name):
+    d = Device(s, name)
+    eq(d.enroll()[0], 200, 'enrol')
+    return d
+
+
+# ---- setting up
+
+def test_init_refuses_bad_input(s):
+    secret = s.path('user.secret')
+
+    def init(root, *change):
+        words = {'--org-name': 'x', '--url': 'https://a:1', '--recovery-url': 'https://a', '--message': 'm',
+                 '--offline-dir': s.path('o2'), '--desk-dir': s.path('d2'), '--bundle-dir': s.path('b2'), '--user': 'bob',
+                 '--user-password-file': secret, '--desk-passphrase-file': secret}
+        words.update(dict(zip(change[::2], change[1::2])))
+        return run(SERVER, 'init', '--root', root, *[w for pair in words.items() for w in pair], code=None)
+    for change, code, said in ((('--recovery-url', 'https://a/?k=1'), 2, 'QR code'),
+                               (('--recovery-url', 'https://ä'), 2, 'QR code'),
+                               (('--url', 'http://a:1'), 2, 'https://keys'),
+                               (('--url', 'https://a'), 2, 'https://keys'),
+                               (('--user', 'a b'), 2, 'blanks'),
+                               (('--org-name', ''), 2, 'UTF-8'),
+                               (('--user-password-file', '/nonexistent'), 1, 'not found')):
+        p = init(s.path('r2'), *change)
+        eq(p.returncode, code, f'{change}: {p.stderr}')
+        holds(said in p.stderr, f'{change}: {p.stderr}')
+        holds(not os.path.exists(s.path('r2', 'etc/keyholt/org/org.json')), 'an organisation was made')
+    before = open(os.path.join(s.root, 'etc/keyholt/org/org.json'), 'rb').read()
+    p = init(s.root)
+    eq(p.returncode, 3, p.stderr)
+    holds('already' in p.stderr, p.stderr)
+    eq(open(os.path.join(s.root, 'etc/keyholt/org/org.json'), 'rb').read(), before, 'org.json')
+    holds(not os.path.exists(s.path('o2', 'root.key')), 'no key was left behind')
+
+
+def test_init_layout(s):
+    for name in ('org.json', 'org.json.sig', 'root.pub', 'token'):
+        holds(os.path.exists(os.path.join(s.bundle, name)), name)
+    eq(os.path.getsize(os.path.join(s.bundle, 'org.json.sig')), 64, 'signature')
+    pin = hashlib.sha256(open(os.path.join(s.bundle, 'root.pub'), 'rb').read()).hexdigest()
+    holds(pin in s.init.stdout, s.init.stdout)
+    eq([k['use'] for k in s.org['escrow_keys']], ['vault', 'desk'], 'escrow keys')
+    token = s.token()
+    for folder, _, files in os.walk(s.root):
+        for name in files:
+            data = open(os.path.join(folder, name), 'rb').read()
+            holds(token.encode() not in data, f'the token stands in {name}')
+            holds(PASSWORD.encode() not in data, f'a password stands in {name}')
+    text = run('openssl', 'ec', '-in', s.state('vault/keys', os.listdir(s.state('vault/keys'))[0].split('.')[0] + '.key'),
+               '-passin', 'pass:wrong', '-noout', code=None)
+    holds(text.returncode != 0, 'the vault key is encrypted')
+
+
+def test_refuses_to_run_with_readable_offline_keys(s):
+    if not as_root():
+        raise Skip('needs root: without it the keys were taken away before')
+    root_key = s.path('offline/root.key')
+    os.chmod(s.dir, 0o755)
+    os.chmod(s.path('offline'), 0o755)
+    os.chmod(root_key, 0o644)
+    try:
+        p = subprocess.run([SERVER, 'serve', '--root', s.root, '--listen', '127.0.0.1:0'], capture_output=True, text=True,
+                           timeout=60)
+    finally:
+        os.chmod(root_key, 0o600)
+        os.chmod(s.path('offline'), 0o700)
+        os.chmod(s.dir, 0o700)
+    eq(p.returncode, 1, p.stderr)
+    holds('offline root key' in p.stderr and 'ready' not in p.stdout, p.stderr)
+
+
+def test_three_users_or_none():
+    if not as_root():
+        raise Skip('needs root: without it all run as the caller')
+    s = Server()
+    try:
+        conf = os.path.join(s.root, 'etc/keyholt/server.conf')
+        text = open(conf, encoding='utf-8').read()
+        for old, new in (('vault-uid = 64803', 'vault-uid = 64801'), ('web-uid = 64801', 'web-uid = 64802'),
+                         ('writer-uid = 64802', 'writer-uid = 0')):
+            holds(old in text, old)
+            open(conf, 'w', encoding='utf-8').write(text.replace(old, new))
+            p = run(SERVER, 'serve', '--root', s.root, '--listen', '127.0.0.1:0', code=1)
+            holds('three different' in p.stderr, f'{new}: {p.stderr}')
+    finally:
+        s.clean()
+
+
+def test_second_server_is_refused(s):
+    p = run(SERVER, 'serve', '--root', s.root, '--listen', '127.0.0.1:0', code=1)
+    holds('already' in p.stderr, p.stderr)
+    p = run(SERVER, 'serve', '--root', s.path('nowhere'), '--listen', '127.0.0.1:0', code=1)
+    holds('keyholt-server init' in p.stderr, p.stderr)
+
+
+def test_address_in_use():
+    s = Server()
+    try:
+        with socket.socket() as other:
+            other.bind(('127.0.0.1', 0))
+            other.listen()
+            for address, said in ((f'127.0.0.1:{other.getsockname()[1]}', 'free port'), ('localhost:1', 'numeric'), ('x', 'numeric')):
+                p = run(SERVER, 'serve', '--root', s.root, '--listen', address, code=1)
+                holds(said in p.stderr, p.stderr)
+    finally:
+        s.clean()
+
+
+# ---- HTTP and TLS
+
+def test_health_and_problems(s):
+    status, _, body = s.request('GET', '/healthz')
+    eq((status, body), (200, {'status': 'ok', 'disclosure': True}), 'health')
+    problem(s.request('GET', '/nothing'), 404)
+    got = s.request('GET', '/v1/sync')
+    problem(got, 405)
+    eq(got[1]['Allow'], 'POST', 'Allow')
+    problem(s.request('POST', '/v1/sync', '{}'), 401)
+    for body, status in (('', 400), ('[]', 400), ('{"token":"a","token":"b"}', 400), ('{}', 422), ('{"token":1}', 422)):
+        problem(s.request('POST', '/v1/enroll', body), status)
+    problem(s.request('POST', '/v1/enroll', 'x', headers={'Content-Encoding': 'br'}), 415)
+    problem(s.request('POST', '/v1/enroll', 'no gzip', headers={'Content-Encoding': 'gzip'}), 400)
+
+
+def test_only_tls_1_3(s):
+    ctx = ssl.create_default_context(cafile=s.ca)
+    ctx.maximum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        with socket.create_connection(('127.0.0.1', s.port), 10) as raw, ctx.wrap_socket(raw, server_hostname='127.0.0.1'):
+            raise AssertionError('TLS 1.2 was spoken')
+    except ssl.SSLError:
+        pass
+
+
+def test_server_certificate_names(s):
+    ctx = ssl.create_default_context(cafile=s.ca)
+    for name in ('127.0.0.1', 'keys.example.org'):
+        with socket.create_connection(('127.0.0.1', s.port), 10) as raw, ctx.wrap_socket(raw, server_hostname=name):
+            pass
+    try:
+        with socket.create_connection(('127.0.0.1', s.port), 10) as raw, ctx.wrap_socket(raw, server_hostname='x.example.org'):
+            raise AssertionError('a wrong name was accepted')
+    except ssl.SSLCertVerificationError:
+        pass
+
+
+def test_deadlines(s):
+    """A handshake that never comes ends after 10 s, a header that drips after 20 s; both at once, in 21 s."""
+    ctx = ssl.create_default_context(cafile=s.ca)
+    with socket.create_connection(('127.0.0.1', s.port), 10) as silent, \
+            socket.create_connection(('127.0.0.1', s.port), 10) as raw, \
+            ctx.wrap_socket(raw, server_hostname='127.0.0.1') as tls:
+        start = time.monotonic()
+        tls.sendall(b'POST /v1/sync HTTP/1.1\r\nHost: x\r\n')
+        silent.settimeout(15)
+        eq(silent.recv(1), b'', 'the silent one is closed')
+        holds(8 < time.monotonic() - start < 13, f'handshake deadline: {time.monotonic() - start:.1f} s')
+        tls.settimeout(1)
+        closed = None
+        while closed is None and time.monotonic() - start < 30:
+            try:
+                tls.sendall(b'X-Drip: 1\r\n')
+                closed = time.monotonic() - start if tls.recv(1) == b'' else None
+            except TimeoutError:
+                pass
+            except OSError:
+                closed = time.monotonic() - start
+        holds(closed is not None and 17 < closed < 25, f'request deadline: {closed}')
+
+
+def test_silent_connections_keep_nobody_out(s):
+    """More silent connections than handshakes may be under way: the oldest go, and who speaks is served."""
+    silent = []
+    try:
+        for _ in range(540):
+            silent.append(socket.create_connection(('127.0.0.1', s.port), 10))
+        for _ in range(3):
+            eq(s.request('GET', '/healthz')[0], 200, 'served')
+        silent[0].settimeout(5)
+        eq(silent[0].recv(1), b'', 'the oldest is closed')
+        silent[-1].setblocking(False)
+        try:
+            raise AssertionError(f'the newest got {silent[-1].recv(1)!r}')
+        except BlockingIOError:
+            pass
+    finally:
+        for one_of_them in silent:
+            one_of_them.close()
+    eq(s.request('GET', '/healthz')[0], 200, 'afterwards')
+
+
+def test_large_bodies(s):
+    d = enrolled(s, 'large')
+    huge = json.dumps({'device': d.id, 'records': [], 'envelopes': d.digest(), 'audit_head': '', 'x': 'y' * (2 << 20)})
+    problem(d.sync_raw(gzip.compress(huge.encode()), headers={'Content-Encoding': 'gzip'}), 413)
+    try:
+        status = d.sync_raw(huge)[0]
+        eq(status, 413, 'plain')
+    except (ConnectionError, ssl.SSLError):
+        pass  # the server closed before it had read it all
+    eq(s.request('GET', '/healthz')[0], 200, 'still there')
+
+
+# ---- enrolment
+
+def test_enroll(s):
+    d = Device(s, 'first')
+    status, answer = d.enroll()
+    eq(status, 200, 'status')
+    eq(answer['device'], d.id, 'device ID is the hash of its key')
+    text = run('openssl', 'x509', '-noout', '-subject', '-ext', 'extendedKeyUsage', '-in', d.cert[0]).stdout
+    holds(d.id in text.replace(' ', '') and 'TLS Web Client' in text, text)
+    run('openssl', 'verify', '-CAfile', s.ca, d.cert[0])
+
+
+def test_enroll_refusals(s):
+    d = Device(s, 'refused')
+    body = d.enroll_body('A' * 32)
+    problem(s.request('POST', '/v1/enroll', json.dumps(body)), 403)
+    body = d.enroll_body()
+    for field, value in (('time', body['time'] + 1), ('courier_csr', Device(s, 'other').csr)):
+        detail = problem(s.request('POST', '/v1/enroll', json.dumps({**body, field: value})), 403)
+        holds('signature' in detail, detail)
+    problem(s.request('POST', '/v1/enroll', json.dumps({**body, 'device_spki': 'AAAA'})), 422)
+    problem(s.request('POST', '/v1/enroll', json.dumps({**body, 'courier_csr': 'x' * 5000})), 422)
+
+
+def test_token_is_use_counted_and_expires(s):
+    token = s.command('token', 'new', '--uses', '1').stdout.strip()
+    a, b = Device(s, 'tok-a'), Device(s, 'tok-b')
+    eq(a.enroll(token)[0], 200, 'first use')
+    eq(a.enroll(token)[0], 200, 'the same device again costs nothing')
+    eq(b.enroll(token)[0], 403, 'used up')
+    db = sqlite3.connect(s.state('writer/recovery.db'))
+    with db:
+        db.execute('UPDATE tokens SET expires = 1 WHERE hash = ?', (hashlib.sha256(s.token().encode()).digest(),))
+    try:
+        eq(b.enroll()[0], 403, 'expired')
+    finally:
+        with db:
+            db.execute('UPDATE tokens SET expires = 9999999999 WHERE hash = ?', (hashlib.sha256(s.token().encode()).digest(),))
+        db.close()
+    eq(b.enroll()[0], 200, 'valid again')
+
+
+# ---- sync
+
+def test_sync_receipts(s):
+    d = enrolled(s, 'sync')
+    status, headers, answer = d.sync()
+    eq(status, 200, 'empty sync')
+    eq((answer['receipts'], answer['known'], answer['commands'], answer['envelopes_match']), ([], None, [], True), 'empty')
+    holds(answer['audit_head']['length'] >= 1 and answer['retry_after'] > 0, 'head')
+    a, b, c = d.escrow(), d.report('{"os":"Debian"}'), d.event(1, NO_GUID)
+    status, headers, answer = d.sync(a, b, c)
+    eq(status, 200, str(answer))
+    eq(headers['Cache-Control'], 'no-store', 'cache')
+    eq(sorted(d.names(answer)), sorted(r['name'] for r in (a, b, c)), 'receipted')
+    eq(len(answer['receipts']), 1, 'one receipt per answer')
+    eq(answer['known'], {'incarnation': d.incarnation, 'sequence': 3, 'name': c['name']}, 'known')
+    eq(answer['envelopes_match'], True, 'digest')
+    eq(d.sync(envelopes='00' * 32)[2]['envelopes_match'], False, 'another digest')
+
+
+def test_sync_is_idempotent(s):
+    d = enrolled(s, 'again')
+    a, b = d.escrow(), d.report('{}')
+    for records in ((a, b), (b, a), (a, a, b)):
+        eq(sorted(d.names(d.sync(*records)[2])), sorted((a['name'], b['name'])), 'receipted each time')
+    with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
+        n = db.execute('SELECT count(*) FROM records WHERE device = ?', (bytes.fromhex(d.id),)).fetchone()[0]
+    eq(n, 1, 'stored once')
+
+
+def test_sync_refuses_bad_records(s):
+    d, other = enrolled(s, 'bad'), enrolled(s, 'bad-other')
+    good, foreign = d.escrow(), other.escrow()
+    size = len(good['record']) // 4 * 3 - good['record'].count('=')
+    for record, what in ((flip(good, size - 1), 'signature'), (flip(good, 70), 'previous hash'), (flip(good, 200), 'envelope'),
+                         (foreign, 'another device'), ({'record': 'AAAA'}, 'too short'), ({'record': '!'}, 'no base64'),
+                         ({'record': 'QUFB' * 2000}, 'too long')):
+        detail = problem(d.sync(record), 422)
+        holds('ecord' in detail, f'{what}: {detail}')
+    problem(d.sync(good, flip(good, size - 1)), 422)
+    with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
+        n = db.execute('SELECT count(*) FROM records WHERE device = ?', (bytes.fromhex(d.id),)).fetchone()[0]
+    eq(n, 0, 'a refused sync stores nothing')
+    place, d.sequence = d.sequence, 2**64 - 2
+    problem(d.sync(d.report('{}')), 422)
+    d.sequence = place
+    problem(d.sync(device=other.id), 403)
+    problem(d.sync(good, records=[good['record']] * 257), 422)
+    eq(d.sync(good)[0], 200, 'the good one')
+
+
+def test_certificates(s):
+    d = enrolled(s, 'cert')
+    own_ca, key = s.path('own-ca'), s.path('own.key')
+    run('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', own_ca + '.key',
+        '-out', own_ca + '.pem', '-subj', '/CN=' + s.org['name'])
+    run('openssl', 'x509', '-req', '-in', d.csr_path, '-CA', own_ca + '.pem', '-CAkey', own_ca + '.key', '-CAcreateserial',
+        '-out', s.path('foreign.pem'))
+    try:
+        status = d.sync(cert=(s.path('foreign.pem'), d.cert[1]))[0]
+        raise AssertionError(f'a foreign certificate got {status}')
+    except (ssl.SSLError, ConnectionError):
+        pass
+    # a certificate of the right CA for the same device, but a key that was not enrolled
+    run('openssl', 'req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key, '-out',
+        s.path('own.csr'), '-subj', '/CN=' + d.id)
+
+    def issue(csr, out, *more):
+        run('openssl', 'x509', '-req', '-in', csr, '-CA', s.ca, '-CAkey', s.state('writer/ca.key'), '-CAcreateserial', '-out',
+            out, *more)
+    issue(s.path('own.csr'), s.path('own.pem'))
+    problem(d.sync(cert=(s.path('own.pem'), key)), 403)
+
+
+def test_expired_courier_certificate_still_syncs(s):
+    d = enrolled(s, 'expired')
+    csr = s.path('expired.csr')
+    run('openssl', 'req', '-new', '-key', d.cert[1], '-out', csr, '-subj', '/CN=' + d.id)
+    os.makedirs(s.path('ca-work'), exist_ok=True)
+    s.put('ca-work/index.txt', '')
+    conf = s.put('ca-work/ca.conf', f'[ca]\ndefault_ca=x\n[x]\ndatabase={s.path("ca-work/index.txt")}\nnew_certs_dir='
+                 f'{s.path("ca-work")}\ndefault_md=sha256\npolicy=p\nrand_serial=yes\n[p]\ncommonName=supplied\n')
+    run('openssl', 'ca', '-batch', '-config', conf, '-in', csr, '-cert', s.ca, '-keyfile', s.state('writer/ca.key'), '-startdate',
+        '20010101000000Z', '-enddate', '20020101000000Z', '-out', s.path('expired.pem'), '-notext')
+    holds('2002' in run('openssl', 'x509', '-noout', '-enddate', '-in', s.path('expired.pem')).stdout, 'it is expired')
+    eq(d.sync(d.escrow(), cert=(s.path('expired.pem'), d.cert[1]))[0], 200, 'sync')
+
+
+def test_revoked_device(s):
+    d = enrolled(s, 'revoked')
+    eq(d.sync()[0], 200, 'before')
+    db = sqlite3.connect(s.state('writer/recovery.db'))
+    with db:
+        db.execute('UPDATE devices SET revoked = 1 WHERE id = ?', (bytes.fromhex(d.id),))
+    db.close()
+    holds('revoked' in problem(d.sync(), 403), 'sync')
+    holds('revoked' in problem(s.request('POST', '/v1/enroll', json.dumps(d.enroll_body())), 403), 'enrol')
+
+
+def test_revocation_list_of_the_organisation():
+    """Signed by the root, in force at the next start; a changed org.json that is not signed stops the server."""
+    if not as_root():
+        raise Skip('needs root: without it the root key was taken away before')
+    s = Server()
+    try:
+        s.start()
+        d, other = enrolled(s, 'listed'), enrolled(s, 'not-listed')
+        s.stop()
+        path = os.path.join(s.root, 'etc/keyholt/org/org.json')
+        s.org['revoked'] = ['00' * 32, d.id, 'ff' * 32]
+        with open(path, 'w', encoding='utf-8') as f:
+            json.dump(s.org, f)
+        p = run(SERVER, 'serve', '--root', s.root, '--listen', '127.0.0.1:0', code=1)
+        holds('root\'s signature' in p.stderr, p.stderr)
+        tool('sign', s.path('offline/root.key'), path)
+        s.start()
+        holds('revoked' in problem(d.sync(), 403), 'sync')
+        holds('revoked' in problem(s.request('POST', '/v1/enroll', json.dumps(d.enroll_body())), 403), 'enrol')
+        eq(other.sync()[0], 200, 'another device')
+    finally:
+        s.clean()
+
+
+def test_forks_gaps_and_clones_are_stored_and_flagged(s):
+    d = enrolled(s, 'fork')
+    first = d.escrow()
+    d.sync(first)
+    second = d.escrow()
+    d.sync(second)
+    # a fork: the snapshot was put back, number 2 is said again with another content
+    d.sequence, d.previous = 1, first['name']
+    fork = d.escrow()
+    eq(d.names(d.sync(fork)[2]), [fork['name']], 'a fork is receipted')
+    d.sequence += 5
+    gap = d.escrow()
+    eq(d.names(d.sync(gap)[2]), [gap['name']], 'a gap is receipted')
+    old = (d.incarnation, d.sequence, d.previous)
+    d.incarnation, d.sequence, d.previous = os.urandom(16).hex(), 0, '0' * 64
+    d.sync(d.escrow())
+    d.incarnation, d.sequence, d.previous = old
+    clone = d.escrow()
+    eq(d.names(d.sync(clone)[2]), [clone['name']], 'a clone is receipted')
+    with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
+        flags = {k for k, in db.execute('SELECT DISTINCT kind FROM flags WHERE device = ?', (bytes.fromhex(d.id),))}
+    eq(flags, {'fork', 'gap', 'clone'}, 'flags')
+
+
+def test_killed_server_keeps_what_it_receipted(s):
+    d = enrolled(s, 'killed')
+    records = [d.escrow() for _ in range(3)]
+    names = d.names(d.sync(*records)[2])
+    s.kill()
+    s.start()
+    with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
+        there = {n.hex() for n, in db.execute('SELECT name FROM records WHERE device = ?', (bytes.fromhex(d.id),))}
+    eq(there, set(names), 'every receipted record is there')
+    eq(d.sync()[2]['known']['sequence'], 3, 'and known')
+
+
+def test_dead_children_are_started_again(s):
+    d = enrolled(s, 'child')
+    for name in ('writer', 'vault', 'web'):
+        size = os.path.getsize(s.log)
+        os.kill(s.children()[name], signal.SIGKILL)
+        s.wait_log(f'process=server event=child process={name} ended=signal', size)
+        until = time.monotonic() + 20
+        status = disclosure = None
+        while time.monotonic() < until and (status, disclosure) != (200, True):
+            try:
+                status, _, body = s.request('GET', '/healthz')
+                disclosure = (body or {}).get('disclosure')
+            except OSError:
+                pass
+            time.sleep(0.05)
+        eq((status, disclosure), (200, True), f'after the death of {name}')
+        eq(d.sync(d.escrow())[0], 200, f'sync after the death of {name}')
+
+
+def test_full_disk_gives_no_receipt():
+    """The writer's folder on a small file system of its own, filled to the last block."""
+    if not as_root():
+        raise Skip('needs root to mount a small tmpfs')
+    s = Server()
+    writer, copy, junk = s.state('writer'), s.path('writer-copy'), s.state('writer/junk')
+    shutil.copytree(writer, copy)
+    if run('mount', '-t', 'tmpfs', '-o', 'size=2m,mode=0700,uid=64802,gid=64802', 'keyholt-test', writer, code=None).returncode:
+        s.clean()
+        raise Skip('a tmpfs cannot be mounted here')
+    try:
+        for name in os.listdir(copy):
+            shutil.copy2(os.path.join(copy, name), writer)
+            shutil.chown(s.state('writer', name), 64802, 64802)
+        s.start()
+        d = enrolled(s, 'full')
+        kept = d.names(d.sync(d.escrow())[2])
+        with open(junk, 'wb', 0) as f:
+            try:
+                while True:
+                    f.write(b'x' * 4096)
+            except OSError as e:
+                eq(e.errno, errno.ENOSPC, 'the disk is full')
+        lost = [d.escrow() for _ in range(20)]
+        got = d.sync(*lost)
+        holds(int(got[1]['Retry-After']) > 0, problem(got, 503))
+        with contextlib.closing(sqlite3.connect(f'file:{s.state("writer/recovery.db")}?mode=ro', uri=True)) as db:
+            there = [n.hex() for n, in db.execute('SELECT name FROM records')]
+        eq(there, kept, 'nothing but what was receipted')
+        os.remove(junk)
+        eq(sorted(d.names(d.sync(*lost)[2])), sorted(r['name'] for r in lost), 'afterwards')
+    finally:
+        s.stop()
+        run('umount', writer)
+        s.clean()
+
+
+def test_two_workers_and_a_storm():
+    """Two web workers, 16 devices at once, a worker killed in between: no receipted record is missing."""
+    s = Server('--web-workers', '2')
+    try:
+        s.start()
+        devices = [enrolled(s, f'storm-{i}') for i in range(16)]
+        batches = [[[d.escrow() for _ in range(2)] for _ in range(4)] for d in devices]
+        receipted, unanswered = set(), []
+
+        def storm(d, mine):
+            for records in mine:
+                for _ in range(50):
+                    try:
+                        status, _, answer = d.sync(*records)
+                        if status == 200:
+                            receipted.update(d.names(answer))
+                            break
+                    except (OSError, http.client.HTTPException):
+                        pass  # its worker died; say it again
+                else:
+                    unanswered.append(d.name)
+        threads = [threading.Thread(target=storm, args=pair) for pair in zip(devices, batches)]
+        for t in threads:
+            t.start()
+        webs = [int(pid) for pid in run('pgrep', '-f', f'^web --root {s.root}').stdout.split()]
+        eq(len(webs), 2, 'two workers')
+        os.kill(webs[0], signal.SIGKILL)
+        for t in threads:
+            t.join(120)
+        eq(unanswered, [], 'every device was served')
+        want = {r['name'] for mine in batches for records in mine for r in records}
+        eq(receipted, want, 'everything is receipted')
+        s.kill()
+        s.start()
+        with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
+            there = {n.hex() for n, in db.execute('SELECT name FROM records')}
+        eq(there, want, 'and there after a power cut')
+        for d, mine in zip(devices[:4], batches):
+            eq(s.recover(mine[0][0]['key_id'])[0]['recovery_password'], mine[0][0]['digits'], 'recover')
+            eq(d.orders(d.sync()[2]), [mine[0][0]['key_id']], 'the order arrives through any worker')
+    finally:
+        s.clean()
+
+
+# ---- disclosure
+
+def test_recover(s):
+    d = enrolled(s, 'recover')
+    e = d.escrow()
+    d.sync(e)
+    got, _ = s.recover(e['key_id'][:8].lower())
+    eq(got['recovery_password'], e['digits'], 'the very password')
+    eq((got['key_id'], got['volume'], got['device'], got['computer']), (e['key_id'], e['volume'], d.id, 'laptop-1'), 'whose')
+    entry = [a for a in s.audit('--key-id', e['key_id']) if a['action'] == 'disclose']
+    eq(len(entry), 1, 'one entry')
+    eq((entry[0]['who'], entry[0]['role'], entry[0]['reason'], entry[0]['device']),
+       ('alice', 'advanced', 'forgot the passphrase', d.id), 'entry')
+    # plain output: nothing but the digits on standard output
+    p = s.command('recover', '--key-id', e['key_id'], '--reason', 'again', '--as', 'alice', '--password-file', '-',
+                  stdin=PASSWORD)
+    eq(p.stdout, e['digits'] + '\n', 'stdout')
+    holds(e['digits'][:13] not in p.stderr, 'not on stderr')
+    answer = d.sync()[2]
+    eq(d.orders(answer), [e['key_id']], 'the order to rotate')
+    eq(answer['commands'], d.sync()[2]['commands'], 'the same bytes until it is done')
+    new = d.escrow(volume=e['volume'])
+    event = d.event(2, new['key_id'], e['key_id'], e['volume'])
+    eq(d.orders(d.sync(new, event)[2]), [], 'done')
+    eq(s.recover(new['key_id'])[0]['recovery_password'], new['digits'], 'the new key')
+
+
+def test_recover_refusals(s):
+    d = enrolled(s, 'refusals')
+    e = d.escrow()
+    d.sync(e)
+    before = len(s.audit())
+    for change, code, said in (({'password': 'wrong password'}, 3, 'Wrong name or password'),
+                               ({'who': 'nobody'}, 3, 'Wrong name or password'),
+                               ({'reason': ' '}, 3, 'reason is needed'),
+                               ({'key': '00000000'}, 3, 'No key'),
+                               ({'key': e['key_id'][:5]}, 3, 'too short'),
+                               ({'key': 'xyz'}, 2, 'hexadecimal')):
+        got, err = s.recover(change.pop('key', e['key_id']), code=code, **change)
+        holds(said in err, err)
+        holds('recovery_password' not in got and e['digits'][:13] not in json.dumps(got) + err, 'nothing disclosed')
+    refused = [a for a in s.audit()[before:] if a['action'] == 'refuse']
+    eq(len(refused), 5, 'refusals are on record')
+    eq(d.orders(d.sync()[2]), [], 'nothing to rotate')
+
+
+def test_help_desk_must_name_the_user(s):
+    d = enrolled(s, 'desk-role')
+    e = d.escrow()
+    d.sync(e)
+    s.command('user', 'add', '--name', 'bob', '--role', 'helpdesk', '--password-file', '-', stdin='bobs password\n')
+    s.command('user', 'add', '--name', 'bob', '--role', 'advanced', '--password-file', '-', stdin='bobs password\n', code=3)
+    s.command('user', 'add', '--name', 'eve', '--role', 'admin', '--password-file', '-', stdin='eves password\n', code=2)
+    _, err = s.recover(e['key_id'], code=3, who='bob', password='bobs password')
+    holds('--user' in err, err)
+    for nobody in (' ', '\u00a0', '\u2003\u3000', '\ufeff\t'):
+        _, err = s.recover(e['key_id'], code=3, who='bob', password='bobs password', extra=('--user', nobody))
+        holds('--user' in err, f'{nobody!r}: {err}')
+    got, _ = s.recover(e['key_id'], who='bob', password='bobs password', extra=('--user', 'carol'))
+    eq(got['recovery_password'], e['digits'], 'with a user')
+    entry = [a for a in s.audit('--key-id', e['key_id']) if a['action'] == 'disclose'][0]
+    holds(entry['role'] == 'helpdesk' and 'user=carol' in entry['detail'], str(entry))
+
+
+def test_ambiguous_prefix_discloses_nothing(s):
+    d, other = enrolled(s, 'prefix-a'), enrolled(s, 'prefix-b')
+    a = d.escrow('ABCDEF01-0000-4000-8000-000000000001')
+    b = d.escrow('ABCDEF01-0000-4000-8000-000000000002')
+    d.sync(a, b)
+    got, err = s.recover('ABCDEF01', code=3)
+    eq(sorted(k['key_id'] for k in got['keys']), [a['key_id'], b['key_id']], 'listed')
+    holds(a['key_id'] in err and b['key_id'] in err, err)
+    holds(a['digits'][:13] not in json.dumps(got) + err, 'nothing disclosed')
+    got, _ = s.recover('ABCDEF01', code=3, password='wrong password')
+    holds('keys' not in got, 'a stranger gets no list')
+    got, _ = s.recover('', code=3)
+    holds(len(got['keys']) >= 2, 'an empty one lists')
+    eq(s.recover(b['key_id'])[0]['recovery_password'], b['digits'], 'the whole ID')
+    # the same key ID from another device: not unique by constraint, so named by device
+    c = other.escrow(a['key_id'])
+    other.sync(c)
+    eq(len(s.recover(a['key_id'], code=3)[0]['keys']), 2, 'two devices, one key ID')
+    eq(s.recover(a['key_id'], extra=('--device', other.id[:16]))[0]['recovery_password'], c['digits'], 'by device')
+
+
+def test_a_flood_hides_no_key(s):
+    owner, thief = enrolled(s, 'flooded'), enrolled(s, 'flood')
+    e = owner.escrow()
+    owner.sync(e)
+    thief.sync(*[thief.escrow(e['key_id']) for _ in range(20)])
+    got, err = s.recover(e['key_id'], code=3)
+    eq((len(got['keys']), got['more'], got['keys'][0]['device']), (3, True, owner.id), 'listed')
+    holds('others' in err and '--device' in err, err)
+    eq(s.recover(e['key_id'], extra=('--device', owner.id))[0]['recovery_password'], e['digits'], 'by device')
+
+
+def test_brought_envelope_cannot_replace_the_owners(s):
+    owner, thief = enrolled(s, 'owner'), enrolled(s, 'thief')
+    e = owner.escrow()
+    owner.sync(e)
+    false = thief.escrow(e['key_id'], e['volume'], owner.id)
+    eq(thief.names(thief.sync(false)[2]), [false['name']], 'a sighting is receipted')
+    eq(s.recover(e['key_id'])[0]['recovery_password'], e['digits'], 'the owner\'s own')
+    with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
+        seen = db.execute('SELECT owner, seen_by FROM sightings WHERE key_id = ?', (e['key_id'],)).fetchall()
+    eq(seen, [(bytes.fromhex(owner.id), bytes.fromhex(thief.id))], 'a sighting')
+
+
+def test_quota_and_throttle():
+    s = Server()
+    try:
+        conf = os.path.join(s.root, 'etc/keyholt/server.conf')
+        text = open(conf, encoding='utf-8').read().replace('disclosures-per-hour = 20', 'disclosures-per-hour = 2')
+        open(conf, 'w', encoding='utf-8').write(text)
+        s.start()
+        d = enrolled(s, 'quota')
+        e = d.escrow()
+        d.sync(e)
+        s.recover(e['key_id'])
+        s.recover(e['key_id'])
+        holds('limit' in s.recover(e['key_id'], code=4)[1], 'the third is refused')
+        s.stop()
+        s.start()
+        holds('limit' in s.recover(e['key_id'], code=4)[1], 'also after a restart: the log counts')
+        for _ in range(5):
+            s.recover(e['key_id'], code=3, password='guess')
+        _, err = s.recover(e['key_id'], code=4)
+        holds('Too many wrong passwords' in err, err)
+        eq(s.recover(e['key_id'], code=3, who='mallory')[1].count('Wrong name'), 1, 'others are not held up')
+        # names that are nobody's share one count, so they neither push alice's out nor fill the log
+        before = os.path.getsize(s.state('vault/audit.log'))
+        said = [s.recover(e['key_id'], code=None, who=f'nobody{i}')[1] for i in range(10)]
+        eq([('Wrong name' in t, 'Too many' in t) for t in said], [(True, False)] * 4 + [(False, True)] * 6, 'nobodies')
+        holds(os.path.getsize(s.state('vault/audit.log')) < before + 5 * 1000, 'the log is bounded')
+        s.command('user', 'add', '--name', 'bob', '--role', 'advanced', '--password-file', '-', stdin='bobs password')
+        s.recover(e['key_id'], who='bob', password='bobs password')
+    finally:
+        s.clean()
+
+
+def test_unwritable_log_means_no(s):
+    if not as_root():
+        raise Skip('needs root: the vault must be another user than the owner of the log')
+    d = enrolled(s, 'log')
+    e = d.escrow()
+    d.sync(e)
+    log, folder = s.state('vault/audit.log'), s.state('vault')
+    before = open(log, 'rb').read()
+
+    def refuse(what):
+        got, err = s.recover(e['key_id'], code=3)
+        holds('audit log cannot be written' in err, f'{what}: {err}')
+        holds(e['digits'][:13] not in json.dumps(got) + err, f'{what}: nothing disclosed')
+    was = os.stat(log)
+    os.chown(log, 0, was.st_gid)
+    os.chmod(log, 0o444)
+    refuse('read-only log')
+    os.chown(log, was.st_uid, was.st_gid)
+    os.chmod(log, 0o600)
+    os.rename(log, log + '.away')
+    os.mkdir(log)
+    refuse('a folder in its place')
+    os.rmdir(log)
+    os.rename(log + '.away', log)
+    was = os.stat(folder)
+    os.chmod(log, 0o000)
+    refuse('no rights at all')
+    os.chmod(log, 0o600)
+    eq(open(log, 'rb').read(), before, 'the log is as it was')
+    eq(d.sync(d.escrow())[0], 200, 'everything else works')
+    eq(s.recover(e['key_id'])[0]['recovery_password'], e['digits'], 'and afterwards disclosure too')
+
+
+def test_replaced_log_means_no():
+    """Moved, emptied, or an older copy put in its place: no digits, no new chain, and verify says so."""
+    s = Server()
+    try:
+        s.start()
+        d = enrolled(s, 'replaced')
+        e = d.escrow()
+        d.sync(e)
+        log = s.state('vault/audit.log')
+        old = open(log, 'rb').read()
+        s.recover(e['key_id'])
+        was = os.stat(log)
+
+        def put(data):
+            with open(log, 'wb') as f:
+                f.write(data)
+            os.chown(log, was.st_uid, was.st_gid)
+            os.chmod(log, 0o600)
+
+        def refuse(what):
+            for turn in (1, 2):
+                got, err = s.recover(e['key_id'], code=3)
+                holds('audit log cannot be written' in err, f'{what}, {turn}: {err}')
+                holds(e['digits'][:13] not in json.dumps(got) + err, f'{what}: nothing disclosed')
+        os.rename(log, log + '.1')
+        refuse('moved away')
+        holds(not os.path.exists(log), 'no new chain was begun')
+        holds('no log' in s.command('audit', 'verify', code=3).stdout, 'a missing log')
+        put(b'')
+        refuse('an empty one')
+        eq(os.path.getsize(log), 0, 'nothing was written there')
+        holds('EMPTY' in s.command('audit', 'verify', code=3).stdout, 'an empty log')
+        put(old)
+        refuse('an older copy')
+        os.remove(log)
+        os.rename(log + '.1', log)
+        eq(s.recover(e['key_id'])[0]['recovery_password'], e['digits'], 'the right one again')
+        s.stop()
+        os.rename(log, log + '.1')
+        s.start()
+        refuse('missing at start')
+        holds(not os.path.exists(log), 'no new chain at start')
+        s.stop()
+        os.rename(log + '.1', log)
+        if as_root():
+            os.chown(log, 0, 0)
+            os.chmod(log, 0o444)
+            s.start()
+            refuse('read-only at start')
+            os.chown(log, was.st_uid, was.st_gid)
+            os.chmod(log, 0o600)
+        else:
+            s.start()
+        eq(s.recover(e['key_id'])[0]['recovery_password'], e['digits'], 'the right one again, after a start')
+    finally:
+        s.clean()
+
+
+def test_vault_down_and_server_down():
+    s = Server()
+    try:
+        _, err = s.recover('12345678', code=4)
+        holds('not running' in err, err)
+        p = s.command('token', 'new', code=4)
+        holds('not running' in p.stderr, p.stderr)
+        os.rename(s.path('vault.secret'), s.path('away.secret'))
+        s.start()
+        d = enrolled(s, 'down')
+        e = d.escrow()
+        eq(d.names(d.sync(e)[2]), [e['name']], 'syncs without a vault')
+        eq(s.request('GET', '/healthz')[2], {'status': 'ok', 'disclosure': False}, 'health says so')
+        _, err = s.recover(e['key_id'], code=4)
+        holds('vault is away' in err, err)
+        os.rename(s.path('away.secret'), s.path('vault.secret'))
+        s.wait_log('process=vault event=audit open=1', 0, 40)
+        until = time.monotonic() + 20
+        while not s.request('GET', '/healthz')[2]['disclosure'] and time.monotonic() < until:
+            time.sleep(0.05)
+        eq(s.recover(e['key_id'])[0]['recovery_password'], e['digits'], 'the vault came by itself')
+        eq(s.stop(), 0, 'SIGTERM ends it well')
+        for name in ('web', 'writer', 'vault'):
+            holds(not run('pgrep', '-f', f'{name} --root {s.root}', code=None).stdout, f'{name} is gone')
+    finally:
+        s.clean()
+
+
+def test_orders_follow_from_the_log(s):
+    """The writer was away when a key was disclosed: the order to rotate comes from the vault's log."""
+    d = enrolled(s, 'replay')
+    e = d.escrow()
+    d.sync(e)
+    s.recover(e['key_id'])
+    s.stop()
+    db = sqlite3.connect(s.state('writer/recovery.db'))
+    with db:
+        db.execute('DELETE FROM disclosures')
+        db.execute('DELETE FROM commands')
+    db.close()
+    if as_root():
+        for name in os.listdir(s.state('writer')):
+            shutil.chown(s.state('writer', name), 64802, 64802)
+    s.start()
+    until = time.monotonic() + 10
+    orders = []
+    while not orders and time.monotonic() < until:
+        orders = d.orders(d.sync()[2])
+    eq(orders, [e['key_id']], 'ordered again')
+
+
+def test_vault_opens_only_what_was_asked_for():
+    """A taken-over web worker brings another key's envelope than the one the person asked for."""
+    s = Server()
+    try:
+        s.start()
+        d = enrolled(s, 'swap')
+        e, other = d.escrow(), d.escrow()
+        d.sync(e, other)
+        s.stop()
+        with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
+            envelope = dict(db.execute('SELECT key_id, bytes FROM envelopes'))
+        with open(s.log, 'ab') as log:
+            vault = web_channel.Process(s.root, 'vault', log)
+        try:
+            for asked in (e['key_id'], e['key_id'][:8]):
+                kind, body = vault.disclose(asked, envelope[other['key_id']], 'alice', PASSWORD)
+                holds(kind != web_channel.OPENED and other['digits'][:13].encode() not in body, f'{asked}: {kind}')
+                kind, body = vault.disclose(asked, envelope[e['key_id']], 'alice', PASSWORD)
+                holds(kind == web_channel.OPENED and e['digits'].encode() in body, f'{asked}: {kind}')
+        finally:
+            vault.stop()
+        refused = [a for a in s.audit() if a['action'] == 'refuse']
+        eq([a['key_id'] for a in refused], [other['key_id']] * 2, 'on record')
+    finally:
+        s.clean()
+
+
+def test_orders_survive_an_older_log():
+    """A log put back from a backup gives numbers a second time: ordered all the same, and told."""
+    s = Server()
+    try:
+        s.start()
+        d = enrolled(s, 'older')
+        e, e2 = d.escrow(), d.escrow()
+        d.sync(e, e2)
+        eq(s.recover(e['key_id'])[0]['rotation'], 'ordered', 'the first')
+        s.stop()
+        log = s.state('vault/audit.log')
+        first = open(log, 'rb').read().splitlines(True)[0]
+        with open(log, 'r+b') as f:
+            f.truncate(len(first))
+        s.start()
+        eq(s.recover(e2['key_id'])[0]['rotation'], 'ordered', 'the second, under the number of the first')
+        eq(sorted(d.orders(d.sync()[2])), sorted((e['key_id'], e2['key_id'])), 'both ordered')
+        s.wait_log('level=error process=writer event=audit contradiction=1')
+        with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
+            flags = db.execute('SELECT kind, sequence FROM flags').fetchall()
+        eq(flags, [('audit', 2)], 'flags')
+        eq(d.orders(d.sync(d.event(2, e2['key_id'], e['key_id']))[2]), [e2['key_id']], 'one is done')
+        eq(s.recover(e['key_id'])[0]['rotation'], 'done', 'a key that was replaced')
+    finally:
+        s.clean()
+
+
+# ---- audit
+
+def test_audit_shows_disclosures_and_boot_events(s):
+    d = enrolled(s, 'boot')
+    e = d.escrow()
+    boot = d.event(1, e['key_id'], volume=e['volume'])
+    d.sync(e, boot)
+    s.recover(e['key_id'])
+    rows = s.audit('--key-id', e['key_id'][:8])
+    eq(sorted(r['action'] for r in rows), ['boot', 'disclose'], 'both')
+    holds(rows == sorted(rows, key=lambda r: r['time']), 'by time')
+    text = s.command('audit', 'show', '--key-id', e['key_id'][:8]).stdout
+    holds('volume opened' in text and 'wrong passphrases' in text and e['digits'][:13] not in text, text)
+
+
+def make_chain(path, n, who='desk', start=None):
+    """A foreign chain, written by hand after docs/formats.md."""
+    lines, prev, chain = [], '0' * 64, 'ab' * 16
+    if start:
+        lines = start
+        prev = hashlib.sha256(lines[-1]).hexdigest()
+    for i in range(len(lines) + 1, n + 1):
+        entry = {'n': i, 'time': int(time.time()) - 100 + i, 'chain': chain, 'who': who, 'role': 'desk',
+                 'action': 'open-log' if i == 1 else 'disclose', 'key_id': '' if i == 1 else 'FEDCBA98-0000-4000-8000-000000000001',
+                 'volume': '', 'device': '', 'reason': 'no server', 'detail': '', 'prev': prev}
+        line = (json.dumps(entry, separators=(',', ':')) + '\n').encode()
+        prev = hashlib.sha256(line).hexdigest()
+        lines.append(line)
+    with open(path, 'wb') as f:
+        f.writelines(lines)
+    return lines
+
+
+def test_audit_import(s):
+    file = s.path('desk.log')
+    lines = make_chain(file, 2)
+    p = s.command('audit', 'import', file)
+    holds('2 entries, 2 of them new' in p.stdout, p.stdout)
+    eq(open(s.state('audit/foreign', 'ab' * 16 + '.log'), 'rb').read(), b''.join(lines), 'copied whole')
+    holds('0 of them new' in s.command('audit', 'import', file).stdout, 'again')
+    lines = make_chain(file, 3, start=lines)
+    holds('1 of them new' in s.command('audit', 'import', file).stdout, 'continued')
+    rows = s.audit('--key-id', 'FEDCBA98')
+    eq([(r['source'], r['action'], r['n']) for r in rows], [('imported', 'disclose', 2), ('imported', 'disclose', 3)], 'shown')
+    eq(sum(r['action'] == 'import' for r in s.audit()), 2, 'imports are on record')
+    other = make_chain(s.path('other.log'), 3, who='mallory')
+    holds('contradicts' in s.command('audit', 'import', s.path('other.log'), code=3).stderr, 'rewritten')
+    broken = b''.join(other).replace(b'no server', b'no reason')
+    open(s.path('broken.log'), 'wb').write(broken)
+    holds('broken' in s.command('audit', 'import', s.path('broken.log'), code=3).stderr, 'a changed entry')
+    open(s.path('none.log'), 'wb').write(b'')
+    s.command('audit', 'import', s.path('none.log'), code=3)
+    s.command('audit', 'import', s.path('missing.log'), code=1)
+    s.command('audit', 'import', s.state('vault/audit.log'), code=3)
+    holds('good' in s.command('audit', 'verify').stdout, 'verify')
+
+
+def test_audit_verify_sees_changes(s):
+    make_chain(s.path('desk.log'), 4)
+    chain = s.state('audit/foreign', 'ab' * 16 + '.log')
+    log = s.state('vault/audit.log')
+    for path, change, said in ((log, lambda t: t.replace(b'alice', b'alicf', 1), 'BROKEN'),
+                               (log, lambda t: b''.join(t.splitlines(True)[1:]), 'BROKEN'),
+                               (chain, lambda t: b''.join(t.splitlines(True)[:-1]), 'NOT AS IMPORTED')):
+        if not os.path.exists(path):
+            raise AssertionError(path)
+        good = open(path, 'rb').read()
+        try:
+            with open(path, 'r+b') as f:
+                f.truncate(0)
+                f.write(change(good))
+            p = s.command('audit', 'verify', code=3)
+            holds(said in p.stdout, p.stdout)
+        finally:
+            with open(path, 'r+b') as f:
+                f.truncate(0)
+                f.write(good)
+    s.command('audit', 'verify')
+
+
+# ---- walls
+
+def test_web_user_reads_neither_key_nor_log(s):
+    if not as_root():
+        raise Skip('needs root to become the web user')
+    os.chmod(s.dir, 0o755)  # so that only the server's own modes decide
+    try:
+        for uid, forbidden in ((64801, ('vault/audit.log', 'vault/users.json', 'vault/keys', 'writer/recovery.db',
+                                        'writer/ca.key', 'writer/receipt.key', 'policy/policy.key')),
+                               (64802, ('vault/audit.log', 'vault/keys', 'web/tls.key', 'policy/policy.key')),
+                               (64803, ('writer/recovery.db', 'web/tls.key', 'policy/policy.key'))):
+            for name in forbidden:
+                path = s.state(name)
+                holds(os.path.exists(path), path)
+                code = ('import os,sys\n'
+                        f'os.setgroups([]); os.setgid({uid}); os.setuid({uid})\n'
+                        'try:\n os.listdir(sys.argv[1]) if os.path.isdir(sys.argv[1]) else open(sys.argv[1], "rb").read(1)\n'
+                        'except PermissionError: sys.exit(7)\n')
+                eq(run(sys.executable, '-c', code, path, code=None).returncode, 7, f'uid {uid} reads {name}')
+        vault = s.children()['vault']
+        code = ('import os,sys\n'
+                'os.setgroups([]); os.setgid(64801); os.setuid(64801)\n'
+                'try:\n open(f"/proc/{sys.argv[1]}/mem", "rb").read(1)\n'
+                'except (PermissionError, FileNotFoundError): sys.exit(7)\n')
+        eq(run(sys.executable, '-c', code, str(vault), code=None).returncode, 7, 'web reads the vault\'s memory')
+    finally:
+        os.chmod(s.dir, 0o700)
+
+
+def test_processes_are_confined(s):
+    want = {'web': 64801, 'writer': 64802, 'vault': 64803} if as_root() else dict.fromkeys(('web', 'writer', 'vault'), os.getuid())
+    for name, pid in s.children().items():
+        status = dict(line.split(':\t', 1) for line in open(f'/proc/{pid}/status', encoding='ascii').read().splitlines() if ':\t' in line)
+        eq(set(status['Uid'].split()), {str(want[name])}, f'uid of {name}')
+        if as_root():
+            eq(int(status['CapEff'], 16), 0, f'capabilities of {name}')
+        if name == 'vault':
+            eq(status.get('Seccomp'), '2', 'seccomp of the vault')
+
+
+def test_nothing_secret_on_disk_or_in_logs(s):
+    d = enrolled(s, 'search')
+    records = [d.escrow() for _ in range(3)]
+    d.sync(*records)
+    for e in records:
+        s.recover(e['key_id'], who='searcher', password='searchers password')
+    everywhere = [s.root, s.log]
+    hits = secret_search.search(everywhere, [e['digits'] for e in records])
+    eq(hits, [], 'recovery passwords')
+    planted = s.path('planted')
+    s.put('planted', records[0]['digits'])
+    holds(secret_search.search([planted], [records[0]['digits']]), 'the search finds what is there')
+    for folder, _, files in os.walk(s.root):
+        for name in (n for n in files if not n.endswith('.sock')):
+            holds(b'searchers password' not in open(os.path.join(folder, name), 'rb').read(), f'a person\'s password in {name}')
+    holds('searchers password' not in s.read_log(), 'a person\'s password in the log')
+
+
+def one(name, test, *args):
+    start = time.monotonic()
+    try:
+        test(*args)
+        results['passed'] += 1
+        said = 'ok'
+    except Skip as e:
+        results['skipped'] += 1
+        said = f'SKIP: {e}'
+    except Exception:
+        results['failed'] += 1
+        traceback.print_exc(file=sys.stdout)
+        said = 'FAILED'
+    print(f'{name}: {said} ({time.monotonic() - start:.1f} s)', flush=True)
+
+
+def main(wanted):
+    signal.alarm(LIMIT_S)
+    tests = [(n, t) for n, t in globals().items() if n.startswith('test_') and (not wanted or n in wanted)]
+    fresh = {'test_init_refuses_bad_input', 'test_init_layout', 'test_refuses_to_run_with_readable_offline_keys'}
+    s = Server()
+    try:
+        for name, test in tests:
+            if name in fresh:
+                one(name, test, s)
+        s.start()
+        s.command('user', 'add', '--name', 'searcher', '--role', 'advanced', '--password-file', '-', stdin='searchers password')
+        for name, test in tests:
+            if name in fresh:
+                continue
+            failed = results['failed']
+            one(name, test, *([s] if test.__code__.co_argcount else []))
+            if results['failed'] > failed:
+                print(s.read_log()[-1500:])
+    finally:
+        s.clean()
+    print(f"{results['passed']} passed, {results['failed']} failed, {results['skipped']} skipped")
+    return 1 if results['failed'] else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(set(sys.argv[1:])))

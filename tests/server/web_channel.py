@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A web worker that was taken over: speaks to the vault or the writer as one does (escrow-server/msg.h)."""
+import array
+import os
+import socket
+import struct
+import subprocess
+
+from server_fixture import BUILD
+
+CONTROL_FD, PEER_WEB, READY = 3, 5, 6
+DISCLOSE, OPENED, HEAD = 13, 16, 18
+
+
+def text(t):
+    return struct.pack('<H', len(t.encode())) + t.encode()
+
+
+def blob(b):
+    return struct.pack('<I', len(b)) + b
+
+
+class Process:
+    """One process of the server, started as the supervisor would, and a channel to it."""
+
+    def __init__(self, root, name, log):
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.control.settimeout(30)
+
+        def in_child():
+            os.dup2(theirs.fileno(), CONTROL_FD)
+            os.set_inheritable(CONTROL_FD, True)
+        self.process = subprocess.Popen([os.path.join(BUILD, 'libexec', name), '--root', root], preexec_fn=in_child,
+                                        close_fds=False, stdin=subprocess.DEVNULL, stderr=log)
+        theirs.close()
+        ready = self.control.recv(1)
+        if ready != bytes([READY]):
+            self.stop()
+            raise AssertionError(f'{name} did not get ready: {ready!r}')
+        self.channel, far = socket.socketpair()
+        self.channel.settimeout(20)
+        self.control.sendmsg([bytes([PEER_WEB])],
+                             [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [far.fileno()]))])
+        far.close()
+        self.id = 0
+
+    def _take(self, n):
+        data = b''
+        while len(data) < n:
+            more = self.channel.recv(n - len(data))
+            if not more:
+                raise AssertionError('the channel was closed')
+            data += more
+        return data
+
+    def ask(self, kind, body):
+        """(type, body) of the answer."""
+        self.id += 1
+        self.channel.sendall(struct.pack('<IBQ', 9 + len(body), kind, self.id) + body)
+        while True:
+            got = self._take(struct.unpack('<I', self._take(4))[0])
+            if got[0] != HEAD:
+                return got[0], got[9:]
+
+    def disclose(self, asked, envelope, who, password):
+        found = blob(envelope) + text('pc') + text('disk') + b'\1' + struct.pack('<Q', 1)
+        return self.ask(DISCLOSE, text(who) + text('a reason') + text('') + text(asked) + blob(password.encode()) + b'\0' +
+                        struct.pack('<H', 1) + found)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait(10)
+        self.control.close()

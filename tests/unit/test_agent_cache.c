@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/cache.h"
+#include "crypto/hash.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+/* after setjmp.h and stdarg.h, as cmocka wants */
+#include <cmocka.h>
+
+static char dir[] = "/tmp/keyholt-cache-XXXXXX", path[64], command[128];
+
+static int setup(void **state)
+{
+    strcpy(dir + strlen(dir) - 6, "XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/cache.db", dir);
+    assert_int_equal(cache_open(path, (struct cache **)state), ERR_OK);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    cache_close(*state);
+    (void)snprintf(command, sizeof command, "rm -r %s", dir);
+    return system(command);
+}
+
+static struct guid guid(uint8_t n)
+{
+    struct guid g = {{0}};
+    g.bytes[0] = n;
+    return g;
+}
+
+static void values(void **state)
+{
+    struct cache *c = *state;
+    uint8_t b[4] = {9, 9, 9, 9};
+    size_t len;
+    uint64_t v;
+    assert_int_equal(cache_get(c, "x", b, sizeof b, &len), ERR_NOT_FOUND);
+    assert_int_equal(cache_set(c, "x", "abcd", 4), ERR_OK);
+    assert_int_equal(cache_set(c, "x", "ab", 2), ERR_OK);
+    assert_int_equal(cache_get(c, "x", b, 1, &len), ERR_RANGE);
+    assert_int_equal(b[0], 9); /* untouched on failure */
+    assert_int_equal(cache_get(c, "x", b, sizeof b, &len), ERR_OK);
+    assert_int_equal(len, 2);
+    assert_int_equal(cache_get_u64(c, "x", &v), ERR_TRUNCATED);
+    assert_int_equal(cache_set_u64(c, "n", UINT64_MAX), ERR_OK);
+    assert_int_equal(cache_get_u64(c, "n", &v), ERR_OK);
+    assert_true(v == UINT64_MAX);
+    assert_int_equal(cache_unset(c, "n"), ERR_OK);
+    assert_int_equal(cache_get_u64(c, "n", &v), ERR_NOT_FOUND);
+}
+
+static void a_rolled_back_transaction_leaves_nothing(void **state)
+{
+    struct cache *c = *state;
+    uint8_t b[4];
+    size_t len;
+    assert_int_equal(cache_begin(c), ERR_OK);
+    assert_int_equal(cache_set(c, "x", "ab", 2), ERR_OK);
+    cache_rollback(c);
+    cache_rollback(c); /* harmless */
+    assert_int_equal(cache_get(c, "x", b, sizeof b, &len), ERR_NOT_FOUND);
+}
+
+static void add(struct cache *c, uint8_t kind, uint8_t n, const struct guid *key)
+{
+    uint8_t name[32] = {n};
+    assert_int_equal(cache_add_record(c, kind, name, &n, 1, key), ERR_OK);
+}
+
+static void expect_outbox(struct cache *c, const char *want)
+{
+    struct cache_record r[16];
+    unsigned n = 0, count = 0;
+    assert_int_equal(cache_outbox(c, r, 16, &n), ERR_OK);
+    assert_int_equal(cache_outbox_count(c, &count), ERR_OK);
+    assert_int_equal(n, strlen(want));
+    assert_int_equal(count, n);
+    for (unsigned i = 0; i < n; i++) {
+        assert_int_equal(r[i].len, 1);
+        assert_int_equal(r[i].bytes[0], want[i]);
+        free(r[i].bytes);
+    }
+}
+
+static void receipted(struct cache *c, uint64_t time, const uint8_t *names, unsigned n, unsigned want)
+{
+    unsigned got = 99;
+    assert_int_equal(cache_add_receipt(c, (const uint8_t *)"R", 1, time, names, n, &got), ERR_OK);
+    assert_int_equal(got, want);
+}
+
+static void outbox_and_receipts(void **state)
+{
+    struct cache *c = *state;
+    struct guid k = guid(1);
+    const uint8_t names[2][32] = {{'e'}, {'b'}};
+    assert_int_equal(cache_put_envelope(c, &k, (const uint8_t *)"sealed", 6), ERR_OK);
+    add(c, RECORD_EVENT, 'a', NULL);
+    add(c, RECORD_REPORT, 'b', NULL);
+    add(c, RECORD_EVENT, 'a', NULL); /* the same again is the same */
+    add(c, RECORD_ESCROW, 'e', &k);
+    expect_outbox(c, "eab"); /* escrow records first, then as they were made */
+    receipted(c, 10, names[0], 2, 2);
+    expect_outbox(c, "a");
+    receipted(c, 11, names[0], 2, 0); /* nothing of it waited */
+    assert_int_equal(cache_resend_escrows(c), ERR_OK);
+    expect_outbox(c, "ea");
+    receipted(c, 9, names[0], 2, 0);
+    receipted(c, 10, names[0], 2, 0);
+    expect_outbox(c, "ea"); /* an older receipt says nothing of what was lost since */
+    receipted(c, UINT64_MAX, names[0], 2, 1);
+    expect_outbox(c, "a");
+}
+
+static void envelopes_and_their_digest(void **state)
+{
+    struct cache *c = *state;
+    struct guid a = guid(1), b = guid(2);
+    uint8_t digest[32], want[32], hashes[64], one[32], two[32], got[ENVELOPE_MAX];
+    size_t len;
+    assert_int_equal(cache_envelopes_digest(c, digest), ERR_OK);
+    assert_int_equal(cr_sha256("", 0, want), ERR_OK);
+    assert_memory_equal(digest, want, 32);
+    assert_int_equal(cache_put_envelope(c, &a, (const uint8_t *)"first", 5), ERR_OK);
+    assert_int_equal(cache_put_envelope(c, &b, (const uint8_t *)"second", 6), ERR_OK);
+    assert_int_equal(cache_put_envelope(c, &a, (const uint8_t *)"other", 5), ERR_OK); /* never replaced */
+    assert_int_equal(cache_get_envelope(c, &a, got, &len), ERR_OK);
+    assert_memory_equal(got, "first", 5);
+    assert_int_equal(cache_envelopes_digest(c, digest), ERR_OK);
+    assert_memory_equal(digest, want, 32); /* not recorded yet: no server can have it */
+    add(c, RECORD_ESCROW, 1, &a);
+    add(c, RECORD_ESCROW, 2, &b);
+    assert_int_equal(cr_sha256("first", 5, one), ERR_OK);
+    assert_int_equal(cr_sha256("second", 6, two), ERR_OK);
+    bool swap = memcmp(one, two, 32) > 0;
+    memcpy(hashes, swap ? two : one, 32);
+    memcpy(hashes + 32, swap ? one : two, 32);
+    assert_int_equal(cr_sha256(hashes, 64, want), ERR_OK);
+    assert_int_equal(cache_envelopes_digest(c, digest), ERR_OK);
+    assert_memory_equal(digest, want, 32);
+}
+
+static void a_rotation_is_said_in_the_same_bytes(void **state)
+{
+    struct cache *c = *state;
+    struct guid k = guid(1);
+    const uint8_t first[32] = {'a'}, second[32] = {'b'};
+    assert_int_equal(cache_resend_rotation(c, &k), ERR_NOT_FOUND);
+    add(c, RECORD_EVENT, 'a', NULL);
+    add(c, RECORD_EVENT, 'b', NULL);
+    assert_int_equal(cache_put_rotation(c, &k, first), ERR_OK);
+    assert_int_equal(cache_put_rotation(c, &k, second), ERR_OK);
+    receipted(c, 1, first, 1, 1);
+    receipted(c, 1, second, 1, 1);
+    expect_outbox(c, "");
+    assert_int_equal(cache_resend_rotation(c, &k), ERR_OK);
+    expect_outbox(c, "a");
+}
+
+static void keys_newest_first(void **state)
+{
+    struct cache *c = *state;
+    struct cache_key k = {.volume = guid(9), .state = KEY_LIVE, .slot = -1}, got[CACHE_KEYS];
+    unsigned n = 0;
+    for (uint8_t i = 1; i <= 3; i++) {
+        k.key_id = guid(i);
+        k.made = i;
+        assert_int_equal(cache_put_key(c, &k), ERR_OK);
+    }
+    assert_int_equal(cache_keys(c, &k.volume, got, &n), ERR_OK);
+    assert_int_equal(n, 3);
+    assert_int_equal(got[0].key_id.bytes[0], 3);
+    assert_int_equal(got[0].slot, -1);
+    assert_false(got[0].recorded || got[0].receipted);
+    k.key_id = guid(4);
+    k.made = UINT64_MAX; /* the time in an envelope is whatever somebody wrote there */
+    assert_int_equal(cache_put_key(c, &k), ERR_OK);
+    assert_int_equal(cache_keys(c, &k.volume, got, &n), ERR_OK);
+    assert_int_equal(got[0].key_id.bytes[0], 4);
+    assert_true(got[0].made == INT64_MAX);
+    k.key_id = guid(5);
+    assert_int_equal(cache_get_key(c, &k.key_id, got), ERR_NOT_FOUND);
+}
+
+static void a_damaged_file_is_set_aside(void **state)
+{
+    struct cache *c = *state;
+    uint8_t before[16], after[16];
+    size_t len;
+    assert_int_equal(cache_get(c, "incarnation", before, sizeof before, &len), ERR_OK);
+    cache_close(c);
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    for (int i = 0; i < 8192; i++)
+        assert_int_equal(fputc('!', f), '!');
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(cache_open(path, (struct cache **)state), ERR_OK);
+    assert_int_equal(cache_get(*state, "incarnation", after, sizeof after, &len), ERR_OK);
+    assert_memory_not_equal(before, after, sizeof before);
+    (void)snprintf(command, sizeof command, "ls %s | grep -q damaged", dir);
+    assert_int_equal(system(command), 0);
+}
+
+static void one_keeper_at_a_time(void **state)
+{
+    struct cache *second = NULL;
+    (void)state;
+    assert_int_equal(cache_open(path, &second), ERR_BUSY);
+    assert_null(second);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(values),
+        T(a_rolled_back_transaction_leaves_nothing),
+        T(outbox_and_receipts),
+        T(envelopes_and_their_digest),
+        T(a_rotation_is_said_in_the_same_bytes),
+        T(keys_newest_first),
+        T(a_damaged_file_is_set_aside),
+        T(one_keeper_at_a_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The recovery screen's logic, driven as a person drives it: one letter for each key. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+// clang-format off
+#include <cmocka.h>
+// clang-format on
+#include "efi/model.h"
+#include <string.h>
+
+/* 0 to 9 digits, b backspace, x Delete, l r u d h e arrows, Home and End, E Enter, T Tab, Q Esc, B boot, P
+ * off, R rescan, N no, - separator, ? a key without meaning. */
+static enum key key_of(char c)
+{
+    static const struct {
+        char letter;
+        enum key key;
+    } map[] = {{'b', KEY_BACKSPACE}, {'x', KEY_DELETE}, {'l', KEY_LEFT}, {'r', KEY_RIGHT},  {'u', KEY_UP},
+               {'d', KEY_DOWN},      {'h', KEY_HOME},   {'e', KEY_END},  {'E', KEY_ENTER},  {'T', KEY_TAB},
+               {'Q', KEY_ESC},       {'B', KEY_BOOT},   {'P', KEY_OFF},  {'R', KEY_RESCAN}, {'N', KEY_NO},
+               {'-', KEY_SEPARATOR}, {'?', KEY_OTHER}};
+    if (c >= '0' && c <= '9')
+        return (enum key)(KEY_0 + (c - '0'));
+    for (size_t i = 0; i < sizeof map / sizeof map[0]; i++)
+        if (map[i].letter == c)
+            return map[i].key;
+    fail_msg("no key %c", c);
+    return KEY_OTHER;
+}
+
+static enum model_action type(struct model *m, const char *keys)
+{
+    enum model_action last = MODEL_NOTHING;
+    for (; *keys; keys++)
+        last = model_key(m, key_of(*keys));
+    return last;
+}
+
+/* "084612 33____ …" without the spaces: 48 characters, '_' where nothing is. */
+static void entry_of(const struct model *m, char ret[static 49])
+{
+    for (unsigned i = 0; i < 48; i++)
+        ret[i] = i % 6 < m->group[i / 6].n ? m->group[i / 6].digit[i % 6] : '_';
+    ret[48] = '\0';
+}
+
+#define GOOD  "084612336798594957691108000000720885002816167519"
+#define GOOD3 "084612336798594957" /* its first three groups */
+#define EMPTY "______"
+
+struct row {
+    const char *name, *keys, *entry;
+    unsigned at, pos;
+    enum model_action last;
+    const char *says; /* part of the message, "" for none */
+};
+
+static const struct row rows[] = {
+    {"one digit", "0", "0_____" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 1, MODEL_NOTHING, ""},
+    {"a group moves on", "084612", "084612" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 1, 0, MODEL_NOTHING,
+     ""},
+    {"separators mean nothing", "08-4612-33", "08461233____" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 1, 2,
+     MODEL_NOTHING, ""},
+    {"unknown keys mean nothing", "08??46", "0846__" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 4,
+     MODEL_NOTHING, ""},
+    {"a wrong group is named at once", "084613", "084613" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 1, 0,
+     MODEL_NOTHING, "Group 1 is not right"},
+    {"a group above the largest is wrong", "720896", "720896" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 1, 0,
+     MODEL_NOTHING, "Group 1 is not right"},
+    {"typing on loses nothing", "084613336798", "084613336798" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 2, 0,
+     MODEL_NOTHING, "Group 1 is not right"},
+    {"two wrong groups", "084613336797", "084613336797" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 2, 0,
+     MODEL_NOTHING, "Groups 1 and 2 are not right"},
+    {"three wrong groups", "084613336797111112", "084613336797111112" EMPTY EMPTY EMPTY EMPTY EMPTY, 3, 0,
+     MODEL_NOTHING, "Groups 1, 2 and 3 are not right"},
+    {"backspace", "08b", "0_____" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 1, MODEL_NOTHING, ""},
+    {"backspace on nothing", "bb", EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 0, MODEL_NOTHING, ""},
+    {"backspace into the group before", "084612b", "08461_" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 5,
+     MODEL_NOTHING, ""},
+    {"backspace takes the complaint back", "084613b", "08461_" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0,
+     5, MODEL_NOTHING, ""},
+    {"last digit corrected", "084613b2", "084612" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 1, 0,
+     MODEL_NOTHING, ""},
+    {"Delete at the end works backwards", "08x", "0_____" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 1,
+     MODEL_NOTHING, ""},
+    {"Delete under the cursor", "084lx", "08____" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 2,
+     MODEL_NOTHING, ""},
+    {"insert a digit that was left out",
+     "04612ll"
+     "ll"
+     "8",
+     "084612" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 2, MODEL_NOTHING, ""},
+    {"overwrite in a full group", "084613u084612", "084612" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 1, 0,
+     MODEL_NOTHING, ""},
+    {"overwriting is not judged halfway", "084612u9", "984612" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0,
+     1, MODEL_NOTHING, ""},
+    {"but when the cursor leaves", "084612u9d", "984612" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 1, 0,
+     MODEL_NOTHING, "Group 1 is not right"},
+    {"Enter goes to the wrong group", "084613336798E", "084613336798" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0,
+     0, MODEL_NOTHING, "Group 1 is not right"},
+    {"Enter names what is missing", "08461233679E", "08461233679_" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 1, 5,
+     MODEL_NOTHING, "Group 2 is not complete: 1 digit is missing"},
+    {"Enter on nothing", "E", EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 0, MODEL_NOTHING,
+     "Group 1 is still empty"},
+    {"48 good digits open", GOOD, GOOD, 7, 6, MODEL_OPEN, ""},
+    {"a 49th digit is left out", GOOD "3", GOOD, 7, 6, MODEL_NOTHING, ""},
+    {"Enter opens them, too", GOOD "E", GOOD, 7, 6, MODEL_OPEN, ""},
+    {"48 digits, one wrong: do not open", "084613336798594957691108000000720885002816167519",
+     "084613336798594957691108000000720885002816167519", 7, 6, MODEL_NOTHING, "Group 1 is not right"},
+    {"corrected in place they open", "084613336798594957691108000000720885002816167519E084612", GOOD, 1, 0,
+     MODEL_OPEN, ""},
+    {"arrows", "0846ll", "0846__" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 2, MODEL_NOTHING, ""},
+    {"left into the group before", "084612l", "084612" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 6,
+     MODEL_NOTHING, ""},
+    {"right stops at the last group", "dddddddddr", EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 7, 0,
+     MODEL_NOTHING, ""},
+    {"Home and End", GOOD3 "he0", GOOD3 EMPTY EMPTY EMPTY EMPTY "0_____", 7, 1, MODEL_NOTHING, ""},
+    {"Tab", "0T", "0_____" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 1, MODEL_NEXT_VOLUME, ""},
+    {"R", "0R", "0_____" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 1, MODEL_RESCAN, ""},
+    {"Esc only asks", "0Q", "0_____" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 1, MODEL_NOTHING,
+     "without opening the disk?"},
+    {"Esc twice stays", "0QQ", "0_____" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 1, MODEL_NOTHING, ""},
+    {"No stays", "0BN", "0_____" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 1, MODEL_NOTHING, ""},
+    {"a digit stays and counts", "0B8", "08____" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 2,
+     MODEL_NOTHING, ""},
+    {"a question keeps the complaint", "084613BN", "084613" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 1, 0,
+     MODEL_NOTHING, "Group 1 is not right"},
+    {"boot", "0BE", "0_____" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 1, MODEL_BOOT, "?"},
+    {"off", "PE", EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 0, MODEL_OFF, "Turn the computer off?"},
+};
+
+static void typing(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct row *r = &rows[i];
+        struct model m;
+        char entry[49];
+        model_init(&m, true);
+        enum model_action last = type(&m, r->keys);
+        entry_of(&m, entry);
+        if (strcmp(entry, r->entry) != 0 || m.at != r->at || m.pos != r->pos || last != r->last)
+            fail_msg("%s: entry %s at %u.%u action %d", r->name, entry, m.at, m.pos, last);
+        if (r->says[0] ? !strstr(m.message, r->says) : m.message[0] != '\0')
+            fail_msg("%s: says \"%s\"", r->name, m.message);
+    }
+}
+
+static void the_password(void **state)
+{
+    /* 084612 = 11 × 7692 and so on, as little-endian words */
+    static const uint8_t want[] = {0x0c, 0x1e, 0x9a, 0x77, 0x47, 0xd3, 0x6c, 0xf5,
+                                   0x00, 0x00, 0xff, 0xff, 0x00, 0x01, 0x7d, 0x3b};
+    struct model m;
+    SECRET(s);
+    (void)state;
+    model_init(&m, true);
+    assert_int_equal(type(&m, GOOD3), MODEL_NOTHING);
+    assert_int_equal(model_password(&m, &s), ERR_FORMAT);
+    assert_int_equal(type(&m, GOOD + 18), MODEL_OPEN);
+    assert_int_equal(model_password(&m, &s), ERR_OK);
+    assert_int_equal(s.len, sizeof want);
+    assert_memory_equal(s.bytes, want, sizeof want);
+    assert_int_equal(type(&m, "b8"), MODEL_NOTHING);
+    assert_int_equal(model_password(&m, &s), ERR_RANGE);
+}
+
+static void a_password_that_does_not_open(void **state)
+{
+    struct model m;
+    char entry[49];
+    (void)state;
+    model_init(&m, true);
+    assert_int_equal(type(&m, GOOD), MODEL_OPEN);
+    model_progress(&m, MODEL_OPENING, "Opening");
+    assert_int_equal(type(&m, "1EBQ"), MODEL_NOTHING); /* nothing happens while the key is derived */
+    model_failed(&m, true, "well-formed, but not the one");
+    entry_of(&m, entry);
+    assert_string_equal(entry, GOOD);
+    assert_string_equal(m.message, "well-formed, but not the one");
+    assert_int_equal(type(&m, "E"), MODEL_NOTHING); /* the same digits again: no second try */
+    assert_string_equal(m.message, "well-formed, but not the one");
+    assert_int_equal(type(&m, "b9"), MODEL_OPEN);
+    model_failed(&m, false, "the disk could not be read");
+    assert_int_equal(type(&m, "E"), MODEL_OPEN); /* not the digits' fault */
+}
+
+static void nothing_to_open(void **state)
+{
+    struct model m;
+    (void)state;
+    model_init(&m, false);
+    assert_non_null(strstr(m.message, "No disk with a Keyholt recovery key was found"));
+    assert_int_equal(type(&m, "084612E"), MODEL_NOTHING);
+    assert_int_equal(m.group[0].n, 0);
+    assert_int_equal(type(&m, "R"), MODEL_RESCAN);
+    assert_int_equal(type(&m, "BE"), MODEL_BOOT);
+    model_has_volume(&m, true);
+    assert_string_equal(m.message, "");
+    assert_int_equal(type(&m, "084612"), MODEL_NOTHING);
+    assert_int_equal(m.group[0].n, 6);
+}
+
+static void notices_wait_for_enter(void **state)
+{
+    struct model m;
+    (void)state;
+    model_init(&m, true);
+    model_notice(&m, TONE_ASK, "Press Enter");
+    assert_int_equal(type(&m, "0bQBPR"), MODEL_NOTHING);
+    assert_int_equal(type(&m, "E"), MODEL_GO_ON);
+}
+
+static void wiping(void **state)
+{
+    struct model m;
+    (void)state;
+    model_init(&m, true);
+    assert_int_equal(type(&m, GOOD), MODEL_OPEN);
+    model_failed(&m, true, "no");
+    model_wipe(&m);
+    for (size_t i = 0; i + 6 <= sizeof m; i++)
+        assert_memory_not_equal((const uint8_t *)&m + i, "084612", 6);
+    for (unsigned g = 0; g < RP_GROUPS; g++)
+        assert_int_equal(model_group_state(&m, g), GROUP_EMPTY);
+}
+
+static void long_messages_are_cut(void **state)
+{
+    char long_one[2 * MODEL_MESSAGE];
+    struct model m;
+    (void)state;
+    memset(long_one, 'x', sizeof long_one - 1);
+    long_one[sizeof long_one - 1] = '\0';
+    model_init(&m, true);
+    model_failed(&m, true, long_one);
+    assert_int_equal(strlen(m.message), MODEL_MESSAGE - 1);
+}
+
+struct stroke {
+    const char *name;
+    uint16_t scan, character;
+    enum key key;
+};
+
+static const struct stroke strokes[] = {
+    {"digit", 0, '7', (enum key)(KEY_0 + 7)},
+    {"F1", 0x0b, 0, (enum key)(KEY_0 + 1)},
+    {"F9", 0x13, 0, KEY_9},
+    {"F10", 0x14, 0, KEY_0},
+    {"F11", 0x15, 0, KEY_BOOT},
+    {"F12", 0x16, 0, KEY_OFF},
+    {"shifted 1", 0, '!', (enum key)(KEY_0 + 1)},
+    {"shifted 2", 0, '@', (enum key)(KEY_0 + 2)},
+    {"shifted 9", 0, '(', KEY_9},
+    {"shifted 0", 0, ')', KEY_0},
+    {"Enter", 0, '\r', KEY_ENTER},
+    {"line feed of a terminal", 0, '\n', KEY_ENTER},
+    {"Backspace", 0, 8, KEY_BACKSPACE},
+    {"DEL of a terminal", 0x08, 0, KEY_DELETE},
+    {"Esc", 0x17, 0, KEY_ESC},
+    {"up", 1, 0, KEY_UP},
+    {"down", 2, 0, KEY_DOWN},
+    {"right", 3, 0, KEY_RIGHT},
+    {"left", 4, 0, KEY_LEFT},
+    {"Home", 5, 0, KEY_HOME},
+    {"End", 6, 0, KEY_END},
+    {"Tab", 0, 9, KEY_TAB},
+    {"dash", 0, '-', KEY_SEPARATOR},
+    {"space", 0, ' ', KEY_SEPARATOR},
+    {"capital B", 0, 'B', KEY_BOOT},
+    {"small p", 0, 'p', KEY_OFF},
+    {"r", 0, 'r', KEY_RESCAN},
+    {"s", 0, 's', KEY_SHOW},
+    {"n", 0, 'N', KEY_NO},
+    {"another letter", 0, 'x', KEY_OTHER},
+    {"an umlaut", 0, 0xe4, KEY_OTHER},
+    {"bare modifier", 0, 0, KEY_NONE},
+    {"Page Up", 9, 0, KEY_OTHER},
+    {"volume key", 0x7f, 0, KEY_OTHER},
+};
+
+static void key_strokes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof strokes / sizeof strokes[0]; i++) {
+        const struct stroke *s = &strokes[i];
+        enum key key = keymap_translate(s->scan, s->character);
+        if (key != s->key)
+            fail_msg("%s: key %d, expected %d", s->name, key, s->key);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(typing),          cmocka_unit_test(the_password),
+        cmocka_unit_test(nothing_to_open), cmocka_unit_test(a_password_that_does_not_open),
+        cmocka_unit_test(wiping),          cmocka_unit_test(notices_wait_for_enter),
+        cmocka_unit_test(key_strokes),     cmocka_unit_test(long_messages_are_cut),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

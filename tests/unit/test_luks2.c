@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* LUKS2 headers made here: what is read, what is refused, which copy counts. */
+#include "tests/unit/luks2_image.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#define N(a) (sizeof(a) / sizeof(a)[0])
+
+static void test_values(void **state)
+{
+    (void)state;
+    struct image i;
+    static struct luks2 l;
+    image_make(&i, image_json, strlen(image_json), LUKS2_HDR_MIN);
+    assert_int_equal(image_load(&i, &l), ERR_OK);
+    assert_string_equal(l.uuid_text, "12a3a118-7039-4575-a649-3f559d8d87ee");
+    assert_int_equal(l.uuid.bytes[0], 0x18); /* mixed-endian */
+    assert_string_equal(l.label, "label");
+    assert_int_equal(l.seqid, 5);
+    assert_int_equal(l.hdr_size, 16384);
+    assert_false(l.from_secondary || l.reencrypting);
+    assert_int_equal(l.n_slots, 3);
+    assert_int_equal(l.n_tokens, 2);
+    assert_true(l.slot[0].supported && l.slot[1].supported);
+    assert_true(l.slot[5].used && !l.slot[5].supported && !l.slot[2].used);
+    assert_int_equal(l.slot[1].iterations, 1234);
+    assert_int_equal(l.slot[1].hash, CR_SHA256);
+    assert_int_equal(l.slot[1].area_off, 163840);
+    assert_int_equal(l.slot[1].salt_len, 32);
+    assert_int_equal(l.slot[1].salt[0], 0x47);
+    assert_int_equal(l.slot[5].kdf, LUKS2_ARGON2ID);
+    assert_int_equal(l.slot[5].memory_kib, 1024);
+    assert_int_equal(l.segment.off, 524288);
+    assert_int_equal(l.segment.key_size, 32);
+    assert_true(l.segment.aes_xts_plain64);
+    assert_int_equal(l.digest.slots, 0x23);
+    assert_int_equal(l.digest.value_len, 32);
+    assert_false(l.token[0].used);
+    const struct luks2_token *t = &l.token[3];
+    assert_true(t->used && t->assigned && t->has_fingerprint);
+    assert_int_equal(t->state, LUKS2_TOKEN_LIVE);
+    assert_int_equal(t->slot, 1);
+    assert_int_equal(t->count, 1234);
+    assert_int_equal(t->envelope_len, 4);
+    assert_memory_equal(t->envelope, "KHE\1", 4);
+    assert_int_equal(t->fingerprint[31], 0x1f);
+    image_free(&i);
+}
+
+/* One place of image_json replaced by something else. */
+static const struct {
+    const char *name, *from, *to;
+    enum err want;
+} edits[] = {
+    {"nothing", "", "", ERR_OK},
+    {"white space", "\"tokens\":", " \"tokens\"\t:\n", ERR_OK},
+    {"space at the start", "{\"keyslots\"", " {\"keyslots\"", ERR_FORMAT},
+    {"a comma missing", ",\"tokens\"", "\"tokens\"", ERR_FORMAT},
+    {"a comma too many", "\"tokens\"", ",\"tokens\"", ERR_FORMAT},
+    {"keyslots twice: the last counts", "\"tokens\"", "\"keyslots\":{},\"tokens\"", ERR_FORMAT},
+    {"no tokens section", "\"tokens\"", "\"takens\"", ERR_FORMAT},
+    {"no config section", "\"config\"", "\"kanfig\"", ERR_FORMAT},
+    {"no digests section", "\"digests\"", "\"d\"", ERR_FORMAT},
+    {"keyslot number with a zero in front", "\"5\":{", "\"05\":{", ERR_FORMAT},
+    {"keyslot number 32", "\"5\":{", "\"32\":{", ERR_FORMAT},
+    {"keyslot named by a word", "\"5\":{", "\"five\":{", ERR_FORMAT},
+    {"keyslot twice", "\"5\":{", "\"1\":{", ERR_FORMAT},
+    {"area in the header", "\"32768\"", "\"28672\"", ERR_FORMAT},
+    {"areas overlap", "\"163840\"", "\"163328\"", ERR_FORMAT},
+    {"area behind the keyslots area", "\"294912\"", "\"420352\"", ERR_FORMAT},
+    {"area of nothing", "\"size\":\"131072\"", "\"size\":\"0\"", ERR_FORMAT},
+    {"area size overflows", "\"size\":\"131072\"", "\"size\":\"18446744073709551615\"", ERR_FORMAT},
+    {"area size beyond 64 bits", "\"size\":\"131072\"", "\"size\":\"18446744073709551616\"", ERR_FORMAT},
+    {"area size as a number", "\"size\":\"131072\"", "\"size\":131072", ERR_FORMAT},
+    {"area size with a sign", "\"size\":\"131072\"", "\"size\":\"+131072\"", ERR_FORMAT},
+    {"key size as text", "\"key_size\":32", "\"key_size\":\"32\"", ERR_FORMAT},
+    {"key size beyond 32 bits", "\"key_size\":32", "\"key_size\":4294967328", ERR_FORMAT},
+    {"key size negative", "\"key_size\":32", "\"key_size\":-32", ERR_FORMAT},
+    {"keyslot of unknown type", "{\"type\":\"luks2\"", "{\"type\":\"luks9\"", ERR_OK},
+    {"stripes with a fraction", "\"stripes\":4000", "\"stripes\":4000.0", ERR_FORMAT},
+    {"kdf without salt", "\"salt\"", "\"sult\"", ERR_FORMAT},
+    {"AF of another type", "\"luks1\"", "\"luks3\"", ERR_FORMAT},
+    {"area of another type", "\"raw\"", "\"cooked\"", ERR_FORMAT},
+    {"keyslot without digest", "[\"0\",\"1\",\"5\"]", "[\"0\",\"1\"]", ERR_FORMAT},
+    {"digest names a missing keyslot", "[\"0\",\"1\",\"5\"]", "[\"0\",\"1\",\"5\",\"6\"]", ERR_FORMAT},
+    {"digest names a missing segment", "\"segments\":[\"0\"]", "\"segments\":[\"0\",\"1\"]", ERR_FORMAT},
+    {"token names a missing keyslot", "\"keyslots\":[\"0\"],\"jwe\"", "\"keyslots\":[\"7\"],\"jwe\"",
+     ERR_FORMAT},
+    {"segment without digest", "\"segments\":[\"0\"]", "\"segments\":[]", ERR_FORMAT},
+    {"segment numbered 1", "\"segments\":{\"0\"", "\"segments\":{\"1\"", ERR_FORMAT},
+    {"segment into the keyslots area", "\"524288\"", "\"523776\"", ERR_FORMAT},
+    {"detached header", "\"524288\"", "\"0\"", ERR_OK},
+    {"segment of half a sector", "\"524288\"", "\"524289\"", ERR_FORMAT},
+    {"sector size 0", "\"sector_size\":512", "\"sector_size\":0", ERR_FORMAT},
+    {"sector size 513", "\"sector_size\":512", "\"sector_size\":513", ERR_FORMAT},
+    {"keyslots size not of 4 KiB", "\"491520\"", "\"491008\"", ERR_FORMAT},
+    {"json size of another header", "\"12288\"", "\"28672\"", ERR_FORMAT},
+    {"no requirement", "\"config\":{", "\"config\":{\"requirements\":{\"mandatory\":[]},", ERR_OK},
+    {"unknown requirement", "\"config\":{", "\"config\":{\"requirements\":{\"mandatory\":[\"opal\"]},",
+     ERR_UNSUPPORTED},
+    {"unknown and malformed", "\"config\":{\"json_size\"",
+     "\"config\":{\"requirements\":{\"mandatory\":[\"opal\"]},\"jsan_size\"", ERR_FORMAT},
+    {"requirement as a number", "\"config\":{", "\"config\":{\"requirements\":{\"mandatory\":[1]},",
+     ERR_FORMAT},
+    {"re-encryption without its keyslot", "\"config\":{",
+     "\"config\":{\"requirements\":{\"mandatory\":[\"online-reencrypt-v2\"]},", ERR_FORMAT},
+    {"offline re-encryption", "\"config\":{",
+     "\"config\":{\"requirements\":{\"mandatory\":[\"offline-reencrypt\"]},", ERR_OK},
+};
+
+/* text with the first occurrence of from replaced; static memory. */
+static const char *edit(const char *text, const char *from, const char *to)
+{
+    static char out[16384];
+    const char *at = strstr(text, from);
+    assert_non_null(at);
+    int n = snprintf(out, sizeof out, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    assert_true(n > 0 && (size_t)n < sizeof out);
+    return out;
+}
+
+static enum err load_json(const char *json, struct luks2 *ret)
+{
+    struct image i;
+    image_make(&i, json, strlen(json), LUKS2_HDR_MIN);
+    enum err e = image_load(&i, ret);
+    image_free(&i);
+    return e;
+}
+
+static void test_edits(void **state)
+{
+    (void)state;
+    static struct luks2 l, before;
+    unsigned failed = 0;
+    memset(&before, 0xa5, sizeof before);
+    for (size_t k = 0; k < N(edits); k++) {
+        memset(&l, 0xa5, sizeof l);
+        enum err e = load_json(edit(image_json, edits[k].from, edits[k].to), &l);
+        bool touched = e != ERR_OK && memcmp(&l, &before, sizeof l) != 0;
+        if (e != edits[k].want || touched) {
+            print_error("%s: %s, not %s%s\n", edits[k].name, err_name(e), err_name(edits[k].want),
+                        touched ? "; output touched" : "");
+            failed++;
+        }
+    }
+    assert_int_equal(failed, 0);
+}
+
+/* Rules of a header in re-encryption: cryptsetup 2.6.1 takes and refuses the same rows. */
+static const struct {
+    const char *name, *from, *to;
+    enum err want;
+} reencryptions[] = {
+    {"running", "", "", ERR_OK},
+    {"shifting data", "\"checksum\",", "\"datashift\",\"shift_size\":\"4096\",", ERR_OK},
+    {"shifting nothing", "\"checksum\",", "\"datashift\",\"shift_size\":\"0\",", ERR_FORMAT},
+    {"shifting by an unknown length", "\"checksum\",", "\"datashift-journal\",", ERR_FORMAT},
+    {"checksums of 511 bytes", "\"sector_size\":512,\"offset\":\"2", "\"sector_size\":511,\"offset\":\"2",
+     ERR_FORMAT},
+    {"no direction", "\"direction\"", "\"dir\"", ERR_FORMAT},
+    {"another mode", "\"mode\":\"reencrypt\"", "\"mode\":\"undo\"", ERR_FORMAT},
+    {"key size 2", "\"key_size\":1,", "\"key_size\":2,", ERR_FORMAT},
+    {"no requirement", "\"online-reencrypt-v2\"", "", ERR_FORMAT},
+    {"first version", "online-reencrypt-v2", "online-reencrypt", ERR_OK},
+    {"a later version", "online-reencrypt-v2", "online-reencrypt-v9", ERR_UNSUPPORTED},
+    {"no final state", "backup-final", "backup-other", ERR_FORMAT},
+    {"no state before", "backup-previous", "backup-other", ERR_FORMAT},
+    {"first segment is a backup", "\"sector_size\":512},\"1\"",
+     "\"sector_size\":512,\"flags\":[\"backup-x\"]},\"1\"", ERR_FORMAT},
+    {"a segment like neither state", "\"sector_size\":512},\"1\"", "\"sector_size\":1024},\"1\"", ERR_FORMAT},
+    {"segments overlap", "\"size\":\"65536\"", "\"size\":\"66048\"", ERR_FORMAT},
+    {"first segment to the end", "\"size\":\"65536\"", "\"size\":\"dynamic\"", ERR_FORMAT},
+    {"a gap in the numbers", "\"3\":{", "\"4\":{", ERR_FORMAT},
+};
+
+static void test_reencryption(void **state)
+{
+    (void)state;
+    static struct luks2 l;
+    unsigned failed = 0;
+    for (size_t k = 0; k < N(reencryptions); k++) {
+        enum err e = load_json(edit(image_json_reencrypting, reencryptions[k].from, reencryptions[k].to), &l);
+        if (e != reencryptions[k].want || (e == ERR_OK && !l.reencrypting)) {
+            print_error("%s: %s, not %s\n", reencryptions[k].name, err_name(e),
+                        err_name(reencryptions[k].want));
+            failed++;
+        }
+    }
+    assert_int_equal(failed, 0);
+    assert_int_equal(load_json(image_json_reencrypting, &l), ERR_OK);
+    assert_int_equal(l.n_slots, 3);
+    assert_int_equal(l.digest.slots, 2); /* of segment 0, which has the new key already */
+    assert_true(l.slot[1].supported && !l.slot[0].supported && !l.slot[2].supported);
+}
+
+/* Keyslot 1 cannot be opened here, and nothing else is the matter. */
+static void test_unsupported(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"\"hash\":\"sha256\",\"iterations\":1234", "\"hash\":\"whirlpool\",\"iterations\":1234"},
+        {"\"iterations\":1234", "\"iterations\":0"},
+        {"\"iterations\":1234", "\"iterations\":2147483648"},
+        {"\"iterations\":1234", "\"iterations\":4294967296"},
+        {"\"stripes\":4000", "\"stripes\":4001"},
+        {"\"stripes\":4000", "\"stripes\":4294967295"},
+        {"\"aes-xts-plain64\"", "\"aes-cbc-essiv:sha256\""},
+        {"\"luks2\",\"key_size\":32", "\"luks2\",\"key_size\":96"},
+        {"\"luks2\",\"key_size\":32", "\"luks2\",\"key_size\":0"},
+        {"\"luks2\",\"key_size\":32", "\"luks2\",\"key_size\":64"}, /* does not fit its area */
+        {"\"salt\":\"R5", "\"salt\":\"!5"},
+        {"\"key_size\":32,\"offset\"", "\"key_size\":33,\"offset\""},
+    };
+    static struct luks2 l;
+    for (size_t k = 0; k < N(rows); k++) {
+        enum err e = load_json(edit(image_json, rows[k][0], rows[k][1]), &l);
+        if (e != ERR_OK || !l.slot[0].used || l.slot[0].supported || !l.slot[1].supported)
+            fail_msg("%s: %s, supported %d", rows[k][1], err_name(e), l.slot[0].supported);
+        assert_in_range(luks2_area_len(&l.slot[0]), 0, LUKS2_AREA_MAX);
+        struct image i = {0};
+        SECRET(key);
+        struct luks2_io io = image_io(&i);
+        assert_int_equal(luks2_open_slot(&io, &l, 0, "x", 1, NULL, 0, &key), ERR_UNSUPPORTED);
+    }
+}
+
+/* A token of ours that is malformed counts as somebody else's; the volume is read all the same. */
+static void test_bad_tokens(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"\"version\":1", "\"version\":2"},
+        {"\"live\"", "\"dead\""},
+        {"3F2504E0-4F89", "3F2504E04F89"},
+        {"\"S0hFAQ==\"", "\"S0hFAQ=\""},
+        {"\"S0hFAQ==\"", "4"},
+        {"\"fingerprint\":\"AAEC", "\"fingerprint\":\"AA"},
+        {"\"AAECAwQF", "\"AAECAwQFAAAA"},
+        {"\"count\":1234", "\"count\":-1"},
+        {"\"type\":\"keyholt\"", "\"type\":\"k\""},
+    };
+    static struct luks2 l;
+    for (size_t k = 0; k < N(rows); k++) {
+        enum err e = load_json(edit(image_json, rows[k][0], rows[k][1]), &l);
+        if (e != ERR_OK || l.token[3].used || l.n_tokens != 2)
+            fail_msg("%s: %s, used %d", rows[k][1], err_name(e), l.token[3].used);
+    }
+    assert_int_equal(
+        load_json(edit(image_json, "\"keyslots\":[\"1\"],\"version\"", "\"keyslots\":[],\"version\""), &l),
+        ERR_OK);
+    assert_true(l.token[3].used && !l.token[3].assigned);
+    assert_int_equal(l.token[3].slot, 1);
+}
+
+static void test_truncated_json(void **state)
+{
+    (void)state;
+    struct image i;
+    static struct luks2 l;
+    size_t len = strlen(image_json);
+    image_make(&i, image_json, len, LUKS2_HDR_MIN);
+    for (size_t n = 0; n < len; n++) {
+        image_set_json(&i, 0, image_json, n);
+        image_set_json(&i, LUKS2_HDR_MIN, image_json, n);
+        enum err e = image_load(&i, &l);
+        if (e != ERR_FORMAT)
+            fail_msg("JSON of %zu bytes: %s", n, err_name(e));
+    }
+    image_free(&i);
+}
+
+static void test_truncated_device(void **state)
+{
+    (void)state;
+    struct image i;
+    static struct luks2 l;
+    image_make(&i, image_json, strlen(image_json), LUKS2_HDR_MIN);
+    for (size_t len = 0; len < 524288; len += len < 33000 ? 97 : 8111) {
+        i.len = len;
+        enum err e = image_load(&i, &l);
+        if (e != ERR_FORMAT && e != ERR_NOT_FOUND)
+            fail_msg("device of %zu bytes: %s", len, err_name(e));
+    }
+    i.len = 524288;
+    assert_int_equal(image_load(&i, &l), ERR_OK);
+    i.fail = ERR_IO;
+    assert_int_equal(image_load(&i, &l), ERR_IO);
+    image_free(&i);
+}
+
+/* Every bit of the first copy: the second is used. */
+static void test_bit_flips(void **state)
+{
+    (void)state;
+    struct image i;
+    static struct luks2 l;
+    image_make(&i, image_json, strlen(image_json), LUKS2_HDR_MIN);
+    for (size_t k = 0; k < LUKS2_HDR_MIN; k += k < 512 ? 1 : 61) {
+        uint8_t bit = (uint8_t)(1u << (k % 8));
+        i.p[k] ^= bit;
+        enum err e = image_load(&i, &l);
+        bool slack = k >= 448 + 32 && k < 512; /* of the checksum field only 32 bytes are the sum */
+        if (e != ERR_OK || l.from_secondary == slack)
+            fail_msg("byte %zu: %s, secondary %d", k, err_name(e), l.from_secondary);
+        i.p[k] ^= bit;
+    }
+    i.p[5000] ^= 1;
+    i.p[LUKS2_HDR_MIN + 5000] ^= 1;
+    assert_int_equal(image_load(&i, &l), ERR_FORMAT);
+    image_free(&i);
+}
+
+static void test_which_copy(void **state)
+{
+    (void)state;
+    struct image i;
+    static struct luks2 l;
+    image_make(&i, image_json, strlen(image_json), LUKS2_HDR_MIN);
+    image_set_seqid(&i, LUKS2_HDR_MIN, 6);
+    assert_int_equal(image_load(&i, &l), ERR_OK);
+    assert_true(l.from_secondary && l.seqid == 6);
+    image_set_seqid(&i, 0, 7);
+    assert_int_equal(image_load(&i, &l), ERR_OK);
+    assert_true(!l.from_secondary && l.seqid == 7);
+    /* the newer one has a good sum over bad JSON */
+    image_set_json(&i, 0, image_json, 100);
+    assert_int_equal(image_load(&i, &l), ERR_OK);
+    assert_true(l.from_secondary && l.seqid == 6);
+    /* the newer one wants what we do not know: the older must not stand in for it */
+    const char *json =
+        edit(image_json, "\"config\":{", "\"config\":{\"requirements\":{\"mandatory\":[\"x\"]},");
+    image_set_json(&i, 0, json, strlen(json));
+    assert_int_equal(image_load(&i, &l), ERR_UNSUPPORTED);
+    image_free(&i);
+}
+
+static void test_sizes(void **state)
+{
+    (void)state;
+    struct image i;
+    static struct luks2 l;
+    char json_size[24];
+    for (size_t size = LUKS2_HDR_MIN; size <= 131072; size *= 2) {
+        snprintf(json_size, sizeof json_size, "\"%zu\"", size - LUKS2_BIN_HDR);
+        /* no keyslots: their places would differ */
+        const char *json =
+            edit("{\"keyslots\":{},\"tokens\":{},\"segments\":{\"0\":{\"type\":\"linear\",\"offset\":\"0\","
+                 "\"size\":\"dynamic\"}},\"digests\":{},\"config\":{\"json_size\":J,"
+                 "\"keyslots_size\":\"0\"}}",
+                 "J", json_size);
+        image_make(&i, json, strlen(json), size);
+        assert_int_equal(image_load(&i, &l), ERR_OK);
+        assert_int_equal(l.hdr_size, size);
+        memset(i.p, 0, size); /* where is the second copy? */
+        enum luks2_kind kind;
+        struct luks2_io io = image_io(&i);
+        assert_int_equal(image_load(&i, &l), ERR_OK);
+        assert_true(l.from_secondary);
+        assert_int_equal(luks2_probe(&io, &kind), ERR_OK);
+        assert_int_equal(kind, LUKS2_IS_LUKS2);
+        image_free(&i);
+    }
+}
+
+static void test_probe(void **state)
+{
+    (void)state;
+    struct image i;
+    static struct luks2 l;
+    enum luks2_kind kind;
+    image_make(&i, image_json, strlen(image_json), LUKS2_HDR_MIN);
+    struct luks2_io io = image_io(&i);
+    assert_int_equal(luks2_probe(&io, &kind), ERR_OK);
+    assert_int_equal(kind, LUKS2_IS_LUKS2);
+    i.p[7] = 1;
+    assert_int_equal(luks2_probe(&io, &kind), ERR_OK);
+    assert_int_equal(kind, LUKS2_IS_LUKS1);
+    assert_int_equal(image_load(&i, &l), ERR_VERSION);
+    memset(i.p, 0, i.len);
+    assert_int_equal(luks2_probe(&io, &kind), ERR_OK);
+    assert_int_equal(kind, LUKS2_NOT_LUKS);
+    assert_int_equal(image_load(&i, &l), ERR_NOT_FOUND);
+    i.fail = ERR_IO;
+    assert_int_equal(luks2_probe(&io, &kind), ERR_IO);
+    image_free(&i);
+}
+
+/* The densest JSON fits LUKS2_SCRATCH; too little scratch says so and nothing is written behind it. */
+static void test_scratch(void **state)
+{
+    (void)state;
+    struct image i;
+    static struct luks2 l;
+    static char json[12288];
+    const char *head = edit(image_json, "\"jwe\":{\"a\":[1,-2.5e3,true,null]}", "\"jwe\":[0@]");
+    size_t n = (size_t)(strchr(head, '@') - head), tail = strlen(head) - n - 1;
+    size_t fill = (sizeof json - 1 - n - tail) / 2 * 2;
+    memcpy(json, head, n);
+    for (size_t k = 0; k < fill; k += 2)
+        memcpy(json + n + k, ",0", 2);
+    memcpy(json + n + fill, head + n + 1, tail);
+    image_make(&i, json, n + fill + tail, LUKS2_HDR_MIN);
+    struct luks2_io io = image_io(&i);
+    for (size_t len = 0; len <= LUKS2_SCRATCH(LUKS2_HDR_MIN); len = len < 200000 ? len + 1777 : len + 77) {
+        uint8_t *scratch = malloc(len + 1);
+        assert_non_null(scratch);
+        scratch[len] = 0xa5;
+        enum err e = luks2_load(&io, scratch, len, &l);
+        assert_int_equal(scratch[len], 0xa5);
+        free(scratch);
+        if (e == ERR_OK)
+            break;
+        assert_int_equal(e, ERR_FULL);
+        assert_true(len + 77 < LUKS2_SCRATCH(LUKS2_HDR_MIN));
+    }
+    image_free(&i);
+}
+
+/* 4 MiB of members, each as short as can be: linear, or this test would take hours. */
+static void test_linear_time(void **state)
+{
+    (void)state;
+    static const char *const units[] = {"\"\":0,", "\"\":{},", "\"\":[[]],"};
+    for (size_t u = 0; u < N(units); u++) {
+        struct image i;
+        static struct luks2 l;
+        size_t max = LUKS2_HDR_MAX - LUKS2_BIN_HDR - 1, len = 0, n = strlen(units[u]);
+        char *json = malloc(max);
+        assert_non_null(json);
+        json[len++] = '{';
+        while (len + n + 1 < max) {
+            memcpy(json + len, units[u], n);
+            len += n;
+        }
+        json[len - 1] = '}';
+        image_make(&i, json, len, LUKS2_HDR_MAX);
+        clock_t start = clock();
+        assert_int_equal(image_load(&i, &l), ERR_FORMAT);
+        assert_true((clock() - start) / CLOCKS_PER_SEC < 5);
+        image_free(&i);
+        free(json);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_edits),
+        cmocka_unit_test(test_reencryption),
+        cmocka_unit_test(test_unsupported),
+        cmocka_unit_test(test_bad_tokens),
+        cmocka_unit_test(test_truncated_json),
+        cmocka_unit_test(test_truncated_device),
+        cmocka_unit_test(test_bit_flips),
+        cmocka_unit_test(test_which_copy),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_probe),
+        cmocka_unit_test(test_scratch),
+        cmocka_unit_test(test_linear_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Messages between the server's processes: round trips, truncation at every byte, frames over a socket. */
+#include "escrow-server/chan.h"
+#include "escrow-server/msg.h"
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+// clang-format on
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BODY_MAX 8192
+
+static const uint8_t bytes[] =
+    "0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz0123456789";
+
+static void put_enroll(struct writer *w)
+{
+    struct msg_enroll m = {.time = 7, .computer = "laptop", .csr = {bytes, 40}};
+    memcpy(m.token, bytes, sizeof m.token);
+    msg_put_enroll(w, &m);
+}
+static enum err get_enroll(const uint8_t *p, size_t len)
+{
+    struct msg_enroll m;
+    TRY(msg_get_enroll(p, len, &m));
+    assert_memory_equal(m.token, bytes, sizeof m.token);
+    assert_string_equal(m.computer, "laptop");
+    assert_int_equal(m.time, 7);
+    assert_int_equal(m.csr.len, 40);
+    return ERR_OK;
+}
+
+static void put_sync(struct writer *w)
+{
+    struct msg_sync m = {.has_head = true, .n = 2, .record = {{bytes, 9}, {bytes + 9, 0}}};
+    msg_put_sync(w, &m);
+}
+static enum err get_sync(const uint8_t *p, size_t len)
+{
+    struct msg_sync m;
+    TRY(msg_get_sync(p, len, &m));
+    assert_true(m.has_head);
+    assert_int_equal(m.n, 2);
+    assert_int_equal(m.record[0].len, 9);
+    assert_memory_equal(m.record[0].p, bytes, 9);
+    assert_int_equal(m.record[1].len, 0);
+    return ERR_OK;
+}
+
+static void put_synced(struct writer *w)
+{
+    struct msg_synced m = {
+        .receipt = {bytes, 30}, .match = true, .has_known = true, .sequence = 12, .n_commands = 1};
+    m.command[0][COMMAND_LEN - 1] = 9;
+    msg_put_synced(w, &m);
+}
+static enum err get_synced(const uint8_t *p, size_t len)
+{
+    struct msg_synced m;
+    TRY(msg_get_synced(p, len, &m));
+    assert_true(m.match && m.has_known && !m.incomplete);
+    assert_int_equal(m.sequence, 12);
+    assert_int_equal(m.n_commands, 1);
+    assert_int_equal(m.command[0][COMMAND_LEN - 1], 9);
+    assert_int_equal(m.receipt.len, 30);
+    return ERR_OK;
+}
+
+static void put_disclose(struct writer *w)
+{
+    struct msg_disclose m = {
+        .who = "alice", .reason = "lost", .user = "", .asked = "ABCDEF01", .password = {bytes, 11}};
+    m.found.n = 1;
+    m.found.item[0] =
+        (struct msg_candidate){.envelope = {bytes, 50}, .computer = "pc", .own = true, .received = 5};
+    msg_put_disclose(w, &m);
+}
+static enum err get_disclose(const uint8_t *p, size_t len)
+{
+    struct msg_disclose m;
+    TRY(msg_get_disclose(p, len, &m));
+    assert_string_equal(m.who, "alice");
+    assert_string_equal(m.reason, "lost");
+    assert_string_equal(m.asked, "ABCDEF01");
+    assert_int_equal(m.password.len, 11);
+    assert_int_equal(m.found.n, 1);
+    assert_string_equal(m.found.item[0].computer, "pc");
+    assert_true(m.found.item[0].own);
+    return ERR_OK;
+}
+
+static void put_opened(struct writer *w)
+{
+    struct msg_opened m = {.entry = {.chain = "00", .n = 4, .time = 5, .who = "bob"}};
+    memcpy(m.digits, bytes, sizeof m.digits);
+    msg_put_opened(w, &m);
+}
+static enum err get_opened(const uint8_t *p, size_t len)
+{
+    struct msg_opened m;
+    TRY(msg_get_opened(p, len, &m));
+    assert_memory_equal(m.digits, bytes, sizeof m.digits);
+    assert_int_equal(m.entry.n, 4);
+    assert_string_equal(m.entry.who, "bob");
+    return ERR_OK;
+}
+
+static void put_entries(struct writer *w)
+{
+    struct msg_entries m = {.n = 2, .more = true, .item = {{.n = 1}, {.n = 2, .who = "carol"}}};
+    msg_put_entries(w, &m);
+}
+static enum err get_entries(const uint8_t *p, size_t len)
+{
+    struct msg_entries m;
+    TRY(msg_get_entries(p, len, &m));
+    assert_true(m.more);
+    assert_int_equal(m.n, 2);
+    assert_string_equal(m.item[1].who, "carol");
+    return ERR_OK;
+}
+
+static void put_boots(struct writer *w)
+{
+    struct msg_boots m = {.n = 1, .item = {{.time = 3, .received = 4, .result = 1, .reason = 2}}};
+    msg_put_boots(w, &m);
+}
+static enum err get_boots(const uint8_t *p, size_t len)
+{
+    struct msg_boots m;
+    TRY(msg_get_boots(p, len, &m));
+    assert_int_equal(m.n, 1);
+    assert_int_equal(m.item[0].received, 4);
+    assert_int_equal(m.item[0].reason, 2);
+    return ERR_OK;
+}
+
+static void put_failed(struct writer *w)
+{
+    msg_put_failed(w, ERR_DENIED, "No.");
+}
+static enum err get_failed(const uint8_t *p, size_t len)
+{
+    struct msg_failed m;
+    TRY(msg_get_failed(p, len, &m));
+    assert_int_equal(m.err, ERR_DENIED);
+    assert_string_equal(m.detail, "No.");
+    return ERR_OK;
+}
+
+static void put_device_is(struct writer *w)
+{
+    struct msg_device_is m = {.revoked = true, .spki = {1}};
+    msg_put_device_is(w, &m);
+}
+static enum err get_device_is(const uint8_t *p, size_t len)
+{
+    struct msg_device_is m;
+    TRY(msg_get_device_is(p, len, &m));
+    assert_true(m.revoked && !m.pinned);
+    return ERR_OK;
+}
+
+static void put_import(struct writer *w)
+{
+    struct msg_import m = {.who = "root", .chain = "ab", .n = 9};
+    msg_put_import(w, &m);
+}
+static enum err get_import(const uint8_t *p, size_t len)
+{
+    struct msg_import m;
+    TRY(msg_get_import(p, len, &m));
+    assert_string_equal(m.chain, "ab");
+    assert_int_equal(m.n, 9);
+    return ERR_OK;
+}
+
+static const struct {
+    const char *name;
+    void (*put)(struct writer *w);
+    enum err (*get)(const uint8_t *p, size_t len);
+} rows[] = {
+    {"enroll", put_enroll, get_enroll},
+    {"sync", put_sync, get_sync},
+    {"synced", put_synced, get_synced},
+    {"disclose", put_disclose, get_disclose},
+    {"opened", put_opened, get_opened},
+    {"entries", put_entries, get_entries},
+    {"boots", put_boots, get_boots},
+    {"failed", put_failed, get_failed},
+    {"device_is", put_device_is, get_device_is},
+    {"import", put_import, get_import},
+};
+
+static void test_round_trip_and_truncation(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint8_t body[BODY_MAX];
+        struct writer w;
+        size_t len;
+        writer_init(&w, body, sizeof body);
+        rows[i].put(&w);
+        assert_int_equal(writer_end(&w, &len), ERR_OK);
+        if (rows[i].get(body, len) != ERR_OK)
+            fail_msg("%s: does not come back", rows[i].name);
+        for (size_t cut = 0; cut < len; cut++) {
+            uint8_t *exact = malloc(cut + 1); /* so that a sanitizer sees any step behind the end */
+            assert_non_null(exact);
+            memcpy(exact, body, cut);
+            if (rows[i].get(exact, cut) == ERR_OK)
+                fail_msg("%s: accepted when cut to %zu of %zu bytes", rows[i].name, cut, len);
+            free(exact);
+        }
+        body[len] = 0;
+        if (rows[i].get(body, len + 1) == ERR_OK)
+            fail_msg("%s: accepted with a byte behind it", rows[i].name);
+    }
+}
+
+static void test_bounds(void **state)
+{
+    (void)state;
+    uint8_t body[BODY_MAX];
+    struct writer w;
+    struct msg_sync sync;
+    struct msg_failed failed;
+    struct msg_find find;
+    writer_init(&w, body, sizeof body); /* more records than there is room for */
+    for (int i = 0; i < 97; i++)
+        writer_u8(&w, 0);
+    writer_u16(&w, MSG_RECORDS + 1);
+    assert_int_equal(msg_get_sync(body, w.off, &sync), ERR_RANGE);
+    writer_init(&w, body, sizeof body); /* a text with a zero byte inside */
+    writer_u8(&w, 1);
+    writer_u16(&w, 3);
+    writer_bytes(&w, "a\0b", 3);
+    assert_int_equal(msg_get_failed(body, w.off, &failed), ERR_FORMAT);
+    writer_init(&w, body, sizeof body); /* a text that is too long */
+    writer_u16(&w, GUID_TEXT);
+    writer_bytes(&w, bytes, GUID_TEXT);
+    assert_int_equal(msg_get_find(body, w.off, &find), ERR_RANGE);
+}
+
+/* Two ends of a socketpair. */
+static void open_pair(struct chan *a, struct chan *b, size_t max)
+{
+    int fd[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    assert_int_equal(chan_open(a, fd[0], max), ERR_OK);
+    assert_int_equal(chan_open(b, fd[1], max), ERR_OK);
+}
+
+static void send_number(struct chan *c, uint64_t n)
+{
+    struct writer *w = chan_begin(c, MSG_SINCE, n);
+    assert_non_null(w);
+    msg_put_u64(w, n * 3);
+    assert_int_equal(chan_end(c), ERR_OK);
+}
+
+static void test_frames_arrive_in_order(void **state)
+{
+    (void)state;
+    struct chan a, b;
+    struct msg_frame m;
+    uint64_t v;
+    open_pair(&a, &b, 4096);
+    assert_int_equal(chan_next(&b, &m), ERR_NOT_FOUND);
+    for (uint64_t n = 1; n <= 100; n++)
+        send_number(&a, n);
+    assert_int_equal(chan_fill(&b), ERR_OK);
+    for (uint64_t n = 1; n <= 100; n++) {
+        assert_int_equal(chan_next(&b, &m), ERR_OK);
+        assert_int_equal(m.type, MSG_SINCE);
+        assert_int_equal(m.id, n);
+        assert_int_equal(msg_get_u64(m.body, m.len, &v), ERR_OK);
+        assert_int_equal(v, n * 3);
+    }
+    assert_int_equal(chan_next(&b, &m), ERR_NOT_FOUND);
+    chan_close(&a);
+    assert_int_equal(chan_fill(&b), ERR_OFFLINE);
+    chan_close(&b);
+}
+
+/* More than the socket takes at once: it goes in pieces, whole messages come out. */
+static void test_large_frames(void **state)
+{
+    (void)state;
+    struct chan a, b;
+    struct msg_frame m;
+    static uint8_t big[1000000];
+    size_t got = 0;
+    open_pair(&a, &b, sizeof big);
+    memset(big, 'x', sizeof big);
+    for (int i = 0; i < 3; i++) {
+        struct writer *w = chan_begin(&a, MSG_DONE, 1);
+        assert_non_null(w);
+        writer_bytes(w, big, sizeof big);
+        assert_int_equal(chan_end(&a), ERR_OK);
+    }
+    for (int turn = 0; got < 3 && turn < 10000; turn++) {
+        assert_int_equal(chan_flush(&a), ERR_OK);
+        assert_int_equal(chan_fill(&b), ERR_OK);
+        while (chan_next(&b, &m) == ERR_OK) {
+            assert_int_equal(m.len, sizeof big);
+            assert_memory_equal(m.body, big, sizeof big);
+            got++;
+        }
+    }
+    assert_int_equal(got, 3);
+    assert_false(chan_waits(&a));
+    chan_close(&a);
+    chan_close(&b);
+}
+
+static void test_nonsense_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        uint8_t bytes[5];
+    } bad[] = {{"too short a length", {3, 0, 0, 0, 1}}, {"too long a length", {0xff, 0xff, 0xff, 0xff, 1}}};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct chan a, b;
+        struct msg_frame m;
+        open_pair(&a, &b, 64);
+        assert_int_equal(send(a.fd, bad[i].bytes, sizeof bad[i].bytes, 0), sizeof bad[i].bytes);
+        assert_int_equal(chan_fill(&b), ERR_OK);
+        if (chan_next(&b, &m) != ERR_FORMAT)
+            fail_msg("%s: accepted", bad[i].name);
+        chan_close(&a);
+        chan_close(&b);
+    }
+    struct chan a, b;
+    open_pair(&a, &b, 64);
+    struct writer *w = chan_begin(&a, MSG_DONE, 1);
+    assert_non_null(w);
+    writer_bytes(w, bytes, 65);
+    assert_int_equal(chan_end(&a), ERR_FULL);
+    assert_false(chan_waits(&a));
+    chan_close(&a);
+    chan_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip_and_truncation), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_frames_arrive_in_order),    cmocka_unit_test(test_large_frames),
+        cmocka_unit_test(test_nonsense_is_refused),
+    };
+    return cmocka_run_group_tests_name("server_msg", tests, NULL, NULL);
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* People, options, configuration: what a person writes, read strictly. */
+#include "crypto/host/file.h"
+#include "escrow-server/options.h"
+#include "escrow-server/people.h"
+#include "escrow-server/places.h"
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+/* after setjmp.h and stdarg.h, as cmocka wants */
+#include <cmocka.h>
+
+static char folder[64];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/keyholt-people-XXXXXX");
+    return mkdtemp(folder) != NULL ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    static const char *const names[] = {"/users.json", "/etc/keyholt/server.conf", "/etc/keyholt", "/etc",
+                                        ""};
+    char path[128];
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(path, sizeof path, "%s%s", folder, names[i]);
+        (void)remove(path);
+    }
+    return 0;
+}
+
+/* What is complained about goes where nobody reads it. */
+static void quietly(void (*what)(void))
+{
+    int err = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY);
+    dup2(null, STDERR_FILENO);
+    what();
+    dup2(err, STDERR_FILENO);
+    close(null);
+    close(err);
+}
+
+static void set_secret(struct secret *s, const char *text)
+{
+    s->len = strlen(text);
+    memcpy(s->bytes, text, s->len);
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        bool good;
+    } rows[] = {{"alice", true}, {"a.b@example.org", true}, {"müller", true}, {"", false},
+                {"a b", false},  {"a\"b", false},           {"a:b", false},   {"a\nb", false},
+                {"a\xff", false}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (people_name_is_good(rows[i].name) != rows[i].good)
+            fail_msg("name %s", rows[i].name);
+}
+
+static void test_people(void **state)
+{
+    char path[128];
+    enum people_role role = 0;
+    SECRET(good);
+    SECRET(wrong);
+    (void)state;
+    snprintf(path, sizeof path, "%s/users.json", folder);
+    set_secret(&good, "a good password");
+    set_secret(&wrong, "another password");
+    assert_int_equal(people_check(path, "alice", &good, &role), ERR_NOT_FOUND);
+    assert_int_equal(people_add(path, "alice", PEOPLE_ADVANCED, &good), ERR_OK);
+    assert_int_equal(people_add(path, "bob", PEOPLE_HELP_DESK, &wrong), ERR_OK);
+    assert_int_equal(people_add(path, "alice", PEOPLE_ADVANCED, &wrong), ERR_CONFLICT);
+    assert_int_equal(people_check(path, "alice", &good, &role), ERR_OK);
+    assert_int_equal(role, PEOPLE_ADVANCED);
+    bool known = false;
+    assert_int_equal(people_known(path, "alice", &known), ERR_OK);
+    assert_true(known);
+    assert_int_equal(people_known(path, "Alice", &known), ERR_OK);
+    assert_false(known);
+    assert_int_equal(people_check(path, "bob", &wrong, &role), ERR_OK);
+    assert_int_equal(role, PEOPLE_HELP_DESK);
+    role = 0;
+    assert_int_equal(people_check(path, "alice", &wrong, &role), ERR_AUTH);
+    assert_int_equal(people_check(path, "carol", &good, &role), ERR_AUTH);
+    assert_int_equal(people_check(path, "Alice", &good, &role), ERR_AUTH);
+    set_secret(&wrong, "");
+    assert_int_equal(people_check(path, "alice", &wrong, &role), ERR_AUTH);
+    assert_int_equal(role, 0);
+    set_secret(&wrong, "short");
+    assert_int_equal(people_add(path, "dave", PEOPLE_ADVANCED, &wrong), ERR_RANGE);
+}
+
+static void check_options(void)
+{
+    const char *text = NULL;
+    uint64_t number = 0;
+    bool flag = false;
+    struct option_list list = {.n = 0}, rest = {.n = 0};
+    const struct option_def defs[] = {{"text", OPTION_TEXT, true, &text},
+                                      {"number", OPTION_NUMBER, false, &number},
+                                      {"flag", OPTION_FLAG, false, &flag},
+                                      {"list", OPTION_LIST, false, &list},
+                                      {NULL, OPTION_REST, false, &rest}};
+    static const struct {
+        const char *name;
+        const char *argv[6];
+        enum err want;
+    } rows[] = {{"plain", {"--text", "x"}, ERR_OK},
+                {"equals", {"--text=x=y", "--number=7", "--flag", "word"}, ERR_OK},
+                {"list", {"--text", "x", "--list", "a", "--list", "b"}, ERR_OK},
+                {"required is missing", {"--number", "7"}, ERR_FORMAT},
+                {"unknown", {"--text", "x", "--what"}, ERR_FORMAT},
+                {"a beginning is not enough", {"--tex", "x"}, ERR_FORMAT},
+                {"no value", {"--text"}, ERR_FORMAT},
+                {"twice", {"--text", "x", "--text", "y"}, ERR_FORMAT},
+                {"no number", {"--text", "x", "--number", "7a"}, ERR_FORMAT},
+                {"negative", {"--text", "x", "--number", "-1"}, ERR_FORMAT},
+                {"a flag with a value", {"--text", "x", "--flag=1"}, ERR_FORMAT}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char words[6][16], *argv[6];
+        int argc = 0;
+        for (; argc < 6 && rows[i].argv[argc] != NULL; argc++) {
+            snprintf(words[argc], sizeof words[argc], "%s", rows[i].argv[argc]);
+            argv[argc] = words[argc];
+        }
+        list.n = rest.n = 0;
+        enum err e = options_parse(argc, argv, defs, 5, "usage\n");
+        if (e != rows[i].want)
+            fail_msg("%s: %s", rows[i].name, err_name(e));
+        if (i == 1) {
+            assert_string_equal(text, "x=y");
+            assert_int_equal(number, 7);
+            assert_true(flag);
+            assert_string_equal(rest.item[0], "word");
+        }
+        if (i == 2)
+            assert_int_equal(list.n, 2);
+    }
+}
+
+static void test_options(void **state)
+{
+    (void)state;
+    quietly(check_options);
+}
+
+static enum err load_text(const char *text, struct conf *ret)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/etc/keyholt", folder);
+    assert_int_equal(file_mkdirs(path, 0700), ERR_OK);
+    snprintf(path, sizeof path, "%s/etc/keyholt/server.conf", folder);
+    assert_int_equal(file_write(path, text, strlen(text), 0600), ERR_OK);
+    return conf_load(folder, ret);
+}
+
+static void check_conf(void)
+{
+    struct conf c, again;
+    static const struct {
+        const char *name, *text;
+        enum err want;
+    } rows[] = {{"empty", "", ERR_OK},
+                {"comments and blanks", "# a\n\n \t web-uid =  5 \r\n", ERR_OK},
+                {"no line end", "web-workers = 2", ERR_OK},
+                {"unknown name", "web-uids = 5\n", ERR_FORMAT},
+                {"no equals", "web-uid 5\n", ERR_FORMAT},
+                {"no number", "web-uid = five\n", ERR_FORMAT},
+                {"too many", "web-workers = 17\n", ERR_FORMAT},
+                {"none", "disclosures-per-hour = 0\n", ERR_FORMAT}};
+    assert_int_equal(conf_load(folder, &c), ERR_NOT_FOUND);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        enum err e = load_text(rows[i].text, &c);
+        if (e != rows[i].want)
+            fail_msg("%s: %s", rows[i].name, err_name(e));
+        if (i == 1)
+            assert_int_equal(c.uid[PROCESS_WEB], 5);
+    }
+    conf_init(&c);
+    c.web_workers = 3;
+    snprintf(c.root_key, sizeof c.root_key, "/a b/root.key");
+    assert_int_equal(conf_save(folder, &c), ERR_OK);
+    assert_int_equal(conf_load(folder, &again), ERR_OK);
+    assert_string_equal(again.root_key, c.root_key);
+    assert_int_equal(again.web_workers, 3);
+    assert_int_equal(again.uid[PROCESS_VAULT], c.uid[PROCESS_VAULT]);
+}
+
+static void test_conf(void **state)
+{
+    (void)state;
+    quietly(check_conf);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names),
+        cmocka_unit_test_setup_teardown(test_people, make_folder, remove_folder),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test_setup_teardown(test_conf, make_folder, remove_folder),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The store behind its table of operations, in memory: what is told twice is there once, what is undone is
+ * gone, and nobody's envelope takes another's place. */
+#include "crypto/hash.h"
+#include "escrow-server/store.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+/* after setjmp.h and stdarg.h, as cmocka wants */
+#include <cmocka.h>
+
+static const struct store_ops *const ops = &store_sqlite;
+static const enum store_half both[] = {STORE_RECOVERY, STORE_COMPLIANCE};
+
+static int open_store(void **state)
+{
+    struct store *s = NULL;
+    if (ops->open(NULL, &s) != ERR_OK)
+        return -1;
+    for (size_t i = 0; i < 2; i++)
+        if (ops->begin(s, both[i]) != ERR_OK)
+            return -1;
+    *state = s;
+    return 0;
+}
+
+static int close_store(void **state)
+{
+    ops->close(*state);
+    return 0;
+}
+
+/* A record as the writer would hand it over; signatures are not the store's business. */
+static struct store_record make_record(uint8_t device, uint8_t incarnation, uint64_t sequence, uint8_t name)
+{
+    static const uint8_t bytes[] = "the record's bytes";
+    struct store_record r = {.bytes = bytes, .len = sizeof bytes, .received_us = 1000000 * sequence + name};
+    r.r.kind = RECORD_ESCROW;
+    r.r.sequence = sequence;
+    memset(r.r.device, device, sizeof r.r.device);
+    memset(r.r.incarnation, incarnation, sizeof r.r.incarnation);
+    memset(r.name, name, sizeof r.name);
+    return r;
+}
+
+struct made {
+    uint8_t bytes[40];
+    struct envelope e;
+};
+
+/* An envelope of `owner`, sent by the device of r. */
+static void put_envelope(struct store *s, struct store_record *r, const char *key, uint8_t owner,
+                         uint8_t commitment, struct made *m)
+{
+    *m = (struct made){.e = {.kind = ENVELOPE_RECOVERY_PASSWORD}};
+    memset(m->bytes, r->name[0], sizeof m->bytes);
+    memset(m->e.device, owner, sizeof m->e.device);
+    memset(m->e.commitment, commitment, sizeof m->e.commitment);
+    assert_int_equal(guid_decode(key, strlen(key), &m->e.key_id), ERR_OK);
+    r->r.envelope = m->bytes;
+    r->r.envelope_len = sizeof m->bytes;
+    snprintf(r->r.computer, sizeof r->r.computer, "pc-%u", r->r.device[0]);
+    assert_int_equal(ops->envelope_put(s, r, &m->e), ERR_OK);
+}
+
+static void test_records_are_idempotent(void **state)
+{
+    struct store *s = *state;
+    struct store_record r = make_record(1, 1, 1, 1);
+    bool is_new;
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(ops->record_put(s, both[i], &r, &is_new), ERR_OK);
+        assert_true(is_new); /* each half keeps its own */
+        assert_int_equal(ops->record_put(s, both[i], &r, &is_new), ERR_OK);
+        assert_false(is_new);
+    }
+}
+
+static void test_undo_takes_back_one_request_only(void **state)
+{
+    struct store *s = *state;
+    bool is_new, there;
+    struct store_record first = make_record(1, 1, 1, 1), second = make_record(2, 1, 1, 2),
+                        third = make_record(3, 1, 1, 3);
+    assert_int_equal(ops->mark(s, STORE_RECOVERY), ERR_OK);
+    assert_int_equal(ops->record_put(s, STORE_RECOVERY, &first, &is_new), ERR_OK);
+    assert_int_equal(ops->release(s, STORE_RECOVERY), ERR_OK);
+    assert_int_equal(ops->mark(s, STORE_RECOVERY), ERR_OK);
+    assert_int_equal(ops->record_put(s, STORE_RECOVERY, &second, &is_new), ERR_OK);
+    ops->undo(s, STORE_RECOVERY);
+    assert_int_equal(ops->mark(s, STORE_RECOVERY), ERR_OK);
+    assert_int_equal(ops->record_put(s, STORE_RECOVERY, &third, &is_new), ERR_OK);
+    assert_int_equal(ops->release(s, STORE_RECOVERY), ERR_OK);
+    assert_int_equal(ops->commit(s, STORE_RECOVERY), ERR_OK);
+    const struct store_record *all[] = {&first, &second, &third};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(
+            ops->has_sequence(s, STORE_RECOVERY, all[i]->r.device, all[i]->r.incarnation, 1, &there), ERR_OK);
+        assert_int_equal(there, i != 1);
+    }
+    /* outside a transaction nothing can be marked, so nothing can seem to be committed */
+    assert_int_equal(ops->mark(s, STORE_RECOVERY), ERR_IO);
+    assert_int_equal(ops->commit(s, STORE_RECOVERY), ERR_IO);
+}
+
+static void test_forks(void **state)
+{
+    struct store *s = *state;
+    bool is_new, fork;
+    struct store_record one = make_record(1, 1, 1, 1), two = make_record(1, 1, 2, 2);
+    memcpy(two.r.previous, one.name, 32);
+    assert_int_equal(ops->record_put(s, STORE_RECOVERY, &one, &is_new), ERR_OK);
+    assert_int_equal(ops->record_put(s, STORE_RECOVERY, &two, &is_new), ERR_OK);
+    struct store_record same_number = make_record(1, 1, 2, 9), other_past = make_record(1, 1, 3, 8),
+                        other_incarnation = make_record(1, 2, 2, 7);
+    memcpy(same_number.r.previous, one.name, 32);
+    const struct {
+        const char *name;
+        const struct store_record *r;
+        bool fork;
+    } rows[] = {{"the chain itself", &two, false},
+                {"the same number twice", &same_number, true},
+                {"another record before it", &other_past, true},
+                {"another incarnation", &other_incarnation, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(ops->forked(s, STORE_RECOVERY, rows[i].r, &fork), ERR_OK);
+        if (fork != rows[i].fork)
+            fail_msg("%s: fork is %d", rows[i].name, fork);
+    }
+}
+
+static void test_known_is_the_incarnation_that_spoke_last(void **state)
+{
+    struct store *s = *state;
+    struct store_known k;
+    bool is_new;
+    const struct store_record rows[] = {make_record(1, 1, 1, 1), make_record(1, 1, 2, 2),
+                                        make_record(1, 2, 3, 3)};
+    assert_int_equal(ops->known(s, STORE_RECOVERY, rows[0].r.device, &k), ERR_NOT_FOUND);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(ops->record_put(s, STORE_RECOVERY, &rows[i], &is_new), ERR_OK);
+        assert_int_equal(ops->known(s, STORE_RECOVERY, rows[0].r.device, &k), ERR_OK);
+        assert_int_equal(k.sequence, i + 1);
+        assert_memory_equal(k.name, rows[i].name, 32);
+    }
+    assert_int_equal(ops->known(s, STORE_COMPLIANCE, rows[0].r.device, &k), ERR_NOT_FOUND);
+}
+
+static void test_tokens(void **state)
+{
+    struct store *s = *state;
+    const struct msg_token t = {.hash = {1}, .expires = 100, .uses = 2};
+    static const uint8_t unknown[32] = {2};
+    assert_int_equal(ops->token_put(s, &t, 1), ERR_OK);
+    assert_int_equal(ops->token_put(s, &t, 1), ERR_OK); /* at every start: the uses are not given back */
+    assert_int_equal(ops->token_use(s, unknown, 50, true), ERR_DENIED);
+    assert_int_equal(ops->token_use(s, t.hash, 100, true), ERR_DENIED); /* expired */
+    assert_int_equal(ops->token_use(s, t.hash, 50, true), ERR_OK);
+    assert_int_equal(ops->token_use(s, t.hash, 50, true), ERR_OK);
+    assert_int_equal(ops->token_put(s, &t, 1), ERR_OK);
+    assert_int_equal(ops->token_use(s, t.hash, 50, true), ERR_DENIED);
+    assert_int_equal(ops->token_use(s, t.hash, 50, false),
+                     ERR_OK); /* who is enrolled already may come again */
+    assert_int_equal(ops->token_use(s, t.hash, 100, false), ERR_DENIED);
+}
+
+static unsigned found(struct store *s, const char *key, const char *device, struct msg_found *ret)
+{
+    struct msg_find f = {0};
+    snprintf(f.key, sizeof f.key, "%s", key);
+    snprintf(f.device, sizeof f.device, "%s", device);
+    assert_int_equal(ops->find(s, &f, ret), ERR_OK);
+    return ret->n;
+}
+
+static void test_find(void **state)
+{
+    struct store *s = *state;
+    struct msg_found f;
+    struct made m[5];
+    struct store_record r[] = {make_record(1, 1, 1, 1), make_record(1, 1, 2, 2), make_record(2, 1, 3, 3),
+                               make_record(2, 1, 4, 4), make_record(1, 1, 5, 5)};
+    put_envelope(s, &r[0], "ABCDEF01-0000-4000-8000-000000000001", 1, 1, &m[0]);
+    put_envelope(s, &r[1], "ABCDEF01-0000-4000-8000-000000000002", 1, 2, &m[1]);
+    put_envelope(s, &r[2], "ABCDEF01-0000-4000-8000-000000000001", 1, 9,
+                 &m[2]); /* 2 brings what it calls 1's */
+    put_envelope(s, &r[3], "ABCDEF01-0000-4000-8000-000000000003", 7, 3,
+                 &m[3]); /* a sighting; 7 never spoke */
+    put_envelope(s, &r[4], "ABCDEF01-0000-4000-8000-000000000001", 1, 1,
+                 &m[4]); /* sealed again, same password */
+    const struct {
+        const char *name, *key, *device;
+        unsigned n;
+    } rows[] = {{"eight digits", "ABCDEF01", "", 3},
+                {"nobody", "ABCDEF02", "", 0},
+                {"the whole ID: the owner's alone", "ABCDEF01-0000-4000-8000-000000000001", "", 1},
+                {"a sighting is better than nothing", "ABCDEF01-0000-4000-8000-000000000003", "", 1},
+                {"by device", "ABCDEF01", "0707", 1},
+                {"nothing named", "", "", 3}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (found(s, rows[i].key, rows[i].device, &f) != rows[i].n)
+            fail_msg("%s: %u instead of %u", rows[i].name, f.n, rows[i].n);
+    assert_int_equal(found(s, "ABCDEF01-0000-4000-8000-000000000001", "", &f), 1);
+    assert_memory_equal(f.item[0].envelope.p, m[4].bytes,
+                        sizeof m[4].bytes); /* the newest, and not number 2's */
+    assert_true(f.item[0].own);
+    assert_string_equal(f.item[0].computer, "pc-1");
+}
+
+static void test_find_says_when_there_is_more(void **state)
+{
+    struct store *s = *state;
+    struct msg_found f;
+    struct made m;
+    for (uint8_t i = 0; i <= MSG_CANDIDATES; i++) {
+        char key[GUID_TEXT];
+        struct store_record r = make_record(1, 1, i + 1u, i + 1);
+        snprintf(key, sizeof key, "ABCDEF01-0000-4000-8000-0000000000%02X", i);
+        put_envelope(s, &r, key, 1, i, &m);
+    }
+    assert_int_equal(found(s, "ABCDEF01", "", &f), MSG_CANDIDATES);
+    assert_true(f.more);
+}
+
+/* Whatever another device sends under somebody's key ID, his envelope is in the list. */
+static void test_nobody_is_crowded_out(void **state)
+{
+    struct store *s = *state;
+    struct msg_found f;
+    struct made m;
+    static const char asked[] = "ABCDEF01-0000-4000-8000-000000000001";
+    struct store_device owner = {.enrolled = 5}, thief = {.enrolled = 6};
+    memset(owner.id, 1, sizeof owner.id);
+    memset(thief.id, 2, sizeof thief.id);
+    assert_int_equal(ops->device_put(s, &owner), ERR_OK);
+    assert_int_equal(ops->device_put(s, &thief), ERR_OK);
+    struct store_record r = make_record(1, 1, 1, 1);
+    put_envelope(s, &r, asked, 1, 1, &m);
+    for (uint8_t i = 0; i < 60; i++) { /* his own envelopes, with this key ID and with its beginning */
+        char key[GUID_TEXT];
+        r = make_record(2, 1, 10u + i, 10 + i);
+        snprintf(key, sizeof key, "ABCDEF01-0000-4000-8000-0000000000%02X", i < 30 ? 1 : i);
+        put_envelope(s, &r, key, 2, 10 + i, &m);
+    }
+    const struct {
+        const char *name, *key, *device;
+        unsigned n;
+        bool more;
+    } rows[] = {{"the whole ID", asked, "", 3, true},
+                {"its beginning", "ABCDEF01", "", MSG_CANDIDATES, true},
+                {"the owner's", asked, "0101", 1, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        unsigned n = found(s, rows[i].key, rows[i].device, &f);
+        if (n != rows[i].n || f.more != rows[i].more || strcmp(f.item[0].computer, "pc-1") != 0)
+            fail_msg("%s: %u keys, more %d, first %s", rows[i].name, n, f.more, f.item[0].computer);
+    }
+}
+
+static void test_digest_counts_what_the_device_made(void **state)
+{
+    struct store *s = *state;
+    struct made m[4];
+    uint8_t hashes[2][32], want[32], got[32];
+    struct store_record r[] = {make_record(1, 1, 1, 1), make_record(1, 1, 2, 2), make_record(2, 1, 1, 3),
+                               make_record(2, 1, 2, 4)};
+    assert_int_equal(ops->digest(s, r[0].r.device, got), ERR_OK);
+    assert_int_equal(cr_sha256(NULL, 0, want), ERR_OK);
+    assert_memory_equal(got, want, 32);
+    put_envelope(s, &r[0], "ABCDEF01-0000-4000-8000-000000000001", 1, 1, &m[0]);
+    put_envelope(s, &r[1], "ABCDEF01-0000-4000-8000-000000000002", 1, 1, &m[1]);
+    put_envelope(s, &r[2], "ABCDEF01-0000-4000-8000-000000000003", 2, 1, &m[2]);
+    put_envelope(s, &r[3], "ABCDEF01-0000-4000-8000-000000000004", 1, 1, &m[3]); /* number 2 says: 1's */
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(cr_sha256(m[i].bytes, sizeof m[i].bytes, hashes[i]), ERR_OK);
+    if (memcmp(hashes[0], hashes[1], 32) > 0) {
+        memcpy(want, hashes[0], 32);
+        memcpy(hashes[0], hashes[1], 32);
+        memcpy(hashes[1], want, 32);
+    }
+    assert_int_equal(cr_sha256(hashes, sizeof hashes, want), ERR_OK);
+    assert_int_equal(ops->digest(s, r[0].r.device, got), ERR_OK);
+    assert_memory_equal(got, want, 32);
+}
+
+static void test_orders_wait_until_they_are_done(void **state)
+{
+    struct store *s = *state;
+    struct store_command c = {.device = {1}, .key_id = {{2}}, .made = 5, .bytes = {3}};
+    uint8_t got[MSG_COMMANDS][COMMAND_LEN];
+    unsigned n;
+    const struct guid other = {{9}};
+    bool open;
+    assert_int_equal(ops->command_open(s, c.device, &c.key_id, &open), ERR_OK);
+    assert_false(open);
+    assert_int_equal(ops->command_put(s, &c), ERR_OK);
+    assert_int_equal(ops->command_open(s, c.device, &c.key_id, &open), ERR_OK);
+    assert_true(open);
+    c.bytes[0] = 4; /* an order that is there stays as it was signed */
+    assert_int_equal(ops->command_put(s, &c), ERR_OK);
+    assert_int_equal(ops->command_done(s, c.device, &other, 6), ERR_OK);
+    assert_int_equal(ops->commands(s, c.device, MSG_COMMANDS, got, &n), ERR_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(got[0][0], 3);
+    assert_int_equal(ops->command_done(s, c.device, &c.key_id, 6), ERR_OK);
+    assert_int_equal(ops->commands(s, c.device, MSG_COMMANDS, got, &n), ERR_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(ops->command_open(s, c.device, &c.key_id, &open), ERR_OK);
+    assert_false(open);
+    assert_int_equal(ops->command_put(s, &c), ERR_OK); /* the same disclosure told again orders nothing */
+    assert_int_equal(ops->commands(s, c.device, MSG_COMMANDS, got, &n), ERR_OK);
+    assert_int_equal(n, 0);
+}
+
+static void test_disclosures_are_idempotent(void **state)
+{
+    struct store *s = *state;
+    struct msg_entry e = {.chain = "ab", .n = 3, .time = 9, .who = "alice"};
+    assert_int_equal(ops->disclosed_put(s, &e), ERR_OK);
+    assert_int_equal(ops->disclosed_put(s, &e), ERR_OK);
+    e.key_id.bytes[0] = 7; /* another story under the same number */
+    assert_int_equal(ops->disclosed_put(s, &e), ERR_CONFLICT);
+    e.n = 4;
+    assert_int_equal(ops->disclosed_put(s, &e), ERR_OK);
+}
+
+static void test_boot_events(void **state)
+{
+    struct store *s = *state;
+    struct msg_boots boots;
+    struct msg_find f = {.key = "01000000"};
+    struct store_record r = make_record(1, 1, 1, 1);
+    r.r.event = EVENT_BOOT_RECOVERY;
+    r.r.result = 1;
+    r.r.reason = KH_REASON_TPM;
+    r.r.event_time = 77;
+    assert_int_equal(guid_decode("01000000-0000-4000-8000-000000000001", 36, &r.r.key_id), ERR_OK);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(ops->event_put(s, &r), ERR_OK);
+    assert_int_equal(ops->boots(s, &f, &boots), ERR_OK);
+    assert_int_equal(boots.n, 1);
+    assert_int_equal(boots.item[0].time, 77);
+    assert_int_equal(boots.item[0].reason, KH_REASON_TPM);
+    f.key[0] = '2';
+    assert_int_equal(ops->boots(s, &f, &boots), ERR_OK);
+    assert_int_equal(boots.n, 0);
+}
+
+static void test_devices(void **state)
+{
+    struct store *s = *state;
+    struct store_device d = {.id = {1}, .spki = {2}, .courier = {3}, .computer = "a", .enrolled = 4}, got;
+    assert_int_equal(ops->device_get(s, d.id, &got), ERR_NOT_FOUND);
+    assert_int_equal(ops->device_put(s, &d), ERR_OK);
+    d.courier[0] = 9;
+    d.enrolled = 5;
+    assert_int_equal(ops->device_put(s, &d), ERR_OK);
+    assert_int_equal(ops->device_get(s, d.id, &got), ERR_OK);
+    assert_int_equal(got.courier[0], 9);
+    assert_int_equal(got.enrolled, 4); /* it enrolled when it did */
+    assert_false(got.revoked);
+    assert_int_equal(ops->device_seen(s, d.id, 6, NULL), ERR_OK);
+}
+
+#define STORE_TEST(f) cmocka_unit_test_setup_teardown(f, open_store, close_store)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STORE_TEST(test_records_are_idempotent),
+        STORE_TEST(test_undo_takes_back_one_request_only),
+        STORE_TEST(test_forks),
+        STORE_TEST(test_known_is_the_incarnation_that_spoke_last),
+        STORE_TEST(test_tokens),
+        STORE_TEST(test_find),
+        STORE_TEST(test_find_says_when_there_is_more),
+        STORE_TEST(test_nobody_is_crowded_out),
+        STORE_TEST(test_digest_counts_what_the_device_made),
+        STORE_TEST(test_orders_wait_until_they_are_done),
+        STORE_TEST(test_disclosures_are_idempotent),
+        STORE_TEST(test_boot_events),
+        STORE_TEST(test_devices),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

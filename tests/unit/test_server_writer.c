@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The writer between a web worker that may be taken over and the stores: what it signs a receipt for is
+ * stored, and signed by an enrolled device. The store is in memory; its faults are played. */
+#include "crypto/hash.h"
+#include "escrow-server/enroll_text.h"
+#include "escrow-server/pki.h"
+#include "escrow-server/writer.h"
+#include "formats/receipt.h"
+#include <openssl/pem.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+/* after setjmp.h and stdarg.h, as cmocka wants */
+#include <cmocka.h>
+
+struct device {
+    struct cr_p256_key *key;
+    struct cr_p256_pub pub;
+    struct store_device d;
+};
+
+static struct writer_state w;
+static struct store_ops ops;
+static struct chan web, back; /* the web worker's end, and the writer's */
+static struct device device;
+static struct cr_p256_pub receipt_pub;
+static unsigned n_marks, fail_mark, n_puts, fail_put; /* which call fails, from 1 */
+
+static enum err faulty_mark(struct store *s, enum store_half half)
+{
+    return ++n_marks == fail_mark ? ERR_FULL : store_sqlite.mark(s, half);
+}
+
+static enum err faulty_put(struct store *s, enum store_half half, const struct store_record *r, bool *ret_new)
+{
+    return ++n_puts == fail_put ? ERR_FULL : store_sqlite.record_put(s, half, r, ret_new);
+}
+
+static void make_device(struct device *ret)
+{
+    assert_int_equal(cr_p256_generate(&ret->key), ERR_OK);
+    assert_int_equal(cr_p256_public(ret->key, &ret->pub), ERR_OK);
+    assert_int_equal(cr_p256_id(&ret->pub, ret->d.id), ERR_OK);
+    assert_int_equal(cr_p256_to_spki(&ret->pub, ret->d.spki), ERR_OK);
+}
+
+static int open_writer(void **state)
+{
+    char ca_pem[PKI_PEM_MAX];
+    int pair[2];
+    (void)state;
+    ops = store_sqlite;
+    ops.mark = faulty_mark;
+    ops.record_put = faulty_put;
+    n_marks = fail_mark = n_puts = fail_put = 0;
+    w = (struct writer_state){.ops = &ops};
+    assert_int_equal(ops.open(NULL, &w.store), ERR_OK);
+    assert_int_equal(cr_p256_generate(&w.receipt_key), ERR_OK);
+    assert_int_equal(cr_p256_public(w.receipt_key, &receipt_pub), ERR_OK);
+    assert_int_equal(cr_p256_id(&receipt_pub, w.receipt_id), ERR_OK);
+    assert_int_equal(cr_p256_generate(&w.ca_key), ERR_OK);
+    assert_int_equal(pki_make_ca(w.ca_key, "test", ca_pem), ERR_OK);
+    snprintf(w.org.ca, sizeof w.org.ca, "%s", ca_pem);
+    make_device(&device);
+    assert_int_equal(ops.begin(w.store, STORE_RECOVERY), ERR_OK);
+    assert_int_equal(ops.device_put(w.store, &device.d), ERR_OK);
+    assert_int_equal(ops.commit(w.store, STORE_RECOVERY), ERR_OK);
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0)
+        return -1;
+    assert_int_equal(chan_open(&web, pair[0], MSG_STORE_MAX), ERR_OK);
+    assert_int_equal(chan_open(&back, pair[1], MSG_STORE_MAX), ERR_OK);
+    return 0;
+}
+
+static int close_writer(void **state)
+{
+    (void)state;
+    chan_close(&web);
+    chan_close(&back);
+    ops.close(w.store);
+    cr_p256_free(w.receipt_key);
+    cr_p256_free(w.ca_key);
+    cr_p256_free(device.key);
+    return 0;
+}
+
+struct signed_record {
+    uint8_t bytes[RECORD_MAX], name[32];
+    size_t len;
+};
+
+static void make_report(const struct device *d, uint64_t sequence, struct signed_record *ret)
+{
+    static const uint8_t text[] = "{}";
+    struct record r = {
+        .kind = RECORD_REPORT, .sequence = sequence, .time = 1, .report = text, .report_len = 2};
+    memcpy(r.device, d->d.id, 32);
+    assert_int_equal(record_encode(&r, d->key, ret->bytes, &ret->len), ERR_OK);
+    assert_int_equal(record_name(ret->bytes, ret->len, ret->name), ERR_OK);
+}
+
+/* The web worker says: these bytes are a record of that device. */
+static void put_sync(struct batch *b, uint64_t id, const uint8_t device_id[static 32],
+                     const struct signed_record *r)
+{
+    static struct msg_sync m;
+    struct msg_frame frame;
+    m = (struct msg_sync){.n = 1, .record = {{r->bytes, r->len}}};
+    memcpy(m.device, device_id, 32);
+    msg_put_sync(chan_begin(&web, MSG_SYNC, id), &m);
+    assert_int_equal(chan_end(&web), ERR_OK);
+    assert_int_equal(chan_fill(&back), ERR_OK);
+    assert_int_equal(chan_next(&back, &frame), ERR_OK);
+    assert_int_equal(writer_take(b, &back, &frame), ERR_OK);
+}
+
+/* Does the answer have a receipt for this record? ret_type: of the answer */
+static bool receipted(uint64_t id, const struct signed_record *r, uint8_t *ret_type)
+{
+    static struct msg_synced m;
+    struct msg_frame frame;
+    struct receipt receipt;
+    enum err e = chan_next(&web, &frame);
+    if (e == ERR_NOT_FOUND) {
+        assert_int_equal(chan_fill(&web), ERR_OK);
+        e = chan_next(&web, &frame);
+    }
+    assert_int_equal(e, ERR_OK);
+    assert_int_equal(frame.id, id);
+    *ret_type = frame.type;
+    if (frame.type != MSG_SYNCED)
+        return false;
+    assert_int_equal(msg_get_synced(frame.body, frame.len, &m), ERR_OK);
+    if (m.receipt.len == 0)
+        return false;
+    assert_int_equal(receipt_decode(m.receipt.p, m.receipt.len, &receipt_pub, &receipt), ERR_OK);
+    return receipt_covers(&receipt, r->name);
+}
+
+static bool stored(const struct signed_record *r, uint64_t sequence)
+{
+    struct record header;
+    bool there;
+    assert_int_equal(record_decode(r->bytes, r->len, &header), ERR_OK);
+    assert_int_equal(
+        ops.has_sequence(w.store, STORE_COMPLIANCE, header.device, header.incarnation, sequence, &there),
+        ERR_OK);
+    return there;
+}
+
+/* Three requests in one commit; the one in the middle fails. The others keep their record and their receipt.
+ */
+static void test_a_failed_request_takes_no_other_with_it(void **state)
+{
+    static const struct {
+        const char *name;
+        unsigned mark, put;
+    } rows[] = {{"no mark could be set", 2, 0}, {"the record could not be put", 0, 2}};
+    (void)state;
+    for (uint64_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
+        struct signed_record r[3];
+        struct batch b = {.w = &w};
+        uint8_t type;
+        n_marks = n_puts = 0;
+        fail_mark = rows[row].mark;
+        fail_put = rows[row].put;
+        for (uint64_t i = 0; i < 3; i++) {
+            make_report(&device, 10 * row + i + 1, &r[i]);
+            put_sync(&b, 100 + i, device.d.id, &r[i]);
+        }
+        batch_finish(&b);
+        for (uint64_t i = 0; i < 3; i++) {
+            bool got = receipted(100 + i, &r[i], &type), there = stored(&r[i], 10 * row + i + 1);
+            if (got != (i != 1) || there != (i != 1))
+                fail_msg("%s: request %u: receipt %d, stored %d", rows[row].name, (unsigned)i, got, there);
+        }
+    }
+}
+
+static void leave_it(struct signed_record *r)
+{
+    (void)r;
+}
+static void spoil_signature(struct signed_record *r)
+{
+    r->bytes[r->len - 1] ^= 1;
+}
+static void shorten(struct signed_record *r)
+{
+    r->len = 7;
+}
+
+static void test_only_an_enrolled_devices_own_record_is_receipted(void **state)
+{
+    struct device stranger;
+    (void)state;
+    make_device(&stranger);
+    const struct {
+        const char *name;
+        const struct device *signs, *says;
+        void (*change)(struct signed_record *r);
+        uint64_t sequence;
+        bool good;
+    } rows[] = {{"as it should be", &device, &device, leave_it, 1, true},
+                {"a spoilt signature", &device, &device, spoil_signature, 2, false},
+                {"no record at all", &device, &device, shorten, 3, false},
+                {"a device that never enrolled", &stranger, &stranger, leave_it, 4, false},
+                {"a stranger's record", &stranger, &device, leave_it, 5, false},
+                {"the last number that can be stored", &device, &device, leave_it, MSG_SEQUENCE_MAX, true},
+                {"a number that cannot be stored", &device, &device, leave_it, UINT64_MAX, false}};
+    for (uint64_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct signed_record r;
+        struct batch b = {.w = &w};
+        uint8_t type;
+        make_report(rows[i].signs, rows[i].sequence, &r);
+        rows[i].change(&r);
+        put_sync(&b, i + 1, rows[i].says->d.id, &r);
+        batch_finish(&b);
+        bool got = receipted(i + 1, &r, &type);
+        if (got != rows[i].good || type != (rows[i].good ? MSG_SYNCED : MSG_FAILED))
+            fail_msg("%s: receipt %d, answer %u", rows[i].name, got, type);
+    }
+    cr_p256_free(stranger.key);
+}
+
+/* A certificate request; encrypted: it claims to need a passphrase. */
+static size_t make_csr(bool encrypted, char *ret, size_t cap)
+{
+    static const char claim[] = "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,"
+                                "000102030405060708090A0B0C0D0E0F\n\n";
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509_REQ *req = X509_REQ_new();
+    BIO *out = BIO_new(BIO_s_mem());
+    char *text;
+    assert_int_equal(X509_REQ_set_pubkey(req, key), 1);
+    assert_true(X509_REQ_sign(req, key, EVP_sha256()) > 0);
+    assert_int_equal(PEM_write_bio_X509_REQ(out, req), 1);
+    int len = (int)BIO_get_mem_data(out, &text),
+        first = (int)((char *)memchr(text, '\n', (size_t)len) - text);
+    int n = snprintf(ret, cap, "%.*s\n%s%.*s", first, text, encrypted ? claim : "", len - first - 1,
+                     text + first + 1);
+    assert_true(n > 0 && (size_t)n < cap);
+    BIO_free(out);
+    X509_REQ_free(req);
+    EVP_PKEY_free(key);
+    return (size_t)n;
+}
+
+/* Nobody's keyboard is asked: neither standard input nor a terminal (the alarm ends a wait for that). */
+static void test_an_encrypted_request_asks_nobody(void **state)
+{
+    static const char typed[] = "passphrase\n";
+    char csr[4096], pem[PKI_PEM_MAX];
+    const uint8_t id[32] = {1};
+    uint8_t key_id[32];
+    int input[2], left = 0, was = dup(STDIN_FILENO);
+    const struct pki_ca ca = {w.ca_key, w.org.ca};
+    (void)state;
+    assert_int_equal(pipe(input), 0);
+    assert_int_equal(write(input[1], typed, strlen(typed)), strlen(typed));
+    assert_true(dup2(input[0], STDIN_FILENO) == STDIN_FILENO);
+    alarm(10);
+    size_t len = make_csr(true, csr, sizeof csr);
+    assert_int_equal(pki_make_courier(&ca, csr, len, id, pem, key_id), ERR_FORMAT);
+    len = make_csr(false, csr, sizeof csr);
+    assert_int_equal(pki_make_courier(&ca, csr, len, id, pem, key_id), ERR_OK);
+    alarm(0);
+    assert_int_equal(ioctl(STDIN_FILENO, FIONREAD, &left), 0);
+    dup2(was, STDIN_FILENO);
+    close(was);
+    close(input[0]);
+    close(input[1]);
+    assert_int_equal(left, strlen(typed));
+}
+
+static enum err enroll(const struct device *d, const char *token, const char *csr, size_t len)
+{
+    struct batch b = {.w = &w};
+    struct pending p = {.type = MSG_ENROLL};
+    struct msg_enroll m = {.time = 1, .computer = "pc", .csr = {(const uint8_t *)csr, len}};
+    uint8_t text[ENROLL_TEXT_LEN];
+    memcpy(m.spki, d->d.spki, sizeof m.spki);
+    assert_int_equal(cr_sha256(token, strlen(token), m.token), ERR_OK);
+    assert_int_equal(enroll_text(m.token, m.csr.p, m.csr.len, m.time, text), ERR_OK);
+    assert_int_equal(cr_p256_sign(d->key, text, sizeof text, m.sig), ERR_OK);
+    writer_enroll(&b, &p, &m);
+    batch_finish(&b);
+    return p.err;
+}
+
+/* The token is judged before the request is parsed, and a refused request leaves it as it was. */
+static void test_enrolment_token_first(void **state)
+{
+    struct device d;
+    char csr[4096];
+    struct msg_token t = {.expires = UINT32_MAX, .uses = 1};
+    size_t len = make_csr(false, csr, sizeof csr);
+    (void)state;
+    make_device(&d);
+    assert_int_equal(cr_sha256("token", 5, t.hash), ERR_OK);
+    assert_int_equal(ops.begin(w.store, STORE_RECOVERY), ERR_OK);
+    assert_int_equal(ops.token_put(w.store, &t, 1), ERR_OK);
+    assert_int_equal(ops.commit(w.store, STORE_RECOVERY), ERR_OK);
+    assert_int_equal(enroll(&d, "wrong", "no request", 10), ERR_DENIED);
+    assert_int_equal(enroll(&d, "token", "no request", 10), ERR_FORMAT);
+    assert_int_equal(enroll(&d, "token", csr, len), ERR_OK);
+    cr_p256_free(d.key);
+    make_device(&d);
+    assert_int_equal(enroll(&d, "token", csr, len), ERR_DENIED);
+    cr_p256_free(d.key);
+}
+
+#define WRITER_TEST(f) cmocka_unit_test_setup_teardown(f, open_writer, close_writer)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WRITER_TEST(test_a_failed_request_takes_no_other_with_it),
+        WRITER_TEST(test_only_an_enrolled_devices_own_record_is_receipted),
+        WRITER_TEST(test_an_encrypted_request_asks_nobody),
+        WRITER_TEST(test_enrolment_token_first),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,16 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One disclosure at the desk, from the bundle to the printed digits. */
+
+#include <stdbool.h>
+
+/* What the command line said, checked; all borrowed. Either qr or envelope is set; root_key and user may be
+ * NULL. */
+struct desk_request {
+    const char *qr, *envelope, *key, *passphrase, *org, *root_key, *who, *reason, *user, *root;
+    bool json;
+};
+
+/* Load everything, write the audit entry, open the envelope, print. What goes wrong is said on stderr and,
+ * where the answer is no, left in the log. Returns an enum kh_exit. */
+int desk_disclose(const struct desk_request *req);
