@@ -33,14 +33,14 @@ static enum err read_at(void *ctx, uint64_t off, void *buf, size_t len)
     return ERR_OK;
 }
 
-struct luks2_io header_io(struct header *h)
+struct volume_io header_io(struct header *h)
 {
-    return (struct luks2_io){read_at, h};
+    return (struct volume_io){read_at, h};
 }
 
 static enum err probe(struct header *h)
 {
-    struct luks2_io io = header_io(h);
+    struct volume_io io = header_io(h);
     enum luks2_kind kind;
     enum err e = luks2_probe(&io, &kind);
     if (e != ERR_OK && e != ERR_TRUNCATED)
@@ -60,7 +60,7 @@ static enum err probe(struct header *h)
 
 static enum err load(struct header *h)
 {
-    struct luks2_io io = header_io(h);
+    struct volume_io io = header_io(h);
     enum err e;
     TRY(lib_open(h));
     while ((e = luks2_load(&io, h->scratch, h->scratch_len, &h->luks)) == ERR_FULL &&
@@ -183,7 +183,7 @@ bool header_is_proved(struct header *h, const struct luks2_token *t)
 
 enum err header_fingerprint(struct header *h, unsigned slot, uint8_t ret[static 32])
 {
-    struct luks2_io io = header_io(h);
+    struct volume_io io = header_io(h);
     if (slot >= LUKS2_SLOTS || !h->luks.slot[slot].used)
         return ERR_NOT_FOUND;
     size_t len = luks2_area_len(&h->luks.slot[slot]);
@@ -215,7 +215,7 @@ bool header_look(const char *device, struct guid *ret_uuid, bool *ret_token)
     h->scratch = malloc(len);
     bool found = false;
     if (h->scratch && strlen(device) < sizeof h->device) {
-        struct luks2_io io = header_io(h);
+        struct volume_io io = header_io(h);
         strcpy(h->device, device);
         found = open_fd(h) == ERR_OK && luks2_load(&io, h->scratch, len, &h->luks) == ERR_OK;
     }

@@ -12,4 +12,4 @@ enum err err_from_crypt(int r);
 /* What libcryptsetup said last, without its line break; empty when it said nothing. */
 const char *lib_last_message(void);
 
-struct luks2_io header_io(struct header *h);
+struct volume_io header_io(struct header *h);

@@ -14,7 +14,7 @@
 
 static enum err json_room(struct header *h, size_t need)
 {
-    struct luks2_io io = header_io(h);
+    struct volume_io io = header_io(h);
     size_t area = h->luks.hdr_size - LUKS2_BIN_HDR;
     if (h->scratch_len < area)
         return ERR_INTERNAL;

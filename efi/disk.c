@@ -77,7 +77,7 @@ enum err disk_open(struct disk *d, EFI_HANDLE handle)
     d->media_id = m->MediaId;
     d->block_size = m->BlockSize;
     d->size = size;
-    d->io = (struct luks2_io){.read = disk_read, .ctx = d};
+    d->io = (struct volume_io){.read = disk_read, .ctx = d};
     return ERR_OK;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One block device as bytes at any offset: Block IO behind struct luks2_io, with read-ahead. */
+/* One block device as bytes at any offset: Block IO behind a volume_io, with read-ahead. */
 
 #include "efi/firmware.h"
 #include "formats/luks2.h"
@@ -16,7 +16,7 @@ struct disk {
     uint8_t *window;     /* DISK_WINDOW bytes, aligned as the device wants them */
     uint64_t window_off; /* of its first byte */
     size_t window_len;   /* valid bytes, 0 nothing yet */
-    struct luks2_io io;  /* reads this disk; valid as long as the struct does not move */
+    struct volume_io io; /* reads this disk; valid as long as the struct does not move */
 };
 
 /* Take a medium that is present and has a sane block size. Reading fails with IO once the device was

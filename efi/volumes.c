@@ -8,7 +8,7 @@
 #define HDR_SIZE_OFF 8 /* big-endian, 8 bytes */
 
 /* Binary header and JSON, by the first copy's own word; 0 when it has none. source: docs/formats.md#luks2 */
-static uint32_t stated_size(const struct luks2_io *io)
+static uint32_t stated_size(const struct volume_io *io)
 {
     uint8_t p[HDR_SIZE_OFF + 8];
     uint64_t size = 0;

@@ -9,6 +9,7 @@
 #include "crypto/secret.h"
 #include "formats/envelope.h"
 #include "formats/guid.h"
+#include "formats/volume_io.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,13 +22,6 @@
 #define LUKS2_LABEL   48
 #define LUKS2_KEY_MAX 64
 #define LUKS2_STRIPES 4000 /* anti-forensic stripes; cryptsetup knows no other number */
-
-/* Where a header comes from. */
-struct luks2_io {
-    /* Read exactly len bytes at byte offset off. err: TRUNCATED (beyond the end), IO */
-    enum err (*read)(void *ctx, uint64_t off, void *buf, size_t len);
-    void *ctx; /* borrowed */
-};
 
 enum luks2_kdf { LUKS2_PBKDF2 = 1, LUKS2_ARGON2I = 2, LUKS2_ARGON2ID = 3 };
 
@@ -96,14 +90,14 @@ struct luks2 {
 enum luks2_kind { LUKS2_NOT_LUKS = 1, LUKS2_IS_LUKS1 = 2, LUKS2_IS_LUKS2 = 3 };
 
 /* Look at the first bytes (and the places of a secondary header). */
-MUST_CHECK enum err luks2_probe(const struct luks2_io *io, enum luks2_kind *ret);
+MUST_CHECK enum err luks2_probe(const struct volume_io *io, enum luks2_kind *ret);
 
 /* Read and check the header: primary, else secondary, the higher sequence number when both verify.
  * scratch: caller's memory for JSON and jsmn tokens; LUKS2_SCRATCH(hdr_size) bytes do for a header of that
  *          size; 512 KiB do for the default 16 KiB header
  * err: NOT_FOUND (no LUKS2 header), VERSION (LUKS1), FORMAT (malformed), FULL (scratch too small),
  *      UNSUPPORTED (unknown mandatory requirement), IO */
-MUST_CHECK enum err luks2_load(const struct luks2_io *io, void *scratch, size_t scratch_len,
+MUST_CHECK enum err luks2_load(const struct volume_io *io, void *scratch, size_t scratch_len,
                                struct luks2 *ret);
 #define LUKS2_SCRATCH(hdr_size) ((size_t)(hdr_size)*14)
 
@@ -117,11 +111,11 @@ size_t luks2_area_len(const struct luks2_slot *s);
  * ret_key: the volume key
  * err: AUTH (does not open), NOT_FOUND (no such slot), UNSUPPORTED, NOMEM (Argon2), IO, FULL
  * cost: the slot's KDF, 4000 hash blocks, and the digest's PBKDF2 (its count is not ours) */
-MUST_CHECK enum err luks2_open_slot(const struct luks2_io *io, const struct luks2 *l, unsigned slot,
+MUST_CHECK enum err luks2_open_slot(const struct volume_io *io, const struct luks2 *l, unsigned slot,
                                     const void *passphrase, size_t passphrase_len, uint8_t *area,
                                     size_t area_len, struct secret *ret_key);
 
 /* Fingerprint of a keyslot: SHA-256 over everything that opening depends on.
  * Order and encoding: docs/formats.md#fingerprint. area as above. */
-MUST_CHECK enum err luks2_fingerprint(const struct luks2_io *io, const struct luks2 *l, unsigned slot,
+MUST_CHECK enum err luks2_fingerprint(const struct volume_io *io, const struct luks2 *l, unsigned slot,
                                       uint8_t *area, size_t area_len, uint8_t ret[static 32]);

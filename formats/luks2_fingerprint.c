@@ -31,7 +31,7 @@ static void write_digest(struct writer *w, const struct luks2_digest *d)
     writer_bytes(w, d->value, d->value_len);
 }
 
-enum err luks2_fingerprint(const struct luks2_io *io, const struct luks2 *l, unsigned slot, uint8_t *area,
+enum err luks2_fingerprint(const struct volume_io *io, const struct luks2 *l, unsigned slot, uint8_t *area,
                            size_t area_len, uint8_t ret[static 32])
 {
     if (slot >= LUKS2_SLOTS || !l->slot[slot].used)

@@ -85,7 +85,7 @@ static enum err check_sum(uint8_t *hdr, size_t len)
 }
 
 /* Read one copy whole and check its sum; on success its bytes lie in room->hdr. */
-static enum err read_copy(const struct luks2_io *io, uint64_t off, struct room *room, struct copy *ret)
+static enum err read_copy(const struct volume_io *io, uint64_t off, struct room *room, struct copy *ret)
 {
     struct copy c;
     if (room->hdr_cap < LUKS2_BIN_HDR)
@@ -111,7 +111,7 @@ static void worse(enum err *worst, enum err e)
 }
 
 /* Find the good copies. A primary that is good says where the second lies; otherwise all places are tried. */
-static enum err find_copies(const struct luks2_io *io, struct room *room, struct copy *first,
+static enum err find_copies(const struct volume_io *io, struct room *room, struct copy *first,
                             struct copy *second)
 {
     enum err worst = ERR_NOT_FOUND;
@@ -148,7 +148,7 @@ static void field(const uint8_t *p, size_t len, char *ret, size_t cap)
 }
 
 /* From bytes to struct, for the copy that lies in room->hdr. */
-static enum err decode(const struct luks2_io *io, const struct room *room, const struct copy *c)
+static enum err decode(const struct volume_io *io, const struct room *room, const struct copy *c)
 {
     struct luks2 *l = room->l;
     const char *area = (const char *)room->hdr + LUKS2_BIN_HDR;
@@ -171,7 +171,7 @@ static enum err decode(const struct luks2_io *io, const struct room *room, const
 }
 
 /* The room holds one copy at a time, so the one that counts is read once more. */
-static enum err load_copy(const struct luks2_io *io, struct room *room, const struct copy *c)
+static enum err load_copy(const struct volume_io *io, struct room *room, const struct copy *c)
 {
     struct copy again;
     TRY(read_copy(io, c->off, room, &again));
@@ -191,7 +191,7 @@ static enum err make_room(void *scratch, size_t len, struct room *ret)
 }
 
 /* The higher sequence number counts; the other copy only where the JSON of that one is malformed. */
-static enum err load(const struct luks2_io *io, struct room *room)
+static enum err load(const struct volume_io *io, struct room *room)
 {
     struct copy first = {0}, second = {0};
     TRY(find_copies(io, room, &first, &second));
@@ -201,7 +201,7 @@ static enum err load(const struct luks2_io *io, struct room *room)
     return e == ERR_FORMAT && other->good ? load_copy(io, room, other) : e;
 }
 
-enum err luks2_probe(const struct luks2_io *io, enum luks2_kind *ret)
+enum err luks2_probe(const struct volume_io *io, enum luks2_kind *ret)
 {
     uint8_t p[512];
     struct copy c;
@@ -221,7 +221,7 @@ enum err luks2_probe(const struct luks2_io *io, enum luks2_kind *ret)
     return ERR_OK;
 }
 
-enum err luks2_load(const struct luks2_io *io, void *scratch, size_t scratch_len, struct luks2 *ret)
+enum err luks2_load(const struct volume_io *io, void *scratch, size_t scratch_len, struct luks2 *ret)
 {
     struct room room;
     uint8_t start[8];

@@ -52,7 +52,7 @@ static enum err derive(const struct luks2_slot *s, const void *passphrase, size_
     return cr_pbkdf2(s->hash, passphrase, len, s->salt, s->salt_len, s->iterations, ret->bytes, ret->len);
 }
 
-static enum err read_key(const struct luks2_io *io, const struct luks2_slot *s, const void *passphrase,
+static enum err read_key(const struct volume_io *io, const struct luks2_slot *s, const void *passphrase,
                          size_t passphrase_len, uint8_t *area, struct secret *key)
 {
     SECRET(area_key);
@@ -70,7 +70,7 @@ static enum err check_digest(const struct luks2_digest *d, const struct secret *
     return cr_equal(value, d->value, d->value_len) ? ERR_OK : ERR_AUTH;
 }
 
-enum err luks2_open_slot(const struct luks2_io *io, const struct luks2 *l, unsigned slot,
+enum err luks2_open_slot(const struct volume_io *io, const struct luks2 *l, unsigned slot,
                          const void *passphrase, size_t passphrase_len, uint8_t *area, size_t area_len,
                          struct secret *ret_key)
 {

@@ -20,7 +20,7 @@ const char *const fuzz_words[] = {"\"keyslots\":",
 static void use(struct image *i, const struct luks2 *l)
 {
     static uint8_t area[LUKS2_AREA_MAX];
-    struct luks2_io io = image_io(i);
+    struct volume_io io = image_io(i);
     uint8_t hash[32];
     for (unsigned slot = 0; slot < LUKS2_SLOTS; slot++) {
         const struct luks2_slot *s = &l->slot[slot];

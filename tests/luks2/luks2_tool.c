@@ -30,7 +30,7 @@ static void print_hex(const char *label, const uint8_t *p, size_t len)
     printf("%s%s\n", label, hex);
 }
 
-static enum err probe(const struct luks2_io *io)
+static enum err probe(const struct volume_io *io)
 {
     static const char *const names[] = {"", "not-luks", "luks1", "luks2"};
     enum luks2_kind kind;
@@ -85,7 +85,7 @@ static void show(const struct luks2 *l)
     printf("}}\n");
 }
 
-static enum err open_slot(const struct luks2_io *io, const struct luks2 *l, unsigned slot, const char *path)
+static enum err open_slot(const struct volume_io *io, const struct luks2 *l, unsigned slot, const char *path)
 {
     static uint8_t area[LUKS2_AREA_MAX];
     uint8_t *pass, hash[CR_SHA256_SIZE];
@@ -101,7 +101,7 @@ static enum err open_slot(const struct luks2_io *io, const struct luks2 *l, unsi
     return ERR_OK;
 }
 
-static enum err fingerprint(const struct luks2_io *io, const struct luks2 *l, unsigned slot)
+static enum err fingerprint(const struct volume_io *io, const struct luks2 *l, unsigned slot)
 {
     static uint8_t area[LUKS2_AREA_MAX];
     uint8_t hash[32];
@@ -110,7 +110,7 @@ static enum err fingerprint(const struct luks2_io *io, const struct luks2 *l, un
     return ERR_OK;
 }
 
-static enum err run(int argc, char **argv, const struct luks2_io *io)
+static enum err run(int argc, char **argv, const struct volume_io *io)
 {
     static struct luks2 l;
     size_t len = LUKS2_SCRATCH(LUKS2_HDR_MAX);
@@ -137,7 +137,7 @@ int main(int argc, char **argv)
         return 2;
     }
     int fd = open(argv[2], O_RDONLY | O_CLOEXEC);
-    const struct luks2_io io = {.read = read_fd, .ctx = &fd};
+    const struct volume_io io = {.read = read_fd, .ctx = &fd};
     enum err e = fd < 0 ? ERR_IO : run(argc, argv, &io);
     if (e != ERR_OK)
         fprintf(stderr, "%s\n", err_name(e));

@@ -197,9 +197,9 @@ static enum err read_image(void *ctx, uint64_t off, void *buf, size_t len)
     return ERR_OK;
 }
 
-struct luks2_io image_io(struct image *i)
+struct volume_io image_io(struct image *i)
 {
-    return (struct luks2_io){.read = read_image, .ctx = i};
+    return (struct volume_io){.read = read_image, .ctx = i};
 }
 
 enum err image_load(struct image *i, struct luks2 *ret)
@@ -208,7 +208,7 @@ enum err image_load(struct image *i, struct luks2 *ret)
     void *scratch = malloc(len);
     if (scratch == NULL)
         abort();
-    struct luks2_io io = image_io(i);
+    struct volume_io io = image_io(i);
     enum err e = luks2_load(&io, scratch, len, ret);
     free(scratch);
     return e;

@@ -26,6 +26,6 @@ void image_seal(struct image *i, size_t off);
 /* Write another JSON text into the copy at off, and seal it. */
 void image_set_json(struct image *i, size_t off, const char *json, size_t json_len);
 void image_set_seqid(struct image *i, size_t off, uint64_t seqid);
-struct luks2_io image_io(struct image *i);
+struct volume_io image_io(struct image *i);
 /* Load with enough scratch. */
 enum err image_load(struct image *i, struct luks2 *ret);

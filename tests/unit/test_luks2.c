@@ -226,7 +226,7 @@ static void test_unsupported(void **state)
         assert_in_range(luks2_area_len(&l.slot[0]), 0, LUKS2_AREA_MAX);
         struct image i = {0};
         SECRET(key);
-        struct luks2_io io = image_io(&i);
+        struct volume_io io = image_io(&i);
         assert_int_equal(luks2_open_slot(&io, &l, 0, "x", 1, NULL, 0, &key), ERR_UNSUPPORTED);
     }
 }
@@ -360,7 +360,7 @@ static void test_sizes(void **state)
         assert_int_equal(l.hdr_size, size);
         memset(i.p, 0, size); /* where is the second copy? */
         enum luks2_kind kind;
-        struct luks2_io io = image_io(&i);
+        struct volume_io io = image_io(&i);
         assert_int_equal(image_load(&i, &l), ERR_OK);
         assert_true(l.from_secondary);
         assert_int_equal(luks2_probe(&io, &kind), ERR_OK);
@@ -376,7 +376,7 @@ static void test_probe(void **state)
     static struct luks2 l;
     enum luks2_kind kind;
     image_make(&i, image_json, strlen(image_json), LUKS2_HDR_MIN);
-    struct luks2_io io = image_io(&i);
+    struct volume_io io = image_io(&i);
     assert_int_equal(luks2_probe(&io, &kind), ERR_OK);
     assert_int_equal(kind, LUKS2_IS_LUKS2);
     i.p[7] = 1;
@@ -407,7 +407,7 @@ static void test_scratch(void **state)
         memcpy(json + n + k, ",0", 2);
     memcpy(json + n + fill, head + n + 1, tail);
     image_make(&i, json, n + fill + tail, LUKS2_HDR_MIN);
-    struct luks2_io io = image_io(&i);
+    struct volume_io io = image_io(&i);
     for (size_t len = 0; len <= LUKS2_SCRATCH(LUKS2_HDR_MIN); len = len < 200000 ? len + 1777 : len + 77) {
         uint8_t *scratch = malloc(len + 1);
         assert_non_null(scratch);

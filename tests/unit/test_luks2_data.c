@@ -28,14 +28,14 @@ static enum err read_fd(void *ctx, uint64_t off, void *buf, size_t len)
     return (size_t)n == len ? ERR_OK : ERR_TRUNCATED;
 }
 
-static enum err load(const char *name, int *ret_fd, struct luks2_io *ret_io)
+static enum err load(const char *name, int *ret_fd, struct volume_io *ret_io)
 {
     char path[256];
     snprintf(path, sizeof path, DIR "%s", name);
     *ret_fd = open(path, O_RDONLY | O_CLOEXEC);
     if (*ret_fd < 0)
         return ERR_NOT_FOUND;
-    *ret_io = (struct luks2_io){.read = read_fd, .ctx = ret_fd};
+    *ret_io = (struct volume_io){.read = read_fd, .ctx = ret_fd};
     return luks2_load(ret_io, scratch, sizeof scratch, &l);
 }
 
@@ -57,7 +57,7 @@ static void test_cases(void **state)
     assert_non_null(f);
     for (; fscanf(f, "%127s %15s", name, verdict) == 2; n++) {
         int fd;
-        struct luks2_io io;
+        struct volume_io io;
         enum err e = load(name, &fd, &io);
         if ((e == ERR_OK) != (strcmp(verdict, "accept") == 0) || (e != ERR_OK && e != ERR_FORMAT)) {
             print_error("%s: %s, cryptsetup's verdict is %s\n", name, err_name(e), verdict);
@@ -88,7 +88,7 @@ static void expect_hex(const char *what, const uint8_t *p, const char *want)
 static void open_one(const char *name, unsigned kib)
 {
     int fd;
-    struct luks2_io io;
+    struct volume_io io;
     uint8_t hash[32];
     SECRET(key);
     assert_int_equal(load(name, &fd, &io), ERR_OK);
@@ -120,7 +120,7 @@ static void test_not_opened(void **state)
 {
     (void)state;
     int fd;
-    struct luks2_io io;
+    struct volume_io io;
     SECRET(key);
     need_data();
     assert_int_equal(load("test_image_16", &fd, &io), ERR_OK);
