@@ -3,11 +3,11 @@
 #include "formats/json_walk.h"
 #include "formats/luks2.h"
 
-static const char *const state_name[] = {"", "pending", "live", "retired"};
+static const char *const state_name[] = {"", "pending", "live"};
 
 static enum err take_state(const struct jw *j, int node, uint8_t *ret)
 {
-    for (uint8_t i = MANAGEMENT_PENDING; i <= MANAGEMENT_RETIRED; i++)
+    for (uint8_t i = MANAGEMENT_PENDING; i <= MANAGEMENT_LIVE; i++)
         if (jw_is(j, node, state_name[i])) {
             *ret = i;
             return ERR_OK;

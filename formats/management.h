@@ -15,7 +15,7 @@
 
 #define MANAGEMENT_JSON_MAX 512 /* bytes of the token's text, zero byte counted; a longer one is not ours */
 
-enum management_state { MANAGEMENT_PENDING = 1, MANAGEMENT_LIVE = 2, MANAGEMENT_RETIRED = 3 };
+enum management_state { MANAGEMENT_PENDING = 1, MANAGEMENT_LIVE = 2 };
 
 struct management {
     uint8_t state;  /* enum management_state */

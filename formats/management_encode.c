@@ -6,10 +6,10 @@
 
 enum err management_encode(const struct management *m, char ret[static MANAGEMENT_JSON_MAX])
 {
-    static const char *const state[] = {NULL, "pending", "live", "retired"};
+    static const char *const state[] = {NULL, "pending", "live"};
     char id[GUID_TEXT], device[BASE16_LEN(32) + 1], slots[8] = "";
     char fingerprint[BASE64_LEN(32) + 1], last[BASE64_LEN(32) + 32] = "";
-    if (m->state < MANAGEMENT_PENDING || m->state > MANAGEMENT_RETIRED || m->slot < 0 ||
+    if (m->state < MANAGEMENT_PENDING || m->state > MANAGEMENT_LIVE || m->slot < 0 ||
         m->slot >= LUKS2_SLOTS || (m->state == MANAGEMENT_LIVE && !m->has_fingerprint))
         return ERR_RANGE;
     guid_encode(&m->id, id);

@@ -60,7 +60,7 @@ static void malformed(void **state)
     } rows[] = {
         {"\"version\":1", "\"version\":2", ERR_VERSION},
         {"keyholt-management", "keyholt", ERR_FORMAT},
-        {"\"live\"", "\"dead\"", ERR_FORMAT},
+        {"\"live\"", "\"retired\"", ERR_FORMAT},
         {"[\"3\"]", "[\"4\"]", ERR_FORMAT},
         {"[\"3\"]", "[\"3\",\"4\"]", ERR_FORMAT},
         {"[\"3\"]", "3", ERR_FORMAT},
@@ -91,7 +91,7 @@ static void not_written(void **state)
 {
     static const struct management rows[] = {
         {.state = 0, .slot = 1},
-        {.state = 4, .slot = 1},
+        {.state = 3, .slot = 1},
         {.state = MANAGEMENT_PENDING, .slot = -1},
         {.state = MANAGEMENT_PENDING, .slot = 32},
         {.state = MANAGEMENT_LIVE, .slot = 1, .assigned = true},
