@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/header.h"
 #include "agent/header_lib.h"
+#include "crypto/cursor.h"
+#include "crypto/hash.h"
 #include "crypto/host/file.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -148,7 +150,12 @@ int header_find_token(const struct header *h, const struct guid *key_id)
 
 bool header_slot_fits(const struct header *h, int slot, uint32_t count)
 {
-    if (slot <= 0 || slot >= LUKS2_SLOTS || count < KH_PBKDF2_MIN || count > KH_PBKDF2_MAX)
+    return count >= KH_PBKDF2_MIN && count <= KH_PBKDF2_MAX && header_slot_made(h, slot, count);
+}
+
+bool header_slot_made(const struct header *h, int slot, uint32_t count)
+{
+    if (slot <= 0 || slot >= LUKS2_SLOTS)
         return false;
     const struct luks2_slot *s = &h->luks.slot[slot];
     return s->used && s->supported && s->kdf == LUKS2_PBKDF2 && s->hash == CR_SHA256 &&
@@ -193,6 +200,19 @@ enum err header_fingerprint(struct header *h, unsigned slot, uint8_t ret[static 
     enum err e = luks2_fingerprint(&io, &h->luks, slot, area, len, ret);
     free(area);
     return e;
+}
+
+enum err header_digest(const struct header *h, uint8_t ret[static 32])
+{
+    const struct luks2_digest *d = &h->luks.digest;
+    uint8_t both[sizeof d->salt + sizeof d->value];
+    struct writer w;
+    size_t len;
+    writer_init(&w, both, sizeof both);
+    writer_bytes(&w, d->salt, d->salt_len);
+    writer_bytes(&w, d->value, d->value_len);
+    TRY(writer_end(&w, &len));
+    return cr_sha256(both, len, ret);
 }
 
 static bool any_token(const struct luks2 *l)
