@@ -223,26 +223,40 @@ static bool any_token(const struct luks2 *l)
     return false;
 }
 
-bool header_look(const char *device, struct guid *ret_uuid, bool *ret_token)
+static struct problem unsaid; /* of a header that nobody changes; never read */
+
+enum err header_peek(const char *device, struct header **ret)
 {
-    struct problem ignored;
     struct header *h = calloc(1, sizeof *h);
-    size_t len = LUKS2_SCRATCH(LUKS2_HDR_MIN) * 4;
     if (!h)
-        return false;
+        return ERR_NOMEM;
     h->fd = -1;
-    h->why = &ignored;
-    h->scratch = malloc(len);
-    bool found = false;
-    if (h->scratch && strlen(device) < sizeof h->device) {
+    h->why = &unsaid;
+    h->scratch_len = LUKS2_SCRATCH(LUKS2_HDR_MIN) * 4;
+    h->scratch = malloc(h->scratch_len);
+    enum err e = !h->scratch ? ERR_NOMEM : strlen(device) >= sizeof h->device ? ERR_RANGE : ERR_OK;
+    if (e == ERR_OK) {
         struct volume_io io = header_io(h);
         strcpy(h->device, device);
-        found = open_fd(h) == ERR_OK && luks2_load(&io, h->scratch, len, &h->luks) == ERR_OK;
+        e = open_fd(h);
+        if (e == ERR_OK)
+            e = luks2_load(&io, h->scratch, h->scratch_len, &h->luks);
     }
-    if (found) {
-        *ret_uuid = h->luks.uuid;
-        *ret_token = any_token(&h->luks);
+    if (e != ERR_OK) {
+        header_close(h);
+        return e;
     }
+    *ret = h;
+    return ERR_OK;
+}
+
+bool header_look(const char *device, struct guid *ret_uuid, bool *ret_token)
+{
+    struct header *h;
+    if (header_peek(device, &h) != ERR_OK)
+        return false;
+    *ret_uuid = h->luks.uuid;
+    *ret_token = any_token(&h->luks);
     header_close(h);
-    return found;
+    return true;
 }

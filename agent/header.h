@@ -40,6 +40,9 @@ struct header {
  * err: NOT_FOUND (no such file), UNSUPPORTED (not LUKS2, LUKS1), DENIED, BUSY, FORMAT, IO, NOMEM */
 MUST_CHECK enum err header_open(const char *device, struct problem *why, struct header **ret);
 void header_close(struct header *h); /* takes NULL */
+/* Open it to look only: nothing of libcryptsetup is called, so nothing is locked, written or repaired. Good
+ * for what reads: header_reload() excepted. err: as above, without sentences */
+MUST_CHECK enum err header_peek(const char *device, struct header **ret);
 /* Read the header again. Pointers into h->luks stay valid, their content is new. */
 MUST_CHECK enum err header_reload(struct header *h);
 

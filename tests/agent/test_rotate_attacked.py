@@ -117,7 +117,7 @@ def rotation_killed(m, **env):
     """The answer of a rotation under a shim, None when it was killed."""
     m.start(**env)
     open(m.path('/armed'), 'w').close()
-    answer = ask(m, MSG_ROTATE, m.disk.encode(), PASSPHRASE)
+    answer = ask(m, MSG_ROTATE, m.disk.encode(), PASSPHRASE, 0)
     os.unlink(m.path('/armed'))
     m.stop()
     return answer
