@@ -26,7 +26,7 @@ class Laptop(Machine):
     """A protected computer whose disk can be put back to what it was."""
 
     def __init__(self, c, name, org, bundle, small=False):
-        super().__init__(f'{c.folder}/{name}')
+        super().__init__(f'{c.folder}/{name}', encrypted=False)
         self.org = org
         os.makedirs(self.path('/dev'))
         os.makedirs(self.path('/sys/class/block/sda2'))
