@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # crypto/: primitives behind one interface. Both worlds:
-crypto_sources := crypto/err.c crypto/secret.c crypto/cursor.c crypto/hkdf.c
+crypto_sources := crypto/err.c crypto/secret.c crypto/cursor.c crypto/hkdf.c crypto/sha256.c \
+    crypto/sha256_scalar.c crypto/sha256_ni.c
 # Hosted back end, and what only hosted programs need:
 crypto_hosted_sources := crypto/openssl/hash.c crypto/openssl/aes.c crypto/openssl/random.c \
     crypto/openssl/p256.c crypto/openssl/p256_sign.c crypto/openssl/p256_pem.c crypto/hpke.c \
@@ -51,6 +52,7 @@ $(B)/tests/test_crypto_agree: $(B)/obj/crypto/efi_renamed.o
 $(eval $(call unit,test_crypto_primitives,tests/unit/test_crypto_json.c,-ljson-c))
 $(eval $(call unit,test_crypto_hpke,tests/unit/test_crypto_json.c,-ljson-c))
 $(eval $(call unit,test_crypto_cursor))
+$(eval $(call unit,test_crypto_sha256))
 $(eval $(call unit,test_crypto_host))
 
 # The firmware library must not ask for more than efi/libc.c and efi/random.c give.
