@@ -34,7 +34,7 @@ $(B)/asan/obj/%.o: %.c Makefile
 define fuzz
 unit_tests += $(B)/asan/$(1)
 $(B)/asan/$(1): $(patsubst %.c,$(B)/asan/obj/%.o,tests/fuzz/$(1).c tests/fuzz/driver.c $(2)) $(B)/lib/libkeyholt.a
-	$$(call say,LD-ASAN,$$@)$$(CC) $(ASAN) -o $$@ $$^ $(3) -lcrypto
+	$$(call say,LD-ASAN,$$@)$$(CC) $(ASAN) -o $$@ $$^ $(3) -largon2 -lcrypto
 hosted_sources += tests/fuzz/$(1).c
 fuzz_targets += $(1)
 $(B)/libfuzzer/$(1): $(patsubst %.c,$(B)/libfuzzer/obj/%.o,tests/fuzz/$(1).c $(2)) $(B)/lib/libkeyholt.a
