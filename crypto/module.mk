@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # crypto/: primitives behind one interface. Both worlds:
-crypto_sources := crypto/err.c crypto/secret.c crypto/cursor.c crypto/hkdf.c
+crypto_sources := crypto/err.c crypto/secret.c crypto/cursor.c crypto/hkdf.c crypto/pbkdf2.c \
+    crypto/sha256.c crypto/sha256_scalar.c crypto/sha256_ni.c
 # Hosted back end, and what only hosted programs need:
 crypto_hosted_sources := crypto/openssl/hash.c crypto/openssl/aes.c crypto/openssl/random.c \
     crypto/openssl/p256.c crypto/openssl/p256_sign.c crypto/openssl/p256_pem.c crypto/hpke.c \
@@ -38,10 +39,10 @@ $(eval $(call unit,test_crypto_openssl,$(crypto_vectors),-ljson-c))
 $(eval $(call unit,test_crypto_mbedtls,$(crypto_vectors),-ljson-c))
 $(B)/tests/test_crypto_mbedtls: $(mbedtls_hosted_objects)
 
-# Both back ends in one program: the mbedTLS one, with HKDF over it, is renamed efi_cr_*.
+# Both back ends in one program: the mbedTLS one, with what is shared over it, is renamed efi_*.
 backend_calls := cr_hash_size cr_hash_parts cr_sha256 cr_hmac cr_hkdf_extract cr_hkdf_expand cr_pbkdf2 \
-    cr_xts_sectors cr_xts_unit
-$(B)/obj/crypto/efi_renamed.o: $(mbedtls_hosted_objects) $(B)/obj/crypto/hkdf.o
+    pbkdf2_library cr_xts_sectors cr_xts_unit
+$(B)/obj/crypto/efi_renamed.o: $(mbedtls_hosted_objects) $(B)/obj/crypto/hkdf.o $(B)/obj/crypto/pbkdf2.o
 	$(call say,RENAME,$@)$(LD) -r -o $@.all $^ && \
 	    $(OBJCOPY) $(foreach c,$(backend_calls),--redefine-sym $(c)=efi_$(c)) $@.all $@ && rm $@.all
 OBJCOPY ?= objcopy
@@ -51,6 +52,7 @@ $(B)/tests/test_crypto_agree: $(B)/obj/crypto/efi_renamed.o
 $(eval $(call unit,test_crypto_primitives,tests/unit/test_crypto_json.c,-ljson-c))
 $(eval $(call unit,test_crypto_hpke,tests/unit/test_crypto_json.c,-ljson-c))
 $(eval $(call unit,test_crypto_cursor))
+$(eval $(call unit,test_crypto_sha256))
 $(eval $(call unit,test_crypto_host))
 
 # The firmware library must not ask for more than efi/libc.c and efi/random.c give.
