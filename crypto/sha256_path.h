@@ -5,7 +5,7 @@
 #include "crypto/sha256.h"
 
 /* The round constants. source: FIPS 180-4 section 4.2.2 */
-/* Hidden: firmware code has no global offset table to find it through. */
+/* Hidden: no loop shall look for it through the global offset table. */
 extern const uint32_t sha256_k[64] __attribute__((visibility("hidden")));
 
 void sha256_scalar_compress(uint32_t *state, const uint8_t *blocks, size_t n);
