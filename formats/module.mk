@@ -27,6 +27,9 @@ $(eval $(call unit,test_formats_json,,-ljson-c))
 $(eval $(call unit,test_luks2,tests/unit/luks2_image.c,))
 $(eval $(call unit,test_luks2_data,,))
 $(eval $(call unit,test_luks2_json,,))
+bitlocker_writer := tests/bitlocker/bitlocker_writer.c tests/bitlocker/bitlocker_writer_data.c \
+    tests/bitlocker/bitlocker_writer_keys.c tests/bitlocker/bitlocker_image.c
+$(eval $(call unit,test_bitlocker,$(bitlocker_writer),))
 $(eval $(call unit,test_org,,))
 KEYHOLT_DATA ?= ../shared/data
 $(B)/data/luks2/unpacked: tests/luks2/unpack.py $(wildcard $(KEYHOLT_DATA)/luks2/*)
