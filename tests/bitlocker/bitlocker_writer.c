@@ -247,7 +247,7 @@ static void put_dataset_header(struct out *o, const struct bw_options *opt, unsi
 static void write_block(const struct bw_options *opt, uint8_t *volume, unsigned i)
 {
     struct out o = {.p = volume + bw_block_off(i)};
-    memset(o.p, 0, BLOCK_MAX);
+    memset(o.p, 0, opt->layout == BW_VISTA ? 0x4000 : BLOCK_MAX);
     put_block_header(&o, opt);
     put_dataset_header(&o, opt, opt->lacks[i]);
     put_entries(&o, opt, opt->lacks[i]);
@@ -283,6 +283,7 @@ void bw_crc(uint8_t *p, size_t len, size_t field)
 static void write_descriptor(const struct bw_options *opt, uint8_t *volume, uint64_t off)
 {
     struct out o = {.p = volume + off};
+    memset(o.p, 0, opt->sector_size);
     put_bytes(&o, "FVE-EOW", 8);
     put(&o, 56, 2);
     put(&o, 56 + 2 * 8, 2);
@@ -321,6 +322,7 @@ static void write_map(const struct bw_options *opt, uint8_t *volume, unsigned nt
     uint8_t *p = volume + BW_EOW_OFF + 0x2000 + nth * 0x2000;
     struct out o = {.p = p};
     uint64_t n_bits = (region_end - off + BW_CHUNK - 1) / BW_CHUNK;
+    memset(p, 0, bw_map_len(opt));
     put_bytes(&o, "FVE-EOWBM", 10);
     put(&o, 60, 2);
     put(&o, bw_map_len(opt), 4);
@@ -360,7 +362,6 @@ uint8_t *bw_make(const struct bw_options *opt)
     for (unsigned i = 0; i < 3; i++)
         write_block(opt, volume, i);
     if (opt->on_write) {
-        memset(volume + BW_EOW_OFF, 0, 0x8000);
         write_descriptor(opt, volume, BW_EOW_OFF);
         write_descriptor(opt, volume, BW_EOW_OFF + 0x1000);
         write_map(opt, volume, 0, 0x2000, BW_REGION_1);
