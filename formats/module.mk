@@ -30,6 +30,7 @@ $(eval $(call unit,test_luks2_json,,))
 bitlocker_writer := tests/bitlocker/bitlocker_writer.c tests/bitlocker/bitlocker_writer_data.c \
     tests/bitlocker/bitlocker_writer_keys.c tests/bitlocker/bitlocker_image.c
 $(eval $(call unit,test_bitlocker,$(bitlocker_writer),))
+$(eval $(call unit,test_bitlocker_unlock,$(bitlocker_writer),))
 $(eval $(call unit,test_bitlocker_data,$(bitlocker_writer),))
 $(eval $(call unit,test_org,,))
 KEYHOLT_DATA ?= ../shared/data
