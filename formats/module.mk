@@ -18,6 +18,9 @@ formats_hosted_sources := formats/envelope_seal.c formats/record.c formats/recei
 $(eval $(call program,tests/luks2_tool,tests/luks2/luks2_tool.c,))
 # What the BitLocker reader sees, for tests/bitlocker/
 $(eval $(call program,tests/bitlocker_tool,tests/bitlocker/bitlocker_tool.c,))
+bitlocker_writer := tests/bitlocker/bitlocker_writer.c tests/bitlocker/bitlocker_writer_data.c \
+    tests/bitlocker/bitlocker_writer_keys.c
+$(eval $(call program,tests/bitlocker_write,tests/bitlocker/bitlocker_write.c $(bitlocker_writer),))
 
 $(eval $(call unit,test_formats_password,,))
 $(eval $(call unit,test_formats_text,,))
@@ -27,11 +30,10 @@ $(eval $(call unit,test_formats_json,,-ljson-c))
 $(eval $(call unit,test_luks2,tests/unit/luks2_image.c,))
 $(eval $(call unit,test_luks2_data,,))
 $(eval $(call unit,test_luks2_json,,))
-bitlocker_writer := tests/bitlocker/bitlocker_writer.c tests/bitlocker/bitlocker_writer_data.c \
-    tests/bitlocker/bitlocker_writer_keys.c tests/bitlocker/bitlocker_image.c
-$(eval $(call unit,test_bitlocker,$(bitlocker_writer),))
-$(eval $(call unit,test_bitlocker_unlock,$(bitlocker_writer),))
-$(eval $(call unit,test_bitlocker_data,$(bitlocker_writer),))
+bitlocker_image := $(bitlocker_writer) tests/bitlocker/bitlocker_image.c
+$(eval $(call unit,test_bitlocker,$(bitlocker_image),))
+$(eval $(call unit,test_bitlocker_unlock,$(bitlocker_image),))
+$(eval $(call unit,test_bitlocker_data,$(bitlocker_image),))
 $(eval $(call unit,test_org,,))
 KEYHOLT_DATA ?= ../shared/data
 $(B)/data/luks2/unpacked: tests/luks2/unpack.py $(wildcard $(KEYHOLT_DATA)/luks2/*)
