@@ -41,7 +41,8 @@ $(B)/data/luks2/unpacked: tests/luks2/unpack.py $(wildcard $(KEYHOLT_DATA)/luks2
 unit check: $(B)/data/luks2/unpacked
 $(eval $(call unit,test_formats_audit,,-ljson-c))
 
-# $(call fuzz,name,sources under test,libraries): tests/fuzz/NAME.c with the driver, under the sanitizers, as a unit test
+# $(call fuzz,name,sources under test,libraries): tests/fuzz/NAME.c with the driver, under the sanitizers, as a unit
+# test; the same for libFuzzer, for `make fuzz` (tests/fuzz/module.mk)
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 $(B)/asan/obj/%.o: %.c Makefile
 	$(call say,CC-ASAN,$<)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -std=gnu11 -O1 -g $(WARN) $(ASAN) -MMD -MP -c $< -o $@
@@ -50,6 +51,9 @@ unit_tests += $(B)/asan/$(1)
 $(B)/asan/$(1): $(patsubst %.c,$(B)/asan/obj/%.o,tests/fuzz/$(1).c tests/fuzz/driver.c $(2)) $(B)/lib/libkeyholt.a
 	$$(call say,LD-ASAN,$$@)$$(CC) $(ASAN) -o $$@ $$^ $(3) -lcrypto
 hosted_sources += tests/fuzz/$(1).c
+fuzz_targets += $(1)
+$(B)/libfuzzer/$(1): $(patsubst %.c,$(B)/libfuzzer/obj/%.o,tests/fuzz/$(1).c $(2)) $(B)/lib/libkeyholt.a
+	$$(call say,LD-FUZZ,$$@)clang -fsanitize=fuzzer,address,undefined -o $$@ $$^ $(3) -lcrypto
 endef
 luks2_sources := $(filter formats/json% formats/luks2% formats/base.c formats/guid.c formats/text.c,$(formats_sources))
 $(eval $(call fuzz,fuzz_formats,crypto/cursor.c $(filter-out formats/json% formats/luks2%,$(formats_sources)) \
