@@ -56,8 +56,9 @@ $(B)/libfuzzer/$(1): $(patsubst %.c,$(B)/libfuzzer/obj/%.o,tests/fuzz/$(1).c $(2
 	$$(call say,LD-FUZZ,$$@)clang -fsanitize=fuzzer,address,undefined -o $$@ $$^ $(3) -lcrypto
 endef
 luks2_sources := $(filter formats/json% formats/luks2% formats/base.c formats/guid.c formats/text.c,$(formats_sources))
-$(eval $(call fuzz,fuzz_formats,crypto/cursor.c $(filter-out formats/json% formats/luks2%,$(formats_sources)) \
+$(eval $(call fuzz,fuzz_formats,crypto/cursor.c $(filter-out formats/json% formats/luks2% formats/bitlocker%,$(formats_sources)) \
     $(filter-out formats/org_verify.c,$(formats_hosted_sources)),-ljson-c))
 $(eval $(call fuzz,fuzz_luks2,tests/unit/luks2_image.c crypto/cursor.c $(luks2_sources)))
+$(eval $(call fuzz,fuzz_bitlocker,$(bitlocker_image) $(bitlocker_sources) crypto/cursor.c formats/text.c formats/guid.c))
 $(eval $(call fuzz,fuzz_org,formats/org.c formats/json_grammar.c formats/json_walk.c formats/base.c formats/guid.c))
 -include $(shell find $(B)/asan -name '*.d' 2>/dev/null)
