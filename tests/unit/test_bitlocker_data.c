@@ -386,6 +386,8 @@ static void test_maps_astray(void **state)
                 {"maps swapped", 64, 8, BW_EOW_OFF + 0x2000, 0, 72, 36},
                 {"region overflows", 0x2000 + 28, 8, UINT64_MAX, 0x2000, 0x200, 56},
                 {"region larger than its bits", 0x2000 + 28, 8, 1 << 30, 0x2000, 0x200, 56},
+                {"region begins within a sector", 0x2000 + 20, 8, 0x2100, 0x2000, 0x200, 56},
+                {"region ends within a sector", 0x2000 + 28, 8, 0x70100, 0x2000, 0x200, 56},
                 {"records beyond the end", 0x2000 + 44, 8, UINT64_MAX, 0x2000, 0x200, 56},
                 {"bits beyond the record", 0x2400 + 16, 4, 0xffffffff, 0x2400, 0x200, 32}};
     struct bw_options o = with_clear_key();
