@@ -85,7 +85,7 @@ enum err luks2_open_slot(const struct volume_io *io, const struct luks2 *l, unsi
     enum err e = read_key(io, s, passphrase, passphrase_len, area, &key);
     cr_wipe(area, luks2_area_len(s));
     if (e == ERR_OK)
-        e = check_digest(&l->digest, &key);
+        e = check_digest(&l->digest[0], &key);
     if (e == ERR_OK)
         *ret_key = key;
     return e == ERR_TRUNCATED ? ERR_IO : e; /* the header was found to fit */

@@ -92,8 +92,8 @@ enum err luks2_digests_decode(struct luks2_metadata *m)
         m->digested_segments |= segments;
         if (!found && m->crypt_segment >= 0 && (segments >> m->crypt_segment & 1) != 0) {
             found = true;
-            m->l->digest.slots = slots;
-            digest_values(j, e.value, &m->l->digest);
+            m->l->digest[0].slots = slots;
+            digest_values(j, e.value, &m->l->digest[0]);
         }
     }
     return ERR_OK;
@@ -125,9 +125,9 @@ static enum err crypt_segment(struct luks2_metadata *m, unsigned id, const struc
     if ((m->digested_segments >> id & 1) == 0)
         return ERR_FORMAT;
     if ((int)id == m->crypt_segment) {
-        m->l->segment.off = r->off;
-        m->l->segment.sector_size = sector;
-        m->l->segment.aes_xts_plain64 = jw_is(j, cipher, "aes-xts-plain64");
+        m->l->segment[0].off = r->off;
+        m->l->segment[0].sector_size = sector;
+        m->l->segment[0].cipher = jw_is(j, cipher, "aes-xts-plain64") ? LUKS2_XTS_PLAIN64 : 0;
     }
     return ERR_OK;
 }

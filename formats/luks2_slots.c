@@ -101,7 +101,7 @@ static enum err slot_cipher(const struct jw *j, int node, struct luks2_slot *s, 
 
 static bool can_open(const struct luks2_metadata *m, unsigned id, const struct luks2_slot *s)
 {
-    const struct luks2_digest *d = &m->l->digest;
+    const struct luks2_digest *d = &m->l->digest[0];
     return s->kdf == LUKS2_PBKDF2 && s->hash != 0 && s->iterations > 0 && s->iterations <= INT32_MAX &&
            s->salt_len > 0 && s->af_hash != 0 && s->key_size % 16 == 0 && luks2_area_len(s) > 0 &&
            (s->area_key_size == 32 || s->area_key_size == 64) && d->hash != 0 && (d->slots >> id & 1) != 0;
@@ -174,7 +174,7 @@ enum err luks2_slots_decode(struct luks2_metadata *m)
         unsigned id;
         TRY(luks2_id(m->json, e.name, LUKS2_SLOTS - 1, &id));
         TRY(slot(m, id, e.value, &n_reencrypt));
-        if ((m->l->digest.slots >> id & 1) != 0 && id < first)
+        if ((m->l->digest[0].slots >> id & 1) != 0 && id < first)
             first = id;
     }
     TRY(check_overlaps(m->l));
@@ -182,7 +182,7 @@ enum err luks2_slots_decode(struct luks2_metadata *m)
     if (n_reencrypt > 1 || (m->online && n_reencrypt == 0) || (n_reencrypt > 0 && !m->candidate))
         return ERR_FORMAT;
     if (first < LUKS2_SLOTS)
-        m->l->segment.key_size = m->l->slot[first].key_size;
+        m->l->segment[0].key_size = m->l->slot[first].key_size;
     return ERR_OK;
 }
 

@@ -66,9 +66,9 @@ static void show(const struct luks2 *l)
            "\"n_slots\":%u,\"n_tokens\":%u,\"segment\":{\"offset\":%llu,\"sector_size\":%u,\"key_size\":%u,"
            "\"xts\":%s},\"digest\":{\"hash\":%u,\"iterations\":%u,\"slots\":%u},\"slots\":{",
            l->uuid_text, (unsigned long long)l->seqid, l->hdr_size, l->from_secondary ? "true" : "false",
-           l->reencrypting ? "true" : "false", l->n_slots, l->n_tokens, (unsigned long long)l->segment.off,
-           l->segment.sector_size, l->segment.key_size, l->segment.aes_xts_plain64 ? "true" : "false",
-           l->digest.hash, l->digest.iterations, l->digest.slots);
+           l->reencrypting ? "true" : "false", l->n_slots, l->n_tokens, (unsigned long long)l->segment[0].off,
+           l->segment[0].sector_size, l->segment[0].key_size, l->segment[0].cipher == LUKS2_XTS_PLAIN64 ? "true" : "false",
+           l->digest[0].hash, l->digest[0].iterations, l->digest[0].slots);
     bool first = true;
     for (unsigned i = 0; i < LUKS2_SLOTS; i++)
         if (l->slot[i].used) {

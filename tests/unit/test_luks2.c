@@ -36,11 +36,11 @@ static void test_values(void **state)
     assert_int_equal(l.slot[1].salt[0], 0x47);
     assert_int_equal(l.slot[5].kdf, LUKS2_ARGON2ID);
     assert_int_equal(l.slot[5].memory_kib, 1024);
-    assert_int_equal(l.segment.off, 524288);
-    assert_int_equal(l.segment.key_size, 32);
-    assert_true(l.segment.aes_xts_plain64);
-    assert_int_equal(l.digest.slots, 0x23);
-    assert_int_equal(l.digest.value_len, 32);
+    assert_int_equal(l.segment[0].off, 524288);
+    assert_int_equal(l.segment[0].key_size, 32);
+    assert_int_equal(l.segment[0].cipher, LUKS2_XTS_PLAIN64);
+    assert_int_equal(l.digest[0].slots, 0x23);
+    assert_int_equal(l.digest[0].value_len, 32);
     assert_false(l.token[0].used);
     const struct luks2_token *t = &l.token[3];
     assert_true(t->used && t->assigned && t->has_fingerprint);
@@ -196,7 +196,7 @@ static void test_reencryption(void **state)
     assert_int_equal(failed, 0);
     assert_int_equal(load_json(image_json_reencrypting, &l), ERR_OK);
     assert_int_equal(l.n_slots, 3);
-    assert_int_equal(l.digest.slots, 2); /* of segment 0, which has the new key already */
+    assert_int_equal(l.digest[0].slots, 2); /* of segment 0, which has the new key already */
     assert_true(l.slot[1].supported && !l.slot[0].supported && !l.slot[2].supported);
 }
 
