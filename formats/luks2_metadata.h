@@ -34,7 +34,7 @@ MUST_CHECK enum err luks2_fault(struct luks2_metadata *m, int node, const char *
 
 /* A number that names a keyslot, a token or a segment: decimal, no leading zeros, at most max. err: FORMAT */
 MUST_CHECK enum err luks2_id(const struct jw *j, int node, unsigned max, unsigned *ret);
-/* Is it a string of decimal digits only, however many? */
+/* Is it a string of decimal digits only, however many? cryptsetup says yes to none at all, too. */
 bool luks2_is_numbered(const struct jw *j, int node);
 /* A string member that is not empty, JW_NONE otherwise. */
 int luks2_string(const struct jw *j, int object, const char *name);
