@@ -73,5 +73,6 @@ MUST_CHECK enum err luks2_segments_decode(struct luks2_metadata *m);
 MUST_CHECK enum err luks2_slots_decode(struct luks2_metadata *m);
 MUST_CHECK enum err luks2_tokens_decode(struct luks2_metadata *m);
 
-/* Why the reader cannot open a keyslot, NULL when it can. */
+/* Why a keyslot cannot be opened or a segment not be read, NULL when it can. Static. */
 const char *luks2_slot_why_not(const struct luks2 *l, const struct luks2_slot *s);
+const char *luks2_segment_why_not(const struct luks2_segment *s);
