@@ -18,7 +18,7 @@ enum cr_sectors_mode {
 #define CR_SECTOR_MAX 4096
 
 /* Room for the back end's key schedules, whichever back end it is. */
-#define CR_SECTORS_KEYS 1024
+#define CR_SECTORS_KEYS 1280
 
 /* Caller's memory, for one thread at a time; not to be copied or moved after init. */
 struct cr_sectors {
@@ -44,6 +44,14 @@ MUST_CHECK enum err cr_sectors_init(struct cr_sectors *s, enum cr_sectors_mode m
  * cost:      make bench; large batches are cheaper than single sectors */
 MUST_CHECK enum err cr_sectors_crypt(struct cr_sectors *s, enum cr_dir dir, uint64_t iv_number, uint8_t *buf,
                                      size_t len);
+
+/* AES-XTS of one data unit with a given 16-byte tweak, for vectors whose units are no sectors. len at least
+ * 16; in and ret may be the same only when len is a multiple of 16 (mbedTLS 2.28 overwrites a partial block
+ * before it has read it). err: RANGE (length, overlap; equal key halves when encrypting), UNSUPPORTED (key
+ * length), NOMEM */
+MUST_CHECK enum err cr_xts_unit(enum cr_dir dir, const uint8_t *key, size_t key_len,
+                                const uint8_t tweak[static CR_AES_BLOCK], const uint8_t *in, uint8_t *ret,
+                                size_t len);
 
 /* Wipe and free the keys. Takes a zeroed struct, and one whose init failed. */
 void cr_sectors_wipe(struct cr_sectors *s);

@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CR_SHA256_BLOCK 64
-#define CR_SHA256_WORDS 8
+#define CR_SHA256_BLOCK 64 /* bytes; 16 words */
+#define CR_SHA256_WORDS 8  /* of a state */
 
 /* The initial state H(0). source: FIPS 180-4 section 5.3.3 */
 void cr_sha256_init(uint32_t ret_state[static CR_SHA256_WORDS]);
@@ -20,12 +20,16 @@ void cr_sha256_init(uint32_t ret_state[static CR_SHA256_WORDS]);
  * source: FIPS 180-4 section 6.2.2 */
 void cr_sha256_compress(uint32_t state[static CR_SHA256_WORDS], const uint8_t *blocks, size_t n);
 
-/* The same for two independent streams side by side: each step of SHA-NI waits for the one before, so a
- * second stream comes nearly free. n blocks of each. The states must not overlap. */
-void cr_sha256_compress2(uint32_t state_a[static CR_SHA256_WORDS], uint32_t state_b[static CR_SHA256_WORDS],
-                         const uint8_t *blocks_a, const uint8_t *blocks_b, size_t n);
+/* The same with blocks of sixteen words in the processor's byte order: a chain of digests then never turns a
+ * byte, because a state is the first half of its next block as it stands. */
+void cr_sha256_words(uint32_t state[static CR_SHA256_WORDS], const uint32_t *blocks, size_t n);
 
-/* State as the 32 bytes of a digest, and back. */
+/* Two independent chains side by side, n blocks of each. With SHA-NI, where each step waits for the one
+ * before, the second comes nearly free; without, it is two calls. The two states must be different ones. */
+void cr_sha256_words2(uint32_t state_a[static CR_SHA256_WORDS], uint32_t state_b[static CR_SHA256_WORDS],
+                      const uint32_t *blocks_a, const uint32_t *blocks_b, size_t n);
+
+/* A state as the 32 bytes of a digest. */
 void cr_sha256_store(const uint32_t state[static CR_SHA256_WORDS], uint8_t ret[static 32]);
 
 /* The ways there are to compute it, for tests and the bench. */

@@ -114,23 +114,25 @@ struct bitlocker {
     const struct bitlocker_protector *protector; /* in the caller's memory */
 
     /* For this module. */
-    uint64_t header_off, header_len; /* where the first sectors of the volume really lie */
-    uint64_t mirror;                 /* Vista: cluster of the MFT mirror */
-    uint64_t log_len;                /* bytes at encrypted_size that a running conversion holds */
-    uint64_t eow_off[2];
-    uint32_t info_len; /* bytes of the block under CRC-32 and SHA-256 */
-    uint8_t *memory;
+    uint64_t header_off, header_len;      /* where the first sectors of the volume really lie */
+    uint64_t mirror;                      /* Vista: cluster of the MFT mirror */
+    uint64_t log_len;                     /* bytes at encrypted_size that a running conversion holds */
+    uint64_t eow_off[2];                  /* encrypt-on-write: the two descriptors */
+    uint64_t block_off[BITLOCKER_BLOCKS]; /* as the block that counts says */
+    struct bitlocker_room *room;
 };
 
-/* Content of a volume and the keys to it. */
+/* Content of a volume and the keys to it: caller's memory, for one thread at a time, not to be copied or
+ * moved. */
 struct bitlocker_volume {
-    const struct bitlocker *b; /* keeps */
+    const struct bitlocker *b; /* keeps; NULL after a failure and after wiping */
+    uint16_t method;           /* enum bitlocker_method, as the volume key says */
     struct cr_sectors sectors;
     uint8_t tweak_key[32];               /* of the Elephant diffuser */
     uint8_t tweak_key_len;               /* 0 without */
-    const struct bitlocker_range *zeros; /* in the caller's memory, rising, apart */
+    const struct bitlocker_range *zeros; /* in the memory behind b: rising, apart */
     unsigned n_zeros;
-    const struct bitlocker_map *map; /* encrypt-on-write, rising */
+    const struct bitlocker_map *map; /* likewise; of encrypt-on-write */
     unsigned n_maps;
     uint32_t chunk; /* bytes behind one bit of a map */
 };
@@ -176,6 +178,13 @@ MUST_CHECK enum err bitlocker_unlock_recovery(const struct bitlocker *b,
                                               unsigned *ret_protector, struct secret *ret_vmk);
 MUST_CHECK enum err bitlocker_unlock_passphrase(const struct bitlocker *b, const char *text, size_t len,
                                                 unsigned *ret_protector, struct secret *ret_vmk);
+/* Of the recovery protectors try every n_shares-th from number share on, two side by side at little more than
+ * the cost of one: what each of n_shares threads does. share 0 of 1 is bitlocker_unlock_recovery().
+ * err: NOT_FOUND (none in this share), else as above */
+MUST_CHECK enum err bitlocker_unlock_recovery_share(const struct bitlocker *b,
+                                                    const uint8_t password[static RP_BYTES], unsigned share,
+                                                    unsigned n_shares, unsigned *ret_protector,
+                                                    struct secret *ret_vmk);
 /* With the bytes of a startup key file (.BEK). Protectors with the file's key ID are tried first, then the
  * others. ret_problem: set on FORMAT: what is wrong with the file err: NOT_FOUND, AUTH as above; FORMAT (no
  * startup key file) */
@@ -194,7 +203,8 @@ MUST_CHECK enum err bitlocker_startup_key_id(const void *bek, size_t len, struct
  * another that verifies takes its place, and b says so), opens the volume key, reads the bit maps of
  * encrypt-on-write.
  * b:   may change; no thread may use it meanwhile
- * ret: wipe it with bitlocker_wipe(); untouched on failure
+ * vmk: NULL will do where nothing is encrypted (BITLOCKER_DECRYPTED)
+ * ret: filled in place; wipe it with bitlocker_wipe(); empty on failure
  * err: AUTH (the volume key does not open), FORMAT, UNSUPPORTED (encryption method), IO */
 MUST_CHECK enum err bitlocker_open(struct bitlocker *b, const struct secret *vmk,
                                    struct bitlocker_volume *ret, struct bitlocker_problem *ret_problem);
@@ -203,7 +213,7 @@ MUST_CHECK enum err bitlocker_open(struct bitlocker *b, const struct secret *vmk
 enum bitlocker_extent {
     BITLOCKER_ZEROS = 1, /* nothing is read: metadata, which Windows hides */
     BITLOCKER_CLEAR = 2, /* not encrypted (yet, or any more) */
-    BITLOCKER_CIPHER = 3
+    BITLOCKER_CIPHER = 3 /* decrypted on the way */
 };
 /* For sparse output and for progress: kind and length of the extent at off (a multiple of the sector size,
  * below b->size). ret_len: at least one sector, not beyond the volume's end err: RANGE, IO */
@@ -214,8 +224,8 @@ MUST_CHECK enum err bitlocker_extent_at(const struct bitlocker_volume *v, uint64
  * off, len: multiples of b->sector_size, within b->size; the longer the better (1 MiB is plenty)
  * buf:      len bytes; undefined on failure
  * err:      RANGE, IO (TRUNCATED by io counts as IO)
- * Threads may read side by side when io does. */
-MUST_CHECK enum err bitlocker_read(const struct bitlocker_volume *v, uint64_t off, void *buf, size_t len);
+ * cost:     one pass of io and one of the cipher, in batches as long as the extents */
+MUST_CHECK enum err bitlocker_read(struct bitlocker_volume *v, uint64_t off, void *buf, size_t len);
 
-/* Forget the keys. */
+/* Forget the keys. Takes a zeroed struct. */
 void bitlocker_wipe(struct bitlocker_volume *v);
