@@ -22,7 +22,7 @@
 #define LUKS2_HDR_MAX  (4u << 20)
 #define LUKS2_BIN_HDR  4096
 #define LUKS2_LABEL    48
-#define LUKS2_KEY_MAX  64
+#define LUKS2_KEY_MAX  128  /* with integrity protection, cipher and MAC keys are one */
 #define LUKS2_STRIPES  4000 /* anti-forensic stripes; cryptsetup knows no other number */
 /* A name out of the header (of a type, cipher, hash, flag): printable ASCII, other characters as '?', a
  * longer one cut and ended with "...", zero-terminated. For people; what it means stands beside it as a

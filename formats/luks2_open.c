@@ -46,6 +46,24 @@ static enum err af_merge(const struct luks2_slot *s, const uint8_t *area, struct
     return ERR_OK;
 }
 
+bool luks2_next_slot(const struct luks2 *l, int *slot)
+{
+    bool prefer = *slot < 0 || l->slot[*slot].priority == LUKS2_PREFER;
+    for (int i = *slot + 1;; i++) {
+        if (i == LUKS2_SLOTS) {
+            if (!prefer)
+                return false;
+            prefer = false;
+            i = 0;
+        }
+        const struct luks2_slot *s = &l->slot[i];
+        if (s->supported && !s->unbound && s->priority == (prefer ? LUKS2_PREFER : LUKS2_NORMAL)) {
+            *slot = i;
+            return true;
+        }
+    }
+}
+
 static enum err derive(const struct luks2_slot *s, const void *passphrase, size_t len, struct secret *ret)
 {
     ret->len = s->area_key_size;
@@ -94,7 +112,7 @@ enum err luks2_open_slot(const struct volume_io *io, const struct luks2 *l, unsi
     enum err e = read_key(io, s, passphrase, passphrase_len, area, &key);
     cr_wipe(area, luks2_area_len(s));
     if (e == ERR_OK)
-        e = check_digest(&l->digest[0], &key);
+        e = check_digest(&l->digest[s->digest], &key);
     if (e == ERR_OK)
         *ret_key = key;
     return e == ERR_TRUNCATED ? ERR_IO : e; /* the header was found to fit */
