@@ -83,6 +83,7 @@ static void requirement(struct luks2_metadata *m, int node)
     if (!known && !offline && m->unknown == JW_NONE)
         m->unknown = node;
     l->reencrypting = l->reencrypting || offline || candidate;
+    l->reencrypting_offline = l->reencrypting_offline || offline;
     if (l->n_requirements < LUKS2_NAMES)
         jw_excerpt(j, node, l->requirement[l->n_requirements], LUKS2_NAME);
     l->n_requirements++;

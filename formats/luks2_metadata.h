@@ -4,6 +4,7 @@
  * follows cryptsetup 2.6: what it refuses is refused, so that no volume looks usable here that the operating
  * system will not open. */
 
+#include "crypto/sectors.h"
 #include "formats/json_walk.h"
 #include "formats/luks2.h"
 
@@ -54,6 +55,8 @@ bool luks2_each_next(const struct jw *j, struct luks2_each *e, int *ret_name, in
 /* What is known here by the names that a header uses; 0 for others. */
 uint8_t luks2_hash(const struct jw *j, int node);
 uint8_t luks2_cipher(const struct jw *j, int node);
+/* The back end's name of a cipher that is known. */
+enum cr_sectors_mode luks2_cipher_mode(uint8_t cipher);
 /* Bytes of key that such a cipher may have? */
 bool luks2_cipher_takes(uint8_t cipher, uint32_t key_size);
 

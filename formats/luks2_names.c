@@ -90,19 +90,30 @@ uint8_t luks2_hash(const struct jw *j, int node)
     return 0;
 }
 
+static const struct {
+    const char *name;
+    enum luks2_cipher cipher;
+    enum cr_sectors_mode mode;
+} ciphers[] = {{"aes-xts-plain64", LUKS2_XTS_PLAIN64, CR_XTS_PLAIN64},
+               {"aes-xts-plain", LUKS2_XTS_PLAIN, CR_XTS_PLAIN},
+               {"aes-cbc-essiv:sha256", LUKS2_CBC_ESSIV, CR_CBC_ESSIV_SHA256},
+               {"aes-cbc-plain64", LUKS2_CBC_PLAIN64, CR_CBC_PLAIN64},
+               {"aes-cbc-plain", LUKS2_CBC_PLAIN, CR_CBC_PLAIN}};
+#define N_CIPHERS (sizeof ciphers / sizeof *ciphers)
+
 uint8_t luks2_cipher(const struct jw *j, int node)
 {
-    static const struct {
-        const char *name;
-        enum luks2_cipher cipher;
-    } known[] = {{"aes-xts-plain64", LUKS2_XTS_PLAIN64},
-                 {"aes-xts-plain", LUKS2_XTS_PLAIN},
-                 {"aes-cbc-essiv:sha256", LUKS2_CBC_ESSIV},
-                 {"aes-cbc-plain64", LUKS2_CBC_PLAIN64},
-                 {"aes-cbc-plain", LUKS2_CBC_PLAIN}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (jw_is(j, node, known[i].name))
-            return (uint8_t)known[i].cipher;
+    for (size_t i = 0; i < N_CIPHERS; i++)
+        if (jw_is(j, node, ciphers[i].name))
+            return (uint8_t)ciphers[i].cipher;
+    return 0;
+}
+
+enum cr_sectors_mode luks2_cipher_mode(uint8_t cipher)
+{
+    for (size_t i = 0; i < N_CIPHERS; i++)
+        if (ciphers[i].cipher == cipher)
+            return ciphers[i].mode;
     return 0;
 }
 

@@ -5,9 +5,9 @@
 #include "formats/luks2_metadata.h"
 #include <string.h>
 
-#define SECTOR   512
+#define SECTOR     512
 #define CAN_ARGON2 0
-#define SALT_LEN 32 /* cryptsetup opens with no other */
+#define SALT_LEN   32 /* cryptsetup opens with no other */
 
 /* "area" of every keyslot, whatever its type: within the keyslots area and behind both headers. */
 static enum err slot_area(struct luks2_metadata *m, int node, struct luks2_slot *s)
