@@ -41,7 +41,7 @@ static const char decrypt_help[] =
     "IMAGE OUT (--recovery-password-file FILE | --passphrase-file FILE |\n"
     "           --startup-key FILE | --clear-key) [--header FILE] [--force] [--json]\n\n"
     "Writes the decrypted volume into the file OUT, sparse where it is zero, readable by its owner only.\n"
-    "OUT has that name only once it is complete and on disk. " IMAGE_HELP "\n" KEY_HELP HEADER_HELP
+    "OUT has that name only once it is complete and on disk.\n" IMAGE_HELP "\n" KEY_HELP HEADER_HELP
     "  --force                        replace OUT when it exists\n" JSON_HELP
     "\nExit codes: 0 done, 1 failed (nothing is left of OUT), 2 wrong usage, 3 does not open.\n";
 

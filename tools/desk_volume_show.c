@@ -60,7 +60,7 @@ static void print_head(const struct page *page, const struct volume *v)
     if (info->variant[0])
         line("layout", "%s", info->variant);
     if (info->size)
-        line("size", "%s decrypted", size);
+        line("size", "%s", size);
     if (info->cipher[0] && info->cipher_name[0] && strcmp(info->cipher, info->cipher_name) != 0)
         line("cipher", "%s (%s), sectors of %s", info->cipher, info->cipher_name, sector);
     else if (info->cipher[0])
@@ -72,22 +72,22 @@ static void print_head(const struct page *page, const struct volume *v)
         line("decrypt", "not possible here: %s", info->why_not);
 }
 
-/* What stands behind the key ID. */
+/* What stands behind the key ID: the reason first where it cannot be opened. */
 static void details(const struct volume_info *info, const struct volume_protector *p, char *ret, size_t cap)
 {
-    char parts[5][VOLUME_TEXT] = {"", "", "", "", ""}, time[SIZE_TEXT];
-    desk_text_time(p->changed, time);
+    char slot[32] = "", kdf[128], changed[SIZE_TEXT + 8] = "", time[SIZE_TEXT];
+    const char *const parts[] = {p->why_not, slot, kdf, changed, p->note};
     if (strcmp(info->format, "LUKS2") == 0)
-        snprintf(parts[0], sizeof parts[0], "keyslot %u", p->number);
-    desk_text_kdf(&p->kdf, parts[1], sizeof parts[1]);
+        snprintf(slot, sizeof slot, "keyslot %u", p->number);
+    desk_text_kdf(&p->kdf, kdf, sizeof kdf);
+    desk_text_time(p->changed, time);
     if (time[0])
-        snprintf(parts[2], sizeof parts[2], "changed %s", time);
-    snprintf(parts[3], sizeof parts[3], "%s", p->why_not);
-    snprintf(parts[4], sizeof parts[4], "%s", p->note);
+        snprintf(changed, sizeof changed, "changed %s", time);
     ret[0] = 0;
     for (size_t i = 0, n = 0; i < sizeof parts / sizeof *parts; i++)
         if (parts[i][0] && n < cap) {
-            int put = snprintf(ret + n, cap - n, "%s%s", n ? ", " : "", parts[i]);
+            const char *between = n == 0 ? "" : parts[i - 1] == p->why_not ? "; " : ", ";
+            int put = snprintf(ret + n, cap - n, "%s%s", between, parts[i]);
             n += put > 0 ? (size_t)put : 0;
         }
 }
@@ -108,20 +108,29 @@ static void print_protector(const struct page *page, const struct volume_info *i
         printf("    %-*s  %s\n", page->type_width, p->type, clean);
 }
 
-static void print_protectors(struct page *page, const struct volume_info *info, bool open)
+/* Recovery passwords come first: they are what the help desk looks for. heading: "" once it is printed */
+static const char *print_group(struct page *page, const struct volume_info *info, bool open, bool recovery,
+                               const char *heading)
 {
-    bool any = false;
     for (unsigned i = 0; i < info->n_protectors; i++) {
         const struct volume_protector *p = &info->protector[i];
-        if ((p->why_not[0] == 0) != open)
+        if ((p->why_not[0] == 0) != open || p->recovery != recovery)
             continue;
-        if (!any)
-            printf("\n  %s\n", open ? "opens with" : "cannot be opened here with");
-        any = true;
+        printf("%s", heading);
+        heading = "";
         print_protector(page, info, p);
     }
-    if (!any && open)
-        printf("\n  opens with nothing that can be used here\n");
+    return heading;
+}
+
+static void print_protectors(struct page *page, const struct volume_info *info)
+{
+    const char *left = print_group(page, info, true, true, "\n  opens with\n");
+    left = print_group(page, info, true, false, left);
+    if (left[0])
+        puts("\n  opens with nothing that can be used here");
+    left = print_group(page, info, false, true, "\n  cannot be opened here with\n");
+    (void)print_group(page, info, false, false, left);
 }
 
 /* Tokens that belong to no keyslot yet; the others were told with theirs. */
@@ -148,8 +157,7 @@ static void print_volume(const struct volume *v)
         if ((int)strlen(info->protector[i].type) > page.type_width)
             page.type_width = (int)strlen(info->protector[i].type);
     print_head(&page, v);
-    print_protectors(&page, info, true);
-    print_protectors(&page, info, false);
+    print_protectors(&page, info);
     print_tokens(&page, info);
 }
 

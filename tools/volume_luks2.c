@@ -147,15 +147,16 @@ static void describe_slot(const struct luks2 *l, unsigned number, struct volume_
     p->kdf.iterations = s->iterations;
     p->kdf.memory_kib = s->memory_kib;
     p->kdf.lanes = s->lanes;
-    if (s->unbound)
-        snprintf(p->note, sizeof p->note, "holds a key of its own that decrypts no data");
-    else if (s->priority == LUKS2_IGNORE)
+    if (s->priority == LUKS2_IGNORE)
         snprintf(p->note, sizeof p->note, "is not tried unless it is named");
     for (unsigned i = 0; i < LUKS2_TOKENS; i++)
         if (l->token[i].there && l->token[i].slots & (uint32_t)1 << number)
             describe_by_token(p, &l->token[i]);
     if (strcmp(s->type, "luks2") != 0)
         snprintf(p->type, sizeof p->type, "%s", s->type);
+    if (s->unbound)
+        snprintf(p->why_not, sizeof p->why_not,
+                 "it holds a key of its own, which decrypts nothing of this volume");
     if (!s->supported && s->why_not)
         snprintf(p->why_not, sizeof p->why_not, "%s", s->why_not);
 }
@@ -190,12 +191,18 @@ static void describe_tokens(struct volume_info *info, const struct luks2 *l)
     }
 }
 
+/* Both keys are in use, and after a crash only a recovery run knows which one where. */
+static const char unfinished[] =
+    "it is being encrypted anew, and not done; 'cryptsetup reencrypt --resume-only' brings that to its end";
+
 /* Whether and how much of it can be decrypted is known without the key. */
 static void describe_data(struct volume *v, struct luks2_volume *lv)
 {
     struct luks2_problem why;
     struct luks2_data *d = &lv->lane[0];
-    if (luks2_data_init(&lv->l, &v->data_io, v->image.len, &why, d) == ERR_OK)
+    if (lv->l.reencrypting)
+        snprintf(v->info.why_not, sizeof v->info.why_not, "%s", unfinished);
+    else if (luks2_data_init(&lv->l, &v->data_io, v->image.len, &why, d) == ERR_OK)
         v->info.size = d->size;
     else
         snprintf(v->info.why_not, sizeof v->info.why_not, why.name[0] ? "%s (%s)" : "%s", why.what, why.name);
@@ -306,6 +313,10 @@ static enum err prepare(struct volume *v, unsigned lanes, struct volume_problem 
     struct luks2_volume *lv = v->format;
     unsigned slot = v->info.protector[v->opened_by].number;
     struct luks2_problem why;
+    if (lv->l.reencrypting) {
+        volume_problem_set(problem, VOLUME_NO_OFF, "%s", unfinished);
+        return ERR_UNSUPPORTED;
+    }
     for (; lv->n_lanes < lanes; lv->n_lanes++) {
         struct luks2_data *d = &lv->lane[lv->n_lanes];
         enum err err = luks2_data_init(&lv->l, &v->data_io, v->image.len, &why, d);
