@@ -34,7 +34,7 @@ MUST_CHECK enum err luks2_fault(struct luks2_metadata *m, int node, const char *
 
 /* A number that names a keyslot, a token or a segment: decimal, no leading zeros, at most max. err: FORMAT */
 MUST_CHECK enum err luks2_id(const struct jw *j, int node, unsigned max, unsigned *ret);
-/* Is it a string of decimal digits only, however many? */
+/* Is it a string of decimal digits only, however many? cryptsetup says yes to none at all, too. */
 bool luks2_is_numbered(const struct jw *j, int node);
 /* A string member that is not empty, JW_NONE otherwise. */
 int luks2_string(const struct jw *j, int object, const char *name);
@@ -73,5 +73,6 @@ MUST_CHECK enum err luks2_segments_decode(struct luks2_metadata *m);
 MUST_CHECK enum err luks2_slots_decode(struct luks2_metadata *m);
 MUST_CHECK enum err luks2_tokens_decode(struct luks2_metadata *m);
 
-/* Why the reader cannot open a keyslot, NULL when it can. */
+/* Why a keyslot cannot be opened or a segment not be read, NULL when it can. Static. */
 const char *luks2_slot_why_not(const struct luks2 *l, const struct luks2_slot *s);
+const char *luks2_segment_why_not(const struct luks2_segment *s);

@@ -26,7 +26,7 @@ bool luks2_is_numbered(const struct jw *j, int node)
 {
     uint64_t v;
     enum err e = jw_u64(j, node, JW_STRING, UINT64_MAX, &v);
-    return e == ERR_OK || e == ERR_RANGE;
+    return e == ERR_OK || e == ERR_RANGE || jw_is(j, node, "");
 }
 
 int luks2_string(const struct jw *j, int object, const char *name)

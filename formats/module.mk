@@ -4,7 +4,7 @@ formats_sources := formats/guid.c formats/recovery_password.c formats/base.c for
     formats/qr_text.c formats/handoff.c formats/text.c \
     formats/json_grammar.c formats/json_walk.c formats/luks2_names.c formats/luks2_copy.c formats/luks2_foreign.c \
     formats/luks2_header.c formats/luks2_metadata.c formats/luks2_digests.c formats/luks2_segments.c \
-    formats/luks2_slots.c formats/luks2_tokens.c formats/luks2_open.c formats/luks2_data.c \
+    formats/luks2_slots.c formats/luks2_reasons.c formats/luks2_tokens.c formats/luks2_open.c formats/luks2_data.c \
     formats/luks2_fingerprint.c formats/org.c
 bitlocker_sources := formats/bitlocker.c formats/bitlocker_boot.c formats/bitlocker_info.c formats/bitlocker_entry.c \
     formats/bitlocker_block.c formats/bitlocker_protector.c formats/bitlocker_text.c formats/bitlocker_crc32.c \

@@ -129,13 +129,15 @@ class Work:
     def key_hash(self, image, passfile=None):
         return hashlib.sha256(self.key(image, passfile)).hexdigest()
 
-    def decrypted(self, image, data=None, passfile=None, step=1 << 20):
-        """The plaintext device, as our reader gives it."""
+    def decrypted(self, image, data=None, passfile=None, step=1 << 20, expect=b''):
+        """The plaintext device, as our reader gives it; begins with what is expected."""
         out = self.name('decrypted')
         got = tool('decrypt', image, passfile or self.passes[0], data or image, out, step)
         assert got == (0, ''), got
         with open(out, 'rb') as f:
-            return f.read()
+            content = f.read()
+        assert content.startswith(expect), f'{image}: other content than expected'
+        return content
 
 
 def ecb(key, data, decrypt=False):
@@ -170,7 +172,7 @@ def xts_tweaks(first, n):
 def second_opinion(cipher, key, sector_size, data, iv_offset=0, decrypt=True):
     """Decrypt whole sectors as dm-crypt does; IV numbers count units of 512 bytes."""
     _, chaining, iv_mode = cipher.split('-', 2)
-    numbers = [iv_offset + off // 512 for off in range(0, len(data), sector_size)]
+    numbers = [(iv_offset + off // 512) % 2**64 for off in range(0, len(data), sector_size)]
     per = sector_size // 16
     if chaining == 'xts':
         half = len(key) // 2

@@ -77,8 +77,8 @@ static const struct {
     {"no tokens section", "\"tokens\"", "\"takens\"", ERR_FORMAT},
     {"no config section", "\"config\"", "\"kanfig\"", ERR_FORMAT},
     {"no digests section", "\"digests\"", "\"d\"", ERR_FORMAT},
-    {"keyslot number with a zero in front", "\"5\":{", "\"05\":{", ERR_FORMAT},
-    {"keyslot number 32", "\"5\":{", "\"32\":{", ERR_UNSUPPORTED}, /* nobody can make it */
+    {"keyslot number with a zero in front", "\"5\":{", "\"05\":{", ERR_UNSUPPORTED},
+    {"keyslot number 32", "\"5\":{", "\"32\":{", ERR_UNSUPPORTED},
     {"keyslot named by a word", "\"5\":{", "\"five\":{", ERR_FORMAT},
     {"keyslot twice", "\"5\":{", "\"1\":{", ERR_FORMAT},
     {"area in the header", "\"32768\"", "\"28672\"", ERR_FORMAT},
