@@ -3,11 +3,11 @@
 #   make unit     unit tests                             make check  unit tests, tests on real parts, the story
 #   make demo     the story, told                        make deb    the Debian packages
 #   make lint     layout and static analysis             make format lay out by clang-format
-#   make clean    remove build/                          V=1         show the commands
+#   make fuzz     every decoder, 60 s each               make clean  remove build/      V=1  show the commands
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all help check unit demo deb lint format clean fetch
+.PHONY: all help check unit demo deb lint format clean fetch fuzz
 all:
 
 VERSION := 0.1.0

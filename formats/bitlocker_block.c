@@ -73,10 +73,17 @@ static enum err read_info(struct bitlocker *b, unsigned i)
     return ERR_OK;
 }
 
-static enum err accept(void *ctx, const struct bitlocker_entry *e)
+/* Do the entries fit? What they say is looked at later. */
+static enum err check_entries(struct bitlocker *b, unsigned i, const struct bitlocker_info *info)
 {
-    (void)ctx;
-    (void)e;
+    struct reader r;
+    struct bitlocker_entry e;
+    bool more = true;
+    reader_init(&r, b->room->block[i] + info->data_off, info->data_len);
+    while (more)
+        if (bitlocker_entry_next(&r, &e, &more) != ERR_OK)
+            return wrong(&b->block[i], ERR_FORMAT, "an entry of the metadata does not fit",
+                         info->data_off + r.off);
     return ERR_OK;
 }
 
@@ -92,9 +99,7 @@ enum err bitlocker_block_read(struct bitlocker *b, unsigned i)
     TRY(read_info(b, i));
     at->created = info->created;
     at->nonce_counter = info->nonce_counter;
-    if (bitlocker_entries(b->room->block[i] + info->data_off, info->data_len, accept, NULL) != ERR_OK)
-        return wrong(at, ERR_FORMAT, "an entry of the metadata does not fit", info->data_off);
-    return ERR_OK;
+    return check_entries(b, i, info);
 }
 
 static void set_state(struct bitlocker *b)

@@ -146,7 +146,8 @@ static enum err read_map(struct bitlocker_volume *v, const struct descriptor *d,
     uint32_t first = reader_u32(&r), second = reader_u32(&r);
     uint64_t record[2] = {off + first, off + second};
     TRY(r.err);
-    if (__builtin_add_overflow(m->off, region, &m->end) || first < MAP_LEN || first > BITLOCKER_BLOCK_MAX)
+    if (__builtin_add_overflow(m->off, region, &m->end) || m->off % b->sector_size != 0 ||
+        m->end % b->sector_size != 0 || first < MAP_LEN || first > BITLOCKER_BLOCK_MAX)
         return ERR_FORMAT;
     TRY(check_crc(b, off, first, 56));
     TRY(find_record(b, record, m));
