@@ -29,15 +29,14 @@ static enum err check_crc(struct bitlocker *b, unsigned i, uint32_t len, uint32_
     struct reader r;
     TRY(read_at(b, i, len, VALIDATION_LEN));
     reader_init(&r, b->room->block[i] + len, VALIDATION_LEN);
-    uint32_t total = reader_u16(&r);
-    reader_skip(&r, 2);
+    uint32_t total = reader_u16(&r), version = reader_u16(&r);
     if (bitlocker_crc32(0, b->room->block[i], len) != reader_u32(&r))
         return wrong(&b->block[i], ERR_FORMAT, "the CRC-32 of the metadata block does not match", len + 4);
-    *ret_rest = total < VALIDATION_LEN ? 0 : total - VALIDATION_LEN;
+    *ret_rest = version < 2 || total < VALIDATION_LEN ? 0 : total - VALIDATION_LEN;
     return ERR_OK;
 }
 
-/* Behind the CRC-32 there may be the SHA-256, sealed. Nothing there is no failure. */
+/* Behind the CRC-32 there may be the SHA-256, sealed (not with Vista). Nothing there is no failure. */
 static void find_seal(struct bitlocker *b, unsigned i, uint32_t off, uint32_t rest)
 {
     struct bitlocker_room *room = b->room;
@@ -147,7 +146,8 @@ static enum err see(void *ctx, const struct bitlocker_entry *e)
     struct walk *w = ctx;
     struct reader r;
     reader_init(&r, e->data, e->len);
-    if (e->type == BITLOCKER_TYPE_DESCRIPTION && e->value == BITLOCKER_VALUE_TEXT) {
+    if (e->type == BITLOCKER_TYPE_DESCRIPTION && e->value == BITLOCKER_VALUE_TEXT &&
+        w->b->description[0] == 0) {
         bitlocker_text(e->data, e->len, w->b->description, sizeof w->b->description);
     } else if (e->type == BITLOCKER_TYPE_HEADER && e->value == BITLOCKER_VALUE_HEADER && e->len >= 16) {
         w->b->header_off = reader_u64(&r);
