@@ -158,6 +158,17 @@ static enum err see(void *ctx, const struct bitlocker_entry *e)
     return ERR_OK;
 }
 
+/* Where the boot sector does not say it: the entry counts the moved sectors in bytes, the header in sectors.
+ */
+static void learn_sector_size(struct bitlocker *b, const struct bitlocker_info *info)
+{
+    if (!b->sector_unknown || info->header_sectors == 0 ||
+        b->header_len / info->header_sectors != CR_SECTOR_MAX)
+        return;
+    b->sector_size = CR_SECTOR_MAX;
+    b->size -= b->size % b->sector_size;
+}
+
 /* The header entry is gone from late Windows 10; the block header has the same numbers. */
 static enum err set_header(struct bitlocker *b, const struct bitlocker_info *info, unsigned i)
 {
@@ -190,14 +201,15 @@ enum err bitlocker_block_use(struct bitlocker *b, unsigned i)
     b->volume_id = info->volume_id;
     b->created = info->created;
     memcpy(b->block_off, info->block_off, sizeof b->block_off);
-    set_state(b);
-    set_encrypted_size(b, info);
     b->description[0] = 0;
     b->n_protectors = 0;
     b->protector = b->room->protector;
     b->suspended = false;
     b->header_off = b->header_len = 0;
     TRY(bitlocker_entries(b->room->block[i] + info->data_off, info->data_len, see, &w));
+    learn_sector_size(b, info);
+    set_state(b);
+    set_encrypted_size(b, info);
     TRY(set_header(b, info, i));
     b->used = i;
     return ERR_OK;
