@@ -23,7 +23,7 @@
 #define SEND_MS        10000
 #define RECONNECT_MS   1000
 #define RECONNECT_SAID 8000
-#define RECONNECT_LONG 30000
+#define RECONNECT_LONG 15000 /* shorter than the keeper lets a person wait for us */
 
 struct courier {
     struct courier_identity identity;

@@ -21,6 +21,7 @@
 #define COURIER_USER "_keyholt"
 #define ERRAND_MS    90000 /* longer than the courier tries all servers */
 #define REQUEST_MS   10000 /* a command that connects and says nothing */
+#define COURIER_MS   20000 /* longer than the courier pauses between two tries to connect */
 
 int64_t keeper_now_ms(void)
 {
@@ -114,6 +115,22 @@ static void accept_courier(struct keeper *k)
     if (channel_is_open(&k->courier)) /* the newer one: the older may hang */
         lose_courier(k);
     k->courier = ch;
+    for (int i = 0; i < KEEPER_CLIENTS; i++) { /* it asks for a batch at once: nobody needs to wake it */
+        struct client *c = &k->client[i];
+        if (c->no_courier)
+            c->deadline_ms = keeper_now_ms() + ERRAND_MS;
+        c->no_courier = NULL;
+    }
+}
+
+void keeper_await(struct keeper *k, struct client *c, enum keeper_errand which, const char *no_courier)
+{
+    c->waits = which;
+    if (keeper_wake_courier(k))
+        return;
+    agent_say(&k->agent, "the courier is not connected yet; waiting for it");
+    c->no_courier = no_courier;
+    c->deadline_ms = keeper_now_ms() + k->courier_wait_ms;
 }
 
 static void close_late_clients(struct keeper *k)
@@ -126,7 +143,10 @@ static void close_late_clients(struct keeper *k)
             channel_close(&c->channel);
             continue;
         }
-        keeper_reply_error(c, ERR_TIMEOUT, "no answer yet; it is queued and tried again");
+        if (c->no_courier)
+            keeper_finish_one(c, KH_EXIT_QUEUED, c->no_courier);
+        else
+            keeper_reply_error(c, ERR_TIMEOUT, "no answer yet; it is queued and tried again");
         c->deadline_ms = keeper_now_ms() + REQUEST_MS; /* to take its answer */
     }
 }
@@ -246,15 +266,29 @@ static int run(struct keeper *k, const char *root, const char *esp, const char *
     return KH_EXIT_FAILED;
 }
 
+/* At most a minute: commands give up after two. */
+static bool take_wait(const char *text, int *ret_ms)
+{
+    char *end;
+    long ms = strtol(text, &end, 10);
+    if (end == text || *end || ms < 0 || ms > 60000)
+        return false;
+    *ret_ms = (int)ms;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"root", required_argument, NULL, 'r'},
                                             {"esp", required_argument, NULL, 'e'},
                                             {"efivars", required_argument, NULL, 'v'},
+                                            {"courier-wait", required_argument, NULL, 'w'},
                                             {NULL, 0, NULL, 0}};
-    static struct keeper k = {.command_fd = -1, .courier_fd = -1, .signal_fd = -1, .courier.fd = -1};
+    static struct keeper k = {
+        .command_fd = -1, .courier_fd = -1, .signal_fd = -1, .courier.fd = -1, .courier_wait_ms = COURIER_MS};
     const char *root = "", *esp = NULL, *efivars = NULL;
-    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;)
+    bool good = true;
+    for (int o; good && (o = getopt_long(argc, argv, "", options, NULL)) != -1;)
         switch (o) {
         case 'r':
             root = optarg;
@@ -265,11 +299,15 @@ int main(int argc, char **argv)
         case 'v':
             efivars = optarg;
             break;
+        case 'w':
+            good = take_wait(optarg, &k.courier_wait_ms);
+            break;
         default:
-            optind = argc + 1;
+            good = false;
         }
-    if (optind != argc) {
-        fputs("usage: keeper [--root DIR] [--esp DIR] [--efivars DIR]\n", stderr);
+    if (!good || optind != argc) {
+        fputs("usage: keeper [--root DIR] [--esp DIR] [--efivars DIR] [--courier-wait MILLISECONDS]\n",
+              stderr);
         return KH_EXIT_USAGE;
     }
     for (int i = 0; i < KEEPER_CLIENTS; i++)

@@ -17,6 +17,7 @@ struct client {
     struct channel channel;
     enum keeper_errand waits;
     int64_t deadline_ms;
+    const char *no_courier; /* while it waits for the courier to come: what to say if it does not */
 };
 
 struct keeper {
@@ -27,6 +28,7 @@ struct keeper {
     uint8_t courier_key[32]; /* SHA-256 of the public key that is being enrolled */
     struct client client[KEEPER_CLIENTS];
     uid_t courier_uid;
+    int courier_wait_ms;            /* how long a command waits for a courier that is not connected */
     char last_problem[PROBLEM_MAX]; /* why the courier's last errand did not succeed; empty when it did */
 };
 
@@ -34,8 +36,14 @@ struct keeper {
 void keeper_reply(struct client *c, int exit_code, const char *text, struct json_object *json);
 /* The same for a failure: {"error": …, "message": …}. */
 void keeper_reply_error(struct client *c, enum err e, const char *text);
+/* Answer a client that waits for an errand. */
+void keeper_finish_one(struct client *c, int exit_code, const char *text);
 /* Answer every client that waits for an errand. */
 void keeper_finish(struct keeper *k, enum keeper_errand which, int exit_code, const char *text);
+/* Let a client wait for an errand and ask the courier to come for it. At boot the courier connects a little
+ * later than commands can be given: where it is not there, the client waits for it, too, for a short time.
+ * no_courier: the answer when it does not come; kept, not copied */
+void keeper_await(struct keeper *k, struct client *c, enum keeper_errand which, const char *no_courier);
 /* Ask the courier to come for a batch. False when it is not connected. */
 bool keeper_wake_courier(struct keeper *k);
 int64_t keeper_now_ms(void);

@@ -12,6 +12,7 @@ void keeper_reply(struct client *c, int exit_code, const char *text, struct json
                                      .text = msg_text(text),
                                      .json = msg_text(json_text ? json_text : "{}")}};
     c->waits = ERRAND_NONE;
+    c->no_courier = NULL;
     if (channel_queue(&c->channel, &m) != ERR_OK)
         channel_close(&c->channel);
     json_object_put(json);
@@ -42,17 +43,19 @@ void keeper_reply_error(struct client *c, enum err e, const char *text)
     keeper_reply(c, exit_of(e), text, o);
 }
 
+void keeper_finish_one(struct client *c, int exit_code, const char *text)
+{
+    struct json_object *o = json_object_new_object();
+    json_object_object_add(o, "done", json_object_new_boolean(exit_code == KH_EXIT_OK));
+    json_object_object_add(o, "message", json_object_new_string(text));
+    keeper_reply(c, exit_code, text, o);
+}
+
 void keeper_finish(struct keeper *k, enum keeper_errand which, int exit_code, const char *text)
 {
-    for (int i = 0; i < KEEPER_CLIENTS; i++) {
-        struct client *c = &k->client[i];
-        if (!channel_is_open(&c->channel) || c->waits != which)
-            continue;
-        struct json_object *o = json_object_new_object();
-        json_object_object_add(o, "done", json_object_new_boolean(exit_code == KH_EXIT_OK));
-        json_object_object_add(o, "message", json_object_new_string(text));
-        keeper_reply(c, exit_code, text, o);
-    }
+    for (int i = 0; i < KEEPER_CLIENTS; i++)
+        if (channel_is_open(&k->client[i].channel) && k->client[i].waits == which)
+            keeper_finish_one(&k->client[i], exit_code, text);
 }
 
 bool keeper_wake_courier(struct keeper *k)

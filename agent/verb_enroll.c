@@ -28,9 +28,7 @@ void verb_enroll(struct keeper *k, struct client *c, const struct msg *m)
         keeper_reply(c, KH_EXIT_OK, text, NULL);
         return;
     }
-    c->waits = ERRAND_ENROLL;
-    if (!keeper_wake_courier(k))
-        keeper_finish(k, ERRAND_ENROLL, KH_EXIT_QUEUED,
-                      "volumes can be protected now; the enrolment is queued, because the courier is not "
-                      "running; it goes out when it starts: systemctl start keyholt-courier");
+    keeper_await(k, c, ERRAND_ENROLL,
+                 "volumes can be protected now; the enrolment is queued, because the courier is not "
+                 "running; it goes out when it starts: systemctl start keyholt-courier");
 }

@@ -11,9 +11,7 @@ void verb_sync(struct keeper *k, struct client *c, const struct msg *m)
             "this computer knows no organisation yet; first: keyholt-agent enroll --bundle DIR");
         return;
     }
-    c->waits = ERRAND_SYNC;
-    if (!keeper_wake_courier(k))
-        keeper_finish(k, ERRAND_SYNC, KH_EXIT_QUEUED,
-                      "the courier is not running; what waits goes out when it starts: systemctl start "
-                      "keyholt-courier");
+    keeper_await(k, c, ERRAND_SYNC,
+                 "the courier is not running; what waits goes out when it starts: systemctl start "
+                 "keyholt-courier");
 }

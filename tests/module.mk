@@ -3,9 +3,10 @@
 # A test on real parts is an executable that closes with "N passed, N failed"; they run one after another
 # (they share two cores with QEMU), and tests/check adds up their lines.
 -include tests/laptop/module.mk
+include tests/fuzz/module.mk
 
-real_tests := $(wildcard tests/desk/test_*.py tests/luks2/test_*.py tests/agent/test_*.py tests/courier/test_*.py \
-    tests/server/test_*.py tests/efi/test_*.py tests/laptop/test_*.py)
+real_tests := $(wildcard tests/desk/test_*.py tests/luks2/test_*.py tests/bitlocker/test_*.py \
+    tests/agent/test_*.py tests/courier/test_*.py tests/server/test_*.py tests/efi/test_*.py tests/laptop/test_*.py)
 
 unit: $(unit_tests)
 	$(Q)tests/check $(unit_tests)

@@ -85,8 +85,9 @@ class Organisation:
 class Machine:
     """One --root with a keeper that can be started, killed and started again."""
 
-    def __init__(self, root, keeper=KEEPER, **env):
+    def __init__(self, root, keeper=KEEPER, courier_wait_ms=0, **env):
         self.root, self.keeper, self.env = root, keeper, env
+        self.options = ['--root', root, '--courier-wait', str(courier_wait_ms)]
         self.process = None
         os.makedirs(root, exist_ok=True)
 
@@ -102,7 +103,7 @@ class Machine:
         if os.path.exists(sock):
             os.unlink(sock)
         with open(self.path('/keeper.log'), 'ab') as log:
-            self.process = subprocess.Popen([self.keeper, '--root', self.root], stdout=log, stderr=log,
+            self.process = subprocess.Popen([self.keeper, *self.options], stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL, env={**os.environ, **self.env, **env})
         end = time.monotonic() + 20
         while not self.listens(sock) and self.process.poll() is None:

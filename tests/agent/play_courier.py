@@ -113,16 +113,23 @@ def rotate_order(org, device, key_id, key='receipt'):
     return b + org.sign(b, key)
 
 
-def enrolled(m, org, folder, bundle):
-    """A courier whose keeper was accepted by a server."""
-    courier, request = Courier(m), courier_request(folder)
-    asking = Asking(m, 'enroll', '--bundle', bundle)
-    courier.hear(SYNC_NOW)
+def enroll(m, org, folder, courier, asking):
+    """Accept the keeper whose command is asking; the command's result."""
+    request = courier_request(folder)
     courier.tell(BATCH_WANTED)
     courier.hear(CSR_WANTED)
     courier.tell(CSR, pem=request)
     courier.hear(ENROLL_DO)
     courier.tell(ENROLLED, status=DONE, certificate=courier_certificate(org, folder, request, device_of(m)), problem=b'')
-    if asking.end()[0]:
-        raise RuntimeError(asking.result)
+    return asking.end()
+
+
+def enrolled(m, org, folder, bundle):
+    """A courier whose keeper was accepted by a server."""
+    courier = Courier(m)
+    asking = Asking(m, 'enroll', '--bundle', bundle)
+    courier.hear(SYNC_NOW)
+    result = enroll(m, org, folder, courier, asking)
+    if result[0]:
+        raise RuntimeError(result)
     return courier

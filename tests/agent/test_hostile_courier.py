@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from hand_over import decode as decode_record
 from machine import KEEPER, MSG_STATUS, PASSPHRASE, Checks, Machine, Organisation, ask, fast_folder, make_volume
 from play_courier import (BATCH_WANTED, CSR, DONE, ENROLLED, SYNC_ANSWER, SYNC_NOW, Asking, Courier, answer_fields,
-                          device_of, encode, enrolled, receipt)
+                          device_of, encode, enroll, enrolled, receipt)
 
 
 def test_audit_head(c, courier):
@@ -125,6 +125,27 @@ def test_flood(c, m):
     m.start()
 
 
+def test_late_courier(c, org):
+    """At boot, commands can be given before the courier has connected."""
+    m = Machine(c.folder + '/late', courier_wait_ms=20000).start()
+    try:
+        asking = Asking(m, 'enroll', '--bundle', org.bundle(c.folder + '/late-bundle'))
+        end = time.monotonic() + 20
+        while not os.path.exists(m.path('/var/lib/keyholt/agent/token')) and time.monotonic() < end:
+            time.sleep(0.01)  # the keeper tells nobody that a command waits; its file does
+        code, out, err = enroll(m, org, c.folder, Courier(m), asking)
+        c.check(code == 0 and 'is enrolled' in out, 'a command waits for a courier that connects later', (code, out))
+        c.check('waiting for it' in err, 'and says so', err)
+    finally:
+        m.stop()
+    m = Machine(c.folder + '/never', courier_wait_ms=300).start()
+    try:
+        code, _, err = m.agent('enroll', '--bundle', org.bundle(c.folder + '/late-bundle'))
+        c.check(code == 4 and 'not running' in err, 'where none comes: queued', (code, err))
+    finally:
+        m.stop()
+
+
 def main():
     if not os.path.exists(KEEPER):
         print(f'{KEEPER} is not built: make')
@@ -138,6 +159,7 @@ def main():
         test_rolled_back(c, m, org, courier, c.folder)
         test_rude_courier(c, m, courier)
         test_flood(c, m)
+        test_late_courier(c, org)
     finally:
         m.stop()
     return c.close()

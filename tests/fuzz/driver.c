@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Runs a fuzz target on a bounded number of mutated seeds, the same ones every time. The sanitizers are the
- * judge: they end the program. FUZZ_RUNS=N for another number, FUZZ_START=N to begin elsewhere. */
+ * judge: they end the program. FUZZ_RUNS=N for another number, FUZZ_START=N to begin elsewhere;
+ * FUZZ_SEEDS=DIR writes the seeds there instead, for libFuzzer. */
 #include "tests/fuzz/fuzz.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,8 +73,23 @@ static long setting(const char *name, long otherwise)
     return text == NULL ? otherwise : strtol(text, NULL, 10);
 }
 
+/* For libFuzzer to start from. */
+static int write_seeds(const char *dir)
+{
+    char path[4096];
+    for (uint32_t i = 0; i < count(fuzz_seeds); i++) {
+        (void)snprintf(path, sizeof path, "%s/seed-%u", dir, i);
+        FILE *f = fopen(path, "wbe");
+        if (f == NULL || fputs(fuzz_seeds[i], f) < 0 || fclose(f) != 0)
+            return 1;
+    }
+    return 0;
+}
+
 int main(void)
 {
+    if (getenv("FUZZ_SEEDS") != NULL)
+        return write_seeds(getenv("FUZZ_SEEDS"));
     static uint8_t input[MAX];
     long start = setting("FUZZ_START", 0), runs = setting("FUZZ_RUNS", 3000), taken = 0;
     for (long i = start; i < start + runs; i++) {
