@@ -89,7 +89,7 @@ static enum err sign(struct agent *a, struct msg_span csr, uint64_t now, struct 
     writer_bytes(&w, request, sizeof request);
     writer_u64(&w, now);
     TRY(writer_end(&w, &len));
-    return cr_p256_sign(a->key.key, text, len, buf->signature);
+    return device_key_sign(&a->key, text, len, buf->signature);
 }
 
 enum err enrollment_request(struct agent *a, struct msg_span csr, struct enrollment_request *buf,
