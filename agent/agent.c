@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/agent.h"
+#include "agent/identity.h"
 #include "agent/org_store.h"
 #include "agent/tpm_esys.h"
 #include "crypto/host/file.h"
@@ -24,8 +25,8 @@ static enum err open_state(struct agent *a, struct problem *why)
     enum err e = file_mkdirs(dir, 0700);
     if (e != ERR_OK)
         return problem_set(why, e, "the folder %s cannot be made: %s", dir, err_text(e));
-    TRY(file_join(a->root, KH_AGENT_STATE "/device.key", path, sizeof path));
-    e = device_key_load(path, &a->tpm, &a->key);
+    TRY(file_join(a->root, AGENT_DEVICE_KEY, path, sizeof path));
+    e = device_key_load(path, a->tpm, &a->key);
     if (e != ERR_OK)
         return problem_set(why, e, "the device key %s cannot be used: %s; move it away to get a new identity",
                            path, err_text(e));
@@ -33,6 +34,9 @@ static enum err open_state(struct agent *a, struct problem *why)
     e = cache_open(path, &a->cache);
     if (e != ERR_OK)
         return problem_set(why, e, "the cache %s cannot be opened: %s", path, err_text(e));
+    e = identity_adopt(a, a->key.is_new ? IDENTITY_TPM : IDENTITY_LOST);
+    if (e != ERR_OK)
+        return problem_set(why, e, "the cache %s cannot take the new identity: %s", path, err_text(e));
     return ERR_OK;
 }
 
@@ -56,7 +60,8 @@ static enum err choose_tpm(struct agent *a, const char *tcti)
     size_t n = strlen(name);
     if (!tcti)
         TRY(file_join(a->root, TPM_DEVICE, name + n, sizeof name - n));
-    return tpm_init(&a->tpm, &tpm_esys, tcti ? tcti : name);
+    a->tpm = malloc(sizeof *a->tpm);
+    return a->tpm ? tpm_init(a->tpm, &tpm_esys, tcti ? tcti : name) : ERR_NOMEM;
 }
 
 static enum err open_places(struct agent *a, const struct agent_places *p)
@@ -94,6 +99,8 @@ void agent_close(struct agent *a)
     cache_close(a->cache);
     device_key_close(&a->key);
     free(a->org);
+    free(a->tpm);
+    a->tpm = NULL;
     a->cache = NULL;
     a->org = NULL;
 }

@@ -6,11 +6,13 @@
 #include "agent/cache.h"
 #include "agent/device_key.h"
 #include "agent/problem.h"
-#include "agent/tpm.h"
+#include "formats/names.h"
 #include "formats/org.h"
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+#define AGENT_DEVICE_KEY KH_AGENT_STATE "/device.key"
 
 /* Where things are; borrowed. */
 struct agent_places {
@@ -26,7 +28,7 @@ struct agent {
     char efivars[PATH_MAX]; /* mount point of efivarfs */
     char computer[RECORD_TEXT_MAX + 1];
     struct cache *cache;
-    struct tpm tpm;
+    struct tpm *tpm; /* never NULL: "none" is one that is not there */
     struct device_key key;
     struct org *org; /* NULL while there is none */
     /* where sentences about progress go; may be NULL */
@@ -35,7 +37,7 @@ struct agent {
 };
 
 /* Open everything: cache, device key (made when there is none), organisation if there is one.
- * a: must not move afterwards; why: filled on failure */
+ * why: filled on failure */
 MUST_CHECK enum err agent_open(struct agent *a, const struct agent_places *places, struct problem *why);
 void agent_close(struct agent *a);
 

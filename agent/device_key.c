@@ -109,16 +109,17 @@ enum err device_key_load(const char *path, struct tpm *tpm, struct device_key *r
     struct device_key k = {.tpm = tpm};
     enum err e = from_file(path, &k);
     if (e == ERR_NOT_FOUND || (e == ERR_OK && is_lost(&k))) {
-        k = (struct device_key){.tpm = tpm};
+        k = (struct device_key){.tpm = tpm, .is_new = e == ERR_OK};
         e = make(path, &k);
     }
     return take(e, &k, ret);
 }
 
-enum err device_key_renew(const char *path, struct device_key *k)
+enum err device_key_renew(const char *path, enum device_key_place place, struct device_key *k)
 {
     struct device_key fresh = {.tpm = k->tpm}, old = *k;
-    TRY(take(make(path, &fresh), &fresh, k));
+    enum err e = place == DEVICE_KEY_TPM ? make_in_tpm(path, &fresh) : make_in_file(path, &fresh);
+    TRY(take(e, &fresh, k));
     device_key_close(&old);
     return ERR_OK;
 }

@@ -22,6 +22,7 @@ struct device_key {
     /* why the TPM could not be used when the key was loaded: place TPM: it cannot sign now; place FILE: a
      * new key could not be made in the TPM that is there */
     enum err trouble;
+    bool is_new; /* in the place of one that can never sign again */
 };
 
 /* Load the key, or make one where there is none. One that is in a TPM that was cleared or replaced can never
@@ -31,9 +32,9 @@ struct device_key {
  * err: FORMAT (no P-256 key), DENIED (others may read the file), FULL, IO
  * cost: one signature where it is in the TPM: on a real one about half a second */
 MUST_CHECK enum err device_key_load(const char *path, struct tpm *tpm, struct device_key *ret);
-/* Make a new key, in the TPM where that works, and put it in the place of the old one, here and on the disk.
- * k: unchanged on failure. err: FULL, IO */
-MUST_CHECK enum err device_key_renew(const char *path, struct device_key *k);
+/* Make a new key and put it in the place of the old one, here and on the disk.
+ * k: unchanged on failure. err: FULL, IO; of the TPM */
+MUST_CHECK enum err device_key_renew(const char *path, enum device_key_place place, struct device_key *k);
 void device_key_close(struct device_key *k); /* takes a zeroed one */
 
 /* Sign a whole message. What a TPM signed is verified first.

@@ -6,8 +6,8 @@ tpm_esys_sources := agent/tpm_esys.c agent/tpm_esys_key.c agent/tpm_esys_seal.c 
 tpm_libs := -ltss2-esys -ltss2-mu -ltss2-sys -ltss2-tctildr
 # keeper; the table of protect's steps is a file of its own, because the crash test links another one:
 keeper_core := agent/keeper.c agent/keeper_reply.c agent/verb_enroll.c agent/verb_protect.c \
-    agent/verb_status.c agent/verb_sync.c agent/verb_courier.c agent/courier_certificate.c agent/startup.c agent/privileged.c agent/boot_event.c agent/discover.c \
-    agent/protect.c agent/rotate.c agent/recover.c agent/mirror.c agent/records.c agent/enrollment.c agent/sync.c \
+    agent/verb_status.c agent/tpm_status.c agent/verb_sync.c agent/verb_courier.c agent/courier_certificate.c agent/startup.c agent/privileged.c agent/boot_event.c agent/discover.c \
+    agent/protect.c agent/rotate.c agent/recover.c agent/mirror.c agent/records.c agent/identity.c agent/enrollment.c agent/sync.c \
     agent/esp.c agent/boot_entry.c agent/efivar.c agent/header.c agent/header_lib.c agent/header_room.c \
     agent/header_change.c agent/token_json.c agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c agent/agent.c \
     agent/device_key.c $(tpm_sources) $(tpm_esys_sources) agent/org_store.c agent/problem.c agent/msg.c agent/channel.c

@@ -149,6 +149,7 @@ static void a_tpm_that_was_cleared(void **state)
     struct device_key fresh = load(), again = load();
     assert_false(same(&k, &fresh));
     assert_true(same(&fresh, &again));
+    assert_true(fresh.is_new && !again.is_new && !k.is_new);
     expect(&fresh, DEVICE_KEY_TPM, ERR_OK);
     /* and cleared again, with a TPM that then makes none */
     fake_tpm.seed = 3;
@@ -170,13 +171,16 @@ static void a_file_stays_until_it_is_renewed(void **state)
     struct device_key kept = load();
     assert_true(same(&k, &kept));
     expect(&kept, DEVICE_KEY_FILE, ERR_OK);
-    assert_int_equal(device_key_renew(path, &kept), ERR_OK);
+    assert_int_equal(device_key_renew(path, DEVICE_KEY_TPM, &kept), ERR_OK);
     assert_false(same(&k, &kept));
     expect(&kept, DEVICE_KEY_TPM, ERR_OK);
     struct device_key again = load();
     assert_true(same(&kept, &again));
     use_tpm("none"); /* and back, because somebody took the TPM out */
-    assert_int_equal(device_key_renew(path, &again), ERR_OK);
+    struct device_key before = again;
+    assert_int_equal(device_key_renew(path, DEVICE_KEY_TPM, &again), ERR_NOT_FOUND);
+    assert_memory_equal(&again, &before, sizeof again);
+    assert_int_equal(device_key_renew(path, DEVICE_KEY_FILE, &again), ERR_OK);
     expect(&again, DEVICE_KEY_FILE, ERR_OK);
     device_key_close(&again);
     device_key_close(&k);
@@ -186,7 +190,8 @@ static void nothing_changes_when_nothing_can_be_written(void **state)
 {
     (void)state;
     struct device_key k = load(), before = k;
-    assert_int_equal(device_key_renew("/proc/no/such/place", &k), ERR_NOT_FOUND);
+    assert_int_equal(device_key_renew("/proc/no/such/place", DEVICE_KEY_TPM, &k), ERR_NOT_FOUND);
+    assert_int_equal(device_key_renew("/proc/no/such/place", DEVICE_KEY_FILE, &k), ERR_NOT_FOUND);
     assert_memory_equal(&k, &before, sizeof k);
     struct device_key none = {.place = 9};
     assert_int_equal(device_key_load("/proc/no/such/place", &tpm, &none), ERR_NOT_FOUND);
