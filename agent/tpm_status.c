@@ -56,7 +56,8 @@ static void say_dead(char *ret, enum err e)
 
 static void say_answering(char *ret, const struct agent *a, const struct tpm_state *s)
 {
-    int n = snprintf(ret, TEXT, "%s %s; the device key is %s", s->manufacturer, s->model,
+    int n = snprintf(ret, TEXT, "%s %s, firmware %u.%u.%u.%u; the device key is %s", s->manufacturer,
+                     s->model, s->firmware[0], s->firmware[1], s->firmware[2], s->firmware[3],
                      a->key.place == DEVICE_KEY_TPM
                          ? "in it"
                          : "in a file; TPM present: it takes the key when this computer is enrolled anew");
@@ -72,8 +73,8 @@ static enum err look(struct agent *a, struct tpm_state *s)
 {
     TRY(tpm_begin(a->tpm));
     enum err e = tpm_state(a->tpm, s);
-    if (e == ERR_OK && a->key.place == DEVICE_KEY_TPM)
-        e = tpm_check(a->tpm, &a->key.blob);
+    if (e == ERR_OK)
+        e = a->key.place == DEVICE_KEY_TPM ? tpm_check(a->tpm, &a->key.blob) : tpm_probe(a->tpm);
     tpm_end(a->tpm);
     return e;
 }
@@ -81,7 +82,7 @@ static enum err look(struct agent *a, struct tpm_state *s)
 struct json_object *tpm_json(struct agent *a)
 {
     struct json_object *o = json_object_new_object();
-    struct tpm_state s;
+    struct tpm_state s = {.manufacturer = ""};
     char text[TEXT] = "no TPM: the device key is a file that only root can read";
     bool in_tpm = a->key.place == DEVICE_KEY_TPM, is_there = tpm_is_there(a->tpm);
     enum err e = is_there ? look(a, &s) : ERR_NOT_FOUND;
@@ -95,7 +96,7 @@ struct json_object *tpm_json(struct agent *a)
     json_object_object_add(o, "identity", json_object_new_boolean(in_tpm));
     add_text(o, "text", text);
     add_text(o, "problem", e == ERR_OK || (!is_there && !in_tpm) ? NULL : reason(e));
-    if (e == ERR_OK)
+    if (s.manufacturer[0]) /* it answered that far */
         add_state(o, &s);
     return o;
 }
