@@ -99,8 +99,7 @@ static enum err write_key(const char *path, uint8_t kind, const struct guid *vol
 static bool bind(struct agent *a, const struct secret *key, uint8_t ret[static TPM_BLOB_MAX], size_t *ret_len)
 {
     struct tpm_blob *b = calloc(1, sizeof *b);
-    bool bound =
-        b && a->tpm && tpm_seal(a->tpm, key, b) == ERR_OK && tpm_blob_encode(b, ret, ret_len) == ERR_OK;
+    bool bound = b && tpm_seal(a->tpm, key, b) == ERR_OK && tpm_blob_encode(b, ret, ret_len) == ERR_OK;
     free(b);
     return bound;
 }
@@ -131,7 +130,7 @@ static enum err unbind(struct agent *a, const struct kept *k, struct secret *ret
         return ERR_NOMEM;
     enum err e = tpm_blob_decode(k->body, k->body_len, b);
     if (e == ERR_OK)
-        e = a->tpm ? tpm_unseal(a->tpm, b, ret) : ERR_NOT_FOUND;
+        e = tpm_unseal(a->tpm, b, ret);
     free(b);
     return e;
 }
