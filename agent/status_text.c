@@ -53,14 +53,10 @@ static void print_volume(struct json_object *v)
                : "queued: no server has confirmed it yet; the volume's own header has it");
 }
 
-void status_text_print(const char *json)
+void status_text_print(struct json_object *o)
 {
-    struct json_object *o = NULL, *volumes = NULL;
+    struct json_object *volumes = NULL;
     uint64_t queued = 0;
-    if (json_strict_parse(json, strlen(json), &o) != ERR_OK) {
-        puts(json);
-        return;
-    }
     printf("computer      %s\n", text(o, "computer", "?"));
     printf("device ID     %s\n", text(o, "device_id", "?"));
     printf("organisation  %s\n", text(o, "organisation", "none yet; keyholt-agent enroll --bundle DIR"));
@@ -79,5 +75,4 @@ void status_text_print(const char *json)
         if (json_object_array_length(volumes) == 0)
             puts("\nno protected volume; keyholt-agent protect DEVICE");
     }
-    json_object_put(o);
 }
