@@ -15,8 +15,10 @@ keeper_core := agent/keeper.c agent/keeper_reply.c agent/verb_enroll.c agent/ver
     agent/device_key.c $(tpm_sources) $(tpm_esys_sources) agent/org_store.c agent/problem.c agent/msg.c agent/channel.c
 keeper_libs := $(tpm_libs) -lcryptsetup -lsqlite3 -ljson-c -lkeyutils -lcap -lefiboot -lefivar
 $(eval $(call program,libexec/keeper,$(keeper_core) agent/protect_table.c,$(keeper_libs)))
-$(eval $(call program,bin/keyholt-agent,agent/keyholt_agent.c agent/passphrase.c agent/status_text.c agent/msg.c \
-    agent/channel.c,-ljson-c))
+command_sources := agent/keyholt_agent.c agent/command.c agent/command_ask.c agent/command_enroll.c \
+    agent/command_protect.c agent/command_rotate.c agent/command_status.c agent/command_sync.c agent/command_verify.c agent/passphrase.c \
+    agent/status_text.c agent/msg.c agent/channel.c
+$(eval $(call program,bin/keyholt-agent,$(command_sources),-ljson-c))
 # tests/agent/: what can be read with the volume locked
 $(eval $(call program,tests/judge,tests/agent/judge.c,-lcryptsetup -ljson-c))
 # tests/agent/test_crash.py: kills the keeper at a chosen write, and a keeper whose table is in the wrong order

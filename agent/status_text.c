@@ -60,14 +60,10 @@ static void print_tpm(struct json_object *o)
         printf("TPM           %s\n", text(tpm, "text", "?"));
 }
 
-void status_text_print(const char *json)
+void status_text_print(struct json_object *o)
 {
-    struct json_object *o = NULL, *volumes = NULL;
+    struct json_object *volumes = NULL;
     uint64_t queued = 0;
-    if (json_strict_parse(json, strlen(json), &o) != ERR_OK) {
-        puts(json);
-        return;
-    }
     printf("computer      %s\n", text(o, "computer", "?"));
     printf("device ID     %s\n", text(o, "device_id", "?"));
     printf("organisation  %s\n", text(o, "organisation", "none yet; keyholt-agent enroll --bundle DIR"));
@@ -91,5 +87,4 @@ void status_text_print(const char *json)
         if (json_object_array_length(volumes) == 0)
             puts("\nno protected volume; keyholt-agent protect DEVICE");
     }
-    json_object_put(o);
 }
