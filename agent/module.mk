@@ -12,7 +12,7 @@ keeper_core := agent/keeper.c agent/keeper_reply.c agent/verb_enroll.c agent/ver
     agent/mirror.c agent/mirror_judge.c agent/verify.c agent/chores.c agent/records.c agent/identity.c agent/enrollment.c agent/sync.c \
     agent/esp.c agent/boot_entry.c agent/efivar.c agent/header.c agent/header_lib.c agent/header_room.c \
     agent/header_change.c agent/token_json.c agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c agent/agent.c \
-    agent/device_key.c $(tpm_sources) $(tpm_esys_sources) agent/org_store.c agent/problem.c agent/msg.c agent/channel.c
+    agent/device_key.c $(tpm_sources) $(tpm_esys_sources) agent/org_store.c agent/policy_store.c agent/problem.c agent/msg.c agent/channel.c
 keeper_libs := $(tpm_libs) -lcryptsetup -lsqlite3 -ljson-c -lkeyutils -lcap -lefiboot -lefivar
 $(eval $(call program,libexec/keeper,$(keeper_core) agent/protect_table.c,$(keeper_libs)))
 command_sources := agent/keyholt_agent.c agent/command.c agent/command_ask.c agent/command_enroll.c \

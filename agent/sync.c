@@ -139,9 +139,8 @@ static enum err do_rotate(struct agent *a, const struct command *c, struct sync_
     if (e != ERR_OK)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     if (k.state != KEY_RETIRED) {
-        TRY(rotate_spend(a, &k.key_id, KH_CAUSE_DISCLOSED, c->time));
-        e = rotate_want(a, &k.volume, KH_CAUSE_DISCLOSED,
-                        "the organisation wants its recovery password replaced");
+        e = rotate_spend(a, &k.key_id, KH_CAUSE_DISCLOSED,
+                         "the organisation wants its recovery password replaced");
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     }
     TRY(note_late_disclosure(a, c, &k));

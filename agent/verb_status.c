@@ -67,6 +67,20 @@ static void add_org(struct agent *a, struct json_object *o)
     add(o, "identity", trouble);
 }
 
+static void add_policy(struct agent *a, struct json_object *o)
+{
+    const struct policy *p = &a->policy;
+    struct json_object *j = json_object_new_object();
+    json_object_object_add(j, "version", p->version ? json_object_new_uint64(p->version) : NULL);
+    add(j, "escrow", p->escrow == POLICY_RECEIPT ? "receipt" : "sealed");
+    json_object_object_add(j, "key_package", json_object_new_boolean(p->key_package));
+    json_object_object_add(j, "rotate_days", json_object_new_int64(p->rotate_days));
+    json_object_object_add(j, "rotate_used_needs_receipt",
+                           json_object_new_boolean(p->rotate_used_needs_receipt));
+    json_object_object_add(j, "verify_hours", json_object_new_int64(p->verify_hours));
+    json_object_object_add(o, "policy", j);
+}
+
 static void add_sync(struct keeper *k, struct json_object *o)
 {
     uint64_t t;
@@ -106,6 +120,7 @@ void verb_status(struct keeper *k, struct client *c, const struct msg *m)
     add(o, "computer", a->computer);
     add_org(a, o);
     json_object_object_add(o, "tpm", tpm_json(a));
+    add_policy(a, o);
     add_sync(k, o);
     json_object_object_add(o, "volumes", volumes_json(a));
     keeper_reply(c, KH_EXIT_OK, "", o);
