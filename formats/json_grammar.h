@@ -12,3 +12,7 @@
  * err:        FORMAT
  * source:     RFC 8259 */
 MUST_CHECK enum err json_grammar_check(const char *text, size_t len, unsigned max_depth, size_t *ret_tokens);
+
+/* Where such a text stops being JSON: offset of the byte that cannot stand there or of the one behind it, len
+ * when it ends too early or is JSON. For messages. */
+size_t json_grammar_fault(const char *text, size_t len, unsigned max_depth);

@@ -2,8 +2,9 @@
 # formats/: bytes we read or write. Both worlds:
 formats_sources := formats/guid.c formats/recovery_password.c formats/base.c formats/envelope.c \
     formats/qr_text.c formats/handoff.c formats/text.c \
-    formats/json_grammar.c formats/json_walk.c formats/luks2_header.c formats/luks2_metadata.c \
-    formats/luks2_segments.c formats/luks2_slots.c formats/luks2_open.c formats/luks2_fingerprint.c \
+    formats/json_grammar.c formats/json_walk.c formats/luks2_names.c formats/luks2_copy.c formats/luks2_foreign.c \
+    formats/luks2_header.c formats/luks2_metadata.c formats/luks2_digests.c formats/luks2_segments.c \
+    formats/luks2_slots.c formats/luks2_tokens.c formats/luks2_open.c formats/luks2_fingerprint.c \
     formats/org.c
 # Hosted only (sealing, signing):
 formats_hosted_sources := formats/envelope_seal.c formats/record.c formats/receipt.c formats/command.c \
