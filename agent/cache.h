@@ -31,7 +31,7 @@ struct cache_volume {
     char device[PATH_MAX];
     char label[RECORD_TEXT_MAX + 1];
     uint8_t state;         /* enum cache_volume_state */
-    bool rotate;           /* a rotation is wanted */
+    uint8_t rotate;        /* enum kh_cause of a rotation that is wanted, 0 none */
     char note[CACHE_NOTE]; /* what a person should know, or empty */
 };
 
@@ -50,7 +50,11 @@ struct cache_key {
     uint8_t fingerprint[32], commitment[32];
     uint64_t verified; /* time of the last proof, 0 never */
     uint64_t made;
+    uint8_t cause;  /* enum kh_cause: why it was made, 0 not known */
+    uint8_t spent;  /* enum kh_cause: USED or DISCLOSED, 0 not */
+    uint64_t shown; /* time of the newest order that came because it was shown to a person, 0 never */
     bool recorded, receipted; /* its escrow record exists; a receipt covers it */
+    bool packed;              /* a receipt of class `packed` covers it */
 };
 
 /* Open, create, or bring to this version's schema. A new or damaged one gets a new incarnation; a damaged
@@ -74,6 +78,28 @@ MUST_CHECK enum err cache_put_volume(struct cache *c, const struct cache_volume 
 MUST_CHECK enum err cache_get_volume(struct cache *c, const struct guid *uuid, struct cache_volume *ret);
 /* ret: CACHE_VOLUMES elements */
 MUST_CHECK enum err cache_volumes(struct cache *c, struct cache_volume *ret, unsigned *ret_n);
+
+/* What the keeper knows of a volume's header beside its keys. */
+enum cache_management {
+    MANAGEMENT_NONE = 0,     /* never made: an older agent protected it, or there was no room */
+    MANAGEMENT_NO_PLACE = 1, /* this computer's root is not encrypted: its key would lie in clear */
+    MANAGEMENT_FILE = 2,     /* its key, in root's file, opened the volume at the last look */
+    MANAGEMENT_TPM = 3,      /* the same, bound to the TPM */
+    MANAGEMENT_LOST = 4      /* made once; its key or keyslot is gone */
+};
+
+struct cache_life {
+    struct guid uuid;
+    uint64_t seqid;      /* of the header, when it was last looked at */
+    uint64_t checked;    /* time of the last look at every keyslot of ours, 0 never */
+    uint8_t management;  /* enum cache_management */
+    bool is_exposed;     /* a removed password may still open a copy of the header */
+    uint8_t exposed[32]; /* of which volume key: the hash of its digest, so that re-encryption ends it */
+};
+
+/* err: NOT_FOUND */
+MUST_CHECK enum err cache_get_life(struct cache *c, const struct guid *uuid, struct cache_life *ret);
+MUST_CHECK enum err cache_put_life(struct cache *c, const struct cache_life *l);
 
 /* Keep an envelope for ever; known ones stay as they are. */
 MUST_CHECK enum err cache_put_envelope(struct cache *c, const struct guid *key_id, const uint8_t *p,
@@ -107,10 +133,11 @@ MUST_CHECK enum err cache_outbox(struct cache *c, struct cache_record *ret, unsi
 MUST_CHECK enum err cache_outbox_count(struct cache *c, unsigned *ret);
 /* Keep a receipt whole and mark the records that it covers. A record that went back into the outbox wants a
  * newer receipt, by the server's clock, than it ever had: an old one says nothing of what was lost since.
+ * class: enum receipt_class; a higher one replaces a lower one
  * time: of the receipt
  * ret_n: records that it settled */
-MUST_CHECK enum err cache_add_receipt(struct cache *c, const uint8_t *bytes, size_t len, uint64_t time,
-                                      const uint8_t *names, unsigned n, unsigned *ret_n);
+MUST_CHECK enum err cache_add_receipt(struct cache *c, const uint8_t *bytes, size_t len, uint8_t class,
+                                      uint64_t time, const uint8_t *names, unsigned n, unsigned *ret_n);
 /* A record says that this key was replaced; the first one counts. */
 MUST_CHECK enum err cache_put_rotation(struct cache *c, const struct guid *key_id,
                                        const uint8_t name[static 32]);

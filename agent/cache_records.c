@@ -79,14 +79,20 @@ enum err cache_outbox_count(struct cache *c, unsigned *ret)
     return ERR_OK;
 }
 
-static enum err mark_receipted(struct cache *c, const uint8_t *name, uint64_t receipt, uint64_t time,
-                               unsigned *n)
+/* The receipt that was put last. */
+struct newest {
+    uint64_t id, time;
+    uint8_t class;
+};
+
+static enum err mark_receipted(struct cache *c, const uint8_t *name, const struct newest *r, unsigned *n)
 {
     STMT(s);
     TRY(cache_db_prepare(c, SQL_RECEIPTED, &s));
     cache_db_blob(s, 1, name, 32);
-    cache_db_u64(s, 2, receipt);
-    cache_db_u64(s, 3, time);
+    cache_db_u64(s, 2, r->id);
+    cache_db_u64(s, 3, r->time);
+    cache_db_u64(s, 4, r->class);
     TRY(cache_db_run(s));
     *n += (unsigned)sqlite3_changes(c->db);
     return ERR_OK;
@@ -99,25 +105,31 @@ static enum err prune_receipts(struct cache *c)
     return cache_db_run(s);
 }
 
-static enum err add_receipt(struct cache *c, const uint8_t *bytes, size_t len, uint64_t time,
-                            const uint8_t *names, unsigned n, unsigned *settled)
+static enum err put_receipt(struct cache *c, const uint8_t *bytes, size_t len)
 {
     STMT(s);
     TRY(cache_db_prepare(c, SQL_RECEIPT_ADD, &s));
     cache_db_blob(s, 1, bytes, len);
-    TRY(cache_db_run(s));
-    uint64_t id = (uint64_t)sqlite3_last_insert_rowid(c->db);
+    return cache_db_run(s);
+}
+
+static enum err settle(struct cache *c, struct newest *r, const uint8_t *names, unsigned n, unsigned *settled)
+{
+    r->id = (uint64_t)sqlite3_last_insert_rowid(c->db);
     for (unsigned i = 0; i < n; i++)
-        TRY(mark_receipted(c, names + 32 * (size_t)i, id, time, settled));
+        TRY(mark_receipted(c, names + 32 * (size_t)i, r, settled));
     return prune_receipts(c); /* one that covers nothing of ours, or nothing any more */
 }
 
-enum err cache_add_receipt(struct cache *c, const uint8_t *bytes, size_t len, uint64_t time,
+enum err cache_add_receipt(struct cache *c, const uint8_t *bytes, size_t len, uint8_t class, uint64_t time,
                            const uint8_t *names, unsigned n, unsigned *ret_n)
 {
+    struct newest r = {.time = time, .class = class};
     unsigned settled = 0;
     TRY(cache_begin(c));
-    enum err e = add_receipt(c, bytes, len, time, names, n, &settled);
+    enum err e = put_receipt(c, bytes, len);
+    if (e == ERR_OK)
+        e = settle(c, &r, names, n, &settled);
     if (e == ERR_OK)
         e = cache_commit(c);
     else

@@ -3,6 +3,7 @@
 #include "agent/cache_db.h"
 #include "agent/cache_sql.h"
 #include "crypto/hash.h"
+#include "formats/receipt.h"
 #include <stdlib.h>
 
 enum err cache_put_volume(struct cache *c, const struct cache_volume *v)
@@ -24,7 +25,7 @@ static enum err volume_row(sqlite3_stmt *s, struct cache_volume *ret)
     TRY(cache_db_get_text(s, 1, ret->device, sizeof ret->device));
     TRY(cache_db_get_text(s, 2, ret->label, sizeof ret->label));
     ret->state = (uint8_t)cache_db_get_u64(s, 3);
-    ret->rotate = cache_db_get_u64(s, 4) != 0;
+    ret->rotate = (uint8_t)cache_db_get_u64(s, 4);
     return cache_db_get_text(s, 5, ret->note, sizeof ret->note);
 }
 
@@ -113,6 +114,9 @@ enum err cache_put_key(struct cache *c, const struct cache_key *k)
     cache_db_blob(s, 7, k->commitment, sizeof k->commitment);
     cache_db_u64(s, 8, k->verified);
     cache_db_u64(s, 9, k->made);
+    cache_db_u64(s, 10, k->cause);
+    cache_db_u64(s, 11, k->spent);
+    cache_db_u64(s, 12, k->shown);
     return cache_db_run(s);
 }
 
@@ -129,6 +133,10 @@ static enum err key_row(sqlite3_stmt *s, struct cache_key *ret)
     ret->made = cache_db_get_u64(s, 8);
     ret->recorded = cache_db_get_u64(s, 9) != 0;
     ret->receipted = cache_db_get_u64(s, 10) != 0;
+    ret->cause = (uint8_t)cache_db_get_u64(s, 11);
+    ret->spent = (uint8_t)cache_db_get_u64(s, 12);
+    ret->shown = cache_db_get_u64(s, 13);
+    ret->packed = ret->receipted && cache_db_get_u64(s, 14) == RECEIPT_PACKED;
     return ERR_OK;
 }
 
@@ -156,4 +164,33 @@ enum err cache_keys(struct cache *c, const struct guid *volume, struct cache_key
     }
     *ret_n = n;
     return ERR_OK;
+}
+
+enum err cache_get_life(struct cache *c, const struct guid *uuid, struct cache_life *ret)
+{
+    struct cache_life l = {.uuid = *uuid};
+    size_t len = 0;
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_LIFE_GET, &s));
+    cache_db_blob(s, 1, uuid->bytes, sizeof uuid->bytes);
+    TRY(cache_db_step(s));
+    l.seqid = cache_db_get_u64(s, 0);
+    l.checked = cache_db_get_u64(s, 1);
+    l.management = (uint8_t)cache_db_get_u64(s, 2);
+    TRY(cache_db_get_blob(s, 3, l.exposed, sizeof l.exposed, &len));
+    l.is_exposed = len == sizeof l.exposed;
+    *ret = l;
+    return ERR_OK;
+}
+
+enum err cache_put_life(struct cache *c, const struct cache_life *l)
+{
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_LIFE_PUT, &s));
+    cache_db_blob(s, 1, l->uuid.bytes, sizeof l->uuid.bytes);
+    cache_db_u64(s, 2, l->seqid);
+    cache_db_u64(s, 3, l->checked);
+    cache_db_u64(s, 4, l->management);
+    cache_db_blob(s, 5, l->exposed, l->is_exposed ? sizeof l->exposed : 0);
+    return cache_db_run(s);
 }

@@ -20,6 +20,12 @@ static const char *const cache_migrations[] = {
     "CREATE TABLE rotation(key_id BLOB PRIMARY KEY, record BLOB NOT NULL REFERENCES record(name))"
     " WITHOUT ROWID;",
     "ALTER TABLE record ADD COLUMN settled INTEGER NOT NULL DEFAULT -1;", /* time of its newest receipt */
+    "ALTER TABLE key ADD COLUMN cause INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE key ADD COLUMN spent INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE key ADD COLUMN shown INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE record ADD COLUMN class INTEGER NOT NULL DEFAULT 0;" /* of that receipt */
+    "CREATE TABLE life(uuid BLOB PRIMARY KEY, seqid INTEGER NOT NULL, checked INTEGER NOT NULL,"
+    " management INTEGER NOT NULL, exposed BLOB NOT NULL) WITHOUT ROWID;",
 };
 
 /* locking_mode before journal_mode: with EXCLUSIVE there is no shared memory file, which a full disk could
@@ -52,14 +58,20 @@ static const char *const cache_migrations[] = {
 #define SQL_ENVELOPES    "SELECT hash FROM envelope WHERE record IS NOT NULL ORDER BY hash"
 
 #define SQL_KEY_PUT                                                                                          \
-    "INSERT INTO key VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9) ON CONFLICT(key_id) DO UPDATE SET slot=?3,count=?4," \
-    "state=?5,fingerprint=?6,commitment=?7,verified=?8"
+    "INSERT INTO key VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12) ON CONFLICT(key_id) DO UPDATE SET "      \
+    "slot=?3,count=?4,state=?5,fingerprint=?6,commitment=?7,verified=?8,cause=?10,spent=?11,shown=?12"
 #define SQL_KEY_COLUMNS                                                                                      \
     "SELECT k.key_id,k.volume,k.slot,k.count,k.state,k.fingerprint,k.commitment,k.verified,k.made,"          \
-    "e.record IS NOT NULL,r.receipt IS NOT NULL FROM key k LEFT JOIN envelope e ON e.key_id=k.key_id "       \
+    "e.record IS NOT NULL,r.receipt IS NOT NULL,k.cause,k.spent,k.shown,r.class FROM key k LEFT JOIN "       \
+    "envelope e ON e.key_id=k.key_id "                                                                       \
     "LEFT JOIN record r ON r.name=e.record "
 #define SQL_KEY_GET SQL_KEY_COLUMNS "WHERE k.key_id=?1"
 #define SQL_KEYS    SQL_KEY_COLUMNS "WHERE k.volume=?1 ORDER BY k.made DESC,k.key_id LIMIT ?2"
+
+#define SQL_LIFE_GET "SELECT seqid,checked,management,exposed FROM life WHERE uuid=?1"
+#define SQL_LIFE_PUT                                                                                         \
+    "INSERT INTO life VALUES(?1,?2,?3,?4,?5) ON CONFLICT(uuid) DO UPDATE SET seqid=?2,checked=?3,"           \
+    "management=?4,exposed=?5"
 
 #define SQL_RECORD_ADD  "INSERT OR IGNORE INTO record(name,kind,bytes) VALUES(?1,?2,?3)"
 #define SQL_RECORD_FIND "SELECT 1 FROM record WHERE name=?1"
@@ -68,8 +80,9 @@ static const char *const cache_migrations[] = {
 #define SQL_OUTBOX_COUNT "SELECT count(*) FROM record WHERE receipt IS NULL"
 #define SQL_RECEIPT_ADD  "INSERT INTO receipt(bytes) VALUES(?1)"
 #define SQL_RECEIPTED                                                                                        \
-    "UPDATE record SET receipt=?2,settled=?3 WHERE name=?1 AND receipt IS NULL AND settled<?3"
-#define SQL_RESEND       "UPDATE record SET receipt=NULL WHERE kind=1"
+    "UPDATE record SET receipt=?2,settled=?3,class=?4 WHERE name=?1 AND "                                    \
+    "CASE WHEN receipt IS NULL THEN settled<?3 ELSE class<?4 END"
+#define SQL_RESEND       "UPDATE record SET receipt=NULL,class=0 WHERE kind=1"
 #define SQL_ROTATION_PUT "INSERT OR IGNORE INTO rotation VALUES(?1,?2)"
 #define SQL_ROTATION_GET "SELECT record FROM rotation WHERE key_id=?1"
 #define SQL_RESEND_ONE   "UPDATE record SET receipt=NULL WHERE name=?1"

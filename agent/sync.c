@@ -68,7 +68,7 @@ static enum err take_receipt(struct agent *a, struct msg_span s, struct sync_out
         if (receipt_key(a, i, &pub) && receipt_decode(s.p, s.len, &pub, &r) == ERR_OK &&
             is_for_us(a, &r.org, r.device)) {
             unsigned n = 0;
-            TRY(cache_add_receipt(a->cache, s.p, s.len, r.time, r.names, r.n, &n));
+            TRY(cache_add_receipt(a->cache, s.p, s.len, r.class, r.time, r.names, r.n, &n));
             o->receipted += n;
             return ERR_OK;
         }
