@@ -6,12 +6,23 @@ formats_sources := formats/guid.c formats/recovery_password.c formats/base.c for
     formats/luks2_header.c formats/luks2_metadata.c formats/luks2_digests.c formats/luks2_segments.c \
     formats/luks2_slots.c formats/luks2_tokens.c formats/luks2_open.c formats/luks2_fingerprint.c \
     formats/org.c formats/management.c
+bitlocker_sources := formats/bitlocker.c formats/bitlocker_boot.c formats/bitlocker_info.c formats/bitlocker_entry.c \
+    formats/bitlocker_block.c formats/bitlocker_protector.c formats/bitlocker_text.c formats/bitlocker_crc32.c \
+    formats/bitlocker_key.c formats/bitlocker_stretch.c formats/bitlocker_unlock.c formats/bitlocker_startup_key.c \
+    formats/bitlocker_open.c formats/bitlocker_ranges.c formats/bitlocker_eow.c formats/bitlocker_elephant.c \
+    formats/bitlocker_read.c
+formats_sources += $(bitlocker_sources)
 # Hosted only (sealing, signing):
 formats_hosted_sources := formats/envelope_seal.c formats/record.c formats/receipt.c formats/command.c \
     formats/management_encode.c formats/policy.c \
     formats/org_verify.c formats/host/json_strict.c formats/host/audit_line.c formats/host/audit_chain.c
 # What the LUKS2 reader sees, for tests/luks2/
 $(eval $(call program,tests/luks2_tool,tests/luks2/luks2_tool.c,))
+# What the BitLocker reader sees, for tests/bitlocker/
+$(eval $(call program,tests/bitlocker_tool,tests/bitlocker/bitlocker_tool.c,))
+bitlocker_writer := tests/bitlocker/bitlocker_writer.c tests/bitlocker/bitlocker_writer_data.c \
+    tests/bitlocker/bitlocker_writer_keys.c
+$(eval $(call program,tests/bitlocker_write,tests/bitlocker/bitlocker_write.c $(bitlocker_writer),))
 
 $(eval $(call unit,test_formats_password,,))
 $(eval $(call unit,test_formats_text,,))
@@ -21,6 +32,10 @@ $(eval $(call unit,test_formats_json,,-ljson-c))
 $(eval $(call unit,test_luks2,tests/unit/luks2_image.c,))
 $(eval $(call unit,test_luks2_data,,))
 $(eval $(call unit,test_luks2_json,,))
+bitlocker_image := $(bitlocker_writer) tests/bitlocker/bitlocker_image.c
+$(eval $(call unit,test_bitlocker,$(bitlocker_image),))
+$(eval $(call unit,test_bitlocker_unlock,$(bitlocker_image),))
+$(eval $(call unit,test_bitlocker_data,$(bitlocker_image),))
 $(eval $(call unit,test_org,,))
 $(eval $(call unit,test_management,,))
 $(eval $(call unit,test_policy,,))
