@@ -7,8 +7,14 @@ keeper_core := agent/keeper.c agent/keeper_reply.c agent/verb_enroll.c agent/ver
     agent/esp.c agent/boot_entry.c agent/efivar.c agent/header.c agent/header_lib.c agent/header_room.c \
     agent/header_change.c agent/token_json.c agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c agent/agent.c \
     agent/device_key.c agent/org_store.c agent/problem.c agent/msg.c agent/channel.c
+# what there is in block devices; nothing of a device's content is read in the keeper but headers of volumes
+inventory_sources := agent/inventory.c agent/blockdev.c agent/blockdev_query.c agent/mounts.c agent/classify.c \
+    agent/classify_stack.c agent/prober.c agent/probed.c agent/device_io.c
+keeper_core += $(inventory_sources)
 keeper_libs := -lcryptsetup -lsqlite3 -ljson-c -lkeyutils -lcap -lefiboot -lefivar
 $(eval $(call program,libexec/keeper,$(keeper_core) agent/protect_table.c,$(keeper_libs)))
+$(eval $(call program,libexec/probe,agent/probe.c agent/probe_device.c agent/probe_luks.c agent/probe_bitlocker.c \
+    agent/probe_sandbox.c agent/probed.c agent/device_io.c agent/msg.c agent/channel.c,-lblkid -ljson-c -lseccomp -lcap))
 command_sources := agent/keyholt_agent.c agent/command.c agent/command_ask.c agent/command_enroll.c \
     agent/command_protect.c agent/command_rotate.c agent/command_status.c agent/command_sync.c agent/passphrase.c \
     agent/status_text.c agent/msg.c agent/channel.c
@@ -23,6 +29,10 @@ $(B)/tests/%_shim.so: tests/agent/%_shim.c Makefile
 	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -std=gnu11 $(CFLAGS) -fPIC $(WARN) -shared -o $@ $< -ldl
 $(eval $(call unit,test_agent_msg,agent/msg.c agent/channel.c,))
 $(eval $(call unit,test_agent_cache,agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c,-lsqlite3))
+$(eval $(call unit,test_classify,agent/classify.c agent/classify_stack.c agent/blockdev.c agent/blockdev_query.c \
+    agent/mounts.c,))
+$(eval $(call unit,test_blockdev,agent/blockdev.c agent/blockdev_query.c agent/mounts.c,))
+$(eval $(call unit,test_probed,agent/probed.c,-ljson-c))
 $(eval $(call unit,test_boot_entry,agent/boot_entry.c agent/efivar.c,-lefiboot -lefivar))
 # courier and hand-off:
 handoff_sources := agent/handoff.c agent/handoff_open.c agent/handoff_offer.c agent/handoff_entry.c \

@@ -78,7 +78,7 @@ enum err mount_parse(const char *line, struct mount *ret)
     return ERR_OK;
 }
 
-static enum err load(FILE *f, struct mount_table *t)
+static void load(FILE *f, struct mount_table *t)
 {
     char *line = NULL;
     size_t cap = 0;
@@ -86,7 +86,6 @@ static enum err load(FILE *f, struct mount_table *t)
         if (mount_parse(line, &t->mount[t->n]) == ERR_OK)
             t->n++;
     free(line);
-    return ERR_OK;
 }
 
 enum err mount_table_load(const char *root, struct mount_table *ret)
@@ -96,12 +95,9 @@ enum err mount_table_load(const char *root, struct mount_table *ret)
     if (!t.mount)
         return ERR_NOMEM;
     FILE *f = file_join(root, MOUNTINFO, path, sizeof path) == ERR_OK ? fopen(path, "re") : NULL;
-    enum err e = f ? load(f, &t) : ERR_OK;
-    if (f)
+    if (f) {
+        load(f, &t);
         (void)fclose(f);
-    if (e != ERR_OK) {
-        mount_table_free(&t);
-        return e;
     }
     *ret = t;
     return ERR_OK;

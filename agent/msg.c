@@ -62,6 +62,8 @@ static const struct layout layouts[] = {
       LIST(sync_answer.commands), U64(sync_answer.audit_length), SPAN(sync_answer.audit_hash),
       SPAN(sync_answer.known_incarnation), U64(sync_answer.known_sequence), SPAN(sync_answer.known_name),
       U32(sync_answer.envelopes_match), U64(sync_answer.retry_after_s)}},
+    {MSG_PROBE, {SPAN(probe.device), U32(probe.flags)}},
+    {MSG_PROBED, {SPAN(probed.json)}},
 };
 
 static const struct layout *find(uint16_t type)

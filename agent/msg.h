@@ -1,8 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Every message between the agent's processes: command ↔ keeper, keeper ↔ courier, and their bytes.
- * A frame is length (u32, of what follows), type (u16), then the fields of the type in the order below;
- * texts and bytes carry a u32 length, lists a u32 count. */
+/* Every message between the agent's processes: command ↔ keeper, keeper ↔ courier, keeper ↔ probe, and their
+ * bytes. A frame is length (u32, of what follows), type (u16), then the fields of the type in the order
+ * below; texts and bytes carry a u32 length, lists a u32 count. */
 
 #include "crypto/err.h"
 #include <stddef.h>
@@ -33,7 +33,10 @@ enum msg_type {
     MSG_ENROLLED = 49,
     MSG_BATCH_WANTED = 50, /* the timer, the network or SYNC_NOW says so; the keeper answers SYNC_BATCH,
                               CSR_WANTED (enrolment is still to be done) or IDLE */
-    MSG_SYNC_ANSWER = 51
+    MSG_SYNC_ANSWER = 51,
+    /* keeper → probe, and its answer: one at a time */
+    MSG_PROBE = 64,
+    MSG_PROBED = 80
 };
 
 /* How an errand to the server ended. */
@@ -45,6 +48,8 @@ enum msg_status {
 };
 
 enum msg_protect_flags { MSG_PROTECT_NO_ESP = 1 /* leave the EFI system partition alone */ };
+
+enum msg_probe_flags { MSG_PROBE_DISK = 1 /* a whole disk: read its partition table, too */ };
 
 /* Borrowed bytes. A text is a span without zero bytes in it; not terminated. */
 struct msg_span {
@@ -119,6 +124,13 @@ struct msg {
             uint32_t envelopes_match;   /* 0 or 1 */
             uint64_t retry_after_s;
         } sync_answer;
+        struct {
+            struct msg_span device; /* path */
+            uint32_t flags;         /* enum msg_probe_flags */
+        } probe;
+        struct {
+            struct msg_span json; /* agent/probed.h */
+        } probed;
     };
 };
 
