@@ -52,6 +52,7 @@ enum err agent_open(struct agent *a, const char *root, const char *esp, const ch
                     struct problem *why)
 {
     memset(a, 0, sizeof *a);
+    policy_defaults(&a->policy);
     a->root = root;
     enum err e = place(esp, root, DEFAULT_ESP, a->esp);
     if (e == ERR_OK)

@@ -7,6 +7,7 @@
 #include "agent/device_key.h"
 #include "agent/problem.h"
 #include "formats/org.h"
+#include "formats/policy.h"
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,7 +19,8 @@ struct agent {
     char computer[RECORD_TEXT_MAX + 1];
     struct cache *cache;
     struct device_key key;
-    struct org *org; /* NULL while there is none */
+    struct org *org;      /* NULL while there is none */
+    struct policy policy; /* the defaults while there is none */
     /* where sentences about progress go; may be NULL */
     void (*progress)(void *ctx, const char *sentence);
     void *progress_ctx;

@@ -9,7 +9,8 @@ keeper_core := agent/keeper.c agent/keeper_reply.c agent/verb_enroll.c agent/ver
     agent/device_key.c agent/org_store.c agent/problem.c agent/msg.c agent/channel.c
 # what there is in block devices; nothing of a device's content is read in the keeper but headers of volumes
 inventory_sources := agent/inventory.c agent/blockdev.c agent/blockdev_query.c agent/mounts.c agent/classify.c \
-    agent/classify_stack.c agent/prober.c agent/probed.c agent/device_io.c
+    agent/classify_stack.c agent/prober.c agent/probed.c agent/device_io.c \
+    agent/volume_list.c agent/volume_status.c agent/compliance.c
 keeper_core += $(inventory_sources)
 keeper_libs := -lcryptsetup -lsqlite3 -ljson-c -lkeyutils -lcap -lefiboot -lefivar
 $(eval $(call program,libexec/keeper,$(keeper_core) agent/protect_table.c,$(keeper_libs)))
@@ -17,7 +18,7 @@ $(eval $(call program,libexec/probe,agent/probe.c agent/probe_device.c agent/pro
     agent/probe_sandbox.c agent/probed.c agent/device_io.c agent/msg.c agent/channel.c,-lblkid -ljson-c -lseccomp -lcap))
 command_sources := agent/keyholt_agent.c agent/command.c agent/command_ask.c agent/command_enroll.c \
     agent/command_protect.c agent/command_rotate.c agent/command_status.c agent/command_sync.c agent/passphrase.c \
-    agent/status_text.c agent/msg.c agent/channel.c
+    agent/status_text.c agent/page.c agent/msg.c agent/channel.c
 $(eval $(call program,bin/keyholt-agent,$(command_sources),-ljson-c))
 # tests/agent/: what can be read with the volume locked
 $(eval $(call program,tests/judge,tests/agent/judge.c,-lcryptsetup -ljson-c))
