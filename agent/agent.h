@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct tpm;
+
 struct agent {
     const char *root;       /* --root, "" for the machine itself; borrowed */
     char esp[PATH_MAX];     /* mount point of the EFI system partition */
@@ -19,8 +21,10 @@ struct agent {
     char computer[RECORD_TEXT_MAX + 1];
     struct cache *cache;
     struct device_key key;
+    struct tpm *tpm;      /* NULL where there is none */
     struct org *org;      /* NULL while there is none */
     struct policy policy; /* the defaults while there is none */
+    bool wanted;          /* a rotation is wanted, or a key may go: chores_run() looks */
     /* where sentences about progress go; may be NULL */
     void (*progress)(void *ctx, const char *sentence);
     void *progress_ctx;

@@ -90,11 +90,11 @@ enum cache_management {
 
 struct cache_life {
     struct guid uuid;
-    uint64_t seqid;      /* of the header, when it was last looked at */
-    uint64_t checked;    /* time of the last look at every keyslot of ours, 0 never */
-    uint8_t management;  /* enum cache_management */
-    bool is_exposed;     /* a removed password may still open a copy of the header */
-    uint8_t exposed[32]; /* of which volume key: the hash of its digest, so that re-encryption ends it */
+    uint64_t seqid;     /* of the header, when it was last looked at */
+    uint64_t checked;   /* time of the last look at every keyslot of ours, 0 never */
+    uint8_t management; /* enum cache_management */
+    bool is_exposed;    /* a removed password may still open a copy of the header */
+    uint8_t digest[32]; /* header_digest(): another one means another volume key, which ends that */
 };
 
 /* err: NOT_FOUND */
@@ -115,6 +115,9 @@ MUST_CHECK enum err cache_get_key(struct cache *c, const struct guid *key_id, st
 /* All keys of a volume, newest first. ret: CACHE_KEYS elements */
 MUST_CHECK enum err cache_keys(struct cache *c, const struct guid *volume, struct cache_key *ret,
                                unsigned *ret_n);
+
+/* When the newest key of a volume was made that was ever in use; 0: there is none. */
+MUST_CHECK enum err cache_newest_key(struct cache *c, const struct guid *volume, uint64_t *ret);
 
 struct cache_record {
     uint8_t name[32];
@@ -143,5 +146,7 @@ MUST_CHECK enum err cache_put_rotation(struct cache *c, const struct guid *key_i
                                        const uint8_t name[static 32]);
 /* Put the record that says so into the outbox again. err: NOT_FOUND (none does) */
 MUST_CHECK enum err cache_resend_rotation(struct cache *c, const struct guid *key_id);
+/* When a server receipted that record, by the server's clock. err: NOT_FOUND (none did) */
+MUST_CHECK enum err cache_rotation_time(struct cache *c, const struct guid *key_id, uint64_t *ret);
 /* Put every escrow record into the outbox again: the server says that it lacks some. */
 MUST_CHECK enum err cache_resend_escrows(struct cache *c);

@@ -175,3 +175,13 @@ enum err cache_resend_rotation(struct cache *c, const struct guid *key_id)
     }
     return resend_one(c, name);
 }
+
+enum err cache_rotation_time(struct cache *c, const struct guid *key_id, uint64_t *ret)
+{
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_ROTATION_TIME, &s));
+    cache_db_blob(s, 1, key_id->bytes, sizeof key_id->bytes);
+    TRY(cache_db_step(s));
+    *ret = cache_db_get_u64(s, 0);
+    return ERR_OK;
+}

@@ -169,7 +169,6 @@ enum err cache_keys(struct cache *c, const struct guid *volume, struct cache_key
 enum err cache_get_life(struct cache *c, const struct guid *uuid, struct cache_life *ret)
 {
     struct cache_life l = {.uuid = *uuid};
-    size_t len = 0;
     STMT(s);
     TRY(cache_db_prepare(c, SQL_LIFE_GET, &s));
     cache_db_blob(s, 1, uuid->bytes, sizeof uuid->bytes);
@@ -177,8 +176,8 @@ enum err cache_get_life(struct cache *c, const struct guid *uuid, struct cache_l
     l.seqid = cache_db_get_u64(s, 0);
     l.checked = cache_db_get_u64(s, 1);
     l.management = (uint8_t)cache_db_get_u64(s, 2);
-    TRY(cache_db_get_blob(s, 3, l.exposed, sizeof l.exposed, &len));
-    l.is_exposed = len == sizeof l.exposed;
+    l.is_exposed = cache_db_get_u64(s, 3) != 0;
+    TRY(cache_db_get_fixed(s, 4, l.digest, sizeof l.digest));
     *ret = l;
     return ERR_OK;
 }
@@ -191,6 +190,17 @@ enum err cache_put_life(struct cache *c, const struct cache_life *l)
     cache_db_u64(s, 2, l->seqid);
     cache_db_u64(s, 3, l->checked);
     cache_db_u64(s, 4, l->management);
-    cache_db_blob(s, 5, l->exposed, l->is_exposed ? sizeof l->exposed : 0);
+    cache_db_u64(s, 5, l->is_exposed);
+    cache_db_blob(s, 6, l->digest, sizeof l->digest);
     return cache_db_run(s);
+}
+
+enum err cache_newest_key(struct cache *c, const struct guid *volume, uint64_t *ret)
+{
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_KEY_NEWEST, &s));
+    cache_db_blob(s, 1, volume->bytes, sizeof volume->bytes);
+    TRY(cache_db_step(s));
+    *ret = cache_db_get_u64(s, 0);
+    return ERR_OK;
 }

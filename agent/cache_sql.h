@@ -25,7 +25,7 @@ static const char *const cache_migrations[] = {
     "ALTER TABLE key ADD COLUMN shown INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE record ADD COLUMN class INTEGER NOT NULL DEFAULT 0;" /* of that receipt */
     "CREATE TABLE life(uuid BLOB PRIMARY KEY, seqid INTEGER NOT NULL, checked INTEGER NOT NULL,"
-    " management INTEGER NOT NULL, exposed BLOB NOT NULL) WITHOUT ROWID;",
+    " management INTEGER NOT NULL, exposed INTEGER NOT NULL, digest BLOB NOT NULL) WITHOUT ROWID;",
 };
 
 /* locking_mode before journal_mode: with EXCLUSIVE there is no shared memory file, which a full disk could
@@ -68,10 +68,11 @@ static const char *const cache_migrations[] = {
 #define SQL_KEY_GET SQL_KEY_COLUMNS "WHERE k.key_id=?1"
 #define SQL_KEYS    SQL_KEY_COLUMNS "WHERE k.volume=?1 ORDER BY k.made DESC,k.key_id LIMIT ?2"
 
-#define SQL_LIFE_GET "SELECT seqid,checked,management,exposed FROM life WHERE uuid=?1"
+#define SQL_KEY_NEWEST "SELECT coalesce(max(made),0) FROM key WHERE volume=?1 AND verified<>0"
+#define SQL_LIFE_GET   "SELECT seqid,checked,management,exposed,digest FROM life WHERE uuid=?1"
 #define SQL_LIFE_PUT                                                                                         \
-    "INSERT INTO life VALUES(?1,?2,?3,?4,?5) ON CONFLICT(uuid) DO UPDATE SET seqid=?2,checked=?3,"           \
-    "management=?4,exposed=?5"
+    "INSERT INTO life VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(uuid) DO UPDATE SET seqid=?2,checked=?3,"        \
+    "management=?4,exposed=?5,digest=?6"
 
 #define SQL_RECORD_ADD  "INSERT OR IGNORE INTO record(name,kind,bytes) VALUES(?1,?2,?3)"
 #define SQL_RECORD_FIND "SELECT 1 FROM record WHERE name=?1"
@@ -85,6 +86,9 @@ static const char *const cache_migrations[] = {
 #define SQL_RESEND       "UPDATE record SET receipt=NULL,class=0 WHERE kind=1"
 #define SQL_ROTATION_PUT "INSERT OR IGNORE INTO rotation VALUES(?1,?2)"
 #define SQL_ROTATION_GET "SELECT record FROM rotation WHERE key_id=?1"
-#define SQL_RESEND_ONE   "UPDATE record SET receipt=NULL WHERE name=?1"
+#define SQL_ROTATION_TIME                                                                                    \
+    "SELECT r.settled FROM rotation o JOIN record r ON r.name=o.record WHERE o.key_id=?1 AND "               \
+    "r.receipt IS NOT NULL"
+#define SQL_RESEND_ONE "UPDATE record SET receipt=NULL WHERE name=?1"
 #define SQL_RECEIPTS_PRUNE                                                                                   \
     "DELETE FROM receipt WHERE id NOT IN (SELECT receipt FROM record WHERE receipt NOT NULL)"

@@ -5,6 +5,7 @@
 
 #include "agent/agent.h"
 #include "agent/channel.h"
+#include "agent/chores.h"
 #include <json-c/json.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@ struct client {
 
 struct keeper {
     struct agent agent;
+    struct chores chores;
     int command_fd, courier_fd, signal_fd; /* listening sockets, signalfd */
     struct channel courier;
     uint16_t courier_owes;   /* enum msg_type of the answer that is outstanding; 0 when the courier may ask */
@@ -54,6 +56,7 @@ void verb_protect(struct keeper *k, struct client *c, const struct msg *m);
 void verb_rotate(struct keeper *k, struct client *c, const struct msg *m);
 void verb_status(struct keeper *k, struct client *c, const struct msg *m);
 void verb_sync(struct keeper *k, struct client *c, const struct msg *m);
+void verb_verify(struct keeper *k, struct client *c, const struct msg *m);
 
 /* A message of the courier (verb_courier.c): BATCH_WANTED while it owes nothing, else the one answer that it
  * owes. err: what ends the connection */

@@ -64,7 +64,7 @@ enum err records_add(struct agent *a, struct record *r, const struct guid *escro
     return e;
 }
 
-static enum err restart_chain(struct agent *a)
+enum err records_restart(struct agent *a)
 {
     uint8_t id[16];
     TRY(cr_random(id, sizeof id));
@@ -76,7 +76,7 @@ static enum err restart_chain(struct agent *a)
 enum err records_new_incarnation(struct agent *a)
 {
     TRY(cache_begin(a->cache));
-    enum err e = restart_chain(a);
+    enum err e = records_restart(a);
     if (e == ERR_OK)
         return cache_commit(a->cache);
     cache_rollback(a->cache);

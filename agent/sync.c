@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/sync.h"
+#include "agent/mirror.h"
 #include "agent/records.h"
 #include "agent/rotate.h"
 #include "crypto/p256.h"
@@ -70,6 +71,7 @@ static enum err take_receipt(struct agent *a, struct msg_span s, struct sync_out
             unsigned n = 0;
             TRY(cache_add_receipt(a->cache, s.p, s.len, r.class, r.time, r.names, r.n, &n));
             o->receipted += n;
+            a->wanted = a->wanted || n; /* a key that waited for it may go */
             return ERR_OK;
         }
     o->refused++;
@@ -112,6 +114,17 @@ static enum err say_rotated(struct agent *a, const struct cache_key *old, struct
     return e;
 }
 
+/* A password was shown to somebody although the server knew that it was replaced: he may have a copy of the
+ * header from before. */
+static enum err note_late_disclosure(struct agent *a, const struct command *c, const struct cache_key *k)
+{
+    uint64_t known = 0;
+    enum err e = cache_rotation_time(a->cache, &k->key_id, &known);
+    if (e == ERR_NOT_FOUND || (e == ERR_OK && c->time <= known))
+        return ERR_OK;
+    return e == ERR_OK ? mirror_note_exposed(a, &k->volume, &k->key_id) : e;
+}
+
 /* An order stays open, and is repeated, until it can be answered truthfully: not for a key that we do not
  * know and not without a successor. The answer is one record for ever: an order that comes again, even an old
  * one, gets the same bytes (invariant 7). */
@@ -122,9 +135,12 @@ static enum err do_rotate(struct agent *a, const struct command *c, struct sync_
     if (e != ERR_OK)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     if (k.state != KEY_RETIRED) {
-        e = rotate_want(a, &k.volume, true, "the organisation wants its recovery password replaced");
+        TRY(rotate_spend(a, &k.key_id, KH_CAUSE_DISCLOSED, c->time));
+        e = rotate_want(a, &k.volume, KH_CAUSE_DISCLOSED,
+                        "the organisation wants its recovery password replaced");
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     }
+    TRY(note_late_disclosure(a, c, &k));
     e = cache_resend_rotation(a->cache, &c->key_id);
     return e == ERR_NOT_FOUND ? say_rotated(a, &k, o) : e;
 }
@@ -191,6 +207,27 @@ static enum err is_old_copy(struct agent *a, const struct msg *m, uint64_t seque
     return ERR_OK;
 }
 
+static enum err start_anew(struct agent *a)
+{
+    struct record *r = calloc(1, sizeof *r);
+    enum err e = r ? cache_begin(a->cache) : ERR_NOMEM;
+    if (e == ERR_OK) {
+        r->kind = RECORD_EVENT;
+        r->event = EVENT_WENT_BACK;
+        r->result = WENT_BACK_SERVER;
+        r->event_time = (uint64_t)time(NULL);
+        e = records_restart(a);
+        if (e == ERR_OK)
+            e = records_add(a, r, NULL);
+        if (e == ERR_OK)
+            e = cache_commit(a->cache);
+        else
+            cache_rollback(a->cache);
+    }
+    free(r);
+    return e;
+}
+
 /* Then our cache is an old copy, or the copy of another computer's (O6). */
 static enum err take_known(struct agent *a, const struct msg *m)
 {
@@ -202,7 +239,7 @@ static enum err take_known(struct agent *a, const struct msg *m)
         memcmp(m->sync_answer.known_incarnation.p, incarnation, sizeof incarnation) != 0)
         return ERR_OK;
     TRY(is_old_copy(a, m, sequence, &old));
-    return old ? records_new_incarnation(a) : ERR_OK;
+    return old ? start_anew(a) : ERR_OK;
 }
 
 /* The server lacks envelopes (or has more than we do, which sending cannot mend): send all again, once for

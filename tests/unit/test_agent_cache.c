@@ -179,10 +179,10 @@ static void life_of_a_volume(void **state)
     assert_int_equal(cache_get_life(c, &l.uuid, &got), ERR_OK);
     assert_true(got.seqid == 17 && got.checked == 99 && got.management == MANAGEMENT_TPM && !got.is_exposed);
     l.is_exposed = true;
-    memset(l.exposed, 7, sizeof l.exposed);
+    memset(l.digest, 7, sizeof l.digest);
     assert_int_equal(cache_put_life(c, &l), ERR_OK);
     assert_int_equal(cache_get_life(c, &l.uuid, &got), ERR_OK);
-    assert_true(got.is_exposed && got.exposed[31] == 7);
+    assert_true(got.is_exposed && got.digest[31] == 7);
 }
 
 static void envelopes_and_their_digest(void **state)
