@@ -105,8 +105,6 @@ static bool in_object(const struct scan *s)
 
 static bool enter(struct scan *s, bool object)
 {
-    if (s->depth == s->max_depth)
-        return false;
     s->objects = (s->objects & ~(UINT32_C(1) << s->depth)) | (uint32_t)object << s->depth;
     s->depth++;
     s->p++;
@@ -127,6 +125,8 @@ static bool leave(struct scan *s, char bracket)
 static bool scan_value(struct scan *s)
 {
     char c = *s->p;
+    if (s->depth == s->max_depth)
+        return false;
     s->tokens++;
     if (c == '{' || c == '[')
         return enter(s, c == '{');

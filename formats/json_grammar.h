@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 /* Check a whole text against RFC 8259, one value, surrounding white space allowed.
- * max_depth:  objects and arrays within each other, at most 32
+ * max_depth:  values within each other, at most 32, as json-c counts: [[]] and [1] are 2
  * ret_tokens: number of objects, arrays, strings (names included), numbers and literals
  * err:        FORMAT
  * source:     RFC 8259 */

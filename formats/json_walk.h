@@ -12,7 +12,7 @@
 
 #define JW_NONE  (-1)
 #define JW_ROOT  0
-#define JW_DEPTH 32         /* objects and arrays within each other */
+#define JW_DEPTH 32         /* values within each other, as in json-c */
 #define JW_MAX   (8u << 20) /* bytes of one text */
 /* Scratch for a text of len bytes: 20 bytes for each token, and a token takes two characters at least
  * (`[0,0,0]`). */

@@ -119,10 +119,11 @@ struct luks2 {
     char uuid_text[GUID_TEXT]; /* as written in the header */
     char label[LUKS2_LABEL + 1], subsystem[LUKS2_LABEL + 1];
     uint64_t seqid;
-    uint32_t hdr_size;   /* binary header and JSON, bytes */
-    uint32_t json_len;   /* bytes of JSON in use */
-    bool from_secondary; /* the primary header did not verify */
-    bool reencrypting;   /* a "reencrypt" keyslot or requirement is there */
+    uint32_t hdr_size;         /* binary header and JSON, bytes */
+    uint32_t json_len;         /* bytes of JSON in use */
+    bool from_secondary;       /* the primary header did not verify */
+    bool reencrypting;         /* a "reencrypt" keyslot or requirement is there */
+    bool reencrypting_offline; /* by the old cryptsetup-reencrypt, which says nowhere here how far it came */
     struct luks2_slot slot[LUKS2_SLOTS];
     struct luks2_token token[LUKS2_TOKENS];
     unsigned n_tokens, n_slots; /* all of them, whatever their type */

@@ -22,13 +22,14 @@ static enum err unsupported(struct luks2_metadata *m, int node, const char *what
     return ERR_UNSUPPORTED;
 }
 
-/* A number beyond those kept. No tool makes one, but cryptsetup takes keyslots of any number, and segments as
- * long as there is no gap. */
+/* A number beyond those kept, or one written in another way than it is referred to. No tool makes one, but
+ * cryptsetup takes keyslots of any number, and segments as long as there is no gap. */
 static bool is_far(const struct jw *j, int number, int section)
 {
     unsigned id;
-    return luks2_id(j, number, UINT32_MAX, &id) == ERR_OK &&
-           (section == jw_get(j, JW_ROOT, "keyslots") || id < jw_count(j, section));
+    return section == jw_get(j, JW_ROOT, "keyslots")
+               ? luks2_is_numbered(j, number)
+               : luks2_id(j, number, UINT32_MAX, &id) == ERR_OK && id < jw_count(j, section);
 }
 
 /* The numbers of a section's objects, as bits, and their nodes. */
@@ -83,6 +84,7 @@ static void requirement(struct luks2_metadata *m, int node)
     if (!known && !offline && m->unknown == JW_NONE)
         m->unknown = node;
     l->reencrypting = l->reencrypting || offline || candidate;
+    l->reencrypting_offline = l->reencrypting_offline || offline;
     if (l->n_requirements < LUKS2_NAMES)
         jw_excerpt(j, node, l->requirement[l->n_requirements], LUKS2_NAME);
     l->n_requirements++;

@@ -4,6 +4,7 @@
  * follows cryptsetup 2.6: what it refuses is refused, so that no volume looks usable here that the operating
  * system will not open. */
 
+#include "crypto/sectors.h"
 #include "formats/json_walk.h"
 #include "formats/luks2.h"
 
@@ -33,7 +34,7 @@ MUST_CHECK enum err luks2_fault(struct luks2_metadata *m, int node, const char *
 
 /* A number that names a keyslot, a token or a segment: decimal, no leading zeros, at most max. err: FORMAT */
 MUST_CHECK enum err luks2_id(const struct jw *j, int node, unsigned max, unsigned *ret);
-/* Is it a string of decimal digits only, however many? */
+/* Is it a string of decimal digits only, however many? cryptsetup says yes to none at all, too. */
 bool luks2_is_numbered(const struct jw *j, int node);
 /* A string member that is not empty, JW_NONE otherwise. */
 int luks2_string(const struct jw *j, int object, const char *name);
@@ -54,6 +55,8 @@ bool luks2_each_next(const struct jw *j, struct luks2_each *e, int *ret_name, in
 /* What is known here by the names that a header uses; 0 for others. */
 uint8_t luks2_hash(const struct jw *j, int node);
 uint8_t luks2_cipher(const struct jw *j, int node);
+/* The back end's name of a cipher that is known. */
+enum cr_sectors_mode luks2_cipher_mode(uint8_t cipher);
 /* Bytes of key that such a cipher may have? */
 bool luks2_cipher_takes(uint8_t cipher, uint32_t key_size);
 
@@ -70,5 +73,6 @@ MUST_CHECK enum err luks2_segments_decode(struct luks2_metadata *m);
 MUST_CHECK enum err luks2_slots_decode(struct luks2_metadata *m);
 MUST_CHECK enum err luks2_tokens_decode(struct luks2_metadata *m);
 
-/* Why the reader cannot open a keyslot, NULL when it can. */
+/* Why a keyslot cannot be opened or a segment not be read, NULL when it can. Static. */
 const char *luks2_slot_why_not(const struct luks2 *l, const struct luks2_slot *s);
+const char *luks2_segment_why_not(const struct luks2_segment *s);

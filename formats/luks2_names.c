@@ -26,13 +26,16 @@ bool luks2_is_numbered(const struct jw *j, int node)
 {
     uint64_t v;
     enum err e = jw_u64(j, node, JW_STRING, UINT64_MAX, &v);
-    return e == ERR_OK || e == ERR_RANGE;
+    return e == ERR_OK || e == ERR_RANGE || jw_is(j, node, "");
 }
 
 int luks2_string(const struct jw *j, int object, const char *name)
 {
     int node = jw_get_as(j, object, name, JW_STRING);
-    return jw_is(j, node, "") ? JW_NONE : node;
+    char start[16];
+    jw_excerpt(j, node, start, sizeof start);
+    /* a zero character ends it for cryptsetup */
+    return start[0] == 0 || strncmp(start, "\\u0000", 6) == 0 ? JW_NONE : node;
 }
 
 enum err luks2_decimal(const struct jw *j, int object, const char *name, uint64_t *ret)
@@ -90,19 +93,30 @@ uint8_t luks2_hash(const struct jw *j, int node)
     return 0;
 }
 
+static const struct {
+    const char *name;
+    enum luks2_cipher cipher;
+    enum cr_sectors_mode mode;
+} ciphers[] = {{"aes-xts-plain64", LUKS2_XTS_PLAIN64, CR_XTS_PLAIN64},
+               {"aes-xts-plain", LUKS2_XTS_PLAIN, CR_XTS_PLAIN},
+               {"aes-cbc-essiv:sha256", LUKS2_CBC_ESSIV, CR_CBC_ESSIV_SHA256},
+               {"aes-cbc-plain64", LUKS2_CBC_PLAIN64, CR_CBC_PLAIN64},
+               {"aes-cbc-plain", LUKS2_CBC_PLAIN, CR_CBC_PLAIN}};
+#define N_CIPHERS (sizeof ciphers / sizeof *ciphers)
+
 uint8_t luks2_cipher(const struct jw *j, int node)
 {
-    static const struct {
-        const char *name;
-        enum luks2_cipher cipher;
-    } known[] = {{"aes-xts-plain64", LUKS2_XTS_PLAIN64},
-                 {"aes-xts-plain", LUKS2_XTS_PLAIN},
-                 {"aes-cbc-essiv:sha256", LUKS2_CBC_ESSIV},
-                 {"aes-cbc-plain64", LUKS2_CBC_PLAIN64},
-                 {"aes-cbc-plain", LUKS2_CBC_PLAIN}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (jw_is(j, node, known[i].name))
-            return (uint8_t)known[i].cipher;
+    for (size_t i = 0; i < N_CIPHERS; i++)
+        if (jw_is(j, node, ciphers[i].name))
+            return (uint8_t)ciphers[i].cipher;
+    return 0;
+}
+
+enum cr_sectors_mode luks2_cipher_mode(uint8_t cipher)
+{
+    for (size_t i = 0; i < N_CIPHERS; i++)
+        if (ciphers[i].cipher == cipher)
+            return ciphers[i].mode;
     return 0;
 }
 

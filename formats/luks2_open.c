@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* From a passphrase to the volume key: PBKDF2, decrypt the area, merge the anti-forensic stripes, compare the
- * digest. source: LUKS2 On-Disk Format Specification 1.1.1, section 4; LUKS1 specification, section 2.4 (AF)
+/* From a passphrase to the volume key: derive a key, decrypt the area, merge the anti-forensic stripes,
+ * compare the digest. source: LUKS2 On-Disk Format Specification 1.1.1, section 4; LUKS1 specification,
+ * section 2.4 (AF)
  */
+#include "crypto/argon2.h"
 #include "crypto/sectors.h"
-#include "formats/luks2.h"
+#include "formats/luks2_metadata.h"
 #include <string.h>
 
 #define SECTOR 512 /* unit of a keyslot area, whatever the data's sector size */
@@ -67,15 +69,18 @@ bool luks2_next_slot(const struct luks2 *l, int *slot)
 static enum err derive(const struct luks2_slot *s, const void *passphrase, size_t len, struct secret *ret)
 {
     ret->len = s->area_key_size;
+    if (s->kdf != LUKS2_PBKDF2)
+        return cr_argon2(s->kdf == LUKS2_ARGON2I ? CR_ARGON2I : CR_ARGON2ID, passphrase, len, s->salt,
+                         s->salt_len, s->iterations, s->memory_kib, s->lanes, ret->bytes, ret->len);
     return cr_pbkdf2(s->hash, passphrase, len, s->salt, s->salt_len, s->iterations, ret->bytes, ret->len);
 }
 
-static enum err decrypt_area(const struct secret *key, uint8_t *area, size_t len)
+static enum err decrypt_area(const struct luks2_slot *s, const struct secret *key, uint8_t *area, size_t len)
 {
-    struct cr_sectors s;
-    TRY(cr_sectors_init(&s, CR_XTS_PLAIN64, key->bytes, key->len, SECTOR, SECTOR));
-    enum err e = cr_sectors_crypt(&s, CR_DECRYPT, 0, area, len);
-    cr_sectors_wipe(&s);
+    struct cr_sectors c;
+    TRY(cr_sectors_init(&c, luks2_cipher_mode(s->cipher), key->bytes, key->len, SECTOR, SECTOR));
+    enum err e = cr_sectors_crypt(&c, CR_DECRYPT, 0, area, len);
+    cr_sectors_wipe(&c);
     return e;
 }
 
@@ -86,7 +91,7 @@ static enum err read_key(const struct volume_io *io, const struct luks2_slot *s,
     size_t len = luks2_area_len(s);
     TRY(io->read(io->ctx, s->area_off, area, len));
     TRY(derive(s, passphrase, passphrase_len, &area_key));
-    TRY(decrypt_area(&area_key, area, len));
+    TRY(decrypt_area(s, &area_key, area, len));
     return af_merge(s, area, key);
 }
 

@@ -3,10 +3,8 @@
 #include "formats/luks2_metadata.h"
 #include <string.h>
 
-#define SECTOR      512
-#define SECTOR_MAX  4096
-#define DYNAMIC     LUKS2_TO_END /* size "dynamic": to the end of the device */
-#define END_OF_DISK INT64_MAX    /* no device is larger */
+#define SECTOR  512
+#define DYNAMIC LUKS2_TO_END /* size "dynamic": to the end of the device */
 
 static enum err integrity(struct luks2_metadata *m, int segment, struct luks2_segment *s)
 {
@@ -140,24 +138,6 @@ static enum err decode_all(struct luks2_metadata *m, unsigned n)
     return ERR_OK;
 }
 
-/* What a reader of the data will want to know; the volume key's length is added with the keyslots. */
-static const char *why_not(const struct luks2_segment *s)
-{
-    if (s->in_reencryption)
-        return "its re-encryption was cut off in the middle; let cryptsetup repair it first";
-    if (!s->crypt)
-        return strcmp(s->type, "linear") == 0 ? NULL : "a segment's type is not known here";
-    if (s->integrity[0] != 0)
-        return "its sectors carry integrity tags (dm-integrity)";
-    if (s->cipher == 0)
-        return "its data is encrypted with a cipher that is not known here";
-    if (s->sector_size > SECTOR_MAX || (s->sector_size & (s->sector_size - 1)) != 0)
-        return "its sector size is none that dm-crypt has";
-    if (s->off > END_OF_DISK || (s->size != DYNAMIC && s->size > END_OF_DISK))
-        return "its data lies beyond the end of any disk";
-    return s->digest < 0 ? "it has more volume keys than are kept here" : NULL;
-}
-
 enum err luks2_segments_decode(struct luks2_metadata *m)
 {
     unsigned n = 0;
@@ -174,7 +154,5 @@ enum err luks2_segments_decode(struct luks2_metadata *m)
         return luks2_fault(m, first, "segments overlap, or one before the last has no end");
     if (check_data_offset(m) != ERR_OK)
         return luks2_fault(m, first, "the data begins within the keyslots area");
-    for (unsigned i = 0; i < m->l->n_segments; i++)
-        m->l->segment[i].why_not = why_not(&m->l->segment[i]);
     return m->online ? check_reencryption(m, m->l->n_segments, n) : ERR_OK;
 }

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Keyslots. One that this reader cannot open is no defect of the header: it is listed with the reason, and
  * the others still open. */
-#include "crypto/argon2.h"
 #include "formats/luks2_metadata.h"
 #include <string.h>
 
-#define SECTOR   512
-#define CAN_ARGON2 0
-#define SALT_LEN 32 /* cryptsetup opens with no other */
+#define SECTOR 512
 
 /* "area" of every keyslot, whatever its type: within the keyslots area and behind both headers. */
 static enum err slot_area(struct luks2_metadata *m, int node, struct luks2_slot *s)
@@ -124,42 +121,6 @@ static uint8_t priority(const struct jw *j, int node)
     return v == 0 ? LUKS2_IGNORE : v == 2 ? LUKS2_PREFER : LUKS2_NORMAL;
 }
 
-static const char *kdf_why_not(const struct luks2_slot *s)
-{
-    if (s->salt_len != SALT_LEN)
-        return "its salt is not 32 bytes";
-    if (s->iterations == 0 || s->iterations > INT32_MAX)
-        return "its count of iterations is out of range";
-    if (s->kdf == LUKS2_PBKDF2)
-        return s->hash == 0 ? "the hash of its PBKDF2 is not known here" : NULL;
-    if (!CAN_ARGON2)
-        return "Argon2 is not computed here";
-    if (s->lanes == 0 || s->lanes > CR_ARGON2_LANES_MAX || s->memory_kib < 8 * s->lanes)
-        return "its Argon2 parameters are out of range";
-    return s->memory_kib > CR_ARGON2_MEMORY_MAX_KIB ? "its Argon2 wants more than 4 GiB of memory" : NULL;
-}
-
-const char *luks2_slot_why_not(const struct luks2 *l, const struct luks2_slot *s)
-{
-    if (s->kdf_name[0] == 0)
-        return strcmp(s->type, "reencrypt") == 0 ? "it holds the state of a re-encryption, no key"
-                                                 : "its type is not known here";
-    if (s->kdf == 0)
-        return "its key derivation is not known here";
-    const char *kdf = kdf_why_not(s);
-    if (kdf != NULL)
-        return kdf;
-    if (s->af_hash == 0 || s->af_stripes != LUKS2_STRIPES)
-        return "the hash or the stripes of its anti-forensic split are not known here";
-    if (s->key_size % 16 != 0 || luks2_area_len(s) == 0)
-        return "its volume key has an unusual size or does not fit its area";
-    if (!luks2_cipher_takes(s->cipher, s->area_key_size))
-        return "the cipher of its key material, or that cipher's key size, is not known here";
-    return s->digest < 0 || l->digest[s->digest].hash == 0
-               ? "the digest of its volume key cannot be checked here"
-               : NULL;
-}
-
 static enum err passphrase_slot(struct luks2_metadata *m, unsigned id, int node, struct luks2_slot *s)
 {
     TRY(slot_kdf(m, node, s));
@@ -231,8 +192,7 @@ static void segment_keys(struct luks2 *l)
         struct luks2_segment *g = &l->segment[i];
         uint32_t slots = g->digest < 0 ? 0 : l->digest[g->digest].slots;
         g->key_size = slots == 0 ? 0 : l->slot[__builtin_ctz(slots)].key_size;
-        if (g->crypt && g->why_not == NULL && slots != 0 && !luks2_cipher_takes(g->cipher, g->key_size))
-            g->why_not = "its cipher has a key size that is not known here";
+        g->why_not = luks2_segment_why_not(g);
     }
 }
 

@@ -5,11 +5,12 @@
  *     luks2_tool open IMG SLOT PASSFILE  OK and the SHA-256 of the volume key, never the key
  *     luks2_tool any IMG PASSFILE        the same with the first keyslot that opens; its number behind
  *     luks2_tool fingerprint IMG SLOT    hex
+ *     luks2_tool decrypt IMG PASSFILE DATA OUT [STEP]  the plaintext device, read STEP bytes at a time
  *     luks2_tool cost IMG                bytes of scratch that loading takes, number of tries, bytes read
  * Exit code 1 and the error's name on stderr when it fails; where a header is refused, in brackets why. */
 #include "crypto/host/file.h"
 #include "formats/base.h"
-#include "formats/luks2.h"
+#include "formats/luks2_data.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -195,6 +196,57 @@ static enum err open_any(const struct volume_io *io, const struct luks2 *l, cons
     return e;
 }
 
+/* Keys of keyslots that the passphrase opens, until every segment has one. */
+static enum err give_keys(const struct volume_io *io, struct luks2_data *d, const char *path)
+{
+    enum err e = ERR_UNSUPPORTED;
+    for (int slot = -1; luks2_data_lacks_key(d) && luks2_next_slot(d->l, &slot);) {
+        SECRET(key);
+        e = open_one(io, d->l, slot, path, &key);
+        if (e == ERR_OK)
+            e = luks2_data_key(d, (unsigned)slot, &key);
+    }
+    return luks2_data_lacks_key(d) ? (e == ERR_OK ? ERR_NOT_FOUND : e) : ERR_OK;
+}
+
+static enum err copy_out(struct luks2_data *d, FILE *out, size_t step)
+{
+    uint8_t *buf = malloc(step);
+    enum err e = buf == NULL ? ERR_NOMEM : ERR_OK;
+    for (uint64_t off = 0; e == ERR_OK && off < d->size; off += step) {
+        size_t n = d->size - off < step ? (size_t)(d->size - off) : step;
+        e = luks2_read(d, off, buf, n);
+        if (e == ERR_OK && fwrite(buf, 1, n, out) != n)
+            e = ERR_IO;
+    }
+    free(buf);
+    return e;
+}
+
+static enum err decrypt(const struct volume_io *io, const struct luks2 *l, char **arg, size_t step)
+{
+    static struct luks2_data d;
+    struct luks2_problem why;
+    int fd = open(arg[1], O_RDONLY | O_CLOEXEC);
+    FILE *out = fopen(arg[2], "wbe");
+    off_t len = lseek(fd, 0, SEEK_END);
+    enum err e = fd < 0 || out == NULL || len < 0 || step == 0 ? ERR_IO : ERR_OK;
+    if (e == ERR_OK) {
+        e = luks2_data_init(l, &(struct volume_io){.read = read_fd, .ctx = &fd}, (uint64_t)len, &why, &d);
+        if (e != ERR_OK)
+            fprintf(stderr, "(%s: %s)\n", why.what, why.name);
+    }
+    if (e == ERR_OK)
+        e = give_keys(io, &d, arg[0]);
+    if (e == ERR_OK)
+        e = copy_out(&d, out, step);
+    luks2_data_wipe(&d);
+    if (out != NULL && fclose(out) != 0)
+        e = ERR_IO;
+    close(fd);
+    return e;
+}
+
 static enum err fingerprint(const struct volume_io *io, const struct luks2 *l, unsigned slot)
 {
     uint8_t hash[32];
@@ -210,7 +262,7 @@ static enum err load(const struct volume_io *io, struct luks2_problem *why, stru
     enum err e = ERR_FULL;
     size_t len = LUKS2_SCRATCH_USUAL;
     unsigned tries = 0;
-    for (; e == ERR_FULL && tries < 3; tries++) {
+    for (; e == ERR_FULL && tries < 2; tries++) {
         void *scratch = malloc(len);
         if (scratch == NULL)
             return ERR_NOMEM;
@@ -234,6 +286,8 @@ static enum err command(int argc, char **argv, const struct volume_io *io, const
         return open_slot(io, l, slot, argv[4]);
     if (strcmp(argv[1], "any") == 0 && argc == 4)
         return open_any(io, l, argv[3]);
+    if (strcmp(argv[1], "decrypt") == 0 && argc >= 6)
+        return decrypt(io, l, argv + 3, argc > 6 ? (size_t)strtoul(argv[6], NULL, 10) : 1u << 20);
     return strcmp(argv[1], "fingerprint") == 0 && argc == 4 ? fingerprint(io, l, slot) : ERR_RANGE;
 }
 
@@ -259,7 +313,7 @@ static enum err run(int argc, char **argv, const struct volume_io *io)
 int main(int argc, char **argv)
 {
     if (argc < 3) {
-        fprintf(stderr, "usage: luks2_tool probe|show|open|any|fingerprint|cost IMG [SLOT] [PASSFILE]\n");
+        fprintf(stderr, "usage: luks2_tool probe|show|open|any|fingerprint|decrypt|cost IMG ...\n");
         return 2;
     }
     int fd = open(argv[2], O_RDONLY | O_CLOEXEC);

@@ -244,6 +244,20 @@ static void test_odd_size(void **state)
     free(want);
 }
 
+/* Around exFAT the boot sector does not tell the size of a sector. */
+static void test_no_sector_size(void **state)
+{
+    (void)state;
+    struct bw_options o = with_clear_key();
+    for (o.sector_size = 512; o.sector_size <= 4096; o.sector_size *= 8) {
+        bi_make(&image, &o);
+        bi_poke(&image, 11, 0, 3);
+        expect("no sector size", open_image(), ERR_OK);
+        assert_int_equal(image.b.sector_size, o.sector_size);
+        check_content("no sector size", &o);
+    }
+}
+
 /* Nothing encrypted any more, and no key either. */
 static void test_decrypted(void **state)
 {
@@ -386,6 +400,8 @@ static void test_maps_astray(void **state)
                 {"maps swapped", 64, 8, BW_EOW_OFF + 0x2000, 0, 72, 36},
                 {"region overflows", 0x2000 + 28, 8, UINT64_MAX, 0x2000, 0x200, 56},
                 {"region larger than its bits", 0x2000 + 28, 8, 1 << 30, 0x2000, 0x200, 56},
+                {"region begins within a sector", 0x2000 + 20, 8, 0x2100, 0x2000, 0x200, 56},
+                {"region ends within a sector", 0x2000 + 28, 8, 0x70100, 0x2000, 0x200, 56},
                 {"records beyond the end", 0x2000 + 44, 8, UINT64_MAX, 0x2000, 0x200, 56},
                 {"bits beyond the record", 0x2400 + 16, 4, 0xffffffff, 0x2400, 0x200, 32}};
     struct bw_options o = with_clear_key();
@@ -412,9 +428,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layouts),   cmocka_unit_test(test_methods), cmocka_unit_test(test_odd_size),
-        cmocka_unit_test(test_decrypted), cmocka_unit_test(test_hash),    cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_range),     cmocka_unit_test(test_maps),    cmocka_unit_test(test_maps_astray),
+        cmocka_unit_test(test_layouts),   cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_odd_size),  cmocka_unit_test(test_no_sector_size),
+        cmocka_unit_test(test_decrypted), cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_keys),      cmocka_unit_test(test_range),
+        cmocka_unit_test(test_maps),      cmocka_unit_test(test_maps_astray),
     };
     return cmocka_run_group_tests(tests, NULL, tear_down);
 }
