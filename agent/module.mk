@@ -42,6 +42,8 @@ $(eval $(call unit,test_classify,agent/classify.c agent/classify_stack.c agent/b
     agent/mounts.c,))
 $(eval $(call unit,test_blockdev,agent/blockdev.c agent/blockdev_query.c agent/mounts.c,))
 $(eval $(call unit,test_probed,agent/probed.c,-ljson-c))
+$(eval $(call unit,test_compliance,agent/compliance.c,))
+$(eval $(call unit,test_page,agent/page.c,))
 $(eval $(call unit,test_boot_entry,agent/boot_entry.c agent/efivar.c,-lefiboot -lefivar))
 # courier and hand-off:
 handoff_sources := agent/handoff.c agent/handoff_open.c agent/handoff_offer.c agent/handoff_entry.c \

@@ -43,5 +43,5 @@ void page_table_print(const struct page *p, const struct page_table *t);
 void page_table_free(struct page_table *t);
 
 /* "512 bytes", "931.5 GiB". ret: PAGE_SIZE_TEXT bytes */
-#define PAGE_SIZE_TEXT 24
+#define PAGE_SIZE_TEXT 32
 void page_size(unsigned long long bytes, char *ret);
