@@ -11,7 +11,7 @@ keeper_core := agent/keeper.c agent/keeper_reply.c agent/verb_enroll.c agent/ver
 # what there is in block devices; nothing of a device's content is read in the keeper but headers of volumes
 inventory_sources := agent/inventory.c agent/blockdev.c agent/blockdev_query.c agent/mounts.c agent/classify.c \
     agent/classify_stack.c agent/prober.c agent/probed.c agent/device_io.c \
-    agent/volume_list.c agent/compliance.c
+    agent/volume_list.c agent/compliance.c agent/seal.c agent/bitlocker_escrow.c
 keeper_core += $(inventory_sources)
 keeper_libs := -lcryptsetup -lsqlite3 -ljson-c -lkeyutils -lcap -lefiboot -lefivar
 tpm_sources := agent/tpm.c agent/tpm_blob.c

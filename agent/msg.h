@@ -49,8 +49,9 @@ enum msg_status {
 };
 
 enum msg_protect_flags {
-    MSG_PROTECT_NO_ESP = 1,    /* leave the EFI system partition alone */
-    MSG_PROTECT_VOLUME_KEY = 2 /* passphrase is the volume key, which a token gave out */
+    MSG_PROTECT_NO_ESP = 1,     /* leave the EFI system partition alone */
+    MSG_PROTECT_VOLUME_KEY = 2, /* passphrase is the volume key, which a token gave out */
+    MSG_PROTECT_BITLOCKER = 4   /* passphrase is a BitLocker volume's recovery password */
 };
 
 enum msg_probe_flags { MSG_PROBE_DISK = 1 /* a whole disk: read its partition table, too */ };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/device_io.h"
 #include "agent/probe.h"
+#include "formats/luks1.h"
 #include "formats/text.h"
 #include <blkid/blkid.h>
 #include <stdio.h>
@@ -65,14 +66,22 @@ static enum err identify(int fd, bool disk, struct probed *p)
     return r == -1 ? ERR_IO : ERR_OK;
 }
 
-/* A volume whose header verifies is that, whatever old signatures were left beside it. A member of a RAID
- * that mirrors such a volume is not: there the type stays what libblkid says. */
+/* LVM's label lies within what the checksum of a LUKS2 header covers: where that verifies, the label is old.
+ * A member of a RAID that mirrors such a volume is none, though it begins in the same way: there libblkid is
+ * right. */
+static bool is_weak(const struct probed *p)
+{
+    return p->ambiguous || !p->type[0] || (strcmp(p->type, "LVM2_member") == 0 && !p->damaged);
+}
+
+/* A volume whose header verifies is that, whatever old signatures were left beside it. */
 static void look_closer(const int *fd, struct probed *p)
 {
     bool luks = probe_luks(fd, p);
-    if (luks && (p->ambiguous || !p->type[0]) && p->has_volume_id) {
+    if (luks && p->has_volume_id && is_weak(p)) {
         strcpy(p->type, "crypto_LUKS");
         strcpy(p->usage, "crypto");
+        strcpy(p->version, p->slots_max == LUKS1_SLOTS ? "1" : "2");
         p->ambiguous = false;
     }
     if (luks || !probe_bitlocker(fd, p) || (p->type[0] && !p->ambiguous))

@@ -255,7 +255,11 @@ static void add_rest(struct list *l)
         if (l->shown[k])
             continue;
         struct json_object *o = volume_status(l->a, &l->known[k]);
-        add_flag(o, "present", access(l->known[k].device, F_OK) == 0);
+        add(o, "name", l->known[k].device);
+        /* a device that is listed, but not as this volume, holds another one now */
+        add_flag(o, "present",
+                 inventory_find(&l->v, l->a->root, l->known[k].device) < 0 &&
+                     access(l->known[k].device, F_OK) == 0);
         add_copies(l, &l->known[k], o);
         json_object_array_add(l->volumes, o);
     }
