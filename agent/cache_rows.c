@@ -5,6 +5,7 @@
 #include "crypto/hash.h"
 #include "formats/receipt.h"
 #include <stdlib.h>
+#include <string.h>
 
 enum err cache_put_volume(struct cache *c, const struct cache_volume *v)
 {
@@ -75,6 +76,20 @@ enum err cache_get_envelope(struct cache *c, const struct guid *key_id, uint8_t 
     return cache_db_get_blob(s, 0, ret, ENVELOPE_MAX, ret_len);
 }
 
+enum err cache_next_envelope(struct cache *c, struct guid *key_id, uint8_t ret[static ENVELOPE_MAX],
+                             size_t *ret_len)
+{
+    uint8_t next[sizeof key_id->bytes];
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_ENVELOPE_NEXT, &s));
+    cache_db_blob(s, 1, key_id->bytes, sizeof key_id->bytes);
+    TRY(cache_db_step(s));
+    TRY(cache_db_get_fixed(s, 0, next, sizeof next));
+    TRY(cache_db_get_blob(s, 1, ret, ENVELOPE_MAX, ret_len));
+    memcpy(key_id->bytes, next, sizeof next);
+    return ERR_OK;
+}
+
 enum err cache_envelopes_digest(struct cache *c, uint8_t ret[static 32])
 {
     uint8_t *all = NULL;
@@ -116,7 +131,6 @@ enum err cache_put_key(struct cache *c, const struct cache_key *k)
     cache_db_u64(s, 9, k->made);
     cache_db_u64(s, 10, k->cause);
     cache_db_u64(s, 11, k->spent);
-    cache_db_u64(s, 12, k->shown);
     return cache_db_run(s);
 }
 
@@ -135,8 +149,7 @@ static enum err key_row(sqlite3_stmt *s, struct cache_key *ret)
     ret->receipted = cache_db_get_u64(s, 10) != 0;
     ret->cause = (uint8_t)cache_db_get_u64(s, 11);
     ret->spent = (uint8_t)cache_db_get_u64(s, 12);
-    ret->shown = cache_db_get_u64(s, 13);
-    ret->packed = ret->receipted && cache_db_get_u64(s, 14) == RECEIPT_PACKED;
+    ret->packed = ret->receipted && cache_db_get_u64(s, 13) == RECEIPT_PACKED;
     return ERR_OK;
 }
 

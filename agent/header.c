@@ -204,7 +204,7 @@ enum err header_fingerprint(struct header *h, unsigned slot, uint8_t ret[static 
 
 enum err header_digest(const struct header *h, uint8_t ret[static 32])
 {
-    const struct luks2_digest *d = &h->luks.digest[0];
+    const struct luks2_digest *d = &h->luks.digest[0]; /* of the first crypt segment */
     uint8_t both[sizeof d->salt + sizeof d->value];
     struct writer w;
     size_t len;

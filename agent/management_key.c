@@ -99,8 +99,7 @@ static enum err write_key(const char *path, uint8_t kind, const struct guid *vol
 static bool bind(struct agent *a, const struct secret *key, uint8_t ret[static TPM_BLOB_MAX], size_t *ret_len)
 {
     struct tpm_blob *b = calloc(1, sizeof *b);
-    bool bound =
-        b && a->tpm && tpm_seal(a->tpm, key, b) == ERR_OK && tpm_blob_encode(b, ret, ret_len) == ERR_OK;
+    bool bound = b && tpm_seal(a->tpm, key, b) == ERR_OK && tpm_blob_encode(b, ret, ret_len) == ERR_OK;
     free(b);
     return bound;
 }
@@ -131,7 +130,7 @@ static enum err unbind(struct agent *a, const struct kept *k, struct secret *ret
         return ERR_NOMEM;
     enum err e = tpm_blob_decode(k->body, k->body_len, b);
     if (e == ERR_OK)
-        e = a->tpm ? tpm_unseal(a->tpm, b, ret) : ERR_NOT_FOUND;
+        e = tpm_unseal(a->tpm, b, ret);
     free(b);
     return e;
 }
@@ -168,28 +167,35 @@ bool management_key_exists(struct agent *a, const struct guid *id)
     return path_of(a, id, path) == ERR_OK && access(path, R_OK) == 0;
 }
 
+/* Whoever may read it: this is about which volume it is for. */
 static bool is_of(const char *path, const struct guid *volume)
 {
     __attribute__((cleanup(kept_wipe))) struct kept k = {0};
-    return read_path(path, &k) == ERR_OK && guid_equal(&k.volume, volume);
+    return file_read(path, FILE_MAX, &k.bytes, &k.len) == ERR_OK && decode(&k) == ERR_OK &&
+           guid_equal(&k.volume, volume);
 }
 
-void management_key_forget(struct agent *a, const struct guid *volume, const struct guid *keep)
+/* <GUID>.key */
+static bool is_key(const char *name, struct guid *ret)
 {
-    char dir[PATH_MAX], path[PATH_MAX + 300], kept[GUID_TEXT + 4] = "";
+    return strlen(name) == GUID_TEXT - 1 + 4 && strcmp(name + GUID_TEXT - 1, ".key") == 0 &&
+           guid_decode(name, GUID_TEXT - 1, ret) == ERR_OK;
+}
+
+void management_key_forget(struct agent *a, const struct guid *volume, const struct guid *keep,
+                           unsigned n_keep)
+{
+    char dir[PATH_MAX], path[PATH_MAX + 300];
+    struct guid id;
     if (file_join(a->root, FOLDER, dir, sizeof dir) != ERR_OK)
         return;
-    if (keep) {
-        guid_encode_lower(keep, kept);
-        strcat(kept, ".key");
-    }
     DIR *d = opendir(dir);
     for (struct dirent *f; d && (f = readdir(d));) {
-        const char *end = strrchr(f->d_name, '.');
-        if (!end || strcmp(end, ".key") != 0 || strcmp(f->d_name, kept) == 0)
-            continue;
+        bool kept = !is_key(f->d_name, &id);
+        for (unsigned i = 0; i < n_keep; i++)
+            kept = kept || guid_equal(&id, &keep[i]);
         (void)snprintf(path, sizeof path, "%s/%s", dir, f->d_name);
-        if (is_of(path, volume))
+        if (!kept && is_of(path, volume))
             (void)unlink(path);
     }
     if (d)

@@ -38,7 +38,9 @@ struct layout {
 
 /* The wire layout of every message; encode and decode both walk this table, so they cannot differ. */
 static const struct layout layouts[] = {
-    {MSG_ENROLL, {SPAN(enroll.org), SPAN(enroll.sig), SPAN(enroll.root), SPAN(enroll.token)}},
+    {MSG_ENROLL,
+     {SPAN(enroll.org), SPAN(enroll.sig), SPAN(enroll.root), SPAN(enroll.token), SPAN(enroll.policy),
+      SPAN(enroll.policy_sig)}},
     {MSG_PROTECT, {SPAN(protect.device), SPAN(protect.passphrase), U32(protect.flags)}},
     {MSG_STATUS, {{0}}},
     {MSG_ROTATE, {SPAN(rotate.device), SPAN(rotate.passphrase), U32(rotate.flags)}},

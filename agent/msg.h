@@ -73,6 +73,7 @@ struct msg {
     union {
         struct {
             struct msg_span org, sig, root, token; /* the files of the bundle; token may be empty */
+            struct msg_span policy, policy_sig;    /* empty where the bundle has none */
         } enroll;
         struct {
             struct msg_span device; /* path */

@@ -57,9 +57,11 @@ enum err records_add(struct agent *a, struct record *r, const struct guid *escro
     uint8_t *bytes = malloc(RECORD_MAX);
     if (!bytes)
         return ERR_NOMEM;
-    enum err e = record_encode(r, a->key.key, bytes, &len);
+    enum err e = record_encode_unsigned(r, bytes, &len);
     if (e == ERR_OK)
-        e = keep(a, r, bytes, len, escrowed);
+        e = device_key_sign(&a->key, bytes, len, bytes + len);
+    if (e == ERR_OK)
+        e = keep(a, r, bytes, len + CR_P256_SIG, escrowed);
     free(bytes);
     return e;
 }

@@ -2,6 +2,7 @@
 #include "agent/startup.h"
 #include "agent/boot_event.h"
 #include "agent/esp.h"
+#include "agent/identity.h"
 #include "agent/keeper.h"
 #include "agent/privileged.h"
 #include "agent/rotate.h"
@@ -185,8 +186,25 @@ static void replaced_alone(struct agent *a, const struct protect_result *r)
     startup_forget(&r->volume);
 }
 
+/* Its first record comes before all others. */
+static void say_identity(struct agent *a)
+{
+    const char *trouble = identity_trouble(a);
+    if (trouble)
+        (void)fprintf(stderr, "keeper: %s\n", trouble);
+    if (a->key.trouble != ERR_OK)
+        (void)fprintf(stderr, "keeper: the TPM %s: %s\n",
+                      a->key.place == DEVICE_KEY_TPM ? "that holds the device key cannot be used now"
+                                                     : "cannot hold the device key, which is a file now",
+                      err_text(a->key.trouble));
+    enum err e = identity_announce(a);
+    if (e != ERR_OK)
+        (void)fprintf(stderr, "keeper: the new identity cannot be announced yet: %s\n", err_text(e));
+}
+
 enum err startup(struct agent *a)
 {
+    say_identity(a);
     startup_volumes(a);
     TRY(hand_off(a));
     rotate_pending(a, replaced_alone); /* what waits, and the management key opens */

@@ -137,6 +137,7 @@ static void print_others(const struct page *p, struct json_object *o, bool all)
 
 static void print_pairs(const struct page *p, struct json_object *o)
 {
+    struct json_object *tpm;
     uint64_t queued = 0;
     char line[128];
     (void)snprintf(line, sizeof line, "SHA-256 %s", text(o, "root_sha256", "none"));
@@ -145,7 +146,10 @@ static void print_pairs(const struct page *p, struct json_object *o)
     page_pair(p, "organisation", text(o, "organisation", "none yet; keyholt-agent enroll --bundle DIR"));
     page_pair(p, "root key", line);
     page_pair(p, "enrolment", text(o, "enrolment", "?"));
-    page_pair(p, "TPM", text(o, "tpm", "?"));
+    if (text(o, "identity", NULL))
+        page_pair(p, "identity", text(o, "identity", ""));
+    if (json_object_object_get_ex(o, "tpm", &tpm) && json_object_is_type(tpm, json_type_object))
+        page_pair(p, "TPM", text(tpm, "text", "?"));
     page_pair(p, "courier", text(o, "courier", "?"));
     print_time(p, "last sync", o, "last_sync");
     if (text(o, "last_problem", NULL))
@@ -154,6 +158,11 @@ static void print_pairs(const struct page *p, struct json_object *o)
     if (json_get_u64(o, "queued", &queued) == ERR_OK)
         (void)snprintf(line, sizeof line, "%llu records", (unsigned long long)queued);
     page_pair(p, "queued", line);
+    if (json_get_u64(o, "queued_former", &queued) == ERR_OK && queued > 0) {
+        (void)snprintf(line, sizeof line, "and %llu that this computer made under an earlier identity",
+                       (unsigned long long)queued);
+        page_pair(p, "", line);
+    }
 }
 
 void status_text_print(struct json_object *o, bool all)

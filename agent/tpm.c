@@ -120,15 +120,23 @@ static enum err do_create(struct tpm *t, const struct job *j)
     return ERR_OK;
 }
 
+static enum err create_and_try(struct tpm *t, struct tpm_blob *ret)
+{
+    uint8_t sig[CR_P256_SIG];
+    const struct job j = {.work = do_create, .ret_blob = ret};
+    TRY(run(t, &j));
+    return tpm_sign(t, ret, ret->primary, sizeof ret->primary, sig);
+}
+
 enum err tpm_key_create(struct tpm *t, struct tpm_blob *ret)
 {
     struct tpm_blob b;
-    uint8_t sig[CR_P256_SIG];
-    const struct job j = {.work = do_create, .ret_blob = &b};
-    TRY(run(t, &j));
-    TRY(tpm_sign(t, &b, b.primary, sizeof b.primary, sig));
-    *ret = b;
-    return ERR_OK;
+    TRY(tpm_begin(t)); /* the storage key is made once */
+    enum err e = create_and_try(t, &b);
+    tpm_end(t);
+    if (e == ERR_OK)
+        *ret = b;
+    return e;
 }
 
 static enum err do_seal(struct tpm *t, const struct job *j)
@@ -168,6 +176,18 @@ static enum err do_check(struct tpm *t, const struct job *j)
 enum err tpm_check(struct tpm *t, const struct tpm_blob *b)
 {
     return run(t, &(const struct job){.work = do_check, .blob = b});
+}
+
+static enum err do_probe(struct tpm *t, const struct job *j)
+{
+    uint8_t name[TPM_NAME];
+    (void)j;
+    return t->ops->primary(t->connection, name);
+}
+
+enum err tpm_probe(struct tpm *t)
+{
+    return run(t, &(const struct job){.work = do_probe});
 }
 
 static enum err do_state(struct tpm *t, const struct job *j)

@@ -88,6 +88,8 @@ MUST_CHECK enum err tpm_sign(struct tpm *t, const struct tpm_blob *key, const vo
 MUST_CHECK enum err tpm_seal(struct tpm *t, const struct secret *s, struct tpm_blob *ret);
 MUST_CHECK enum err tpm_unseal(struct tpm *t, const struct tpm_blob *b, struct secret *ret);
 
+/* Would it make and load objects for us? ERR_OK when it would. */
+MUST_CHECK enum err tpm_probe(struct tpm *t);
 /* Is it still the TPM that wrapped this? ERR_OK when it is. */
 MUST_CHECK enum err tpm_check(struct tpm *t, const struct tpm_blob *b);
 MUST_CHECK enum err tpm_state(struct tpm *t, struct tpm_state *ret);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/discover.h"
 #include "agent/enrollment.h"
+#include "agent/identity.h"
 #include "agent/keeper.h"
 #include "agent/mirror.h"
 #include "agent/startup.h"
 #include "agent/sync.h"
+#include "agent/tpm_status.h"
 #include "agent/volume_list.h"
 #include "crypto/host/file.h"
 #include "formats/base.h"
@@ -28,15 +30,24 @@ static void add_org(struct agent *a, struct json_object *o)
         base16_encode(pin, sizeof pin, hex);
         add(o, "root_sha256", hex);
     }
-    add(o, "enrolment", enrollment_done(a) ? "done" : enrollment_waits(a) ? "queued" : "none");
+    bool is_done = enrollment_done(a), waits = enrollment_waits(a);
+    const char *trouble = waits ? NULL : identity_trouble(a);
+    add(o, "enrolment", is_done ? "done" : waits ? "queued" : trouble ? "again" : "none");
+    add(o, "identity", trouble);
 }
 
-static void add_tpm(struct agent *a, struct json_object *o)
+static void add_policy(struct agent *a, struct json_object *o)
 {
-    char path[PATH_MAX];
-    bool there = file_join(a->root, "/dev/tpmrm0", path, sizeof path) == ERR_OK && access(path, F_OK) == 0;
-    add(o, "tpm",
-        there ? "present; not used yet" : "no TPM: the device key is a file that only root can read");
+    const struct policy *p = &a->policy;
+    struct json_object *j = json_object_new_object();
+    json_object_object_add(j, "version", p->version ? json_object_new_uint64(p->version) : NULL);
+    add(j, "escrow", p->escrow == POLICY_RECEIPT ? "receipt" : "sealed");
+    json_object_object_add(j, "key_package", json_object_new_boolean(p->key_package));
+    json_object_object_add(j, "rotate_days", json_object_new_int64(p->rotate_days));
+    json_object_object_add(j, "rotate_used_needs_receipt",
+                           json_object_new_boolean(p->rotate_used_needs_receipt));
+    json_object_object_add(j, "verify_hours", json_object_new_int64(p->verify_hours));
+    json_object_object_add(o, "policy", j);
 }
 
 static void add_sync(struct keeper *k, struct json_object *o)
@@ -46,8 +57,10 @@ static void add_sync(struct keeper *k, struct json_object *o)
     bool known = cache_get_u64(k->agent.cache, "last_sync", &t) == ERR_OK;
     json_object_object_add(o, "last_sync", known ? json_object_new_uint64(t) : NULL);
     add(o, "last_problem", k->last_problem[0] ? k->last_problem : NULL);
-    if (cache_outbox_count(k->agent.cache, &waiting) == ERR_OK)
+    if (cache_outbox_count(k->agent.cache, k->agent.key.id, &waiting) == ERR_OK)
         json_object_object_add(o, "queued", json_object_new_int64(waiting));
+    if (cache_outbox_others(k->agent.cache, k->agent.key.id, &waiting) == ERR_OK)
+        json_object_object_add(o, "queued_former", json_object_new_int64(waiting));
     add(o, "courier", channel_is_open(&k->courier) ? "connected" : "not running");
 }
 
@@ -77,12 +90,16 @@ void verb_status(struct keeper *k, struct client *c, const struct msg *m)
     enum err e = discover_volumes(a, look); /* what is shown is what is there now */
     if (e != ERR_OK)
         agent_say(a, "the volumes cannot be looked at: %s", err_text(e));
+    e = identity_announce(a); /* a TPM that was away may be back */
+    if (e != ERR_OK)
+        agent_say(a, "the new identity cannot be announced yet: %s", err_text(e));
     struct json_object *o = json_object_new_object();
     base16_encode(a->key.id, sizeof a->key.id, id);
     add(o, "device_id", id);
     add(o, "computer", a->computer);
     add_org(a, o);
-    add_tpm(a, o);
+    json_object_object_add(o, "tpm", tpm_json(a));
+    add_policy(a, o);
     add_sync(k, o);
     add_volumes(a, o);
     keeper_reply(c, KH_EXIT_OK, "", o);

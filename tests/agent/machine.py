@@ -82,6 +82,16 @@ class Organisation:
         return folder
 
 
+    def policy(self, folder, version=1, key='policy', **fields):
+        """Write a policy and its signature into folder; the two as bytes."""
+        text = json.dumps({'format': 'keyholt-policy', 'version': version, 'org': self.id, **fields}).encode()
+        os.makedirs(folder, exist_ok=True)
+        for name, data in (('policy.json', text), ('policy.json.sig', self.sign(text, key))):
+            with open(f'{folder}/{name}', 'wb') as f:
+                f.write(data)
+        return text, self.sign(text, key)
+
+
 class Machine:
     """One --root with a keeper that can be started, killed and started again. Its sysfs says whether the root is
     encrypted: only there does the keeper keep a key of its own that opens volumes."""

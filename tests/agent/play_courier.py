@@ -100,9 +100,9 @@ def device_of(m):
     return bytes.fromhex(m.status()['device_id'])
 
 
-def receipt(org, device, records, key='receipt', organisation=None, when=1_800_000_000):
+def receipt(org, device, records, key='receipt', organisation=None, when=1_800_000_000, klass=1):
     names = sorted({hashlib.sha256(r).digest() for r in records})
-    b = b'KHC\1' + struct.pack('<BBHI', 1, 0, len(names), 0) + uuid.UUID(organisation or org.id).bytes_le + device + \
+    b = b'KHC\1' + struct.pack('<BBHI', klass, 0, len(names), 0) + uuid.UUID(organisation or org.id).bytes_le + device + \
         struct.pack('<Q', when) + bytes.fromhex(org.public(key)['id']) + b''.join(names)
     return b + org.sign(b, key)
 
