@@ -26,7 +26,12 @@ $(eval $(call unit,test_boot_entry,agent/boot_entry.c agent/efivar.c,-lefiboot -
 handoff_sources := agent/handoff.c agent/handoff_open.c agent/handoff_offer.c agent/handoff_entry.c \
     agent/handoff_volume.c agent/efivar.c
 $(eval $(call program,libexec/handoff,$(handoff_sources),-lcryptsetup -lkeyutils -ljson-c))
-courier_sources := agent/courier.c agent/courier_http.c agent/courier_json.c agent/courier_gzip.c \
-    agent/courier_identity.c agent/courier_schedule.c agent/courier_sandbox.c agent/msg.c agent/channel.c
-$(eval $(call program,libexec/courier,$(courier_sources),-lcurl -ljson-c -lz -lssl -lseccomp))
-$(eval $(call unit,test_courier_schedule,agent/courier_schedule.c,))
+# what waits, and what goes:
+$(eval $(call program,libexec/courier,agent/courier.c agent/courier_schedule.c agent/courier_servers.c \
+    agent/courier_child.c agent/courier_sandbox.c agent/msg.c agent/channel.c,-lseccomp))
+errand_sources := agent/errand_http.c agent/errand_patience.c agent/errand_json.c agent/errand_gzip.c \
+    agent/errand_identity.c
+$(eval $(call program,libexec/errand,agent/errand.c $(errand_sources) agent/courier_sandbox.c agent/msg.c \
+    agent/channel.c,-lcurl -ljson-c -lz -lssl -lseccomp))
+$(eval $(call unit,test_courier_schedule,agent/courier_schedule.c agent/courier_servers.c agent/errand_patience.c \
+    agent/msg.c,))

@@ -14,10 +14,12 @@ from keeper import (BATCH_WANTED, CSR, CSR_WANTED, DONE, ENROLL_DO, ENROLLED, ID
 from machine import sh
 
 
-def answer_fields(status=DONE, problem=b'', receipts=(), commands=(), match=1, known=(b'', 0, b''), head=(0, b'')):
+def answer_fields(status=DONE, problem=b'', receipts=(), commands=(), match=1, known=(b'', 0, b''), head=(0, b''),
+                  **more):
     return {'status': status, 'problem': problem, 'receipts': list(receipts), 'commands': list(commands),
             'audit_length': head[0], 'audit_hash': head[1], 'known_incarnation': known[0], 'known_sequence': known[1],
-            'known_name': known[2], 'envelopes_match': match, 'retry_after_s': 60}
+            'known_name': known[2], 'envelopes_match': match, 'retry_after_s': 60, 'time': 0, 'want_set': 0,
+            'server_envelopes': b'', 'missing': b'', 'certificate': b'', **more}
 
 
 class Courier:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "agent/courier.h"
+#include "agent/errand.h"
 #include "formats/base.h"
 #include "formats/host/json_strict.h"
 #include <stdlib.h>
@@ -66,7 +66,7 @@ static enum err print(struct json_object *o, bool whole, char **ret)
     return ERR_OK;
 }
 
-enum err courier_enroll_request(const struct msg *m, char **ret)
+enum err errand_enroll_request(const struct msg *m, char **ret)
 {
     struct json_object *o = json_object_new_object();
     if (m->enroll_do.time > INT64_MAX)
@@ -79,7 +79,7 @@ enum err courier_enroll_request(const struct msg *m, char **ret)
     return print(o, whole, ret);
 }
 
-enum err courier_sync_request(const struct msg *m, char **ret)
+enum err errand_sync_request(const struct msg *m, char **ret)
 {
     struct json_object *o = json_object_new_object();
     bool whole = o && add(o, "device", hex(m->sync_batch.device)) &&
@@ -91,7 +91,7 @@ enum err courier_sync_request(const struct msg *m, char **ret)
 
 /* Answers. */
 
-enum err courier_enroll_answer(const char *body, size_t len, char **ret_certificate)
+enum err errand_enroll_answer(const char *body, size_t len, char **ret_certificate)
 {
     struct json_object *o;
     const char *pem;
@@ -101,7 +101,7 @@ enum err courier_enroll_answer(const char *body, size_t len, char **ret_certific
     TRY(json_strict_parse(body, len, &o));
     enum err e = json_get_hex(o, "device", device, sizeof device);
     if (e == ERR_OK)
-        e = json_get_text(o, "certificate", COURIER_PEM_MAX - 1, &pem);
+        e = json_get_text(o, "certificate", ERRAND_PEM_MAX - 1, &pem);
     if (e == ERR_OK && !(copy = strdup(pem)))
         e = ERR_NOMEM;
     json_object_put(o);
@@ -195,7 +195,7 @@ static enum err read_answer(struct json_object *o, struct arena *a, struct msg *
     return json_get_u64(o, "retry_after", &m->sync_answer.retry_after_s);
 }
 
-enum err courier_sync_answer(const char *body, size_t len, struct msg *ret, uint8_t **ret_arena)
+enum err errand_sync_answer(const char *body, size_t len, struct msg *ret, uint8_t **ret_arena)
 {
     struct json_object *o;
     TRY(json_strict_parse(body, len, &o));
@@ -215,7 +215,7 @@ enum err courier_sync_answer(const char *body, size_t len, struct msg *ret, uint
     return e;
 }
 
-void courier_problem(const char *body, size_t len, char *ret, size_t cap)
+void errand_problem(const char *body, size_t len, char *ret, size_t cap)
 {
     struct json_object *o;
     const char *sentence;
