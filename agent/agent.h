@@ -4,6 +4,7 @@
  * organisation. */
 
 #include "agent/cache.h"
+#include "agent/conf.h"
 #include "agent/device_key.h"
 #include "agent/problem.h"
 #include "formats/org.h"
@@ -18,7 +19,8 @@ struct agent {
     char computer[RECORD_TEXT_MAX + 1];
     struct cache *cache;
     struct device_key key;
-    struct org *org; /* NULL while there is none */
+    struct org *org;  /* NULL while there is none */
+    struct conf conf; /* agent.conf, read again for each errand to a server */
     /* where sentences about progress go; may be NULL */
     void (*progress)(void *ctx, const char *sentence);
     void *progress_ctx;

@@ -111,6 +111,8 @@ enum err enrollment_request(struct agent *a, struct msg_span csr, struct enrollm
     ret->enroll_do.computer = msg_text(a->computer);
     ret->enroll_do.time = now;
     ret->enroll_do.signature = (struct msg_span){buf->signature, sizeof buf->signature};
+    ret->enroll_do.proxy = msg_text(a->conf.proxy);
+    ret->enroll_do.no_proxy = msg_text(a->conf.no_proxy);
     return ERR_OK;
 }
 

@@ -148,13 +148,19 @@ __attribute__((format(printf, 3, 4))) static void say(struct errand_answer *ret,
 }
 
 /* What an exchange that brought no HTTP answer means. */
-static void judge_failure(CURL *curl, CURLcode code, const struct body *body, const char *server,
-                          const char *text, struct errand_answer *ret)
+static void judge_failure(CURL *curl, CURLcode code, const struct post *p, const struct body *body,
+                          const char *server, const char *text, struct errand_answer *ret)
 {
-    long verify = 0;
+    long verify = 0, proxy_verify = 0;
+    const char *how = p->proxy[0] ? " (agent.conf names a proxy)" : "";
     (void)curl_easy_getinfo(curl, CURLINFO_SSL_VERIFYRESULT, &verify);
+    (void)curl_easy_getinfo(curl, CURLINFO_PROXY_SSL_VERIFYRESULT, &proxy_verify);
+    if (code == CURLE_PEER_FAILED_VERIFICATION && p->proxy[0] && proxy_verify != X509_V_OK)
+        say(ret, MSG_OFFLINE, "server not reachable: %s: this machine does not trust the proxy's certificate",
+            server);
     /* libcurl starts with "unspecified" and looks at the name after the chain was found good. */
-    if (code == CURLE_PEER_FAILED_VERIFICATION && (verify == X509_V_OK || verify == X509_V_ERR_UNSPECIFIED))
+    else if (code == CURLE_PEER_FAILED_VERIFICATION &&
+             (verify == X509_V_OK || verify == X509_V_ERR_UNSPECIFIED))
         say(ret, MSG_UNTRUSTED, "%s: the server's certificate is not for this name", server);
     else if (code == CURLE_PEER_FAILED_VERIFICATION)
         say(ret, MSG_UNTRUSTED, "%s: the server's certificate is not from this organisation", server);
@@ -167,10 +173,10 @@ static void judge_failure(CURL *curl, CURLcode code, const struct body *body, co
         say(ret, MSG_REFUSED, "%s: the courier's own key or certificate cannot be used: %s", server,
             text[0] ? text : curl_easy_strerror(code));
     else if (code == CURLE_OPERATION_TIMEDOUT)
-        say(ret, MSG_OFFLINE, "server not reachable: %s: no answer in time", server);
+        say(ret, MSG_OFFLINE, "server not reachable: %s: no answer in time%s", server, how);
     else
-        say(ret, MSG_OFFLINE, "server not reachable: %s: %s", server,
-            text[0] ? text : curl_easy_strerror(code));
+        say(ret, MSG_OFFLINE, "server not reachable: %s: %s%s", server,
+            text[0] ? text : curl_easy_strerror(code), how);
 }
 
 /* True when the server has spoken and no other needs to be asked. */
@@ -302,7 +308,7 @@ static bool try_server(struct post *p, const char *server, struct errand_answer 
         if (code == CURLE_OK)
             spoken = judge_answer(curl, &body, server, ret);
         else
-            judge_failure(curl, code, &body, server, text, ret);
+            judge_failure(curl, code, p, &body, server, text, ret);
     }
     free(body.p);
     curl_slist_free_all(headers);

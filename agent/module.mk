@@ -6,7 +6,7 @@ keeper_core := agent/keeper.c agent/keeper_reply.c agent/verb_enroll.c agent/ver
     agent/protect.c agent/rotate.c agent/recover.c agent/mirror.c agent/records.c agent/enrollment.c agent/sync.c \
     agent/esp.c agent/boot_entry.c agent/efivar.c agent/header.c agent/header_lib.c agent/header_room.c \
     agent/header_change.c agent/token_json.c agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c agent/agent.c \
-    agent/device_key.c agent/org_store.c agent/problem.c agent/msg.c agent/channel.c
+    agent/device_key.c agent/org_store.c agent/problem.c agent/conf.c agent/msg.c agent/channel.c
 keeper_libs := -lcryptsetup -lsqlite3 -ljson-c -lkeyutils -lcap -lefiboot -lefivar
 $(eval $(call program,libexec/keeper,$(keeper_core) agent/protect_table.c,$(keeper_libs)))
 $(eval $(call program,bin/keyholt-agent,agent/keyholt_agent.c agent/passphrase.c agent/status_text.c agent/msg.c \
@@ -20,6 +20,7 @@ all: $(B)/tests/crash_shim.so $(B)/tests/rival_shim.so
 $(B)/tests/%_shim.so: tests/agent/%_shim.c Makefile
 	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -std=gnu11 $(CFLAGS) -fPIC $(WARN) -shared -o $@ $< -ldl
 $(eval $(call unit,test_agent_msg,agent/msg.c agent/channel.c,))
+$(eval $(call unit,test_agent_conf,agent/conf.c agent/problem.c,))
 $(eval $(call unit,test_agent_cache,agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c,-lsqlite3))
 $(eval $(call unit,test_boot_entry,agent/boot_entry.c agent/efivar.c,-lefiboot -lefivar))
 # courier and hand-off:

@@ -39,6 +39,8 @@ enum err sync_batch_make(struct agent *a, struct sync_batch *b, struct msg *ret)
             (struct msg_span){b->record[i].bytes, b->record[i].len};
     ret->sync_batch.envelopes = (struct msg_span){b->envelopes, sizeof b->envelopes};
     ret->sync_batch.audit_head = (struct msg_span){b->audit_head, head};
+    ret->sync_batch.proxy = msg_text(a->conf.proxy);
+    ret->sync_batch.no_proxy = msg_text(a->conf.no_proxy);
     return ERR_OK;
 }
 

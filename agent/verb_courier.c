@@ -25,8 +25,19 @@ static enum err send_batch(struct keeper *k)
     return e;
 }
 
+/* Without a file that can be read the errand goes without a proxy: perhaps it arrives all the same. */
+static void read_conf(struct keeper *k)
+{
+    struct problem why;
+    if (conf_load(k->agent.root, &k->agent.conf, &why) == ERR_OK)
+        return;
+    memset(&k->agent.conf, 0, sizeof k->agent.conf);
+    (void)fprintf(stderr, "keeper: %s\n", why.text);
+}
+
 static enum err batch_wanted(struct keeper *k)
 {
+    read_conf(k);
     if (enrollment_done(&k->agent))
         return send_batch(k);
     if (enrollment_waits(&k->agent)) {

@@ -124,7 +124,11 @@ static void add_sync(struct keeper *k, struct json_object *o)
     unsigned waiting = 0;
     bool known = cache_get_u64(k->agent.cache, "last_sync", &t) == ERR_OK;
     json_object_object_add(o, "last_sync", known ? json_object_new_uint64(t) : NULL);
-    add(o, "last_problem", k->last_problem[0] ? k->last_problem : NULL);
+    struct conf conf;
+    struct problem why = {""};
+    if (conf_load(k->agent.root, &conf, &why) == ERR_OK)
+        cr_wipe(&conf, sizeof conf); /* only whether it can be read is asked */
+    add(o, "last_problem", why.text[0] ? why.text : k->last_problem[0] ? k->last_problem : NULL);
     if (cache_outbox_count(k->agent.cache, &waiting) == ERR_OK)
         json_object_object_add(o, "queued", json_object_new_int64(waiting));
     add(o, "courier", channel_is_open(&k->courier) ? "connected" : "not running");
