@@ -20,7 +20,9 @@ enum record_kind { RECORD_ESCROW = 1, RECORD_REPORT = 2, RECORD_EVENT = 3 };
 enum record_event {
     EVENT_BOOT_RECOVERY = 1, /* the recovery app opened a volume, or tried to */
     EVENT_ROTATED = 2,       /* key_id replaces other_key_id */
-    EVENT_RETIRED = 3        /* key_id was removed from the volume */
+    EVENT_RETIRED = 3,       /* key_id was removed from the volume */
+    EVENT_CLOCK = 8          /* the device's clock (time) and the server's (event_time) began to differ by
+                                more than an hour, or no longer do */
 };
 
 struct record {
