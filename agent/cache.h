@@ -116,5 +116,13 @@ MUST_CHECK enum err cache_put_rotation(struct cache *c, const struct guid *key_i
                                        const uint8_t name[static 32]);
 /* Put the record that says so into the outbox again. err: NOT_FOUND (none does) */
 MUST_CHECK enum err cache_resend_rotation(struct cache *c, const struct guid *key_id);
+/* Hashes of envelopes that have a record, sorted: those behind after (NULL: from the first on).
+ * ret: max elements */
+MUST_CHECK enum err cache_envelope_page(struct cache *c, const uint8_t *after, unsigned max,
+                                        uint8_t (*ret)[32], unsigned *ret_n);
+/* Put the escrow record of one envelope into the outbox again; an unknown hash does nothing. */
+MUST_CHECK enum err cache_resend_envelope(struct cache *c, const uint8_t hash[static 32]);
+/* Escrow records that no receipt covers. */
+MUST_CHECK enum err cache_outbox_escrows(struct cache *c, unsigned *ret);
 /* Put every escrow record into the outbox again: the server says that it lacks some. */
 MUST_CHECK enum err cache_resend_escrows(struct cache *c);

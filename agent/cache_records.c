@@ -70,13 +70,48 @@ enum err cache_outbox(struct cache *c, struct cache_record *ret, unsigned max, u
     return ERR_OK;
 }
 
-enum err cache_outbox_count(struct cache *c, unsigned *ret)
+static enum err count(struct cache *c, const char *sql, unsigned *ret)
 {
     STMT(s);
-    TRY(cache_db_prepare(c, SQL_OUTBOX_COUNT, &s));
+    TRY(cache_db_prepare(c, sql, &s));
     TRY(cache_db_step(s));
     *ret = (unsigned)cache_db_get_u64(s, 0);
     return ERR_OK;
+}
+
+enum err cache_outbox_count(struct cache *c, unsigned *ret)
+{
+    return count(c, SQL_OUTBOX_COUNT, ret);
+}
+
+enum err cache_outbox_escrows(struct cache *c, unsigned *ret)
+{
+    return count(c, SQL_OUTBOX_ESCROWS, ret);
+}
+
+enum err cache_envelope_page(struct cache *c, const uint8_t *after, unsigned max, uint8_t (*ret)[32],
+                             unsigned *ret_n)
+{
+    unsigned n = 0;
+    enum err e = ERR_NOT_FOUND;
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_ENVELOPE_PAGE, &s));
+    cache_db_blob(s, 1, after, after ? 32 : 0);
+    cache_db_u64(s, 2, max);
+    while (n < max && (e = cache_db_step(s)) == ERR_OK)
+        TRY(cache_db_get_fixed(s, 0, ret[n++], 32));
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    *ret_n = n;
+    return ERR_OK;
+}
+
+enum err cache_resend_envelope(struct cache *c, const uint8_t hash[static 32])
+{
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_RESEND_ENVELOPE, &s));
+    cache_db_blob(s, 1, hash, 32);
+    return cache_db_run(s);
 }
 
 static enum err mark_receipted(struct cache *c, const uint8_t *name, uint64_t receipt, uint64_t time,

@@ -69,9 +69,14 @@ static const char *const cache_migrations[] = {
 #define SQL_RECEIPT_ADD  "INSERT INTO receipt(bytes) VALUES(?1)"
 #define SQL_RECEIPTED                                                                                        \
     "UPDATE record SET receipt=?2,settled=?3 WHERE name=?1 AND receipt IS NULL AND settled<?3"
-#define SQL_RESEND       "UPDATE record SET receipt=NULL WHERE kind=1"
-#define SQL_ROTATION_PUT "INSERT OR IGNORE INTO rotation VALUES(?1,?2)"
-#define SQL_ROTATION_GET "SELECT record FROM rotation WHERE key_id=?1"
-#define SQL_RESEND_ONE   "UPDATE record SET receipt=NULL WHERE name=?1"
+#define SQL_ENVELOPE_PAGE                                                                                    \
+    "SELECT hash FROM envelope WHERE record IS NOT NULL AND hash>?1 ORDER BY hash LIMIT ?2"
+#define SQL_RESEND_ENVELOPE                                                                                  \
+    "UPDATE record SET receipt=NULL WHERE name=(SELECT record FROM envelope WHERE hash=?1)"
+#define SQL_OUTBOX_ESCROWS "SELECT count(*) FROM record WHERE receipt IS NULL AND kind=1"
+#define SQL_RESEND         "UPDATE record SET receipt=NULL WHERE kind=1"
+#define SQL_ROTATION_PUT   "INSERT OR IGNORE INTO rotation VALUES(?1,?2)"
+#define SQL_ROTATION_GET   "SELECT record FROM rotation WHERE key_id=?1"
+#define SQL_RESEND_ONE     "UPDATE record SET receipt=NULL WHERE name=?1"
 #define SQL_RECEIPTS_PRUNE                                                                                   \
     "DELETE FROM receipt WHERE id NOT IN (SELECT receipt FROM record WHERE receipt NOT NULL)"

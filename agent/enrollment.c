@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/enrollment.h"
+#include "agent/courier_certificate.h"
 #include "crypto/cursor.h"
 #include "crypto/hash.h"
 #include "crypto/host/file.h"
@@ -10,9 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TOKEN_FILE KH_AGENT_STATE "/token"
-#define ENROLLED   "enrolled"
-#define CONTEXT    "keyholt enroll v1" /* its zero byte is signed, too */
+#define TOKEN_FILE  KH_AGENT_STATE "/token"
+#define ENROLLED    "enrolled"
+#define COURIER_KEY "courier_key"
+#define CONTEXT     "keyholt enroll v1" /* its zero byte is signed, too */
 
 static enum err keep_token(struct agent *a, struct msg_span token)
 {
@@ -119,6 +121,22 @@ enum err enrollment_request(struct agent *a, struct msg_span csr, struct enrollm
 void enrollment_request_wipe(struct enrollment_request *buf)
 {
     cr_wipe(buf, sizeof *buf);
+}
+
+enum err enrollment_keep_key(struct agent *a, const uint8_t key[static 32])
+{
+    return cache_set(a->cache, COURIER_KEY, key, 32);
+}
+
+enum err enrollment_certificate_check(struct agent *a, struct msg_span pem)
+{
+    uint8_t key[32];
+    size_t len = 0;
+    if (!a->org || pem.len > ENROLLMENT_PEM_MAX)
+        return ERR_FORMAT;
+    enum err e = cache_get(a->cache, COURIER_KEY, key, sizeof key, &len);
+    bool known = e == ERR_OK && len == sizeof key; /* a lost cache knows none; the courier looks, too */
+    return courier_certificate_check(pem.p, pem.len, a->org->ca, a->key.id, known ? key : NULL);
 }
 
 enum err enrollment_finish(struct agent *a)

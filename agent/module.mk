@@ -3,7 +3,7 @@
 # keeper; the table of protect's steps is a file of its own, because the crash test links another one:
 keeper_core := agent/keeper.c agent/keeper_reply.c agent/verb_enroll.c agent/verb_protect.c \
     agent/verb_status.c agent/verb_sync.c agent/verb_courier.c agent/courier_certificate.c agent/startup.c agent/privileged.c agent/boot_event.c agent/discover.c \
-    agent/protect.c agent/rotate.c agent/recover.c agent/mirror.c agent/records.c agent/enrollment.c agent/sync.c \
+    agent/protect.c agent/rotate.c agent/recover.c agent/mirror.c agent/records.c agent/enrollment.c agent/sync.c agent/sync_set.c agent/sync_clock.c \
     agent/esp.c agent/boot_entry.c agent/efivar.c agent/header.c agent/header_lib.c agent/header_room.c \
     agent/header_change.c agent/token_json.c agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c agent/agent.c \
     agent/device_key.c agent/org_store.c agent/problem.c agent/conf.c agent/msg.c agent/channel.c
@@ -21,6 +21,8 @@ $(B)/tests/%_shim.so: tests/agent/%_shim.c Makefile
 	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -std=gnu11 $(CFLAGS) -fPIC $(WARN) -shared -o $@ $< -ldl
 $(eval $(call unit,test_agent_msg,agent/msg.c agent/channel.c,))
 $(eval $(call unit,test_agent_conf,agent/conf.c agent/problem.c,))
+$(eval $(call unit,test_agent_sync,agent/sync_set.c agent/sync_clock.c agent/records.c agent/cache.c agent/cache_db.c \
+    agent/cache_rows.c agent/cache_records.c,-lsqlite3))
 $(eval $(call unit,test_agent_cache,agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c,-lsqlite3))
 $(eval $(call unit,test_boot_entry,agent/boot_entry.c agent/efivar.c,-lefiboot -lefivar))
 # courier and hand-off:

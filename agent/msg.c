@@ -12,7 +12,7 @@ struct field {
     uint16_t off; /* in struct msg */
 };
 
-#define FIELDS_MAX 16
+#define FIELDS_MAX 18
 
 struct layout {
     uint16_t type;
@@ -65,8 +65,8 @@ static const struct layout layouts[] = {
       LIST(sync_answer.commands), U64(sync_answer.audit_length), SPAN(sync_answer.audit_hash),
       SPAN(sync_answer.known_incarnation), U64(sync_answer.known_sequence), SPAN(sync_answer.known_name),
       U32(sync_answer.envelopes_match), U64(sync_answer.retry_after_s), U64(sync_answer.time),
-      U32(sync_answer.want_set), SPAN(sync_answer.server_envelopes), SPAN(sync_answer.missing),
-      SPAN(sync_answer.certificate)}},
+      U32(sync_answer.want_set), SPAN(sync_answer.server_envelopes), U32(sync_answer.has_missing),
+      SPAN(sync_answer.missing), SPAN(sync_answer.certificate)}},
     {MSG_CERTIFICATE_KEPT, {U32(certificate_kept.status), SPAN(certificate_kept.problem)}},
     {MSG_SERVER_SAID, {SPAN(server_said.server), U32(server_said.status), U64(server_said.retry_after_s)}},
 };

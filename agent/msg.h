@@ -135,6 +135,7 @@ struct msg {
             uint64_t time;                    /* the server's clock; 0: it does not say */
             uint32_t want_set;                /* 0 or 1: it asks for the hashes of all envelopes */
             struct msg_span server_envelopes; /* 32 bytes: its digest, where they differ; or empty */
+            uint32_t has_missing;             /* 1: an answer to the set that was sent: */
             struct msg_span missing;          /* hashes of the set that it lacks, 32 bytes each */
             struct msg_span certificate;      /* PEM: the courier's, renewed; or empty */
         } sync_answer;

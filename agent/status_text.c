@@ -28,6 +28,18 @@ static void print_time(const char *label, struct json_object *o, const char *nam
     printf("%s%s\n", label, when);
 }
 
+/* Only when it is wrong. */
+static void print_clock(struct json_object *o)
+{
+    struct json_object *v;
+    if (!json_object_object_get_ex(o, "clock_off_s", &v) || !json_object_is_type(v, json_type_int))
+        return;
+    int64_t off = json_object_get_int64(v), s = off < 0 ? -off : off;
+    printf("clock         %lld days %lld h %lld min %s the server's at the last sync\n",
+           (long long)(s / 86400), (long long)(s % 86400 / 3600), (long long)(s % 3600 / 60),
+           off < 0 ? "ahead of" : "behind");
+}
+
 static void print_volume(struct json_object *v)
 {
     const char *note = text(v, "note", NULL), *key = text(v, "key_id_short", NULL);
@@ -69,6 +81,7 @@ void status_text_print(const char *json)
     printf("TPM           %s\n", text(o, "tpm", "?"));
     printf("courier       %s\n", text(o, "courier", "?"));
     print_time("last sync     ", o, "last_sync");
+    print_clock(o);
     if (text(o, "last_problem", NULL))
         printf("last problem  %s\n", text(o, "last_problem", ""));
     if (json_get_u64(o, "queued", &queued) == ERR_OK)

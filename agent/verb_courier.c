@@ -35,9 +35,8 @@ static void read_conf(struct keeper *k)
     (void)fprintf(stderr, "keeper: %s\n", why.text);
 }
 
-static enum err batch_wanted(struct keeper *k)
+static enum err next_errand(struct keeper *k)
 {
-    read_conf(k);
     if (enrollment_done(&k->agent))
         return send_batch(k);
     if (enrollment_waits(&k->agent)) {
@@ -53,6 +52,32 @@ static enum err batch_wanted(struct keeper *k)
     return channel_queue(&k->courier, &idle);
 }
 
+/* A certificate that verified goes first: with it the next exchange is what it should be. */
+static enum err batch_wanted(struct keeper *k)
+{
+    uint8_t pem[ENROLLMENT_PEM_MAX];
+    size_t len = 0;
+    read_conf(k);
+    enum err e = cache_get(k->agent.cache, ENROLLMENT_CERTIFICATE, pem, sizeof pem, &len);
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND || e == ERR_RANGE ? next_errand(k) : e;
+    const struct msg m = {.type = MSG_CERTIFICATE, .certificate.pem = {pem, len}};
+    k->courier_owes = MSG_CERTIFICATE_KEPT;
+    return channel_queue(&k->courier, &m);
+}
+
+static enum err certificate_kept(struct keeper *k, const struct msg *m)
+{
+    uint32_t status = m->certificate_kept.status;
+    if (status != MSG_DONE)
+        (void)fprintf(stderr, "keeper: the courier cannot keep its new certificate: %.*s; %s\n",
+                      (int)m->certificate_kept.problem.len, (const char *)m->certificate_kept.problem.p,
+                      status == MSG_REFUSED ? "it is dropped" : "it is tried again");
+    if (status == MSG_DONE || status == MSG_REFUSED) /* refused: for a key that the courier no longer has */
+        TRY(cache_unset(k->agent.cache, ENROLLMENT_CERTIFICATE));
+    return next_errand(k);
+}
+
 static enum err csr_arrived(struct keeper *k, const struct msg *m)
 {
     struct enrollment_request *buf = calloc(1, sizeof *buf);
@@ -60,6 +85,8 @@ static enum err csr_arrived(struct keeper *k, const struct msg *m)
     if (!buf)
         return ERR_NOMEM;
     enum err e = courier_csr_key(m->csr.pem.p, m->csr.pem.len, k->courier_key);
+    if (e == ERR_OK)
+        e = enrollment_keep_key(&k->agent, k->courier_key);
     if (e == ERR_OK)
         e = enrollment_request(&k->agent, m->csr.pem, buf, &out);
     if (e == ERR_OK)
@@ -165,6 +192,8 @@ enum err courier_message(struct keeper *k, const struct msg *m)
         return enrolled(k, m);
     case MSG_SYNC_ANSWER:
         return sync_answered(k, m);
+    case MSG_CERTIFICATE_KEPT:
+        return certificate_kept(k, m);
     default:
         return ERR_UNSUPPORTED;
     }

@@ -5,6 +5,7 @@
 #include "agent/mirror.h"
 #include "agent/startup.h"
 #include "agent/sync.h"
+#include "agent/sync_clock.h"
 #include "crypto/host/file.h"
 #include "formats/base.h"
 #include <stdio.h>
@@ -118,11 +119,19 @@ static void add_tpm(struct agent *a, struct json_object *o)
         there ? "present; not used yet" : "no TPM: the device key is a file that only root can read");
 }
 
+static void add_clock(struct agent *a, struct json_object *o)
+{
+    int64_t off;
+    if (sync_clock_get(a, &off) == ERR_OK)
+        json_object_object_add(o, "clock_off_s", json_object_new_int64(off));
+}
+
 static void add_sync(struct keeper *k, struct json_object *o)
 {
     uint64_t t;
     unsigned waiting = 0;
     bool known = cache_get_u64(k->agent.cache, "last_sync", &t) == ERR_OK;
+    add_clock(&k->agent, o);
     json_object_object_add(o, "last_sync", known ? json_object_new_uint64(t) : NULL);
     struct conf conf;
     struct problem why = {""};

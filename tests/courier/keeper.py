@@ -28,7 +28,7 @@ LAYOUT = {
     SYNC_ANSWER: [("status", "4"), ("problem", "s"), ("receipts", "l"), ("commands", "l"), ("audit_length", "8"),
                   ("audit_hash", "s"), ("known_incarnation", "s"), ("known_sequence", "8"), ("known_name", "s"),
                   ("envelopes_match", "4"), ("retry_after_s", "8"), ("time", "8"), ("want_set", "4"),
-                  ("server_envelopes", "s"), ("missing", "s"), ("certificate", "s")],
+                  ("server_envelopes", "s"), ("has_missing", "4"), ("missing", "s"), ("certificate", "s")],
 }
 
 
