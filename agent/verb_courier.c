@@ -45,10 +45,11 @@ static enum err next_errand(struct keeper *k)
         k->courier_owes = MSG_CSR;
         return channel_queue(&k->courier, &m);
     }
+    if (k->agent.org) /* a lost cache does not know whether; the server does */
+        return send_batch(k);
     const struct msg idle = {.type = MSG_IDLE};
-    keeper_finish(
-        k, ERRAND_SYNC, KH_EXIT_FAILED,
-        "this computer is not enrolled and has no enrolment token; enrol it again with a new bundle");
+    keeper_finish(k, ERRAND_SYNC, KH_EXIT_FAILED,
+                  "this computer knows no organisation; enrol it: keyholt-agent enroll --bundle DIR");
     return channel_queue(&k->courier, &idle);
 }
 
@@ -156,6 +157,8 @@ static enum err sync_answered(struct keeper *k, const struct msg *m)
         return ERR_OK;
     }
     enum err e = sync_apply(&k->agent, m, &o);
+    if (e == ERR_OK && o.receipted && !enrollment_done(&k->agent)) /* who has receipts is enrolled */
+        e = enrollment_finish(&k->agent);
     if (e != ERR_OK) {
         keeper_finish(k, ERRAND_SYNC, KH_EXIT_FAILED,
                       "the server answered, but its answer cannot be kept in the cache; it is asked again");

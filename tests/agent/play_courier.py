@@ -9,8 +9,8 @@ import threading
 import uuid
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'courier'))
-from keeper import (BATCH_WANTED, CSR, CSR_WANTED, DONE, ENROLL_DO, ENROLLED, IDLE, OFFLINE, REFUSED, SYNC_ANSWER,
-                    SYNC_BATCH, SYNC_NOW, UNTRUSTED, decode, encode)
+from keeper import (BATCH_WANTED, CERTIFICATE, CERTIFICATE_KEPT, CSR, CSR_WANTED, DONE, ENROLL_DO, ENROLLED, IDLE, OFFLINE,
+                    REFUSED, SYNC_ANSWER, SYNC_BATCH, SYNC_NOW, UNTRUSTED, decode, encode)
 from machine import sh
 
 
@@ -115,9 +115,9 @@ def rotate_order(org, device, key_id, key='receipt'):
     return b + org.sign(b, key)
 
 
-def enroll(m, org, folder, courier, asking):
+def enroll(m, org, folder, courier, asking, request=None):
     """Accept the keeper whose command is asking; the command's result."""
-    request = courier_request(folder)
+    request = request or courier_request(folder)
     courier.tell(BATCH_WANTED)
     courier.hear(CSR_WANTED)
     courier.tell(CSR, pem=request)
