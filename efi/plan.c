@@ -60,8 +60,10 @@ static uint64_t pbkdf2_cost(uint8_t hash, uint32_t iterations, uint32_t len)
 static bool take(struct plan *p, unsigned slot)
 {
     const struct luks2_slot *s = &p->luks->slot[slot];
-    const struct luks2_digest *d = &p->luks->digest;
-    if ((p->done | p->too_slow) >> slot & 1 || !s->used || !s->supported || s->kdf != LUKS2_PBKDF2)
+    const struct luks2_digest *d = &p->luks->digest[0];
+    /* a slot of another digest opens an old or a future volume key, or none that is in use */
+    if (s->digest != 0 || (p->done | p->too_slow) >> slot & 1 || !s->used || !s->supported ||
+        s->kdf != LUKS2_PBKDF2)
         return false;
     uint64_t cost = pbkdf2_cost(s->hash, s->iterations, s->area_key_size) +
                     pbkdf2_cost(d->hash, d->iterations, d->value_len);

@@ -5,31 +5,17 @@
 #include "formats/recovery_password.h"
 #include <string.h>
 
-#define HDR_SIZE_OFF 8 /* big-endian, 8 bytes */
-
-/* Binary header and JSON, by the first copy's own word; 0 when it has none. source: docs/formats.md#luks2 */
-static uint32_t stated_size(const struct volume_io *io)
-{
-    uint8_t p[HDR_SIZE_OFF + 8];
-    uint64_t size = 0;
-    if (io->read(io->ctx, 0, p, sizeof p) != ERR_OK || memcmp(p, "LUKS\xba\xbe", 6) != 0)
-        return 0;
-    for (size_t i = 0; i < 8; i++)
-        size = size << 8 | p[HDR_SIZE_OFF + i];
-    return size >= LUKS2_HDR_MIN && size <= LUKS2_HDR_MAX ? (uint32_t)size : 0;
-}
-
-/* The size that the first copy states decides; where it is damaged, the largest is taken at once. */
+/* Most headers need LUKS2_SCRATCH_USUAL; one that holds more says how much. */
 static enum err load_header(struct volume *v)
 {
+    struct luks2_problem why = {.need = LUKS2_SCRATCH_USUAL};
     enum err e = ERR_FULL;
-    uint32_t size = stated_size(&v->disk.io);
     for (int tries = 0; e == ERR_FULL && tries < 2; tries++) {
-        size_t len = LUKS2_SCRATCH(tries == 0 && size ? size : LUKS2_HDR_MAX);
+        size_t len = why.need;
         void *scratch = firmware_alloc(len);
         if (!scratch)
             return ERR_NOMEM;
-        e = luks2_load(&v->disk.io, scratch, len, &v->luks);
+        e = luks2_load_why(&v->disk.io, scratch, len, &why, &v->luks);
         firmware_free(scratch);
     }
     return e;

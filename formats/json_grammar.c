@@ -105,8 +105,6 @@ static bool in_object(const struct scan *s)
 
 static bool enter(struct scan *s, bool object)
 {
-    if (s->depth == s->max_depth)
-        return false;
     s->objects = (s->objects & ~(UINT32_C(1) << s->depth)) | (uint32_t)object << s->depth;
     s->depth++;
     s->p++;
@@ -127,6 +125,8 @@ static bool leave(struct scan *s, char bracket)
 static bool scan_value(struct scan *s)
 {
     char c = *s->p;
+    if (s->depth == s->max_depth)
+        return false;
     s->tokens++;
     if (c == '{' || c == '[')
         return enter(s, c == '{');
@@ -147,8 +147,11 @@ static bool scan_name(struct scan *s)
 
 static bool scan_mark(struct scan *s, char mark, enum want next)
 {
+    if (*s->p != mark)
+        return false;
     s->want = next;
-    return *s->p++ == mark;
+    s->p++;
+    return true;
 }
 
 /* One token or mark. */
@@ -174,18 +177,35 @@ static bool step(struct scan *s)
     }
 }
 
+/* To the end or to the first wrong byte. */
+static bool scan_text(struct scan *s)
+{
+    while (s->p < s->end) {
+        if (*s->p == ' ' || *s->p == '\t' || *s->p == '\n' || *s->p == '\r')
+            s->p++;
+        else if (!step(s))
+            return false;
+    }
+    return s->want == WANT_NOTHING;
+}
+
+static struct scan scan_init(const char *text, size_t len, unsigned max_depth)
+{
+    return (struct scan){
+        .p = text, .end = text + len, .max_depth = max_depth < 32 ? max_depth : 32, .want = WANT_VALUE};
+}
+
 enum err json_grammar_check(const char *text, size_t len, unsigned max_depth, size_t *ret_tokens)
 {
-    struct scan s = {.p = text, .end = text + len, .max_depth = max_depth < 32 ? max_depth : 32};
-    s.want = WANT_VALUE;
-    while (s.p < s.end) {
-        if (*s.p == ' ' || *s.p == '\t' || *s.p == '\n' || *s.p == '\r')
-            s.p++;
-        else if (!step(&s))
-            return ERR_FORMAT;
-    }
-    if (s.want != WANT_NOTHING)
+    struct scan s = scan_init(text, len, max_depth);
+    if (!scan_text(&s))
         return ERR_FORMAT;
     *ret_tokens = s.tokens;
     return ERR_OK;
+}
+
+size_t json_grammar_fault(const char *text, size_t len, unsigned max_depth)
+{
+    struct scan s = scan_init(text, len, max_depth);
+    return scan_text(&s) ? len : (size_t)(s.p - text);
 }

@@ -201,6 +201,28 @@ static size_t next_char(const char **p, const char *end, char ret[static 4])
     return n;
 }
 
+size_t jw_offset(const struct jw *j, int node)
+{
+    if (jw_type(j, node) == JW_MISSING)
+        return 0;
+    /* jsmn's start of a string is behind its quotation mark */
+    return (size_t)token(j, node)->start - (jw_type(j, node) == JW_STRING);
+}
+
+void jw_excerpt(const struct jw *j, int node, char *ret, size_t cap)
+{
+    ret[0] = 0;
+    if (jw_type(j, node) != JW_STRING)
+        return;
+    const char *p = j->text + token(j, node)->start;
+    size_t len = (size_t)(token(j, node)->end - token(j, node)->start), n = len < cap ? len : cap - 1;
+    for (size_t i = 0; i < n; i++)
+        ret[i] = p[i] >= ' ' && p[i] <= '~' ? p[i] : '?';
+    if (len > n)
+        memset(ret + n - 3, '.', 3);
+    ret[n] = 0;
+}
+
 enum err jw_text(const struct jw *j, int node, char *ret, size_t cap, size_t *ret_len)
 {
     if (jw_type(j, node) != JW_STRING)
@@ -265,18 +287,30 @@ bool jw_same(const struct jw *j, int a, int b)
     return len == (size_t)(t->end - t->start) && memcmp(j->text + s->start, j->text + t->start, len) == 0;
 }
 
+/* In a string a digit may be written as an escape. */
+static bool next_digit(const char **p, const char *end, enum jw_type type, unsigned *ret)
+{
+    char c[4] = {**p};
+    if (type == JW_NUMBER)
+        ++*p;
+    else if (next_char(p, end, c) != 1)
+        return false;
+    *ret = (unsigned)(c[0] - '0');
+    return *ret <= 9;
+}
+
 enum err jw_u64(const struct jw *j, int node, enum jw_type type, uint64_t max, uint64_t *ret)
 {
     if (jw_type(j, node) != type || (type != JW_NUMBER && type != JW_STRING))
         return ERR_FORMAT;
-    const jsmntok_t *t = token(j, node);
-    if (t->start == t->end)
+    const char *p = j->text + token(j, node)->start, *end = j->text + token(j, node)->end;
+    if (p == end)
         return ERR_FORMAT;
     uint64_t v = 0;
     bool over = false;
-    for (int i = t->start; i < t->end; i++) {
-        unsigned digit = (unsigned)(j->text[i] - '0');
-        if (digit > 9)
+    while (p < end) {
+        unsigned digit;
+        if (!next_digit(&p, end, type, &digit))
             return ERR_FORMAT;
         over = over || __builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, digit, &v);
     }

@@ -12,11 +12,13 @@
 
 #define JW_NONE  (-1)
 #define JW_ROOT  0
-#define JW_DEPTH 32         /* objects and arrays within each other */
+#define JW_DEPTH 32         /* values within each other, as in json-c */
 #define JW_MAX   (8u << 20) /* bytes of one text */
 /* Scratch for a text of len bytes: 20 bytes for each token, and a token takes two characters at least
  * (`[0,0,0]`). */
-#define JW_SCRATCH(len) (((size_t)(len) / 2 + 1) * 20 + 8)
+#define JW_SCRATCH(len) JW_TOKENS((size_t)(len) / 2 + 1)
+/* and for a text of n objects, arrays, strings (names included), numbers and literals */
+#define JW_TOKENS(n) ((size_t)(n)*20 + 8)
 
 struct jw {
     const char *text; /* borrowed */
@@ -63,6 +65,11 @@ bool jw_is(const struct jw *j, int node, const char *text);
 bool jw_starts(const struct jw *j, int node, const char *prefix);
 /* Are two values written with the same bytes? */
 bool jw_same(const struct jw *j, int a, int b);
+/* Where the value begins in the text; 0 for JW_NONE. For messages. */
+size_t jw_offset(const struct jw *j, int node);
+/* A string as it is written, for people: printable ASCII, '?' for all else, zero-terminated; one longer than
+ * cap - 1 ends in "...". Empty for what is no string. cap at least 4 */
+void jw_excerpt(const struct jw *j, int node, char *ret, size_t cap);
 /* Content of a string, escapes resolved, zero-terminated; cap includes the zero byte.
  * err: FORMAT (no string; zero characters, half surrogate pairs or malformed UTF-8 in it), FULL */
 MUST_CHECK enum err jw_text(const struct jw *j, int node, char *ret, size_t cap, size_t *ret_len);

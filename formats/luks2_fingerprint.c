@@ -39,7 +39,7 @@ enum err luks2_fingerprint(const struct volume_io *io, const struct luks2 *l, un
     const struct luks2_slot *s = &l->slot[slot];
     size_t len = luks2_area_len(s);
     /* Argon2 slots have one, although they cannot be opened here yet. */
-    if (s->kdf == 0 || len == 0 || (l->digest.slots >> slot & 1) == 0)
+    if (s->kdf == 0 || len == 0 || (l->digest[0].slots >> slot & 1) == 0)
         return ERR_UNSUPPORTED;
     if (area_len < len)
         return ERR_FULL;
@@ -50,7 +50,7 @@ enum err luks2_fingerprint(const struct volume_io *io, const struct luks2 *l, un
     write_slot(&b, s);
     TRY(writer_end(&b, &before_len));
     writer_init(&a, after, sizeof after);
-    write_digest(&a, &l->digest);
+    write_digest(&a, &l->digest[0]);
     TRY(writer_end(&a, &after_len));
     enum err e = io->read(io->ctx, s->area_off, area, len);
     if (e != ERR_OK)

@@ -4,69 +4,58 @@
 
 #define KEYSLOTS_MAX (128u << 20) /* cryptsetup: LUKS2_MAX_KEYSLOTS_SIZE */
 
-enum err luks2_id(const struct jw *j, int node, unsigned max, unsigned *ret)
+static void tell(struct luks2_metadata *m, int node, const char *what)
 {
-    uint64_t v;
-    if (jw_u64(j, node, JW_STRING, max, &v) != ERR_OK)
-        return ERR_FORMAT;
-    /* "07" and "7" would be two objects for one number. */
-    char text[21];
-    char *p = text + sizeof text - 1;
-    *p = 0;
-    uint64_t rest = v;
-    do
-        *--p = (char)('0' + rest % 10);
-    while ((rest /= 10) > 0);
-    if (!jw_is(j, node, p))
-        return ERR_FORMAT;
-    *ret = (unsigned)v;
-    return ERR_OK;
+    *m->why = (struct luks2_problem){.what = what, .off = m->json_off + jw_offset(m->json, node)};
 }
 
-int luks2_string(const struct jw *j, int object, const char *name)
+enum err luks2_fault(struct luks2_metadata *m, int node, const char *what)
 {
-    int node = jw_get_as(j, object, name, JW_STRING);
-    return jw_is(j, node, "") ? JW_NONE : node;
+    tell(m, node, what);
+    return ERR_FORMAT;
 }
 
-uint8_t luks2_hash(const struct jw *j, int node)
+static enum err unsupported(struct luks2_metadata *m, int node, const char *what)
 {
-    if (jw_is(j, node, "sha256"))
-        return CR_SHA256;
-    if (jw_is(j, node, "sha512"))
-        return CR_SHA512;
-    return jw_is(j, node, "sha1") ? CR_SHA1 : 0;
+    tell(m, node, what);
+    jw_excerpt(m->json, node, m->why->name, sizeof m->why->name);
+    return ERR_UNSUPPORTED;
 }
 
-/* The numbers of a section's objects, as bits; the objects' nodes too where the caller wants them. */
-static enum err section_ids(const struct jw *j, const char *name, uint32_t *ret, int *ret_nodes)
+/* A number beyond those kept, or one written in another way than it is referred to. No tool makes one, but
+ * cryptsetup takes keyslots of any number, and segments as long as there is no gap. */
+static bool is_far(const struct jw *j, int number, int section)
 {
-    int section = jw_get_as(j, JW_ROOT, name, JW_OBJECT);
+    unsigned id;
+    return section == jw_get(j, JW_ROOT, "keyslots")
+               ? luks2_is_numbered(j, number)
+               : luks2_id(j, number, UINT32_MAX, &id) == ERR_OK && id < jw_count(j, section);
+}
+
+/* The numbers of a section's objects, as bits, and their nodes. */
+static enum err section_ids(struct luks2_metadata *m, const char *name, uint32_t *ret, int *ret_nodes)
+{
+    const struct jw *j = m->json;
+    int section = jw_get_as(j, JW_ROOT, name, JW_OBJECT), number, value, far = JW_NONE;
+    struct luks2_each e;
     if (section == JW_NONE)
-        return ERR_FORMAT;
-    uint32_t bits = 0;
-    struct jw_each e;
-    for (jw_each(j, section, &e); jw_each_next(j, &e);) {
+        return luks2_fault(m, JW_ROOT, "the JSON text lacks its keyslots or its segments section");
+    *ret = 0;
+    for (luks2_each(j, section, &e); luks2_each_next(j, &e, &number, &value);) {
         unsigned id;
-        TRY(luks2_id(j, e.name, 31, &id));
-        if ((bits >> id & 1) != 0 || jw_type(j, e.value) != JW_OBJECT)
-            return ERR_FORMAT;
-        bits |= UINT32_C(1) << id;
-        if (ret_nodes != NULL)
-            ret_nodes[id] = e.value;
+        if (jw_type(j, value) != JW_OBJECT)
+            return luks2_fault(m, number, "a keyslot or segment is no object");
+        if (luks2_id(j, number, LUKS2_SLOTS - 1, &id) == ERR_OK) {
+            *ret |= UINT32_C(1) << id;
+            ret_nodes[id] = value;
+        } else if (is_far(j, number, section)) {
+            far = number;
+        } else {
+            return luks2_fault(m, number, "a keyslot or segment has an impossible number");
+        }
     }
-    *ret = bits;
-    return ERR_OK;
-}
-
-static enum err all_strings(const struct jw *j, int array)
-{
-    struct jw_each e;
-    if (jw_type(j, array) != JW_ARRAY)
-        return ERR_FORMAT;
-    for (jw_each(j, array, &e); jw_each_next(j, &e);)
-        if (jw_type(j, e.value) != JW_STRING)
-            return ERR_FORMAT;
+    if (far != JW_NONE)
+        return unsupported(m, far, "it has a keyslot or segment of a number that is not known here");
     return ERR_OK;
 }
 
@@ -86,63 +75,80 @@ static bool is_reencrypt_version(const struct jw *j, int node)
 static void requirement(struct luks2_metadata *m, int node)
 {
     const struct jw *j = m->json;
+    struct luks2 *l = m->l;
     bool first = jw_is(j, node, "online-reencrypt");
     bool known = first || jw_is(j, node, "online-reencrypt-v2") || jw_is(j, node, "online-reencrypt-v3");
-    bool offline = jw_is(j, node, "offline-reencrypt");
+    bool offline = jw_is(j, node, "offline-reencrypt"), candidate = first || is_reencrypt_version(j, node);
     m->online = m->online || known;
-    m->candidate = m->candidate || first || is_reencrypt_version(j, node);
-    m->unknown = m->unknown || !(known || offline);
-    m->l->reencrypting = m->l->reencrypting || offline || m->candidate;
+    m->n_candidates += candidate;
+    if (!known && !offline && m->unknown == JW_NONE)
+        m->unknown = node;
+    l->reencrypting = l->reencrypting || offline || candidate;
+    l->reencrypting_offline = l->reencrypting_offline || offline;
+    if (l->n_requirements < LUKS2_NAMES)
+        jw_excerpt(j, node, l->requirement[l->n_requirements], LUKS2_NAME);
+    l->n_requirements++;
 }
 
 static enum err requirements(struct luks2_metadata *m, int config)
 {
-    int req = jw_get(m->json, config, "requirements");
-    if (req == JW_NONE)
-        return ERR_OK;
-    if (jw_type(m->json, req) != JW_OBJECT)
-        return ERR_FORMAT;
-    int mandatory = jw_get(m->json, req, "mandatory");
+    int req = jw_get(m->json, config, "requirements"), mandatory = jw_get(m->json, req, "mandatory");
+    if (req != JW_NONE && jw_type(m->json, req) != JW_OBJECT)
+        return luks2_fault(m, req, "the requirements are no object");
     if (mandatory == JW_NONE)
         return ERR_OK;
-    TRY(all_strings(m->json, mandatory));
+    if (!luks2_all_strings(m->json, mandatory))
+        return luks2_fault(m, mandatory, "the mandatory requirements are no list of names");
     struct jw_each e;
     for (jw_each(m->json, mandatory, &e); jw_each_next(m->json, &e);)
         requirement(m, e.value);
-    return ERR_OK;
+    return m->n_candidates > 1 ? luks2_fault(m, mandatory, "a re-encryption is required twice") : ERR_OK;
+}
+
+static void flags(struct luks2_metadata *m, int array)
+{
+    struct jw_each e;
+    for (jw_each(m->json, array, &e); jw_each_next(m->json, &e); m->l->n_flags++)
+        if (m->l->n_flags < LUKS2_NAMES)
+            jw_excerpt(m->json, e.value, m->l->flag[m->l->n_flags], LUKS2_NAME);
 }
 
 static enum err config(struct luks2_metadata *m)
 {
     const struct jw *j = m->json;
-    int c = jw_get_as(j, JW_ROOT, "config", JW_OBJECT), flags = jw_get(j, c, "flags");
+    int c = jw_get_as(j, JW_ROOT, "config", JW_OBJECT), flag = jw_get(j, c, "flags");
     uint64_t json_size, keyslots_size;
-    if (jw_u64(j, jw_get(j, c, "json_size"), JW_STRING, LUKS2_HDR_MAX, &json_size) != ERR_OK ||
-        jw_u64(j, jw_get(j, c, "keyslots_size"), JW_STRING, KEYSLOTS_MAX, &keyslots_size) != ERR_OK)
-        return ERR_FORMAT;
-    if (json_size + LUKS2_BIN_HDR != m->hdr_size || keyslots_size % 4096 != 0)
-        return ERR_FORMAT;
-    if (flags != JW_NONE)
-        TRY(all_strings(j, flags));
+    if (luks2_decimal(j, c, "json_size", &json_size) != ERR_OK ||
+        luks2_decimal(j, c, "keyslots_size", &keyslots_size) != ERR_OK)
+        return luks2_fault(m, c, "the config section lacks the sizes of the header's areas");
+    if (json_size > LUKS2_HDR_MAX || json_size + LUKS2_BIN_HDR != m->hdr_size)
+        return luks2_fault(m, c, "the size of the JSON area is not what the binary header says");
+    if (keyslots_size % 4096 != 0 || keyslots_size > KEYSLOTS_MAX)
+        return luks2_fault(m, c, "the size of the keyslots area is impossible");
+    if (flag != JW_NONE && !luks2_all_strings(j, flag))
+        return luks2_fault(m, flag, "the flags are no list of names");
+    flags(m, flag);
     m->areas_end = 2 * m->hdr_size + keyslots_size;
     return requirements(m, c);
 }
 
-enum err luks2_metadata_decode(const struct jw *j, uint64_t hdr_size, struct luks2 *l,
-                               uint64_t *ret_areas_end)
+enum err luks2_metadata_decode(struct luks2_metadata *m, uint64_t *ret_areas_end)
 {
-    struct luks2_metadata m = {.json = j, .l = l, .hdr_size = hdr_size, .crypt_segment = -1};
-    if (jw_type(j, JW_ROOT) != JW_OBJECT)
-        return ERR_FORMAT;
-    TRY(section_ids(j, "keyslots", &m.slots, NULL));
-    TRY(section_ids(j, "segments", &m.segments, m.segment_node));
-    TRY(config(&m));
-    TRY(luks2_digests_decode(&m));
-    TRY(luks2_segments_decode(&m));
-    TRY(luks2_slots_decode(&m));
-    TRY(luks2_tokens_decode(&m));
-    if (m.unknown)
-        return ERR_UNSUPPORTED;
-    *ret_areas_end = m.areas_end;
+    m->crypt_segment = -1;
+    m->unknown = JW_NONE;
+    memset(m->slot_digest, -1, sizeof m->slot_digest);
+    memset(m->segment_digest, -1, sizeof m->segment_digest);
+    if (jw_type(m->json, JW_ROOT) != JW_OBJECT)
+        return luks2_fault(m, JW_ROOT, "the JSON text is no object");
+    TRY(section_ids(m, "keyslots", &m->slots, m->slot_node));
+    TRY(section_ids(m, "segments", &m->segments, m->segment_node));
+    TRY(config(m));
+    TRY(luks2_digests_decode(m));
+    TRY(luks2_segments_decode(m));
+    TRY(luks2_slots_decode(m));
+    TRY(luks2_tokens_decode(m));
+    if (m->unknown != JW_NONE)
+        return unsupported(m, m->unknown, "it requires a feature that is not known here");
+    *ret_areas_end = m->areas_end;
     return ERR_OK;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* From a passphrase to the volume key: PBKDF2, decrypt the area, merge the anti-forensic stripes, compare the
- * digest. source: LUKS2 On-Disk Format Specification 1.1.1, section 4; LUKS1 specification, section 2.4 (AF)
+/* From a passphrase to the volume key: derive a key, decrypt the area, merge the anti-forensic stripes,
+ * compare the digest. source: LUKS2 On-Disk Format Specification 1.1.1, section 4; LUKS1 specification,
+ * section 2.4 (AF)
  */
-#include "crypto/aes.h"
-#include "formats/luks2.h"
+#include "crypto/argon2.h"
+#include "crypto/sectors.h"
+#include "formats/luks2_metadata.h"
 #include <string.h>
 
 #define SECTOR 512 /* unit of a keyslot area, whatever the data's sector size */
@@ -46,10 +48,40 @@ static enum err af_merge(const struct luks2_slot *s, const uint8_t *area, struct
     return ERR_OK;
 }
 
+bool luks2_next_slot(const struct luks2 *l, int *slot)
+{
+    bool prefer = *slot < 0 || l->slot[*slot].priority == LUKS2_PREFER;
+    for (int i = *slot + 1;; i++) {
+        if (i == LUKS2_SLOTS) {
+            if (!prefer)
+                return false;
+            prefer = false;
+            i = 0;
+        }
+        const struct luks2_slot *s = &l->slot[i];
+        if (s->supported && !s->unbound && s->priority == (prefer ? LUKS2_PREFER : LUKS2_NORMAL)) {
+            *slot = i;
+            return true;
+        }
+    }
+}
+
 static enum err derive(const struct luks2_slot *s, const void *passphrase, size_t len, struct secret *ret)
 {
     ret->len = s->area_key_size;
+    if (s->kdf != LUKS2_PBKDF2)
+        return cr_argon2(s->kdf == LUKS2_ARGON2I ? CR_ARGON2I : CR_ARGON2ID, passphrase, len, s->salt,
+                         s->salt_len, s->iterations, s->memory_kib, s->lanes, ret->bytes, ret->len);
     return cr_pbkdf2(s->hash, passphrase, len, s->salt, s->salt_len, s->iterations, ret->bytes, ret->len);
+}
+
+static enum err decrypt_area(const struct luks2_slot *s, const struct secret *key, uint8_t *area, size_t len)
+{
+    struct cr_sectors c;
+    TRY(cr_sectors_init(&c, luks2_cipher_mode(s->cipher), key->bytes, key->len, SECTOR, SECTOR));
+    enum err e = cr_sectors_crypt(&c, CR_DECRYPT, 0, area, len);
+    cr_sectors_wipe(&c);
+    return e;
 }
 
 static enum err read_key(const struct volume_io *io, const struct luks2_slot *s, const void *passphrase,
@@ -59,7 +91,7 @@ static enum err read_key(const struct volume_io *io, const struct luks2_slot *s,
     size_t len = luks2_area_len(s);
     TRY(io->read(io->ctx, s->area_off, area, len));
     TRY(derive(s, passphrase, passphrase_len, &area_key));
-    TRY(cr_xts_sectors(CR_DECRYPT, area_key.bytes, area_key.len, 0, SECTOR, area, len));
+    TRY(decrypt_area(s, &area_key, area, len));
     return af_merge(s, area, key);
 }
 
@@ -85,7 +117,7 @@ enum err luks2_open_slot(const struct volume_io *io, const struct luks2 *l, unsi
     enum err e = read_key(io, s, passphrase, passphrase_len, area, &key);
     cr_wipe(area, luks2_area_len(s));
     if (e == ERR_OK)
-        e = check_digest(&l->digest, &key);
+        e = check_digest(&l->digest[s->digest], &key);
     if (e == ERR_OK)
         *ret_key = key;
     return e == ERR_TRUNCATED ? ERR_IO : e; /* the header was found to fit */

@@ -1,35 +1,35 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Keyslots and tokens. A keyslot that this reader cannot open is no defect of the header: it is listed with
- * supported = false, and the others still open. */
+/* Keyslots. One that this reader cannot open is no defect of the header: it is listed with the reason, and
+ * the others still open. */
 #include "formats/luks2_metadata.h"
-#include "formats/names.h"
 #include <string.h>
 
 #define SECTOR 512
 
 /* "area" of every keyslot, whatever its type: within the keyslots area and behind both headers. */
-static enum err slot_area(const struct luks2_metadata *m, int node, struct luks2_slot *s)
+static enum err slot_area(struct luks2_metadata *m, int node, struct luks2_slot *s)
 {
     const struct jw *j = m->json;
     int area = jw_get_as(j, node, "area", JW_OBJECT);
     uint64_t end;
     if (luks2_string(j, area, "type") == JW_NONE ||
-        jw_u64(j, jw_get(j, area, "offset"), JW_STRING, UINT64_MAX, &s->area_off) != ERR_OK ||
-        jw_u64(j, jw_get(j, area, "size"), JW_STRING, UINT64_MAX, &s->area_size) != ERR_OK)
-        return ERR_FORMAT;
+        luks2_decimal(j, area, "offset", &s->area_off) != ERR_OK ||
+        luks2_decimal(j, area, "size", &s->area_size) != ERR_OK)
+        return luks2_fault(m, node, "a keyslot lacks the type, offset or size of its area");
     if (s->area_size == 0 || s->area_off < 2 * m->hdr_size ||
         __builtin_add_overflow(s->area_off, s->area_size, &end) || end > m->areas_end)
-        return ERR_FORMAT;
+        return luks2_fault(m, area, "a keyslot's area lies outside the keyslots area");
     return ERR_OK;
 }
 
-static enum err check_overlaps(const struct luks2 *l)
+static enum err check_overlaps(struct luks2_metadata *m)
 {
+    const struct luks2_slot *s = m->l->slot;
     for (unsigned i = 0; i < LUKS2_SLOTS; i++)
         for (unsigned k = 0; k < LUKS2_SLOTS; k++)
-            if (i != k && l->slot[i].used && l->slot[k].used && l->slot[k].area_off >= l->slot[i].area_off &&
-                l->slot[k].area_off - l->slot[i].area_off < l->slot[i].area_size)
-                return ERR_FORMAT;
+            if (i != k && s[i].used && s[k].used && s[k].area_off >= s[i].area_off &&
+                s[k].area_off - s[i].area_off < s[i].area_size)
+                return luks2_fault(m, m->slot_node[k], "the areas of two keyslots overlap");
     return ERR_OK;
 }
 
@@ -45,78 +45,90 @@ static uint32_t number(const struct jw *j, int object, const char *name)
     return jw_u32(j, jw_get(j, object, name), JW_NUMBER, &v) == ERR_OK ? v : 0;
 }
 
-/* The members that the type wants; others are left-overs of old releases, which cryptsetup removes. */
-static enum err slot_kdf(const struct jw *j, int node, struct luks2_slot *s)
+static enum err pbkdf2(struct luks2_metadata *m, int kdf, struct luks2_slot *s)
 {
-    int kdf = jw_get_as(j, node, "kdf", JW_OBJECT), type = luks2_string(j, kdf, "type");
-    if (type == JW_NONE)
-        return ERR_FORMAT;
-    bool pbkdf2 = jw_is(j, type, "pbkdf2"), argon2i = jw_is(j, type, "argon2i");
-    if (!pbkdf2 && !argon2i && !jw_is(j, type, "argon2id"))
-        return ERR_OK; /* kdf stays 0 */
-    if (luks2_string(j, kdf, "salt") == JW_NONE)
-        return ERR_FORMAT;
-    size_t len;
-    if (jw_base64(j, jw_get(j, kdf, "salt"), s->salt, sizeof s->salt, &len) == ERR_OK)
-        s->salt_len = (uint32_t)len;
-    if (pbkdf2) {
-        if (luks2_string(j, kdf, "hash") == JW_NONE || !is_number(j, kdf, "iterations"))
-            return ERR_FORMAT;
-        s->kdf = LUKS2_PBKDF2;
-        s->hash = luks2_hash(j, jw_get(j, kdf, "hash"));
-        s->iterations = number(j, kdf, "iterations");
-        return ERR_OK;
-    }
+    const struct jw *j = m->json;
+    int hash = luks2_string(j, kdf, "hash");
+    if (hash == JW_NONE || !is_number(j, kdf, "iterations"))
+        return luks2_fault(m, kdf, "a keyslot's PBKDF2 lacks its hash or its iterations");
+    s->kdf = LUKS2_PBKDF2;
+    s->hash = luks2_hash(j, hash);
+    jw_excerpt(j, hash, s->hash_name, sizeof s->hash_name);
+    s->iterations = number(j, kdf, "iterations");
+    return ERR_OK;
+}
+
+static enum err argon2(struct luks2_metadata *m, int kdf, struct luks2_slot *s)
+{
+    const struct jw *j = m->json;
     if (!is_number(j, kdf, "time") || !is_number(j, kdf, "memory") || !is_number(j, kdf, "cpus"))
-        return ERR_FORMAT;
-    s->kdf = argon2i ? LUKS2_ARGON2I : LUKS2_ARGON2ID;
+        return luks2_fault(m, kdf, "a keyslot's Argon2 lacks its time, memory or lanes");
+    s->kdf = jw_is(j, jw_get(j, kdf, "type"), "argon2i") ? LUKS2_ARGON2I : LUKS2_ARGON2ID;
     s->iterations = number(j, kdf, "time");
     s->memory_kib = number(j, kdf, "memory");
     s->lanes = number(j, kdf, "cpus");
     return ERR_OK;
 }
 
-static enum err slot_af(const struct jw *j, int node, struct luks2_slot *s)
+/* The members that the type wants; others are left-overs of old releases, which cryptsetup removes. */
+static enum err slot_kdf(struct luks2_metadata *m, int node, struct luks2_slot *s)
 {
-    int af = jw_get_as(j, node, "af", JW_OBJECT);
-    if (!jw_is(j, jw_get(j, af, "type"), "luks1") || luks2_string(j, af, "hash") == JW_NONE ||
-        !is_number(j, af, "stripes"))
-        return ERR_FORMAT;
-    s->af_hash = luks2_hash(j, jw_get(j, af, "hash"));
+    const struct jw *j = m->json;
+    int kdf = jw_get_as(j, node, "kdf", JW_OBJECT), type = luks2_string(j, kdf, "type");
+    if (type == JW_NONE)
+        return luks2_fault(m, node, "a keyslot lacks its key derivation");
+    jw_excerpt(j, type, s->kdf_name, sizeof s->kdf_name);
+    bool is_pbkdf2 = jw_is(j, type, "pbkdf2");
+    if (!is_pbkdf2 && !jw_is(j, type, "argon2i") && !jw_is(j, type, "argon2id"))
+        return ERR_OK; /* kdf stays 0 */
+    size_t len;
+    if (luks2_string(j, kdf, "salt") == JW_NONE)
+        return luks2_fault(m, kdf, "a keyslot's key derivation lacks its salt");
+    if (jw_base64(j, jw_get(j, kdf, "salt"), s->salt, sizeof s->salt, &len) == ERR_OK)
+        s->salt_len = (uint32_t)len;
+    return is_pbkdf2 ? pbkdf2(m, kdf, s) : argon2(m, kdf, s);
+}
+
+static enum err slot_af(struct luks2_metadata *m, int node, struct luks2_slot *s)
+{
+    const struct jw *j = m->json;
+    int af = jw_get_as(j, node, "af", JW_OBJECT), hash = luks2_string(j, af, "hash");
+    if (!jw_is(j, jw_get(j, af, "type"), "luks1") || hash == JW_NONE || !is_number(j, af, "stripes"))
+        return luks2_fault(m, node, "a keyslot lacks its anti-forensic parameters");
+    s->af_hash = luks2_hash(j, hash);
+    jw_excerpt(j, hash, s->af_hash_name, sizeof s->af_hash_name);
     s->af_stripes = number(j, af, "stripes");
     return ERR_OK;
 }
 
-/* ret_xts: the area is encrypted with the one cipher that is opened here */
-static enum err slot_cipher(const struct jw *j, int node, struct luks2_slot *s, bool *ret_xts)
+static enum err slot_cipher(struct luks2_metadata *m, int node, struct luks2_slot *s)
 {
-    int area = jw_get(j, node, "area");
-    if (!jw_is(j, jw_get(j, area, "type"), "raw") || luks2_string(j, area, "encryption") == JW_NONE ||
-        !is_number(j, area, "key_size"))
-        return ERR_FORMAT;
+    const struct jw *j = m->json;
+    int area = jw_get(j, node, "area"), cipher = luks2_string(j, area, "encryption");
+    if (!jw_is(j, jw_get(j, area, "type"), "raw") || cipher == JW_NONE || !is_number(j, area, "key_size"))
+        return luks2_fault(m, area, "a keyslot's area lacks its cipher");
+    s->cipher = luks2_cipher(j, cipher);
+    jw_excerpt(j, cipher, s->cipher_name, sizeof s->cipher_name);
     s->area_key_size = number(j, area, "key_size");
-    *ret_xts = jw_is(j, jw_get(j, area, "encryption"), "aes-xts-plain64");
     return ERR_OK;
 }
 
-static bool can_open(const struct luks2_metadata *m, unsigned id, const struct luks2_slot *s)
+static uint8_t priority(const struct jw *j, int node)
 {
-    const struct luks2_digest *d = &m->l->digest;
-    return s->kdf == LUKS2_PBKDF2 && s->hash != 0 && s->iterations > 0 && s->iterations <= INT32_MAX &&
-           s->salt_len > 0 && s->af_hash != 0 && s->key_size % 16 == 0 && luks2_area_len(s) > 0 &&
-           (s->area_key_size == 32 || s->area_key_size == 64) && d->hash != 0 && (d->slots >> id & 1) != 0;
+    uint64_t v;
+    if (jw_u64(j, jw_get(j, node, "priority"), JW_NUMBER, 2, &v) != ERR_OK)
+        return LUKS2_NORMAL;
+    return v == 0 ? LUKS2_IGNORE : v == 2 ? LUKS2_PREFER : LUKS2_NORMAL;
 }
 
 static enum err passphrase_slot(struct luks2_metadata *m, unsigned id, int node, struct luks2_slot *s)
 {
-    bool xts;
-    TRY(slot_kdf(m->json, node, s));
-    TRY(slot_af(m->json, node, s));
-    TRY(slot_cipher(m->json, node, s, &xts));
-    /* exactly one digest says which volume key it opens */
+    TRY(slot_kdf(m, node, s));
+    TRY(slot_af(m, node, s));
+    TRY(slot_cipher(m, node, s));
     if ((m->slots_once >> id & 1) == 0 || (m->slots_often >> id & 1) != 0)
-        return ERR_FORMAT;
-    s->supported = xts && can_open(m, id, s);
+        return luks2_fault(m, node, "not exactly one digest says which volume key a keyslot opens");
+    s->unbound = s->digest >= 0 && m->l->digest[s->digest].segments == 0;
     return ERR_OK;
 }
 
@@ -125,145 +137,81 @@ static bool is_one_of(const struct jw *j, int node, const char *a, const char *b
     return jw_is(j, node, a) || jw_is(j, node, b) || jw_is(j, node, c);
 }
 
-/* The keyslot that keeps the state of a re-encryption. cryptsetup 2.6, reenc_keyslot_validate() */
-static enum err reencrypt_slot(const struct jw *j, int node, const struct luks2_slot *s)
+/* Where the re-encryption keeps what it needs after a crash. */
+static bool is_resilience(const struct jw *j, int area)
 {
-    int area = jw_get(j, node, "area"), type = jw_get(j, area, "type");
-    if (s->key_size != 1 || !is_one_of(j, jw_get(j, node, "mode"), "reencrypt", "encrypt", "decrypt") ||
-        !is_one_of(j, jw_get(j, node, "direction"), "forward", "backward", "backward"))
-        return ERR_FORMAT;
+    int type = jw_get(j, area, "type");
     if (is_one_of(j, type, "checksum", "datashift-checksum", "datashift-checksum")) {
         uint32_t size;
-        if (luks2_string(j, area, "hash") == JW_NONE ||
-            jw_u32(j, jw_get(j, area, "sector_size"), JW_NUMBER, &size) != ERR_OK || size < SECTOR ||
-            (size & (size - 1)) != 0)
-            return ERR_FORMAT;
-    } else if (jw_is(j, type, "datashift") || jw_is(j, type, "datashift-journal")) {
-        uint64_t shift;
-        if (jw_u64(j, jw_get(j, area, "shift_size"), JW_STRING, UINT64_MAX, &shift) != ERR_OK || shift == 0 ||
-            shift % SECTOR != 0)
-            return ERR_FORMAT;
+        return luks2_string(j, area, "hash") != JW_NONE &&
+               jw_u32(j, jw_get(j, area, "sector_size"), JW_NUMBER, &size) == ERR_OK && size >= SECTOR &&
+               (size & (size - 1)) == 0;
     }
+    uint64_t shift;
+    return !is_one_of(j, type, "datashift", "datashift-journal", "datashift-journal") ||
+           (luks2_decimal(j, area, "shift_size", &shift) == ERR_OK && shift != 0 && shift % SECTOR == 0);
+}
+
+/* The keyslot that keeps the state of a re-encryption. cryptsetup 2.6, reenc_keyslot_validate() */
+static enum err reencrypt_slot(struct luks2_metadata *m, int node, const struct luks2_slot *s)
+{
+    const struct jw *j = m->json;
+    if (s->key_size != 1 || !is_one_of(j, jw_get(j, node, "mode"), "reencrypt", "encrypt", "decrypt") ||
+        !is_one_of(j, jw_get(j, node, "direction"), "forward", "backward", "backward") ||
+        !is_resilience(j, jw_get(j, node, "area")))
+        return luks2_fault(m, node, "the keyslot of a re-encryption is malformed");
     return ERR_OK;
 }
 
-static enum err slot(struct luks2_metadata *m, unsigned id, int node, unsigned *n_reencrypt)
+static enum err slot(struct luks2_metadata *m, unsigned id, unsigned *n_reencrypt)
 {
+    const struct jw *j = m->json;
     struct luks2_slot *s = &m->l->slot[id];
-    int type = luks2_string(m->json, node, "type");
-    if (type == JW_NONE ||
-        jw_u32(m->json, jw_get(m->json, node, "key_size"), JW_NUMBER, &s->key_size) != ERR_OK)
-        return ERR_FORMAT;
+    int node = m->slot_node[id], type = luks2_string(j, node, "type");
+    if (type == JW_NONE || jw_u32(j, jw_get(j, node, "key_size"), JW_NUMBER, &s->key_size) != ERR_OK)
+        return luks2_fault(m, node, "a keyslot lacks its type or has no possible key size");
     TRY(slot_area(m, node, s));
     s->used = true;
+    s->digest = m->slot_digest[id];
+    s->priority = priority(j, node);
+    jw_excerpt(j, type, s->type, sizeof s->type);
     m->l->n_slots++;
-    if (jw_is(m->json, type, "luks2"))
+    if (jw_is(j, type, "luks2"))
         return passphrase_slot(m, id, node, s);
-    if (!jw_is(m->json, type, "reencrypt"))
+    if (!jw_is(j, type, "reencrypt"))
         return ERR_OK;
     ++*n_reencrypt;
     m->l->reencrypting = true;
-    return reencrypt_slot(m->json, node, s);
+    return reencrypt_slot(m, node, s);
+}
+
+/* The segments' key size is what their digest's first keyslot says. */
+static void segment_keys(struct luks2 *l)
+{
+    for (unsigned i = 0; i < l->n_segments; i++) {
+        struct luks2_segment *g = &l->segment[i];
+        uint32_t slots = g->digest < 0 ? 0 : l->digest[g->digest].slots;
+        g->key_size = slots == 0 ? 0 : l->slot[__builtin_ctz(slots)].key_size;
+        g->why_not = luks2_segment_why_not(g);
+    }
 }
 
 enum err luks2_slots_decode(struct luks2_metadata *m)
 {
-    unsigned n_reencrypt = 0, first = LUKS2_SLOTS;
-    struct jw_each e;
-    for (jw_each(m->json, jw_get(m->json, JW_ROOT, "keyslots"), &e); jw_each_next(m->json, &e);) {
-        unsigned id;
-        TRY(luks2_id(m->json, e.name, LUKS2_SLOTS - 1, &id));
-        TRY(slot(m, id, e.value, &n_reencrypt));
-        if ((m->l->digest.slots >> id & 1) != 0 && id < first)
-            first = id;
-    }
-    TRY(check_overlaps(m->l));
+    unsigned n_reencrypt = 0;
+    for (unsigned id = 0; id < LUKS2_SLOTS; id++)
+        if ((m->slots >> id & 1) != 0)
+            TRY(slot(m, id, &n_reencrypt));
+    TRY(check_overlaps(m));
     /* the re-encryption's keyslot and its requirement come together */
-    if (n_reencrypt > 1 || (m->online && n_reencrypt == 0) || (n_reencrypt > 0 && !m->candidate))
-        return ERR_FORMAT;
-    if (first < LUKS2_SLOTS)
-        m->l->segment.key_size = m->l->slot[first].key_size;
-    return ERR_OK;
-}
-
-static enum err token_state(const struct jw *j, int node, uint8_t *ret)
-{
-    if (jw_is(j, node, "pending"))
-        *ret = LUKS2_TOKEN_PENDING;
-    else if (jw_is(j, node, "live"))
-        *ret = LUKS2_TOKEN_LIVE;
-    else if (jw_is(j, node, "retired"))
-        *ret = LUKS2_TOKEN_RETIRED;
-    else
-        return ERR_FORMAT;
-    return ERR_OK;
-}
-
-/* Members of a token of ours. err: FORMAT, and the like; the token is then left alone */
-static enum err keyholt_token(const struct jw *j, int node, struct luks2_token *t)
-{
-    char text[GUID_TEXT + 2];
-    size_t len;
-    uint32_t version, slot;
-    TRY(jw_u32(j, jw_get(j, node, "version"), JW_NUMBER, &version));
-    if (version != 1)
-        return ERR_VERSION;
-    TRY(token_state(j, jw_get(j, node, "state"), &t->state));
-    TRY(jw_u32(j, jw_get(j, node, "count"), JW_NUMBER, &t->count));
-    TRY(jw_text(j, jw_get(j, node, "key_id"), text, sizeof text, &len));
-    TRY(guid_decode(text, len, &t->key_id));
-    TRY(jw_base64(j, jw_get(j, node, "envelope"), t->envelope, sizeof t->envelope, &t->envelope_len));
-    if (t->slot < 0 && jw_u32(j, jw_get(j, node, "slot"), JW_NUMBER, &slot) == ERR_OK && slot < LUKS2_SLOTS)
-        t->slot = (int)slot;
-    int fingerprint = jw_get(j, node, "fingerprint");
-    if (fingerprint == JW_NONE)
-        return ERR_OK;
-    TRY(jw_base64(j, fingerprint, t->fingerprint, sizeof t->fingerprint, &len));
-    t->has_fingerprint = len == sizeof t->fingerprint;
-    return t->has_fingerprint ? ERR_OK : ERR_FORMAT;
-}
-
-/* A token of any type: its keyslots exist. One of ours that is malformed counts as somebody else's: the
- * volume must open all the same. */
-static enum err token(struct luks2_metadata *m, int node, struct luks2_token *ret)
-{
-    const struct jw *j = m->json;
-    struct luks2_token t = {.slot = -1};
-    int array = jw_get_as(j, node, "keyslots", JW_ARRAY);
-    struct jw_each e;
-    if (luks2_string(j, node, "type") == JW_NONE || array == JW_NONE)
-        return ERR_FORMAT;
-    for (jw_each(j, array, &e); jw_each_next(j, &e);) {
-        unsigned id;
-        TRY(luks2_id(j, e.value, LUKS2_SLOTS - 1, &id));
-        if ((m->slots >> id & 1) == 0)
-            return ERR_FORMAT;
-        if (!t.assigned)
-            t.slot = (int)id;
-        t.assigned = true;
+    if (n_reencrypt > 1 || (m->online && n_reencrypt == 0) || (n_reencrypt > 0 && m->n_candidates == 0))
+        return luks2_fault(m, jw_get(m->json, JW_ROOT, "keyslots"),
+                           "the keyslot of a re-encryption and its requirement do not come together");
+    for (unsigned id = 0; id < LUKS2_SLOTS; id++) {
+        struct luks2_slot *s = &m->l->slot[id];
+        s->why_not = s->used ? luks2_slot_why_not(m->l, s) : NULL;
+        s->supported = s->used && s->why_not == NULL;
     }
-    if (ret == NULL || !jw_is(j, jw_get(j, node, "type"), KH_TOKEN_TYPE) ||
-        keyholt_token(j, node, &t) != ERR_OK)
-        return ERR_OK;
-    t.used = true;
-    *ret = t;
-    return ERR_OK;
-}
-
-enum err luks2_tokens_decode(struct luks2_metadata *m)
-{
-    const struct jw *j = m->json;
-    int section = jw_get_as(j, JW_ROOT, "tokens", JW_OBJECT);
-    struct jw_each e;
-    if (section == JW_NONE)
-        return ERR_FORMAT;
-    for (jw_each(j, section, &e); jw_each_next(j, &e);) {
-        uint64_t number;
-        if (jw_u64(j, e.name, JW_STRING, UINT64_MAX, &number) != ERR_OK)
-            return ERR_FORMAT;
-        /* a number beyond 31 cannot be made by libcryptsetup; it is checked, not kept */
-        TRY(token(m, e.value, number < LUKS2_TOKENS ? &m->l->token[number] : NULL));
-        m->l->n_tokens++;
-    }
+    segment_keys(m->l);
     return ERR_OK;
 }

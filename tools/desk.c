@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct desk_verb *const verbs[] = {&desk_open_verb, &desk_audit_verb};
+static const struct desk_verb *const verbs[] = {&desk_open_verb, &desk_volume_verb, &desk_audit_verb};
 #define N_VERBS (sizeof verbs / sizeof *verbs)
 
 /* Names in a sentence come from files and arguments: a terminal shall get nothing but text. */
@@ -46,7 +46,8 @@ int desk_usage(const struct desk_verb *verb, const char *format, ...)
 static int help(void)
 {
     puts("usage: keyholt-desk VERB [OPTION...]\n\n"
-         "The offline help desk: reads a disk's recovery password back when no server answers.\n");
+         "The offline help desk: reads a disk's recovery password back when no server answers, and opens\n"
+         "encrypted volumes with it.\n");
     for (size_t i = 0; i < N_VERBS; i++)
         printf("  %-8s %s\n", verbs[i]->name, verbs[i]->summary);
     puts("\n'keyholt-desk VERB --help' explains one of them.\n"

@@ -11,7 +11,7 @@ struct desk_verb {
     const char *help;                  /* what --help of the verb prints behind its name */
 };
 
-extern const struct desk_verb desk_open_verb, desk_audit_verb;
+extern const struct desk_verb desk_open_verb, desk_volume_verb, desk_audit_verb;
 
 /* One sentence on stderr, behind the program's name; a newline is added. */
 void desk_say(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* PBKDF2 straight on the compression function. Every HMAC of one derivation has the same key, so the two
- * states behind the padded key are made once and copied; every message but the first is one digest long,
- * so its padding is written once. That leaves two compressions per iteration, against four and the
- * bookkeeping of mbedTLS's own: what a person waits for before the disk opens. */
+/* PBKDF2 with SHA-1 and SHA-512, on mbedTLS's compression functions as crypto/pbkdf2.c does with SHA-256: two
+ * compressions an iteration, against four and the bookkeeping of mbedTLS's own. */
+#include "crypto/pbkdf2.h"
 #include "crypto/mbedtls/digest.h"
 #include "crypto/secret.h"
 #include <string.h>
@@ -20,9 +19,8 @@ static int compress(struct prf *p, const struct digest *state)
     case CR_SHA1:
         __builtin_memcpy(p->work.sha1.state, state->sha1.state, sizeof state->sha1.state);
         return mbedtls_internal_sha1_process(&p->work.sha1, p->block);
-    case CR_SHA256:
-        __builtin_memcpy(p->work.sha256.state, state->sha256.state, sizeof state->sha256.state);
-        return mbedtls_internal_sha256_process(&p->work.sha256, p->block);
+    case CR_SHA256: /* crypto/pbkdf2.c */
+        break;
     case CR_SHA512:
         __builtin_memcpy(p->work.sha512.state, state->sha512.state, sizeof state->sha512.state);
         return mbedtls_internal_sha512_process(&p->work.sha512, p->block);
@@ -54,7 +52,6 @@ static void store(struct prf *p)
         store32(p->work.sha1.state, 5, p->block);
         break;
     case CR_SHA256:
-        store32(p->work.sha256.state, 8, p->block);
         break;
     case CR_SHA512:
         store64(p->work.sha512.state, 8, p->block);
@@ -111,22 +108,17 @@ static enum err derive_block(struct prf *p, const void *salt, size_t salt_len, u
     return ERR_OK;
 }
 
-enum err cr_pbkdf2(enum cr_hash alg, const void *password, size_t password_len, const void *salt,
-                   size_t salt_len, uint32_t iterations, uint8_t *ret, size_t ret_len)
+enum err pbkdf2_library(enum cr_hash alg, const struct cr_part *password, const struct cr_part *salt,
+                        uint32_t iterations, uint8_t *ret, size_t len)
 {
     struct prf p;
     uint8_t out[CR_HASH_MAX];
     size_t size = cr_hash_size(alg);
-    if (size == 0)
-        return ERR_UNSUPPORTED;
-    if (iterations == 0 || iterations > INT32_MAX || ret_len == 0 || ret_len > INT32_MAX ||
-        password_len > INT32_MAX || salt_len > INT32_MAX)
-        return ERR_RANGE;
-    enum err e = digest_hmac_start(&p.inner, &p.outer, alg, password, password_len);
-    for (size_t done = 0; e == ERR_OK && done < ret_len; done += size) {
-        e = derive_block(&p, salt, salt_len, (uint32_t)(done / size + 1), iterations, out);
+    enum err e = digest_hmac_start(&p.inner, &p.outer, alg, password->p, password->len);
+    for (size_t done = 0; e == ERR_OK && done < len; done += size) {
+        e = derive_block(&p, salt->p, salt->len, (uint32_t)(done / size + 1), iterations, out);
         if (e == ERR_OK)
-            memcpy(ret + done, out, ret_len - done < size ? ret_len - done : size);
+            memcpy(ret + done, out, len - done < size ? len - done : size);
     }
     cr_wipe(&p, sizeof p);
     cr_wipe(out, sizeof out);

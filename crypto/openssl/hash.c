@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/hash.h"
+#include "crypto/pbkdf2.h"
 #include "crypto/secret.h"
-#include <limits.h>
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
@@ -91,17 +91,12 @@ enum err cr_hmac(enum cr_hash alg, const void *key, size_t key_len, const struct
     return ok ? ERR_OK : ERR_INTERNAL;
 }
 
-enum err cr_pbkdf2(enum cr_hash alg, const void *password, size_t password_len, const void *salt,
-                   size_t salt_len, uint32_t iterations, uint8_t *ret, size_t ret_len)
+enum err pbkdf2_library(enum cr_hash alg, const struct cr_part *password, const struct cr_part *salt,
+                        uint32_t iterations, uint8_t *ret, size_t len)
 {
-    const EVP_MD *md = digest_of(alg);
-    if (!md)
-        return ERR_UNSUPPORTED;
-    if (iterations == 0 || iterations > INT_MAX || ret_len == 0 || ret_len > INT_MAX ||
-        password_len > INT_MAX || salt_len > INT_MAX)
-        return ERR_RANGE;
-    return PKCS5_PBKDF2_HMAC(password_len ? password : "", (int)password_len, salt_len ? salt : "",
-                             (int)salt_len, (int)iterations, md, (int)ret_len, ret)
+    return PKCS5_PBKDF2_HMAC(password->len ? password->p : "", (int)password->len,
+                             salt->len ? salt->p : (const uint8_t *)"", (int)salt->len, (int)iterations,
+                             digest_of(alg), (int)len, ret)
                ? ERR_OK
                : ERR_INTERNAL;
 }

@@ -2,8 +2,8 @@
 /* Put a LUKS2 header and the encrypted content of a plain file system into a disk image, without
  * device-mapper. The image builder of the virtual laptop uses it: neither loop devices nor dm-crypt exist on
  * every host. */
-#include "crypto/aes.h"
 #include "crypto/secret.h"
+#include "crypto/sectors.h"
 
 #include <fcntl.h>
 #include <libcryptsetup.h>
@@ -72,8 +72,8 @@ static bool write_all(int fd, const uint8_t *buf, size_t len, uint64_t off)
     return true;
 }
 
-/* Copy in to out; with a volume, encrypted as its payload. len: at most so many bytes. */
-static bool copy(int in, int out, uint64_t off, uint64_t len, const struct volume *v)
+/* Copy in to out; with keys, encrypted as the payload. len: at most so many bytes. */
+static bool copy(int in, int out, uint64_t off, uint64_t len, struct cr_sectors *keys)
 {
     static uint8_t buf[CHUNK];
     for (uint64_t at = 0; at < len;) {
@@ -84,7 +84,7 @@ static bool copy(int in, int out, uint64_t off, uint64_t len, const struct volum
         if (n < 0)
             return false;
         size_t got = (size_t)n;
-        if (v && cr_xts_sectors(CR_ENCRYPT, v->key, v->key_len, at / 512, v->sector_size, buf, got) != ERR_OK)
+        if (keys && cr_sectors_crypt(keys, CR_ENCRYPT, at / 512, buf, got) != ERR_OK)
             return false;
         if (!write_all(out, buf, got, off + at))
             return false;
@@ -98,14 +98,18 @@ static int fill(const char *const *arg, const struct volume *v)
     int header = open(arg[0], O_RDONLY | O_CLOEXEC), plain = open(arg[1], O_RDONLY | O_CLOEXEC);
     int disk = open(arg[2], O_WRONLY | O_CLOEXEC);
     uint64_t off = strtoull(arg[3], NULL, 10);
+    struct cr_sectors keys = {0};
     int code = 1;
     if (header < 0 || plain < 0 || disk < 0)
         complain(header < 0 ? arg[0] : plain < 0 ? arg[1] : arg[2], "cannot be opened");
+    else if (cr_sectors_init(&keys, CR_XTS_PLAIN64, v->key, v->key_len, v->sector_size, 512) != ERR_OK)
+        complain(arg[0], "its key does not fit aes-xts-plain64");
     else if (!copy(header, disk, off, v->payload, NULL) ||
-             !copy(plain, disk, off + v->payload, UINT64_MAX, v))
+             !copy(plain, disk, off + v->payload, UINT64_MAX, &keys))
         complain(arg[2], "reading or writing failed; is the file system full?");
     else
         code = 0;
+    cr_sectors_wipe(&keys);
     close(header);
     close(plain);
     close(disk);

@@ -8,44 +8,19 @@ import base64
 import hashlib
 import json
 import os
-import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 
-TOOL = 'build/tests/luks2_tool'
-FAST = ['-q', '--pbkdf', 'pbkdf2', '--pbkdf-force-iterations', '1000']
-HASHES = {'sha1': 1, 'sha256': 2, 'sha512': 3}
-
-
-def cryptsetup(*args, stdin=None):
-    p = subprocess.run(['cryptsetup', *args], input=stdin, capture_output=True, timeout=60)
-    assert p.returncode == 0, f"cryptsetup {' '.join(args)}: {p.stderr.decode()}"
-    return p.stdout
-
-
-def tool(*args):
-    """(exit code, last line of what it says)"""
-    p = subprocess.run([TOOL, *map(str, args)], capture_output=True, text=True, timeout=60)
-    assert p.returncode in (0, 1), f'{args}: exit {p.returncode}: {p.stderr}'
-    return p.returncode, (p.stdout or p.stderr).strip()
-
-
-def show(image):
-    code, text = tool('show', image)
-    assert code == 0, text
-    return json.loads(text)
+sys.dont_write_bytecode = True
+from lab import (FAST, HASHES, TOOL, cryptsetup, flip, main, metadata, overwrite, reason, rewrite_json, show,
+                 tool)
 
 
 def fingerprint(image, slot):
     code, text = tool('fingerprint', image, slot)
     assert code == 0, text
     return text
-
-
-def metadata(image):
-    return json.loads(cryptsetup('luksDump', '--dump-json-metadata', image))
 
 
 def expected_fingerprint(image, slot):
@@ -69,66 +44,72 @@ def expected_fingerprint(image, slot):
     return h.hexdigest()
 
 
-class Work:
-    """A folder with pass phrase files and images."""
-
-    def __init__(self, path):
-        self.path = path
-        self.passes = [self.write(f'pass{i}', p) for i, p in
-                       enumerate([b'first', b'second \xc3\xa4', b'x' * 500, b'fourth'])]
-
-    def write(self, name, content):
-        path = os.path.join(self.path, name)
-        with open(path, 'wb') as f:
-            f.write(content)
-        return path
-
-    def new(self, name, *options):
-        """An image with pass phrase 0 in slot 0."""
-        image = self.write(name, b'')
-        os.truncate(image, 20 << 20)
-        cryptsetup('luksFormat', '--type', 'luks2', *FAST, *options, image, self.passes[0])
-        return image
-
-    def copy(self, image, name):
-        return shutil.copy(image, os.path.join(self.path, name))
-
-    def key_hash(self, image, passfile):
-        path = os.path.join(self.path, 'volume-key')
-        if os.path.exists(path):
-            os.unlink(path)
-        cryptsetup('luksDump', '--dump-volume-key', '-q', '-d', passfile, '--volume-key-file', path, image)
-        with open(path, 'rb') as f:
-            return hashlib.sha256(f.read()).hexdigest()
-
-
-def flip(image, off, bit=1):
-    with open(image, 'r+b') as f:
-        f.seek(off)
-        byte = f.read(1)[0]
-        f.seek(off)
-        f.write(bytes([byte ^ bit]))
+CIPHERS = (('aes-xts-plain64', 256), ('aes-xts-plain64', 512), ('aes-xts-plain', 512),
+           ('aes-cbc-essiv:sha256', 128), ('aes-cbc-essiv:sha256', 256), ('aes-cbc-plain64', 256),
+           ('aes-cbc-plain', 128))
 
 
 def test_every_kind_opens(work):
+    """Hash of PBKDF2, AF and digest; cipher of slot and segment; sector size."""
+    for i, (cipher, bits) in enumerate(CIPHERS):
+        for k, hash_name in enumerate((*HASHES, 'SHA512')):
+            sector = 512 << (i + k) % 4
+            image = work.new('kind', '--hash', hash_name, '--cipher', cipher, '--key-size', bits, '--sector-size',
+                             sector)
+            cryptsetup('luksAddKey', *FAST, '-d', work.passes[0], '-S', '4', image, work.passes[1])
+            cryptsetup('luksAddKey', *FAST, '-d', work.passes[0], '--hash', 'sha512', '-S', '31',
+                       '--keyslot-cipher', 'aes-xts-plain64', '--keyslot-key-size', '512', image, work.passes[2])
+            want = 'OK ' + work.key_hash(image)
+            row = f'{hash_name} {cipher} {bits} {sector}'
+            for slot, passfile in ((0, 0), (4, 1), (31, 2)):
+                assert tool('open', image, slot, work.passes[passfile]) == (0, want), (row, slot)
+                assert tool('any', image, work.passes[passfile]) == (0, f'{want} {slot}'), (row, slot)
+            assert tool('open', image, 0, work.passes[1]) == (1, 'AUTH'), row
+            assert tool('any', image, work.passes[3]) == (1, 'AUTH'), row
+            assert tool('open', image, 1, work.passes[1]) == (1, 'NOT_FOUND'), row
+            segment = show(image)['segments'][0]
+            assert (segment['offset'], segment['sector_size'], segment['key_size'], segment['cipher_name'],
+                    segment['why_not']) == (16 << 20, sector, bits // 8, cipher, ''), (row, segment)
+            assert show(image)['slots']['0']['hash'] == HASHES[hash_name.lower()], row
+
+
+def test_fingerprint_of_every_kind(work):
     for hash_name in HASHES:
-        for key_size in ('256', '512'):
-            for sector in ('512', '4096'):
-                image = work.new('kind', '--hash', hash_name, '--key-size', key_size, '--sector-size', sector)
-                cryptsetup('luksAddKey', *FAST, '-d', work.passes[0], '-S', '4', image, work.passes[1])
-                cryptsetup('luksAddKey', *FAST, '-d', work.passes[0], '--hash', 'sha512', '-S', '31', image,
-                           work.passes[2])
-                want = 'OK ' + work.key_hash(image, work.passes[0])
-                row = f'{hash_name} {key_size} {sector}'
-                for slot, passfile in ((0, 0), (4, 1), (31, 2)):
-                    assert tool('open', image, slot, work.passes[passfile]) == (0, want), (row, slot)
-                    assert fingerprint(image, slot) == expected_fingerprint(image, slot), (row, slot)
-                assert tool('open', image, 0, work.passes[1]) == (1, 'AUTH'), row
-                assert tool('open', image, 1, work.passes[1]) == (1, 'NOT_FOUND'), row
-                seen = show(image)
-                assert seen['segment'] == {'offset': 16 << 20, 'sector_size': int(sector),
-                                           'key_size': int(key_size) // 8, 'xts': True}, (row, seen)
-                assert seen['slots']['0']['hash'] == HASHES[hash_name], (row, seen)
+        for bits in ('256', '512'):
+            image = work.new('kind', '--hash', hash_name, '--key-size', bits)
+            cryptsetup('luksAddKey', *FAST, '-d', work.passes[0], '--hash', 'sha512', '-S', '31', image,
+                       work.passes[2])
+            for slot in 0, 31:
+                assert fingerprint(image, slot) == expected_fingerprint(image, slot), (hash_name, bits, slot)
+
+
+def test_argon2(work):
+    for kdf, number in (('argon2i', 2), ('argon2id', 3)):
+        for lanes, memory, time in ((1, 32, 4), (2, 1024, 5), (4, 65536, 4)):
+            image = work.new('argon2')
+            cryptsetup('luksAddKey', '-q', '--pbkdf', kdf, '--pbkdf-force-iterations', time, '--pbkdf-memory', memory,
+                       '--pbkdf-parallel', lanes, '-d', work.passes[0], '-S', '2', image, work.passes[1])
+            slot = show(image)['slots']['2']
+            row = kdf, lanes, memory, time, slot
+            assert (slot['kdf'], slot['memory'], slot['iterations']) == (number, memory, time), row
+            want = 0, 'OK ' + work.key_hash(image)
+            assert tool('open', image, 2, work.passes[1]) == want, row
+            assert tool('open', image, 2, work.passes[0]) == (1, 'AUTH'), row
+            assert fingerprint(image, 2) == expected_fingerprint(image, 2), row
+
+
+def test_argon2_without_memory(work):
+    """The slot may be right: this is never AUTH."""
+    image = work.new('memory')
+    cryptsetup('luksAddKey', '-q', '--pbkdf', 'argon2id', '--pbkdf-force-iterations', '4', '--pbkdf-memory', '32768',
+               '-d', work.passes[0], '-S', '2', image, work.passes[1])
+
+    def more(meta):
+        meta['keyslots']['2']['kdf']['memory'] = 4 << 20
+    rewrite_json(image, more)
+    limit = f'ulimit -v 262144; exec {TOOL} "$@"'
+    p = subprocess.run(['sh', '-c', limit, 'sh', 'open', image, '2', work.passes[1]], capture_output=True, text=True)
+    assert (p.returncode, p.stderr.strip()) == (1, 'NOMEM'), p
 
 
 def test_other_slots_do_not_disturb(work):
@@ -138,12 +119,83 @@ def test_other_slots_do_not_disturb(work):
     cryptsetup('luksAddKey', *FAST, '-d', work.passes[0], '-S', '3', '--unbound', '--key-size', '512', image,
                work.passes[3])
     seen = show(image)
-    assert seen['slots']['2']['kdf'] == 3 and not seen['slots']['2']['supported'], seen
-    assert not seen['slots']['3']['supported'], seen
-    assert tool('open', image, 2, work.passes[1]) == (1, 'UNSUPPORTED')
-    assert tool('open', image, 3, work.passes[3]) == (1, 'UNSUPPORTED')
-    assert fingerprint(image, 2) == expected_fingerprint(image, 2)
-    assert tool('open', image, 0, work.passes[0]) == (0, 'OK ' + work.key_hash(image, work.passes[0]))
+    assert seen['slots']['3']['unbound'] and not seen['slots']['0']['unbound'], seen
+    assert tool('open', image, 3, work.passes[3])[0] == 0
+    assert tool('any', image, work.passes[3]) == (1, 'AUTH'), 'an unbound slot opens no data'
+    assert tool('open', image, 0, work.passes[0]) == (0, 'OK ' + work.key_hash(image))
+
+
+def test_priorities(work):
+    """cryptsetup's order: prefer, then normal, never ignore."""
+    image = work.new('priority')
+    for slot in 1, 2, 3:
+        cryptsetup('luksAddKey', *FAST, '-d', work.passes[0], '-S', slot, image, work.passes[0])
+    want = 'OK ' + work.key_hash(image)
+    assert tool('any', image, work.passes[0]) == (0, want + ' 0')
+    cryptsetup('config', image, '--priority', 'prefer', '-S', '2')
+    cryptsetup('config', image, '--priority', 'ignore', '-S', '0')
+    assert [show(image)['slots'][s]['priority'] for s in '0123'] == [1, 2, 3, 2]
+    assert tool('any', image, work.passes[0]) == (0, want + ' 2')
+    cryptsetup('luksChangeKey', *FAST, '-d', work.passes[0], '-S', '2', image, work.passes[1])
+    assert tool('any', image, work.passes[0]) == (0, want + ' 1')
+    for slot in 1, 3:
+        cryptsetup('luksKillSlot', '-q', '-d', work.passes[1], image, slot)
+    assert tool('any', image, work.passes[0]) == (1, 'AUTH'), 'an ignored slot is opened by its number only'
+    assert tool('open', image, 0, work.passes[0]) == (0, want)
+
+
+def test_unknown_kinds_are_named(work):
+    """What cryptsetup may open and we do not: listed with the reason, and the rest still opens."""
+    for option, name in (('sha3-256', 'hash'), ('ripemd160', 'hash'), ('blake2b-512', 'hash'), ('whirlpool', 'hash'),
+                         ('aes-cbc-null', 'cipher'), ('aes-xts-plain64be', 'cipher'), ('aes-cbc-essiv:sha256', '192')):
+        image = work.new('unknown')
+        how = ['--hash', option] if name == 'hash' else ['--keyslot-cipher', option, '--keyslot-key-size',
+                                                         '192' if name == '192' else '256']
+        p = subprocess.run(['cryptsetup', 'luksAddKey', *FAST, *how, '-d', work.passes[0], '-S', '1', image,
+                            work.passes[1]], capture_output=True)
+        if p.returncode != 0:
+            return f'cryptsetup here has no {option}'
+        slot = show(image)['slots']['1']
+        assert option in (slot['hash_name'], slot['cipher_name']) and slot['why_not'], slot
+        assert tool('open', image, 1, work.passes[1]) == (1, 'UNSUPPORTED'), option
+        assert tool('open', image, 0, work.passes[0]) == (0, 'OK ' + work.key_hash(image)), option
+
+
+def test_segments_are_named(work):
+    def integrity(s):
+        s['integrity'] = {'type': 'hmac(sha256)', 'journal_encryption': 'none', 'journal_integrity': 'none'}
+
+    def null(s):
+        s['encryption'] = 'cipher_null-ecb'
+
+    def serpent(s):
+        s['encryption'] = 'serpent-xts-plain64'
+
+    def sectors(s):
+        s['sector_size'] = 1536
+    for change, field, text in ((integrity, 'integrity', 'hmac(sha256)'), (null, 'cipher_name', 'cipher_null-ecb'),
+                                (serpent, 'cipher_name', 'serpent-xts-plain64'), (sectors, 'sector_size', 1536)):
+        image = work.new('named')
+        rewrite_json(image, lambda meta: change(meta['segments']['0']))
+        segment = show(image)['segments'][0]
+        assert segment[field] == text and segment['why_not'], segment
+        assert tool('decrypt', image, work.passes[0], image, work.name('out')) == (1, 'UNSUPPORTED'), segment
+        assert tool('open', image, 0, work.passes[0])[0] == 0, 'the keyslot opens all the same'
+
+
+def test_requirements_and_flags(work):
+    image = work.new('flags')
+    rewrite_json(image, lambda meta: meta['config'].update(flags=['allow-discards', 'no-read-workqueue']))
+    flags = show(image)['flags']
+    assert flags == {'0': 'allow-discards', '1': 'no-read-workqueue', 'n': 2}, flags
+    rewrite_json(image, lambda meta: meta['config'].update(requirements={'mandatory': ['offline-reencrypt']}))
+    assert show(image)['requirements'] == {'0': 'offline-reencrypt', 'n': 1}
+    assert tool('decrypt', image, work.passes[0], image, work.name('out')) == (1, 'UNSUPPORTED')
+    for name in 'opal', 'inline-hw-tags', 'x' * 100, 'a"b\x07':
+        rewrite_json(image, lambda meta: meta['config'].update(requirements={'mandatory': [name]}))
+        error, why = reason(image)
+        shown = name[:44] + '...' if len(name) > 47 else name.replace('"', '\\"').replace('\x07', '\\u0007')
+        assert error == 'UNSUPPORTED' and f'not known here: {shown},' in why, (name, why)
 
 
 def test_fingerprint_stays(work):
@@ -166,21 +218,6 @@ def test_fingerprint_stays(work):
         assert fingerprint(image, 1) == want, name
     flip(image, int(metadata(image)['keyslots']['1']['area']['offset']) + 4000 * 64)
     assert fingerprint(image, 1) == want, 'slack behind the area'
-
-
-def rewrite_json(image, change):
-    """Apply change to the JSON of both copies and make their checksums right."""
-    with open(image, 'r+b') as f:
-        data = bytearray(f.read(32768))
-        for off in (0, 16384):
-            meta = json.loads(data[off + 4096:off + 16384].split(b'\0')[0])
-            change(meta)
-            text = json.dumps(meta, separators=(',', ':')).encode()
-            data[off + 4096:off + 16384] = text.ljust(12288, b'\0')
-            data[off + 448:off + 512] = bytes(64)
-            data[off + 448:off + 480] = hashlib.sha256(data[off:off + 16384]).digest()
-        f.seek(0)
-        f.write(data)
 
 
 def flipped(text, i):
@@ -246,18 +283,19 @@ def test_tokens(work):
     seen = show(image)
     assert seen['n_tokens'] == 3, seen
     assert seen['tokens'] == {
-        '1': {'state': 2, 'slot': 0, 'assigned': True, 'count': 1234, 'key_id': token['key_id'],
-              'envelope_len': 370, 'has_fingerprint': True},
-        '9': {'state': 1, 'slot': 1, 'assigned': False, 'count': 2024, 'key_id': token['key_id'],
-              'envelope_len': 370, 'has_fingerprint': False}}, seen
+        '0': {'type': 'other', 'slots': 1, 'ours': False},
+        '1': {'type': 'keyholt', 'slots': 1, 'ours': True, 'state': 2, 'slot': 0, 'assigned': True, 'count': 1234,
+              'key_id': token['key_id'], 'envelope_len': 370, 'has_fingerprint': True},
+        '9': {'type': 'keyholt', 'slots': 0, 'ours': True, 'state': 1, 'slot': 1, 'assigned': False, 'count': 2024,
+              'key_id': token['key_id'], 'envelope_len': 370, 'has_fingerprint': False}}, seen
 
 
 def test_damaged_copies(work):
     image = work.new('damaged')
     want = 0, 'OK ' + work.key_hash(image, work.passes[0])
     ways = {'flipped bit': lambda path: flip(path, 4096 + 20),
-            'first 4096 bytes gone': lambda path: overwrite(path, 0, 4096),
-            'first copy gone': lambda path: overwrite(path, 0, 16384)}
+            'first 4096 bytes gone': lambda path: overwrite(path, 0, os.urandom(4096)),
+            'first copy gone': lambda path: overwrite(path, 0, bytes(16384))}
     for name, damage in ways.items():
         other = work.copy(image, 'other')
         damage(other)
@@ -271,12 +309,6 @@ def test_damaged_copies(work):
     assert tool('open', image, 0, work.passes[0]) == want
 
 
-def overwrite(path, off, size):
-    with open(path, 'r+b') as f:
-        f.seek(off)
-        f.write(os.urandom(size))
-
-
 def test_other_formats(work):
     image = work.write('plain', os.urandom(1 << 20))
     assert tool('probe', image) == (0, 'not-luks')
@@ -285,7 +317,8 @@ def test_other_formats(work):
     os.truncate(image, 8 << 20)
     cryptsetup('luksFormat', '--type', 'luks1', '-q', '--pbkdf-force-iterations', '1000', image, work.passes[0])
     assert tool('probe', image) == (0, 'luks1')
-    assert tool('show', image) == (1, 'VERSION')
+    error, why = reason(image)
+    assert error == 'VERSION' and 'LUKS1' in why and 'cryptsetup convert' in why, why
 
 
 def test_detached_and_converted(work):
@@ -316,20 +349,5 @@ def test_metadata_sizes(work):
         assert tool('open', image, 0, work.passes[0]) == (0, 'OK ' + work.key_hash(image, work.passes[0])), size
 
 
-def main(names):
-    tests = {n[5:]: t for n, t in globals().items() if n.startswith('test_')}
-    failed = 0
-    for name in names or tests:
-        with tempfile.TemporaryDirectory() as path:
-            try:
-                tests[name](Work(path))
-                print(f'ok      {name}')
-            except (AssertionError, subprocess.TimeoutExpired) as e:
-                failed += 1
-                print(f'FAILED  {name}: {e!r}')
-    print(f'{len(names or tests) - failed} passed, {failed} failed')
-    return 1 if failed else 0
-
-
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:], globals())

@@ -80,10 +80,43 @@ static enum verdict verdict_of(struct json_object *test)
     return strcmp(result, "valid") == 0 ? VALID : strcmp(result, "invalid") == 0 ? INVALID : ACCEPTABLE;
 }
 
+#define REASONS_MAX 4
+
+static struct {
+    const char *why;
+    unsigned n;
+} left_out[REASONS_MAX];
+
+bool wycheproof_left_out(const char *why, bool refused)
+{
+    for (size_t i = 0; i < REASONS_MAX; i++)
+        if (!left_out[i].why || strcmp(left_out[i].why, why) == 0) {
+            left_out[i].why = why;
+            left_out[i].n++;
+            return refused;
+        }
+    fail_msg("more than %d reasons to leave rows out", REASONS_MAX);
+    return false;
+}
+
+/* Say what was left out; returns how many rows that is. */
+static unsigned say_left_out(const char *file, unsigned all)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < REASONS_MAX; i++)
+        n += left_out[i].n;
+    print_message("%s: %u of %u rows run", file, all - n, all);
+    for (size_t i = 0; i < REASONS_MAX && left_out[i].why; i++)
+        print_message("%s %u %s", i ? "," : "; left out:", left_out[i].n, left_out[i].why);
+    print_message("\n");
+    return n;
+}
+
 void wycheproof_run(const char *file, unsigned min,
                     bool (*row)(struct json_object *group, struct json_object *test, enum verdict want))
 {
     unsigned ran = 0, failed = 0;
+    memset(left_out, 0, sizeof left_out);
     struct json_object *doc = data_load(file), *groups = member(doc, "testGroups");
     for (size_t g = 0; g < json_object_array_length(groups); g++) {
         struct json_object *group = json_object_array_get_idx(groups, g), *tests = member(group, "tests");
@@ -97,6 +130,7 @@ void wycheproof_run(const char *file, unsigned min,
         }
     }
     json_object_put(doc);
+    ran -= say_left_out(file, ran);
     assert_int_equal(failed, 0);
     assert_true(ran >= min);
 }

@@ -24,10 +24,11 @@ static bool gcm_row(struct json_object *group, struct json_object *test, enum ve
     bytes_get(test, "msg", &msg);
     bytes_get(test, "ct", &ct);
     bytes_get(test, "tag", &tag);
-    if (int_get(group, "ivSize") != 96)
-        return true; /* our interface has no other IV: nothing to run */
     if (key.len == 24)
-        return cr_gcm_seal(key.b, 24, iv.b, NULL, 0, NULL, 0, got, got_tag) == ERR_UNSUPPORTED;
+        return wycheproof_left_out(
+            "with AES-192", cr_gcm_seal(key.b, 24, iv.b, NULL, 0, NULL, 0, got, got_tag) == ERR_UNSUPPORTED);
+    if (int_get(group, "ivSize") != 96) /* our interface has no other IV: nothing to run */
+        return wycheproof_left_out("with another IV than of 12 bytes", true);
     enum err e = cr_gcm_open(key.b, key.len, iv.b, aad.b, aad.len, ct.b, ct.len, tag.b, got);
     if (want == INVALID)
         return e == ERR_AUTH && memcmp(got, zero, ct.len) == 0;
@@ -39,7 +40,7 @@ static bool gcm_row(struct json_object *group, struct json_object *test, enum ve
 static void test_gcm(void **state)
 {
     (void)state;
-    wycheproof_run("wycheproof/aes_gcm_test.json", 316, gcm_row);
+    wycheproof_run("wycheproof/aes_gcm_test.json", 133, gcm_row);
 }
 
 /* 32 bytes out of a hex integer of any length. */
@@ -66,7 +67,7 @@ static bool ecdh_row(struct json_object *group, struct json_object *test, enum v
     bytes_get(test, "public", &public);
     bytes_get(test, "shared", &shared);
     if (public.len != CR_P256_POINT) /* compressed or empty: our type cannot hold it */
-        return want != VALID;
+        return wycheproof_left_out("with a point of another length than 65 bytes", want != VALID);
     memcpy(peer.point, public.b, CR_P256_POINT);
     if (!scalar_get(test, "private", scalar) || cr_p256_from_scalar(scalar, &key) != ERR_OK)
         return false;
@@ -80,7 +81,7 @@ static bool ecdh_row(struct json_object *group, struct json_object *test, enum v
 static void test_ecdh(void **state)
 {
     (void)state;
-    wycheproof_run("wycheproof/ecdh_secp256r1_ecpoint_test.json", 355, ecdh_row);
+    wycheproof_run("wycheproof/ecdh_secp256r1_ecpoint_test.json", 346, ecdh_row);
 }
 
 /* Raw r ‖ s of a signature in strict DER, with both integers in range of 32 bytes; else false. */
@@ -99,8 +100,6 @@ static bool raw_of(const struct bytes *der, uint8_t ret[static CR_P256_SIG])
     return ok;
 }
 
-static unsigned verified;
-
 static bool ecdsa_row(struct json_object *group, struct json_object *test, enum verdict want)
 {
     static struct bytes der, msg, sig;
@@ -112,16 +111,14 @@ static bool ecdsa_row(struct json_object *group, struct json_object *test, enum 
     if (cr_p256_from_spki(der.b, der.len, &pub) != ERR_OK)
         return false;
     if (!raw_of(&sig, raw)) /* bad only as DER, which we do not read: such a row must be an invalid one */
-        return want == INVALID;
-    verified++;
+        return wycheproof_left_out("bad as DER only", want == INVALID);
     return cr_p256_verify(&pub, msg.b, msg.len, raw) == (want == VALID ? ERR_OK : ERR_AUTH);
 }
 
 static void test_ecdsa(void **state)
 {
     (void)state;
-    wycheproof_run("wycheproof/ecdsa_secp256r1_sha256_test.json", 484, ecdsa_row);
-    assert_true(verified >= 249); /* the rest is bad as DER only */
+    wycheproof_run("wycheproof/ecdsa_secp256r1_sha256_test.json", 249, ecdsa_row);
 }
 
 static void test_sign(void **state)

@@ -26,7 +26,7 @@ static void add_slot(unsigned slot, uint32_t iterations)
 static void fresh(uint32_t digest_iterations)
 {
     memset(&l, 0, sizeof l);
-    l.digest = (struct luks2_digest){.hash = CR_SHA256, .iterations = digest_iterations, .value_len = 32};
+    l.digest[0] = (struct luks2_digest){.hash = CR_SHA256, .iterations = digest_iterations, .value_len = 32};
 }
 
 static void add_token(unsigned token, enum luks2_state state, int slot)

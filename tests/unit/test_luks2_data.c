@@ -129,7 +129,7 @@ static void test_not_opened(void **state)
     assert_int_equal(luks2_open_slot(&io, &l, 1, passphrase, 11, area, sizeof area, &key), ERR_NOT_FOUND);
     assert_int_equal(luks2_open_slot(&io, &l, 32, passphrase, 11, area, sizeof area, &key), ERR_NOT_FOUND);
     assert_int_equal(luks2_open_slot(&io, &l, 0, passphrase, 11, area, 127999, &key), ERR_FULL);
-    l.digest.value[31] ^= 1;
+    l.digest[0].value[31] ^= 1;
     assert_int_equal(luks2_open_slot(&io, &l, 0, passphrase, 11, area, sizeof area, &key), ERR_AUTH);
     assert_int_equal(key.len, 0); /* untouched */
     close(fd);

@@ -96,13 +96,17 @@ static void test_grammar(void **state)
 static void test_depth(void **state)
 {
     (void)state;
-    char text[200];
+    char text[201];
     struct jw j;
     for (size_t depth = 1; depth <= 100; depth++) {
         memset(text, '[', depth);
         memset(text + depth, ']', depth);
         enum err e = jw_parse(text, 2 * depth, scratch, sizeof scratch, &j);
         assert_int_equal(e, depth <= JW_DEPTH ? ERR_OK : ERR_FORMAT);
+        text[depth] = '0';
+        memset(text + depth + 1, ']', depth);
+        e = jw_parse(text, 2 * depth + 1, scratch, sizeof scratch, &j);
+        assert_int_equal(e, depth < JW_DEPTH ? ERR_OK : ERR_FORMAT);
     }
 }
 

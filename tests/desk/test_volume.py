@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""keyholt-desk volume on LUKS2 volumes made by cryptsetup and BitLocker volumes made by Windows: what it shows,
+every way in, what it writes, and what it says to a key that does not open. test_volume_hostile.py has the rest.
+
+usage: tests/desk/test_volume.py     Needs build/bin/keyholt-desk and cryptsetup. Prints 'N passed, N failed'."""
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import volume_lab
+from volume_lab import KEY_ID, MIB, ROOT, bitlocker_images, check, lab, new_password, no, run_tests, sha256, skip, why
+
+
+def opens(w, name, image, *way, says=""):
+    done = w.run("test", image, *way)
+    check(f"{name}: opens", done.returncode == 0 and done.out.startswith("opens: ") and says in done.out and not done.err,
+          why(done))
+
+
+def decrypts(w, name, image, want, *way):
+    """want: SHA-256 of the decrypted volume. The image is untouched, OUT is its owner's."""
+    out = w.name("out")
+    before = (sha256(image), os.stat(image).st_mtime_ns)
+    done = w.run("decrypt", image, out, *way)
+    good = done.returncode == 0 and os.path.isfile(out)
+    check(f"{name}: decrypts to the right content", good and sha256(out) == want, why(done))
+    if good:
+        check(f"{name}: OUT is its owner's only", stat.S_IMODE(os.stat(out).st_mode) == 0o600)
+        os.unlink(out)
+    check(f"{name}: IMAGE is only read", (sha256(image), os.stat(image).st_mtime_ns) == before)
+    return done
+
+
+def ways(image, conf):
+    """[(name, options, secret on standard input, its key ID)]"""
+    found = []
+    for option, name, key_id in (("--recovery-password-file", "RP", "RP_VMK_GUID"),
+                                 ("--recovery-password-file", "RP2", "RP2_VMK_GUID"),
+                                 ("--passphrase-file", "PW", "PW_VMK_GUID")):
+        if conf.get(name):
+            found.append((name, [option, "-"], conf[name].encode(), conf[key_id]))
+    if conf.get("SK_VMK_GUID"):
+        found.append(("startup key", ["--startup-key", image.parent / f"{conf['SK_VMK_GUID'].upper()}.BEK"], b"",
+                      conf["SK_VMK_GUID"]))
+    if conf.get("CLEARKEY_VMK_GUID"):
+        found.append(("clear key", ["--clear-key"], b"", conf["CLEARKEY_VMK_GUID"]))
+    return found
+
+
+def test_bitlocker(w):
+    images = bitlocker_images()
+    if not images:
+        skip("BitLocker volumes", f"no {volume_lab.DATA}/bitlk")
+    for conf, image in images:
+        bitlocker_shown(w, conf, image)
+        for name, options, secret, key_id in ways(image, conf):
+            done = w.run("test", image, *options, data=secret)
+            check(f"{conf.name}: {name} opens", done.returncode == 0 and key_id.upper() in done.out, why(done))
+        name, options, secret, _ = ways(image, conf)[-1]
+        out = w.name("out")
+        done = w.run("decrypt", image, out, *options, "--json", data=secret)
+        check(f"{conf.name}: {name} decrypts to the right content", done.returncode == 0 and
+              sha256(out) == conf["SHA256SUM"], why(done))
+        check(f"{conf.name}: JSON says how much", json.loads(done.out)["size"] == os.path.getsize(out))
+        os.unlink(out)
+    for conf, image in images:
+        bitlocker_refuses(w, conf, image)
+
+
+def bitlocker_shown(w, conf, image):
+    done = w.run("show", image, "--json")
+    shown = json.loads(done.out)
+    ids = {p["key_id"] for p in shown["protectors"]}
+    check(f"{conf.name}: shown", done.returncode == 0 and shown["format"] == "BitLocker" and
+          shown["id"] == conf["GUID"].upper() and shown["cipher"] == conf["CIPHER"] and
+          {k.upper() for n, k in conf.items() if n.endswith("vmk_guid") and k} <= ids, why(done))
+    text = w.run("show", image)
+    check(f"{conf.name}: shown to people", text.returncode == 0 and shown["id"] in text.out and
+          all(i in text.out for i in ids) and max(map(len, text.out.splitlines())) <= 110, why(text))
+    suspended = bool(conf.get("CLEARKEY_VMK_GUID"))
+    check(f"{conf.name}: suspended or not", shown["suspended"] == suspended and ("suspended" in text.out) == suspended)
+
+
+def bitlocker_refuses(w, conf, image):
+    ids = [conf[n].upper() for n in ("RP_VMK_GUID", "RP2_VMK_GUID") if conf.get(n)]
+    done = w.run("test", image, "--recovery-password-file", "-", data=new_password().encode())
+    if ids:
+        check(f"{conf.name}: another volume's recovery password", no(done, 3, "not of this volume", *ids), why(done))
+    else:
+        check(f"{conf.name}: no recovery password at all", no(done, 3, "has no recovery password", "clear key"), why(done))
+    if not conf.get("CLEARKEY_VMK_GUID"):
+        done = w.run("test", image, "--clear-key")
+        check(f"{conf.name}: not suspended", no(done, 3, "not suspended"), why(done))
+
+
+def test_bitlocker_written(w):
+    """Volumes of the tests' own writer: more kinds than there are images of, and there without any data."""
+    write = ROOT / "build/tests/bitlocker_write"
+    image, bek, out = w.name("image"), w.name("bek"), w.name("out")
+    for kind in subprocess.run([write, "list"], capture_output=True, text=True, check=True).stdout.split():
+        made = json.loads(subprocess.run([write, kind, image, bek], capture_output=True, check=True).stdout)
+        rows = [(f"recovery password {i + 1}", ["--recovery-password-file", w.password_file(p)])
+                for i, p in enumerate(made["recovery"])]
+        if made["passphrase"]:
+            rows.append(("passphrase", ["--passphrase-file", w.write("given/passphrase", made["passphrase"].encode())]))
+        if made["startup_key"]:
+            rows.append(("startup key", ["--startup-key", bek]))
+        if made["clear_key"]:
+            rows.append(("clear key", ["--clear-key"]))
+        for name, way in rows:
+            done = w.run("decrypt", image, out, "--force", *way)
+            check(f"{kind}: {name}", done.returncode == 0 and sha256(out) == made["sha256"], why(done))
+        shown = json.loads(w.run("show", image, "--json").out)
+        check(f"{kind}: shown", shown["format"] == "BitLocker" and len(shown["protectors"]) >= len(rows), shown)
+
+
+def test_bitlocker_startup_key(w):
+    images = [(c, i) for c, i in bitlocker_images() if c.get("SK_VMK_GUID")]
+    if not images:
+        return skip("startup key", f"no {volume_lab.DATA}/bitlk")
+    conf, image = images[0]
+    bek = (image.parent / f"{conf['SK_VMK_GUID'].upper()}.BEK").read_bytes()
+    done = w.run("test", image, "--startup-key", "-", data=bek)
+    check("startup key from standard input", done.returncode == 0, why(done))
+    flipped = bytearray(bek)
+    flipped[-1] ^= 1  # the key itself
+    done = w.run("test", image, "--startup-key", "-", data=bytes(flipped))
+    check("another startup key", no(done, 3, "not of this volume", conf["SK_VMK_GUID"].upper()), why(done))
+    done = w.run("test", image, "--startup-key", "-", data=bek[:100])
+    check("a part of a startup key", no(done, 1, "offset"), why(done))
+    done = w.run("test", image, "--startup-key", image)
+    check("a volume as startup key", done.returncode == 1 and done.err.count("\n") == 1, why(done))
+    for other, path in bitlocker_images():
+        if not other.get("SK_VMK_GUID"):
+            done = w.run("test", path, "--startup-key", "-", data=bek)
+            return check("a volume without startup key", no(done, 3, "has no startup key"), why(done))
+
+
+def test_luks2(w):
+    """Content with holes: what is zero is a hole, what is not is there."""
+    content = os.urandom(MIB) + bytes(MIB) + os.urandom(512) + bytes(MIB - 512)
+    for sector in ("512", "4096"):
+        image = w.new("luks2", "--sector-size", sector)
+        password = new_password()
+        w.protect(image, password)
+        w.fill(image, content, sector=int(sector))
+        os.truncate(image, (16 << 20) + len(content))
+        lab.cryptsetup("luksAddKey", *lab.FAST, "-d", w.passes[0], "-S", "4", image, w.passes[1])
+        want = lab.hashlib.sha256(content).hexdigest()
+        rows = [("recovery password", "--recovery-password-file", w.password_file(password), KEY_ID),
+                ("recovery password, spaces, CR LF", "--recovery-password-file",
+                 w.password_file(" " + password.replace("-", " "), "\r\n"), KEY_ID),
+                ("recovery password as a passphrase", "--passphrase-file", w.password_file(password), "keyslot 1"),
+                ("passphrase", "--passphrase-file", w.passes[1], "keyslot 4")]
+        for name, option, path, says in rows:
+            opens(w, f"LUKS2 {sector}, {name}", image, option, path, says=says)
+        done = decrypts(w, f"LUKS2 {sector}", image, want, "--passphrase-file", w.passes[0])
+        check(f"LUKS2 {sector}: zeros are told", "holes" in done.out)
+        w.run("decrypt", image, w.name("out"), "--passphrase-file", w.passes[0])
+        used = os.stat(w.name("out")).st_blocks * 512
+        check(f"LUKS2 {sector}: OUT is sparse", used <= MIB + 8192, f"{used} bytes used")
+        os.unlink(w.name("out"))
+
+
+def test_luks2_shown(w):
+    image = w.new("shown", "--label", "Ada's \x1b[31m laptop")
+    w.protect(image, new_password())
+    w.token(image, {"type": "clevis", "keyslots": ["0"], "jwe": {}})
+    done = w.run("show", image)
+    check("LUKS2 shown", done.returncode == 0 and KEY_ID in done.out and "made by Keyholt" in done.out and
+          "PBKDF2-SHA256, 1,234 iterations" in done.out and "Clevis" in done.out, why(done))
+    check("no colours but on a terminal, no control characters ever", "\x1b" not in done.out)
+    shown = json.loads(w.run("show", image, "--json").out)
+    by_number = {p["number"]: p for p in shown["protectors"]}
+    check("LUKS2 shown as JSON", shown["format"] == "LUKS2" and shown["cipher"] == "aes-xts-plain64" and
+          by_number[1]["keyholt"] and by_number[1]["key_id"] == KEY_ID and by_number[1]["kdf"] ==
+          {"name": "pbkdf2", "hash": "sha256", "iterations": 1234} and not by_number[0]["keyholt"] and
+          {t["type"] for t in shown["tokens"]} == {"keyholt", "clevis"}, shown)
+    lab.flip(image, 4096 + 20)
+    done = w.run("show", image)
+    check("a damaged primary header is told", done.returncode == 0 and "primary header is damaged" in done.out, why(done))
+
+
+def test_luks2_detached(w):
+    header, data = w.write("header", size=16 << 20), w.write("data", size=2 * MIB)
+    lab.cryptsetup("luksFormat", "--type", "luks2", *lab.FAST, "--header", header, data, w.passes[0])
+    content = os.urandom(2 * MIB)
+    w.fill(data, content, header=header)
+    decrypts(w, "detached header", data, lab.hashlib.sha256(content).hexdigest(), "--header", header,
+             "--passphrase-file", w.passes[0])
+    done = w.run("show", data)
+    check("data without its header", no(done, 1, "neither a LUKS2 nor a BitLocker volume"), why(done))
+    done = w.run("decrypt", data, header, "--force", "--header", header, "--passphrase-file", w.passes[0])
+    check("OUT is the header", no(done, 1, "never written"), why(done))
+
+
+def test_wrong_passwords(w):
+    image = w.new("wrong")
+    password = new_password()
+    groups = password.split("-")
+    w.protect(image, password)
+    for number in range(1, 9):
+        bad = groups[:]
+        bad[number - 1] = f"{(int(bad[number - 1]) + 1) % 1000000:06d}"
+        done = w.run("test", image, "--recovery-password-file", "-", data="-".join(bad).encode())
+        check(f"a typing error in group {number}", no(done, 3, f"group {number} of 8"), why(done))
+    done = w.run("test", image, "--json", "--recovery-password-file", "-", data="-".join(bad).encode())
+    check("and as JSON", done.returncode == 3 and json.loads(done.out) ==
+          {"opens": False, "reason": "typing-error", "group": 8, "key_ids": [KEY_ID]}, why(done))
+    for name, text in (("47 digits", password[:-1]), ("49 digits", password + "1"), ("no digits", "mellon"),
+                       ("two passwords", password + "\n" + password)):
+        done = w.run("test", image, "--recovery-password-file", "-", data=text.encode())
+        check(f"{name}", no(done, 3, "48 digits"), why(done))
+    other = new_password()
+    done = w.run("test", image, "--recovery-password-file", "-", data=other.encode())
+    check("well-formed, another volume's", no(done, 3, "no typing error", "not of this volume", KEY_ID), why(done))
+    out = w.name("out")
+    done = w.run("decrypt", image, out, "--json", "--recovery-password-file", "-", data=other.encode())
+    check("decrypt does not open either, and says so as JSON", done.returncode == 3 and json.loads(done.out) ==
+          {"opens": False, "reason": "not-of-this-volume", "key_ids": [KEY_ID]} and not os.path.exists(out), why(done))
+    done = w.run("test", image, "--passphrase-file", "-", data=b"mellon")
+    check("a wrong passphrase", no(done, 3, "does not open"), why(done))
+    for way in (["--startup-key", w.passes[0]], ["--clear-key"]):
+        done = w.run("test", image, *way)
+        check(f"LUKS2 has no {way[0][2:]}", no(done, 3, "has no", "recovery password"), why(done))
+
+
+def test_luks2_others(w):
+    """What is not opened here is named, with what to do."""
+    image = w.write("luks1", size=8 << 20)
+    lab.cryptsetup("luksFormat", "--type", "luks1", "-q", "--pbkdf-force-iterations", "1000", image, w.passes[0])
+    for verb in (["show", image], ["test", image, "--passphrase-file", w.passes[0]]):
+        done = w.run(*verb)
+        check(f"LUKS1, {verb[0]}", no(done, 1, "LUKS1", "cryptsetup convert"), why(done))
+    image = w.new("reencrypt", size=40 << 20)
+    lab.cryptsetup("reencrypt", "--init-only", *lab.FAST, "-d", w.passes[0], "-S", "0", image)
+    done = w.run("show", image)
+    check("re-encryption under way, show", done.returncode == 0 and "cryptsetup reencrypt" in done.out, why(done))
+    done = w.run("decrypt", image, w.name("out"), "--passphrase-file", w.passes[0])
+    check("re-encryption under way, decrypt", no(done, 1, "being encrypted anew", "cryptsetup reencrypt") and not os.path.exists(w.name("out")), why(done))
+
+
+def test_argon2(w):
+    image = w.new("argon2")
+    lab.cryptsetup("luksAddKey", "-q", "--pbkdf", "argon2id", "--pbkdf-force-iterations", "4", "--pbkdf-memory",
+                   1 << 17, "-d", w.passes[0], "-S", "2", image, w.passes[1])
+    opens(w, "Argon2id", image, "--passphrase-file", w.passes[1], says="keyslot 2")
+    done = w.run("test", image, "--passphrase-file", w.passes[1], preexec_fn=little_memory)
+    check("Argon2id without its memory is not called wrong",
+          no(done, 1, "keyslot 2", "128 MiB", "memory"), why(done))
+    done = w.run("test", image, "--passphrase-file", w.passes[0], preexec_fn=little_memory)
+    check("and does not stand in the way of another keyslot", done.returncode == 0, why(done))
+
+
+def little_memory():
+    import resource
+    resource.setrlimit(resource.RLIMIT_AS, (100 << 20, 100 << 20))
+
+
+def test_command_line(w):
+    image, key = w.new("usage"), ["--passphrase-file", w.passes[0]]
+    rows = [([], "show, test or decrypt"), (["open"], "no 'volume open'"), (["show"], "IMAGE is missing"),
+            (["show", image, *key], "needs nothing"), (["show", image, "more"], "not expected"),
+            (["show", image, "--force"], "not an option"), (["test", image], "one of"),
+            (["test", image, *key, "--clear-key"], "only one of"), (["test", image, "--passphrase-file"], "needs a value"),
+            (["test", image, *key, *key], "only one of"), (["decrypt", image, *key], "OUT is missing"),
+            (["decrypt", image, "a", "b", *key], "not expected"), (["test", image, "--key", "x"], "not an option")]
+    for args, words in rows:
+        done = w.run(*args)
+        check(f"usage: {' '.join(a for a in args if '/' not in a)}", done.returncode == 2 and words in done.err and
+              not done.out, why(done))
+    for args in (["--help"], ["show", "--help"], ["test", "-h"], ["decrypt", "--help"]):
+        done = w.run(*args)
+        check(f"help: {' '.join(args)}", done.returncode == 0 and "usage: keyholt-desk volume" in done.out and not done.err
+              and max(map(len, done.out.splitlines())) <= 110)
+
+
+if __name__ == "__main__":
+    sys.exit(run_tests(sys.argv[1:], globals()))

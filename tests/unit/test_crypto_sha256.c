@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The compression function: every path that this processor has runs the same vectors, and agrees with
+ * OpenSSL's whole hash on random messages. */
+#include "crypto/hash.h"
+#include "crypto/random.h"
+#include "crypto/sha256.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MESSAGE_MAX 1000
+#define ROUNDS      400
+
+/* source: FIPS 180-4's example messages */
+static const struct {
+    const char *name, *msg;
+    uint32_t digest[8];
+} rows[] = {
+    {"nothing",
+     "",
+     {0xe3b0c442, 0x98fc1c14, 0x9afbf4c8, 0x996fb924, 0x27ae41e4, 0x649b934c, 0xa495991b, 0x7852b855}},
+    {"abc",
+     "abc",
+     {0xba7816bf, 0x8f01cfea, 0x414140de, 0x5dae2223, 0xb00361a3, 0x96177a9c, 0xb410ff61, 0xf20015ad}},
+    {"448 bits",
+     "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+     {0x248d6a61, 0xd20638b8, 0xe5c02693, 0x0c3e6039, 0xa33ce459, 0x64ff2167, 0xf6ecedd4, 0x19db06c1}},
+};
+
+/* Padding of FIPS 180-4 section 5.1.1; returns the number of blocks. */
+static size_t pad(const void *msg, size_t len, uint8_t *ret)
+{
+    size_t n = (len + 8) / CR_SHA256_BLOCK + 1, end = n * CR_SHA256_BLOCK;
+    memset(ret, 0, end);
+    if (len > 0)
+        memcpy(ret, msg, len);
+    ret[len] = 0x80;
+    for (size_t i = 0; i < 8; i++)
+        ret[end - 1 - i] = (uint8_t)((uint64_t)len * 8 >> 8 * i);
+    return n;
+}
+
+static void to_words(const uint8_t *bytes, size_t n_blocks, uint32_t *ret)
+{
+    for (size_t i = 0; i < 16 * n_blocks; i++)
+        ret[i] = (uint32_t)bytes[4 * i] << 24 | (uint32_t)bytes[4 * i + 1] << 16 |
+                 (uint32_t)bytes[4 * i + 2] << 8 | bytes[4 * i + 3];
+}
+
+static uint8_t padded[MESSAGE_MAX + 128];
+static uint32_t words[(MESSAGE_MAX + 128) / 4];
+
+/* Run a check on every usable path; the others are said to be skipped. */
+static void on_every_path(void (*check)(const char *path))
+{
+    const enum cr_sha256_path before = cr_sha256_path();
+    for (int p = 1; p <= CR_SHA256_PATHS; p++) {
+        const char *name = cr_sha256_path_name((enum cr_sha256_path)p);
+        if (cr_sha256_force((enum cr_sha256_path)p) == ERR_OK)
+            check(name);
+        else
+            print_message("SKIP: this processor has no %s\n", name);
+    }
+    assert_int_equal(cr_sha256_force(before), ERR_OK);
+}
+
+static void check_vectors(const char *path)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint32_t state[CR_SHA256_WORDS];
+        size_t n = pad(rows[i].msg, strlen(rows[i].msg), padded);
+        cr_sha256_init(state);
+        cr_sha256_compress(state, padded, n);
+        if (memcmp(state, rows[i].digest, sizeof state) != 0)
+            fail_msg("%s, %s: other digest", path, rows[i].name);
+    }
+}
+
+static void check_random(const char *path)
+{
+    for (unsigned r = 0; r < ROUNDS; r++) {
+        uint8_t msg[MESSAGE_MAX], want[CR_SHA256_SIZE], got[CR_SHA256_SIZE];
+        uint32_t a[CR_SHA256_WORDS], b[CR_SHA256_WORDS];
+        uint16_t pick;
+        assert_int_equal(cr_random(&pick, sizeof pick), ERR_OK);
+        size_t len = pick % (MESSAGE_MAX - 7), at = pick & 7; /* at: any alignment */
+        assert_int_equal(cr_random(msg, len), ERR_OK);
+        assert_int_equal(cr_sha256(msg, len, want), ERR_OK);
+        size_t n = pad(msg, len, padded + at);
+        cr_sha256_init(a);
+        cr_sha256_compress(a, padded + at, n);
+        to_words(padded + at, n, words);
+        cr_sha256_init(b);
+        cr_sha256_words(b, words, n);
+        cr_sha256_store(a, got);
+        if (memcmp(a, b, sizeof a) != 0 || memcmp(got, want, sizeof got) != 0)
+            fail_msg("%s, a message of %zu bytes: other digest than OpenSSL's", path, len);
+    }
+}
+
+/* Two chains side by side give what each gives alone, from any two states. */
+static void check_two(const char *path)
+{
+    for (unsigned r = 0; r < ROUNDS; r++) {
+        uint32_t state[2][CR_SHA256_WORDS], alone[2][CR_SHA256_WORDS], block[2][48];
+        assert_int_equal(cr_random(state, sizeof state), ERR_OK);
+        assert_int_equal(cr_random(block, sizeof block), ERR_OK);
+        memcpy(alone, state, sizeof alone);
+        cr_sha256_words(alone[0], block[0], r % 4);
+        cr_sha256_words(alone[1], block[1], r % 4);
+        cr_sha256_words2(state[0], state[1], block[0], block[1], r % 4);
+        if (memcmp(alone, state, sizeof alone) != 0)
+            fail_msg("%s: two chains side by side disturb each other", path);
+    }
+}
+
+static void test_vectors(void **state)
+{
+    (void)state;
+    on_every_path(check_vectors);
+}
+
+static void test_random(void **state)
+{
+    (void)state;
+    on_every_path(check_random);
+}
+
+static void test_two(void **state)
+{
+    (void)state;
+    on_every_path(check_two);
+}
+
+static void test_force(void **state)
+{
+    (void)state;
+    const enum cr_sha256_path before = cr_sha256_path();
+    assert_true(cr_sha256_path_usable(before));
+    assert_true(cr_sha256_path_usable(CR_SHA256_SCALAR));
+    assert_int_equal(cr_sha256_force(CR_SHA256_SCALAR), ERR_OK);
+    assert_int_equal(cr_sha256_path(), CR_SHA256_SCALAR);
+    assert_int_equal(cr_sha256_force((enum cr_sha256_path)3), ERR_UNSUPPORTED);
+    assert_int_equal(cr_sha256_path(), CR_SHA256_SCALAR);
+    assert_int_equal(cr_sha256_force(before), ERR_OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_two),
+        cmocka_unit_test(test_force),
+    };
+    print_message("path in use: %s\n", cr_sha256_path_name(cr_sha256_path()));
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

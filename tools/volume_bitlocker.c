@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* BitLocker as a volume: what is shown, which key protectors are tried, reading through bitlocker_read(). */
+#include "formats/bitlocker.h"
+#include "tools/volume.h"
+#include "tools/volume_copy.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Behind struct volume's format. */
+struct bitlocker_of {
+    struct bitlocker b;
+    struct secret vmk; /* empty where nothing is encrypted */
+    unsigned n_lanes;  /* that are open */
+    struct bitlocker_volume lane[VOLUME_LANES];
+    uint8_t memory[BITLOCKER_MEMORY];
+};
+
+static void set_problem(struct volume_problem *p, enum err err, const struct bitlocker_problem *why)
+{
+    if (why->what)
+        volume_problem_set(p, why->off, "%s", why->what);
+    else
+        volume_problem_set(p, VOLUME_NO_OFF, "%s", err_text(err));
+}
+
+static const struct bitlocker *bitlocker_of(const struct volume *v)
+{
+    return &((const struct bitlocker_of *)v->format)->b;
+}
+
+/* As dm-crypt calls it. */
+static const char *cipher_name(uint16_t method)
+{
+    switch (method) {
+    case BITLOCKER_AES128_ELEPHANT:
+    case BITLOCKER_AES256_ELEPHANT:
+        return "aes-cbc-elephant";
+    case BITLOCKER_AES128_CBC:
+    case BITLOCKER_AES256_CBC:
+        return "aes-cbc-eboiv";
+    case BITLOCKER_AES128_XTS:
+    case BITLOCKER_AES256_XTS:
+        return "aes-xts-plain64";
+    default:
+        return "";
+    }
+}
+
+static void describe_state(struct volume_info *info, const struct bitlocker *b)
+{
+    static const char *const words[] = {"unknown", "encrypted", "encrypting", "decrypting", "decrypted"};
+    unsigned state = b->state <= BITLOCKER_DECRYPTED ? b->state : 0;
+    char how_far[96] = "";
+    info->state = words[state];
+    info->suspended = b->suspended;
+    if (b->encrypt_on_write)
+        snprintf(how_far, sizeof how_far, ": what is written is encrypted, the rest is in clear");
+    else if (state == BITLOCKER_ENCRYPTING || state == BITLOCKER_DECRYPTING)
+        snprintf(how_far, sizeof how_far, "%s: the first %llu MiB are encrypted, the rest is in clear",
+                 b->paused ? ", paused" : "", (unsigned long long)(b->encrypted_size >> 20));
+    snprintf(info->state_text, sizeof info->state_text, "%s%s%s", bitlocker_state_name(b->state), how_far,
+             b->suspended ? "; protection is suspended: the clear key opens it, no password is needed" : "");
+}
+
+static void describe_header(struct volume_info *info, const struct bitlocker *b)
+{
+    unsigned good = 0, bad = BITLOCKER_BLOCKS;
+    for (unsigned i = BITLOCKER_BLOCKS; i-- > 0;)
+        if (b->block[i].problem.what)
+            bad = i;
+        else
+            good++;
+    if (good < BITLOCKER_BLOCKS)
+        snprintf(info->header, sizeof info->header,
+                 "%u of %u metadata blocks are good; block %u: %s (at offset %llu)", good, BITLOCKER_BLOCKS,
+                 bad + 1, b->block[bad].problem.what, (unsigned long long)b->block[bad].problem.off);
+}
+
+static const char *why_not(uint8_t kind)
+{
+    switch (kind) {
+    case BITLOCKER_TPM:
+        return "its key comes from the computer's TPM";
+    case BITLOCKER_TPM_PIN:
+        return "its key comes from the computer's TPM, for a PIN";
+    case BITLOCKER_TPM_STARTUP_KEY:
+    case BITLOCKER_TPM_PIN_STARTUP_KEY:
+        return "part of its key comes from the computer's TPM";
+    case BITLOCKER_PUBLIC_KEY:
+        return "its key comes from a smart card or a data recovery agent";
+    default:
+        return "it is of a kind that is not known here";
+    }
+}
+
+static void describe_protector(const struct bitlocker_protector *from, unsigned number,
+                               struct volume_protector *p)
+{
+    p->number = number;
+    p->has_key_id = true;
+    p->key_id = from->key_id;
+    p->changed = from->changed;
+    p->recovery = from->kind == BITLOCKER_RECOVERY;
+    p->clear = from->kind == BITLOCKER_CLEAR_KEY;
+    snprintf(p->type, sizeof p->type, "%s", bitlocker_kind_name(from->kind));
+    snprintf(p->note, sizeof p->note, "%s", from->description);
+    if (!from->opens_here)
+        snprintf(p->why_not, sizeof p->why_not, "%s", why_not(from->kind));
+    if (p->recovery || from->kind == BITLOCKER_PASSPHRASE)
+        p->kdf = (struct volume_kdf){.name = "sha256-chain", .hash = "sha256", .iterations = 1u << 20};
+}
+
+/* Where nothing is encrypted nothing is needed: shown as a protector, so that a person sees the way in. */
+static void in_clear(unsigned number, struct volume_protector *p)
+{
+    *p = (struct volume_protector){.number = number, .clear = true};
+    snprintf(p->type, sizeof p->type, "clear key");
+    snprintf(p->note, sizeof p->note, "nothing is encrypted");
+}
+
+static enum err describe(struct volume_info *info, const struct bitlocker *b)
+{
+    static const char *const layouts[] = {"", "Windows Vista", "", "To Go"};
+    info->protector = calloc(b->n_protectors + 1, sizeof *info->protector);
+    if (!info->protector)
+        return ERR_NOMEM;
+    for (unsigned i = 0; i < b->n_protectors; i++)
+        describe_protector(&b->protector[i], i, &info->protector[i]);
+    info->n_protectors = b->n_protectors;
+    if (b->state == BITLOCKER_DECRYPTED && !b->suspended)
+        in_clear(info->n_protectors++, &info->protector[b->n_protectors]);
+    info->format = "BitLocker";
+    snprintf(info->variant, sizeof info->variant, "%s",
+             b->layout <= BITLOCKER_TO_GO ? layouts[b->layout] : "");
+    guid_encode(&b->volume_id, info->id);
+    snprintf(info->label, sizeof info->label, "%s", b->description);
+    info->created = b->created;
+    snprintf(info->cipher, sizeof info->cipher, "%s", bitlocker_method_name(b->method));
+    snprintf(info->cipher_name, sizeof info->cipher_name, "%s", cipher_name(b->method));
+    if (!info->cipher_name[0])
+        snprintf(info->why_not, sizeof info->why_not, "its encryption method, 0x%04x, is not known here",
+                 b->method);
+    info->key_bits = b->key_bits;
+    info->sector_size = b->sector_size;
+    info->size = b->size;
+    describe_state(info, b);
+    describe_header(info, b);
+    return ERR_OK;
+}
+
+static enum err open_volume(struct volume *v, struct volume_problem *problem)
+{
+    struct bitlocker_problem why = {.what = NULL};
+    struct bitlocker_of *of = volume_alloc(sizeof *of);
+    v->format = of;
+    enum err err = of ? bitlocker_load(&v->data_io, v->image.len, of->memory, sizeof of->memory, &of->b, &why)
+                      : ERR_NOMEM;
+    if (err == ERR_OK)
+        err = describe(&v->info, &of->b);
+    if (err != ERR_OK)
+        set_problem(problem, err, &why);
+    return err;
+}
+
+static uint8_t kind_of(enum volume_way way)
+{
+    static const uint8_t kinds[] = {0, BITLOCKER_RECOVERY, BITLOCKER_PASSPHRASE, BITLOCKER_STARTUP_KEY,
+                                    BITLOCKER_CLEAR_KEY};
+    return kinds[way];
+}
+
+/* Recovery protectors are tried in shares: one share takes two at little more than the cost of one. */
+static unsigned n_shares(const struct bitlocker *b)
+{
+    unsigned n = 0, lanes = volume_lanes();
+    for (unsigned i = 0; i < b->n_protectors; i++)
+        n += b->protector[i].kind == BITLOCKER_RECOVERY && b->protector[i].opens_here;
+    return (n + 1) / 2 < lanes ? (n + 1) / 2 : lanes;
+}
+
+/* Is it a startup key file at all? */
+static enum err check_file(const struct volume_key *key, struct volume_problem *problem)
+{
+    struct bitlocker_problem why = {.what = NULL};
+    struct guid id;
+    enum err err = bitlocker_startup_key_id(key->file, key->file_len, &id, &why);
+    if (err != ERR_OK) {
+        problem->path = key->path;
+        set_problem(problem, err, &why);
+    }
+    return err;
+}
+
+/* A passphrase is tried on each of its kind; elsewhere a candidate stands for several: the first of a share,
+ * or the first startup or clear key for all of them, which cost next to nothing. */
+static enum err candidates(const struct volume *v, const struct volume_key *key, struct volume_candidate *ret,
+                           unsigned *ret_n, struct volume_problem *problem)
+{
+    const struct bitlocker *b = bitlocker_of(v);
+    unsigned n = 0, max = key->way == VOLUME_RECOVERY_PASSWORD ? n_shares(b)
+                          : key->way == VOLUME_PASSPHRASE      ? TRY_MAX
+                                                               : 1;
+    if (key->way == VOLUME_STARTUP_KEY)
+        TRY(check_file(key, problem));
+    for (unsigned i = 0; i < b->n_protectors && n < max; i++)
+        if (b->protector[i].kind == kind_of(key->way) && b->protector[i].opens_here)
+            ret[n++] = (struct volume_candidate){.protector = i};
+    if (n == 0 && key->way == VOLUME_CLEAR_KEY && b->state == BITLOCKER_DECRYPTED)
+        ret[n++] = (struct volume_candidate){.protector = b->n_protectors}; /* in_clear() */
+    *ret_n = n;
+    return ERR_OK;
+}
+
+/* Which share has this one as its first. */
+static unsigned share_of(const struct bitlocker *b, unsigned protector)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < protector; i++)
+        n += b->protector[i].kind == BITLOCKER_RECOVERY && b->protector[i].opens_here;
+    return n;
+}
+
+static enum err attempt(const struct volume *v, const struct volume_key *key, unsigned candidate,
+                        unsigned *ret_protector, struct secret *ret)
+{
+    const struct bitlocker *b = bitlocker_of(v);
+    const uint8_t *bytes = key->secret.bytes;
+    struct bitlocker_problem why;
+    *ret_protector = candidate;
+    switch (key->way) {
+    case VOLUME_RECOVERY_PASSWORD:
+        return bitlocker_unlock_recovery_share(b, bytes, share_of(b, candidate), n_shares(b), ret_protector,
+                                               ret);
+    case VOLUME_PASSPHRASE:
+        return bitlocker_try_passphrase(b, candidate, (const char *)bytes, key->secret.len, ret);
+    case VOLUME_STARTUP_KEY:
+        return bitlocker_unlock_startup_key(b, key->file, key->file_len, ret_protector, ret, &why);
+    case VOLUME_CLEAR_KEY:
+        return candidate == b->n_protectors ? ERR_OK : bitlocker_unlock_clear_key(b, ret_protector, ret);
+    }
+    return ERR_INTERNAL;
+}
+
+/* A lane more. */
+static enum err open_lane(struct bitlocker_of *of, struct volume_problem *problem)
+{
+    struct bitlocker_problem why = {.what = NULL};
+    enum err err = bitlocker_open(&of->b, of->vmk.len ? &of->vmk : NULL, &of->lane[of->n_lanes], &why);
+    if (err == ERR_OK)
+        of->n_lanes++;
+    else if (err == ERR_AUTH)
+        volume_problem_set(problem, VOLUME_NO_OFF,
+                           "the key protector opens, but the volume key behind it is damaged");
+    else
+        set_problem(problem, err, &why);
+    return err == ERR_AUTH ? ERR_FORMAT : err; /* the key is right, the volume is not */
+}
+
+static enum err unlock(struct volume *v, const struct secret *opened, struct volume_problem *problem)
+{
+    struct bitlocker_of *of = v->format;
+    of->vmk = *opened;
+    return open_lane(of, problem);
+}
+
+static enum err prepare(struct volume *v, unsigned lanes, struct volume_problem *problem)
+{
+    struct bitlocker_of *of = v->format;
+    if (v->info.why_not[0]) {
+        volume_problem_set(problem, VOLUME_NO_OFF, "%s", v->info.why_not);
+        return ERR_UNSUPPORTED;
+    }
+    while (of->n_lanes < lanes)
+        TRY(open_lane(of, problem));
+    return ERR_OK;
+}
+
+static enum err read_at(const struct volume *v, unsigned lane, uint64_t off, void *buf, size_t len)
+{
+    struct bitlocker_of *of = v->format;
+    return bitlocker_read(&of->lane[lane], off, buf, len);
+}
+
+static void close_volume(struct volume *v)
+{
+    struct bitlocker_of *of = v->format;
+    if (!of)
+        return;
+    for (unsigned i = 0; i < of->n_lanes; i++)
+        bitlocker_wipe(&of->lane[i]);
+    volume_free(of, sizeof *of);
+    v->format = NULL;
+}
+
+const struct volume_ops volume_bitlocker_ops = {
+    .name = "BitLocker",
+    .probe = bitlocker_probe,
+    .open = open_volume,
+    .candidates = candidates,
+    .attempt = attempt,
+    .unlock = unlock,
+    .prepare = prepare,
+    .read = read_at,
+    .close = close_volume,
+};
