@@ -7,10 +7,22 @@
 #include "agent/conf.h"
 #include "agent/device_key.h"
 #include "agent/problem.h"
+#include "formats/names.h"
 #include "formats/org.h"
+#include "formats/policy.h"
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+#define AGENT_DEVICE_KEY KH_AGENT_STATE "/device.key"
+
+/* Where things are; borrowed. */
+struct agent_places {
+    const char *root; /* --root, "" for the machine itself */
+    const char *esp;  /* mount points; NULL for the defaults below root */
+    const char *efivars;
+    const char *tpm; /* TCTI of tpm2-tss by name, or "none"; NULL for the kernel's device below root */
+};
 
 struct agent {
     const char *root;       /* --root, "" for the machine itself; borrowed */
@@ -18,10 +30,13 @@ struct agent {
     char efivars[PATH_MAX]; /* mount point of efivarfs */
     char computer[RECORD_TEXT_MAX + 1];
     struct cache *cache;
+    struct tpm *tpm; /* never NULL: "none" is one that is not there */
     struct device_key key;
-    struct org *org;  /* NULL while there is none */
-    struct conf conf; /* agent.conf, read again for each errand to a server */
-    struct {          /* the page of hashes that the batch under way carries (sync_set.c) */
+    struct org *org;      /* NULL while there is none */
+    struct policy policy; /* the defaults while there is none */
+    bool wanted;          /* a rotation is wanted, or a key may go: chores_run() looks */
+    struct conf conf;     /* agent.conf, read again for each errand to a server */
+    struct {              /* the page of hashes that the batch under way carries (sync_set.c) */
         unsigned n;
         uint8_t last[32];
     } set_page;
@@ -31,10 +46,9 @@ struct agent {
     void *progress_ctx;
 };
 
-/* Open everything below root: cache, device key (made when there is none), organisation if there is one.
- * esp, efivars: NULL for the defaults below root. why: filled on failure */
-MUST_CHECK enum err agent_open(struct agent *a, const char *root, const char *esp, const char *efivars,
-                               struct problem *why);
+/* Open everything: cache, device key (made when there is none), organisation if there is one.
+ * why: filled on failure */
+MUST_CHECK enum err agent_open(struct agent *a, const struct agent_places *places, struct problem *why);
 void agent_close(struct agent *a);
 
 /* Tell the person who waits; the journal when nobody does. */

@@ -3,7 +3,9 @@
 #include "agent/cache_db.h"
 #include "agent/cache_sql.h"
 #include "crypto/hash.h"
+#include "formats/receipt.h"
 #include <stdlib.h>
+#include <string.h>
 
 enum err cache_put_volume(struct cache *c, const struct cache_volume *v)
 {
@@ -24,7 +26,7 @@ static enum err volume_row(sqlite3_stmt *s, struct cache_volume *ret)
     TRY(cache_db_get_text(s, 1, ret->device, sizeof ret->device));
     TRY(cache_db_get_text(s, 2, ret->label, sizeof ret->label));
     ret->state = (uint8_t)cache_db_get_u64(s, 3);
-    ret->rotate = cache_db_get_u64(s, 4) != 0;
+    ret->rotate = (uint8_t)cache_db_get_u64(s, 4);
     return cache_db_get_text(s, 5, ret->note, sizeof ret->note);
 }
 
@@ -74,6 +76,20 @@ enum err cache_get_envelope(struct cache *c, const struct guid *key_id, uint8_t 
     return cache_db_get_blob(s, 0, ret, ENVELOPE_MAX, ret_len);
 }
 
+enum err cache_next_envelope(struct cache *c, struct guid *key_id, uint8_t ret[static ENVELOPE_MAX],
+                             size_t *ret_len)
+{
+    uint8_t next[sizeof key_id->bytes];
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_ENVELOPE_NEXT, &s));
+    cache_db_blob(s, 1, key_id->bytes, sizeof key_id->bytes);
+    TRY(cache_db_step(s));
+    TRY(cache_db_get_fixed(s, 0, next, sizeof next));
+    TRY(cache_db_get_blob(s, 1, ret, ENVELOPE_MAX, ret_len));
+    memcpy(key_id->bytes, next, sizeof next);
+    return ERR_OK;
+}
+
 enum err cache_envelopes_digest(struct cache *c, uint8_t ret[static 32])
 {
     uint8_t *all = NULL;
@@ -113,6 +129,9 @@ enum err cache_put_key(struct cache *c, const struct cache_key *k)
     cache_db_blob(s, 7, k->commitment, sizeof k->commitment);
     cache_db_u64(s, 8, k->verified);
     cache_db_u64(s, 9, k->made);
+    cache_db_u64(s, 10, k->cause);
+    cache_db_u64(s, 11, k->spent);
+    cache_db_u64(s, 12, k->shown);
     return cache_db_run(s);
 }
 
@@ -129,6 +148,10 @@ static enum err key_row(sqlite3_stmt *s, struct cache_key *ret)
     ret->made = cache_db_get_u64(s, 8);
     ret->recorded = cache_db_get_u64(s, 9) != 0;
     ret->receipted = cache_db_get_u64(s, 10) != 0;
+    ret->cause = (uint8_t)cache_db_get_u64(s, 11);
+    ret->spent = (uint8_t)cache_db_get_u64(s, 12);
+    ret->shown = cache_db_get_u64(s, 13);
+    ret->packed = ret->receipted && cache_db_get_u64(s, 14) == RECEIPT_PACKED;
     return ERR_OK;
 }
 
@@ -155,5 +178,44 @@ enum err cache_keys(struct cache *c, const struct guid *volume, struct cache_key
         TRY(key_row(s, &ret[n++]));
     }
     *ret_n = n;
+    return ERR_OK;
+}
+
+enum err cache_get_life(struct cache *c, const struct guid *uuid, struct cache_life *ret)
+{
+    struct cache_life l = {.uuid = *uuid};
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_LIFE_GET, &s));
+    cache_db_blob(s, 1, uuid->bytes, sizeof uuid->bytes);
+    TRY(cache_db_step(s));
+    l.seqid = cache_db_get_u64(s, 0);
+    l.checked = cache_db_get_u64(s, 1);
+    l.management = (uint8_t)cache_db_get_u64(s, 2);
+    l.is_exposed = cache_db_get_u64(s, 3) != 0;
+    TRY(cache_db_get_fixed(s, 4, l.digest, sizeof l.digest));
+    *ret = l;
+    return ERR_OK;
+}
+
+enum err cache_put_life(struct cache *c, const struct cache_life *l)
+{
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_LIFE_PUT, &s));
+    cache_db_blob(s, 1, l->uuid.bytes, sizeof l->uuid.bytes);
+    cache_db_u64(s, 2, l->seqid);
+    cache_db_u64(s, 3, l->checked);
+    cache_db_u64(s, 4, l->management);
+    cache_db_u64(s, 5, l->is_exposed);
+    cache_db_blob(s, 6, l->digest, sizeof l->digest);
+    return cache_db_run(s);
+}
+
+enum err cache_newest_key(struct cache *c, const struct guid *volume, uint64_t *ret)
+{
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_KEY_NEWEST, &s));
+    cache_db_blob(s, 1, volume->bytes, sizeof volume->bytes);
+    TRY(cache_db_step(s));
+    *ret = cache_db_get_u64(s, 0);
     return ERR_OK;
 }

@@ -43,7 +43,7 @@ static const struct verb {
     void (*run)(struct keeper *k, struct client *c, const struct msg *m);
 } verbs[] = {
     {MSG_ENROLL, verb_enroll}, {MSG_PROTECT, verb_protect}, {MSG_ROTATE, verb_rotate},
-    {MSG_STATUS, verb_status}, {MSG_SYNC, verb_sync},
+    {MSG_STATUS, verb_status}, {MSG_SYNC, verb_sync},       {MSG_VERIFY, verb_verify},
 };
 
 static void run_verb(struct keeper *k, struct client *c, const struct msg *m)
@@ -154,6 +154,8 @@ static void close_late_clients(struct keeper *k)
 static int wait_ms(struct keeper *k)
 {
     int64_t least = startup_retry(&k->agent, false), now = keeper_now_ms();
+    int64_t look = chores_wait_ms(&k->chores, now);
+    least = least < 0 || (look >= 0 && look < least) ? look : least;
     for (int i = 0; i < KEEPER_CLIENTS; i++)
         if (channel_is_open(&k->client[i].channel)) {
             int64_t left = k->client[i].deadline_ms > now ? k->client[i].deadline_ms - now : 0;
@@ -186,17 +188,23 @@ static enum err serve(struct keeper *k)
 {
     (void)malloc_trim(0); /* of the start */
     for (;;) {
-        struct pollfd p[4 + KEEPER_CLIENTS] = {{.fd = k->signal_fd, .events = POLLIN},
-                                               {.fd = k->command_fd, .events = POLLIN},
-                                               {.fd = k->courier_fd, .events = POLLIN},
-                                               {.fd = k->courier.fd, .events = channel_events(&k->courier)}};
+        int chore[CHORES_FDS];
+        chores_run(&k->chores, &k->agent, keeper_now_ms());
+        chores_fds(&k->chores, chore);
+        struct pollfd p[4 + KEEPER_CLIENTS + CHORES_FDS] = {
+            {.fd = k->signal_fd, .events = POLLIN},
+            {.fd = k->command_fd, .events = POLLIN},
+            {.fd = k->courier_fd, .events = POLLIN},
+            {.fd = k->courier.fd, .events = channel_events(&k->courier)}};
         for (int i = 0; i < KEEPER_CLIENTS; i++)
             p[4 + i] = (struct pollfd){.fd = k->client[i].channel.fd,
                                        .events = channel_events(&k->client[i].channel)};
+        for (int i = 0; i < CHORES_FDS; i++)
+            p[4 + KEEPER_CLIENTS + i] = (struct pollfd){.fd = chore[i], .events = POLLIN};
         bool more = channel_has_message(&k->courier); /* in our buffer, where poll() does not see it */
         if (more)
             p[3].events &= (short)~POLLIN;
-        int n = poll(p, 4 + KEEPER_CLIENTS, more ? 0 : wait_ms(k));
+        int n = poll(p, 4 + KEEPER_CLIENTS + CHORES_FDS, more ? 0 : wait_ms(k));
         if (n < 0 && errno != EINTR)
             return err_from_errno(errno);
         if (n > 0 && p[0].revents)
@@ -230,6 +238,15 @@ static void close_sockets(const char *root)
             (void)unlink(path);
 }
 
+/* After work that nobody asked for. */
+static void chores_done(void *ctx)
+{
+    unsigned n = 0;
+    struct keeper *k = ctx;
+    if (cache_outbox_count(k->agent.cache, k->agent.key.id, &n) == ERR_OK && n)
+        (void)keeper_wake_courier(k);
+}
+
 static enum err open_signals(struct keeper *k)
 {
     sigset_t set;
@@ -243,23 +260,27 @@ static enum err open_signals(struct keeper *k)
     return k->signal_fd < 0 ? err_from_errno(errno) : ERR_OK;
 }
 
-static int run(struct keeper *k, const char *root, const char *esp, const char *efivars)
+static int run(struct keeper *k, const struct agent_places *places)
 {
     struct problem why = {"it cannot be hardened"};
     enum err e = process_harden(true);
     if (e == ERR_OK)
-        e = agent_open(&k->agent, root, esp, efivars, &why);
+        e = agent_open(&k->agent, places, &why);
     if (e == ERR_OK)
-        e = problem_set(&why, listen_all(k, root), "%s" KH_RUN ": no socket can be made there", root);
+        e = problem_set(&why, listen_all(k, places->root), "%s" KH_RUN ": no socket can be made there",
+                        places->root);
     if (e == ERR_OK)
         e = problem_set(&why, open_signals(k), "signals cannot be set up");
     if (e == ERR_OK)
         e = problem_set(&why, startup(&k->agent), "privileges cannot be dropped");
     if (e == ERR_OK)
+        e = problem_set(&why, chores_open(&k->chores, &k->agent), "volumes cannot be watched");
+    if (e == ERR_OK)
         e = problem_set(&why, serve(k), "waiting for messages failed");
+    chores_close(&k->chores);
     agent_close(&k->agent);
     if (k->command_fd >= 0) /* else they may be another keeper's */
-        close_sockets(root);
+        close_sockets(places->root);
     if (e == ERR_OK)
         return KH_EXIT_OK;
     (void)fprintf(stderr, "keeper: %s (%s)\n", why.text, err_text(e));
@@ -279,25 +300,31 @@ static bool take_wait(const char *text, int *ret_ms)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"root", required_argument, NULL, 'r'},
-                                            {"esp", required_argument, NULL, 'e'},
-                                            {"efivars", required_argument, NULL, 'v'},
-                                            {"courier-wait", required_argument, NULL, 'w'},
-                                            {NULL, 0, NULL, 0}};
-    static struct keeper k = {
-        .command_fd = -1, .courier_fd = -1, .signal_fd = -1, .courier.fd = -1, .courier_wait_ms = COURIER_MS};
-    const char *root = "", *esp = NULL, *efivars = NULL;
+    static const struct option options[] = {
+        {"root", required_argument, NULL, 'r'},         {"esp", required_argument, NULL, 'e'},
+        {"efivars", required_argument, NULL, 'v'},      {"tpm", required_argument, NULL, 't'},
+        {"courier-wait", required_argument, NULL, 'w'}, {NULL, 0, NULL, 0}};
+    static struct keeper k = {.chores = {.timer_fd = -1, .watch_fd = -1, .done = chores_done},
+                              .command_fd = -1,
+                              .courier_fd = -1,
+                              .signal_fd = -1,
+                              .courier.fd = -1,
+                              .courier_wait_ms = COURIER_MS};
+    struct agent_places places = {.root = ""};
     bool good = true;
     for (int o; good && (o = getopt_long(argc, argv, "", options, NULL)) != -1;)
         switch (o) {
         case 'r':
-            root = optarg;
+            places.root = optarg;
             break;
         case 'e':
-            esp = optarg;
+            places.esp = optarg;
             break;
         case 'v':
-            efivars = optarg;
+            places.efivars = optarg;
+            break;
+        case 't':
+            places.tpm = optarg;
             break;
         case 'w':
             good = take_wait(optarg, &k.courier_wait_ms);
@@ -306,13 +333,15 @@ int main(int argc, char **argv)
             good = false;
         }
     if (!good || optind != argc) {
-        fputs("usage: keeper [--root DIR] [--esp DIR] [--efivars DIR] [--courier-wait MILLISECONDS]\n",
+        fputs("usage: keeper [--root DIR] [--esp DIR] [--efivars DIR] [--tpm TCTI|none]\n"
+              "              [--courier-wait MILLISECONDS]\n",
               stderr);
         return KH_EXIT_USAGE;
     }
+    k.chores.ctx = &k;
     for (int i = 0; i < KEEPER_CLIENTS; i++)
         k.client[i].channel.fd = -1;
     struct passwd *pw = getpwnam(COURIER_USER);
     k.courier_uid = pw ? pw->pw_uid : geteuid();
-    return run(&k, root, esp, efivars);
+    return run(&k, &places);
 }

@@ -5,6 +5,7 @@
 
 #include "agent/agent.h"
 #include "agent/channel.h"
+#include "agent/chores.h"
 #include <json-c/json.h>
 #include <stdint.h>
 
@@ -22,10 +23,13 @@ struct client {
 
 struct keeper {
     struct agent agent;
+    struct chores chores;
     int command_fd, courier_fd, signal_fd; /* listening sockets, signalfd */
     struct channel courier;
-    uint16_t courier_owes;   /* enum msg_type of the answer that is outstanding; 0 when the courier may ask */
-    uint8_t courier_key[32]; /* SHA-256 of the public key that is being enrolled */
+    uint16_t courier_owes; /* enum msg_type of the answer that is outstanding; 0 when the courier may ask */
+    uint8_t batch_device[32]; /* in whose name the batch is that it owes the answer to */
+    bool former_failed;       /* the last batch in an earlier identity's name came to nothing */
+    uint8_t courier_key[32];  /* SHA-256 of the public key that is being enrolled */
     struct client client[KEEPER_CLIENTS];
     uid_t courier_uid;
     int courier_wait_ms;            /* how long a command waits for a courier that is not connected */
@@ -56,6 +60,7 @@ void verb_protect(struct keeper *k, struct client *c, const struct msg *m);
 void verb_rotate(struct keeper *k, struct client *c, const struct msg *m);
 void verb_status(struct keeper *k, struct client *c, const struct msg *m);
 void verb_sync(struct keeper *k, struct client *c, const struct msg *m);
+void verb_verify(struct keeper *k, struct client *c, const struct msg *m);
 
 /* A message of the courier (verb_courier.c): BATCH_WANTED while it owes nothing, else the one answer that it
  * owes. err: what ends the connection */

@@ -19,6 +19,7 @@ enum msg_type {
     MSG_STATUS = 3,
     MSG_ROTATE = 4,
     MSG_SYNC = 5,
+    MSG_VERIFY = 6,
     /* keeper → command: any number of PROGRESS, then one RESULT */
     MSG_PROGRESS = 16,
     MSG_RESULT = 17,
@@ -49,7 +50,10 @@ enum msg_status {
     MSG_REFUSED = 4    /* the server said no: problem has its sentence */
 };
 
-enum msg_protect_flags { MSG_PROTECT_NO_ESP = 1 /* leave the EFI system partition alone */ };
+enum msg_protect_flags {
+    MSG_PROTECT_NO_ESP = 1,    /* leave the EFI system partition alone */
+    MSG_PROTECT_VOLUME_KEY = 2 /* passphrase is the volume key, which a token gave out */
+};
 
 /* Borrowed bytes. A text is a span without zero bytes in it; not terminated. */
 struct msg_span {
@@ -76,8 +80,12 @@ struct msg {
         } protect;
         struct {
             struct msg_span device;     /* path, or empty for the only volume */
-            struct msg_span passphrase; /* empty: the used recovery password, if there is one */
+            struct msg_span passphrase; /* empty: what the keeper has: the management key */
+            uint32_t flags;             /* enum msg_protect_flags */
         } rotate;
+        struct {
+            struct msg_span device; /* path, or empty for all volumes */
+        } verify;
         struct {
             struct msg_span text;
         } progress;

@@ -25,6 +25,19 @@ static size_t token_room(const struct org *org)
     return TOKEN_JSON_MAX - BASE64_LEN(ENVELOPE_MAX) + BASE64_LEN(ENVELOPE_LEN(org->n_escrow));
 }
 
+/* A recovery password that authorises a change was in somebody's hands: it is used up. */
+static void take_spent(struct protect_run *r)
+{
+    for (int i = 0; i < LUKS2_TOKENS; i++) {
+        const struct luks2_token *t = &r->header->luks.token[i];
+        if (!header_is_live(r->header, t) || t->slot != r->opened)
+            continue;
+        r->token.cause = KH_CAUSE_USED;
+        r->token.has_replaces = true;
+        r->token.replaces = t->key_id;
+    }
+}
+
 enum err protect_check(struct protect_run *r)
 {
     struct org org; /* read again: a damaged or exchanged org.json must not be sealed to */
@@ -40,8 +53,9 @@ enum err protect_check(struct protect_run *r)
         return problem_set(r->why, ERR_NOMEM, "not enough memory; nothing was changed");
     *r->agent->org = org;
     TRY(header_check_room(r->header, token_room(&org), &slot));
-    TRY(header_unlock(r->header, r->unlock, &r->volume_key));
+    TRY(unlock_volume(r->agent, r->header, r->unlock, &r->volume_key, &r->opened));
     r->token.slot = (int)slot;
+    take_spent(r);
     return ERR_OK;
 }
 
@@ -121,7 +135,8 @@ static void to_cache_key(const struct protect_run *r, uint8_t state, struct cach
                               .slot = r->token.slot,
                               .count = r->token.count,
                               .state = state,
-                              .made = r->time};
+                              .made = r->time,
+                              .cause = r->token.cause};
     memcpy(ret->commitment, r->commitment, sizeof ret->commitment);
 }
 
@@ -284,11 +299,14 @@ static void wipe_run(struct protect_run *r)
     secret_wipe(&r->volume_key);
 }
 
-enum err protect_volume(struct agent *a, struct header *h, const struct secret *unlock, struct problem *why,
-                        struct protect_result *ret)
+enum err protect_volume(struct agent *a, struct header *h, const struct protect_order *order,
+                        struct secret *ret_volume_key, struct protect_result *ret)
 {
     __attribute__((cleanup(wipe_run))) struct protect_run r = {
-        .agent = a, .header = h, .why = why, .unlock = unlock};
+        .agent = a, .header = h, .why = h->why, .unlock = order->unlock, .opened = HEADER_ANY_SLOT};
+    r.token.cause = order->cause;
+    r.token.has_replaces = order->has_spent;
+    r.token.replaces = order->spent;
     enum err e = run_steps(protect_steps, &r);
     if (e != ERR_OK && !r.live) {
         if (r.begun)
@@ -299,6 +317,7 @@ enum err protect_volume(struct agent *a, struct header *h, const struct secret *
         agent_say(a,
                   "volume %s is protected, but the cache cannot be written (%s): the escrow is queued later",
                   h->device, err_text(e));
+    *ret_volume_key = r.volume_key;
     *ret = (struct protect_result){h->luks.uuid, r.token.key_id, r.token.slot, e == ERR_OK};
     return ERR_OK;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/sync.h"
 #include "agent/enrollment.h"
+#include "agent/mirror.h"
 #include "agent/records.h"
 #include "agent/rotate.h"
 #include "agent/sync_clock.h"
@@ -28,23 +29,27 @@ static int64_t monotonic_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-enum err sync_batch_make(struct agent *a, struct sync_batch *b, struct msg *ret)
+enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struct sync_batch *b,
+                         struct msg *ret)
 {
     size_t head = 0;
     unsigned n_set = 0;
     memset(b, 0, sizeof *b);
     memset(ret, 0, sizeof *ret);
+    memcpy(b->device, device, sizeof b->device);
     TRY(cache_envelopes_digest(a->cache, b->envelopes));
     enum err e = cache_get(a->cache, AUDIT_HASH, b->audit_head, sizeof b->audit_head, &head);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
-    TRY(sync_set_page(a, b->set, &n_set));
-    TRY(cache_outbox(a->cache, b->record, MSG_LIST_MAX, &b->n));
+    a->set_page.n = 0;
+    if (memcmp(device, a->key.id, sizeof b->device) == 0) /* an earlier identity signs nothing any more */
+        TRY(sync_set_page(a, b->set, &n_set));
+    TRY(cache_outbox(a->cache, device, b->record, MSG_LIST_MAX, &b->n));
     ret->type = MSG_SYNC_BATCH;
     for (unsigned i = 0; i < a->org->n_servers; i++)
         ret->sync_batch.servers.item[ret->sync_batch.servers.n++] = msg_text(a->org->server[i]);
     ret->sync_batch.ca = msg_text(a->org->ca);
-    ret->sync_batch.device = (struct msg_span){a->key.id, sizeof a->key.id};
+    ret->sync_batch.device = (struct msg_span){b->device, sizeof b->device};
     for (unsigned i = 0; i < b->n; i++)
         ret->sync_batch.records.item[ret->sync_batch.records.n++] =
             (struct msg_span){b->record[i].bytes, b->record[i].len};
@@ -63,9 +68,10 @@ void sync_batch_wipe(struct sync_batch *b)
     b->n = 0;
 }
 
-static bool is_for_us(const struct agent *a, const struct guid *org, const uint8_t device[static 32])
+static bool is_for(const struct agent *a, const uint8_t us[static 32], const struct guid *org,
+                   const uint8_t device[static 32])
 {
-    return guid_equal(org, &a->org->id) && memcmp(device, a->key.id, 32) == 0;
+    return guid_equal(org, &a->org->id) && memcmp(device, us, 32) == 0;
 }
 
 static bool receipt_key(const struct agent *a, unsigned i, struct cr_p256_pub *ret)
@@ -74,16 +80,18 @@ static bool receipt_key(const struct agent *a, unsigned i, struct cr_p256_pub *r
     return cr_p256_from_spki(k->spki, sizeof k->spki, ret) == ERR_OK;
 }
 
-static enum err take_receipt(struct agent *a, struct msg_span s, struct sync_outcome *o)
+static enum err take_receipt(struct agent *a, const uint8_t device[static 32], struct msg_span s,
+                             struct sync_outcome *o)
 {
     struct cr_p256_pub pub;
     struct receipt r;
     for (unsigned i = 0; i < a->org->n_receipt; i++)
         if (receipt_key(a, i, &pub) && receipt_decode(s.p, s.len, &pub, &r) == ERR_OK &&
-            is_for_us(a, &r.org, r.device)) {
+            is_for(a, device, &r.org, r.device)) {
             unsigned n = 0;
-            TRY(cache_add_receipt(a->cache, s.p, s.len, r.time, r.names, r.n, &n));
+            TRY(cache_add_receipt(a->cache, s.p, s.len, r.class, r.time, r.names, r.n, &n));
             o->receipted += n;
+            a->wanted = a->wanted || n; /* a key that waited for it may go */
             return ERR_OK;
         }
     o->refused++;
@@ -126,6 +134,17 @@ static enum err say_rotated(struct agent *a, const struct cache_key *old, struct
     return e;
 }
 
+/* A password was shown to somebody although the server knew that it was replaced: he may have a copy of the
+ * header from before. */
+static enum err note_late_disclosure(struct agent *a, const struct command *c, const struct cache_key *k)
+{
+    uint64_t known = 0;
+    enum err e = cache_rotation_time(a->cache, &k->key_id, &known);
+    if (e == ERR_NOT_FOUND || (e == ERR_OK && c->time <= known))
+        return ERR_OK;
+    return e == ERR_OK ? mirror_note_exposed(a, &k->volume, &k->key_id) : e;
+}
+
 /* An order stays open, and is repeated, until it can be answered truthfully: not for a key that we do not
  * know and not without a successor. The answer is one record for ever: an order that comes again, even an old
  * one, gets the same bytes (invariant 7). */
@@ -136,9 +155,12 @@ static enum err do_rotate(struct agent *a, const struct command *c, struct sync_
     if (e != ERR_OK)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     if (k.state != KEY_RETIRED) {
-        e = rotate_want(a, &k.volume, true, "the organisation wants its recovery password replaced");
+        TRY(rotate_spend(a, &k.key_id, KH_CAUSE_DISCLOSED, c->time));
+        e = rotate_want(a, &k.volume, KH_CAUSE_DISCLOSED,
+                        "the organisation wants its recovery password replaced");
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     }
+    TRY(note_late_disclosure(a, c, &k));
     e = cache_resend_rotation(a->cache, &c->key_id);
     return e == ERR_NOT_FOUND ? say_rotated(a, &k, o) : e;
 }
@@ -149,7 +171,7 @@ static enum err take_command(struct agent *a, struct msg_span s, struct sync_out
     struct command c;
     for (unsigned i = 0; i < a->org->n_receipt; i++)
         if (receipt_key(a, i, &pub) && command_decode(s.p, s.len, &pub, &c) == ERR_OK &&
-            is_for_us(a, &c.org, c.device))
+            is_for(a, a->key.id, &c.org, c.device))
             return c.order == COMMAND_ROTATE ? do_rotate(a, &c, o) : ERR_OK;
     o->refused++;
     return ERR_OK;
@@ -205,6 +227,27 @@ static enum err is_old_copy(struct agent *a, const struct msg *m, uint64_t seque
     return ERR_OK;
 }
 
+static enum err start_anew(struct agent *a)
+{
+    struct record *r = calloc(1, sizeof *r);
+    enum err e = r ? cache_begin(a->cache) : ERR_NOMEM;
+    if (e == ERR_OK) {
+        r->kind = RECORD_EVENT;
+        r->event = EVENT_WENT_BACK;
+        r->result = WENT_BACK_SERVER;
+        r->event_time = (uint64_t)time(NULL);
+        e = records_restart(a);
+        if (e == ERR_OK)
+            e = records_add(a, r, NULL);
+        if (e == ERR_OK)
+            e = cache_commit(a->cache);
+        else
+            cache_rollback(a->cache);
+    }
+    free(r);
+    return e;
+}
+
 /* Then our cache is an old copy, or the copy of another computer's (O6). */
 static enum err take_known(struct agent *a, const struct msg *m)
 {
@@ -216,7 +259,7 @@ static enum err take_known(struct agent *a, const struct msg *m)
         memcmp(m->sync_answer.known_incarnation.p, incarnation, sizeof incarnation) != 0)
         return ERR_OK;
     TRY(is_old_copy(a, m, sequence, &old));
-    return old ? records_new_incarnation(a) : ERR_OK;
+    return old ? start_anew(a) : ERR_OK;
 }
 
 /* The organisation's certificate for the courier's own key, and nothing else, is handed on to it. The courier
@@ -243,18 +286,30 @@ enum err sync_apply(struct agent *a, const struct msg *m, struct sync_outcome *r
     unsigned escrows = 0;
     bool more = false;
     for (unsigned i = 0; i < m->sync_answer.receipts.n; i++)
-        TRY(take_receipt(a, m->sync_answer.receipts.item[i], &o));
+        TRY(take_receipt(a, a->key.id, m->sync_answer.receipts.item[i], &o));
     for (unsigned i = 0; i < m->sync_answer.commands.n; i++)
         TRY(take_command(a, m->sync_answer.commands.item[i], &o));
     TRY(take_audit_head(a, m));
     TRY(take_known(a, m));
     TRY(take_certificate(a, m, &o));
-    TRY(cache_outbox_escrows(a->cache, &escrows));
+    TRY(cache_outbox_escrows(a->cache, a->key.id, &escrows));
     TRY(sync_set_take(a, m, escrows, &more));
     TRY(sync_clock_take(a, m->sync_answer.time, (uint64_t)time(NULL), monotonic_ms()));
-    TRY(cache_outbox_count(a->cache, &o.waiting));
+    TRY(cache_outbox_count(a->cache, a->key.id, &o.waiting));
     o.more = o.more || more;
     TRY(cache_set_u64(a->cache, LAST_SYNC, (uint64_t)time(NULL)));
+    *ret = o;
+    return ERR_OK;
+}
+
+enum err sync_apply_former(struct agent *a, const uint8_t device[static 32], const struct msg *m,
+                           struct sync_outcome *ret)
+{
+    struct sync_outcome o = {0};
+    for (unsigned i = 0; i < m->sync_answer.receipts.n; i++)
+        TRY(take_receipt(a, device, m->sync_answer.receipts.item[i], &o));
+    TRY(cache_outbox_count(a->cache, device, &o.waiting));
+    o.more = o.receipted > 0; /* the next ones, or our own turn */
     *ret = o;
     return ERR_OK;
 }

@@ -29,7 +29,7 @@ enum err sync_set_page(struct agent *a, uint8_t (*ret)[32], unsigned *ret_n)
     e = get_32(a, AFTER, after);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
-    TRY(cache_envelope_page(a->cache, e == ERR_OK ? after : NULL, SYNC_SET_PAGE, ret, &n));
+    TRY(cache_envelope_page(a->cache, a->key.id, e == ERR_OK ? after : NULL, SYNC_SET_PAGE, ret, &n));
     if (n > 0) { /* an answer must be about this page, whatever is escrowed meanwhile */
         memcpy(a->set_page.last, ret[n - 1], 32);
         a->set_page.n = n;
@@ -82,7 +82,7 @@ static enum err begin(struct agent *a, const struct msg *m, bool *more)
 static enum err resend(struct agent *a, const struct msg_span *missing)
 {
     for (size_t off = 0; off + 32 <= missing->len; off += 32)
-        TRY(cache_resend_envelope(a->cache, missing->p + off));
+        TRY(cache_resend_envelope(a->cache, a->key.id, missing->p + off));
     return ERR_OK;
 }
 
@@ -123,7 +123,7 @@ static enum err resend_all(struct agent *a, bool *more)
         return ERR_OK;
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
-    TRY(cache_resend_escrows(a->cache));
+    TRY(cache_resend_escrows(a->cache, a->key.id));
     *more = true;
     return cache_set(a->cache, RESENT_FOR, now, sizeof now);
 }

@@ -16,22 +16,26 @@ struct order {
     struct client *c;
     struct problem why;
     char device[PATH_MAX];
-    struct secret unlock;
+    struct unlock unlock;
     bool leave_esp;
 };
 
 static void wipe_order(struct order *o)
 {
-    secret_wipe(&o->unlock);
+    unlock_wipe(&o->unlock);
 }
 
-static enum err take_secret(struct msg_span s, struct secret *ret)
+/* No secret: what the keeper has. */
+static enum err take_unlock(struct msg_span s, uint32_t flags, struct unlock *ret)
 {
-    if (s.len > sizeof ret->bytes)
+    if (s.len > sizeof ret->secret.bytes)
         return ERR_RANGE;
     if (s.len)
-        memcpy(ret->bytes, s.p, s.len);
-    ret->len = s.len;
+        memcpy(ret->secret.bytes, s.p, s.len);
+    ret->secret.len = s.len;
+    ret->kind = s.len == 0                       ? UNLOCK_MANAGEMENT
+                : flags & MSG_PROTECT_VOLUME_KEY ? UNLOCK_VOLUME_KEY
+                                                 : UNLOCK_PASSPHRASE;
     return ERR_OK;
 }
 
@@ -146,7 +150,7 @@ void verb_protect(struct keeper *k, struct client *c, const struct msg *m)
     o.leave_esp = m->protect.flags & MSG_PROTECT_NO_ESP;
     enum err e = msg_text_copy(m->protect.device, o.device, sizeof o.device);
     if (e == ERR_OK)
-        e = take_secret(m->protect.passphrase, &o.unlock);
+        e = take_unlock(m->protect.passphrase, m->protect.flags, &o.unlock);
     if (e == ERR_OK)
         e = open_in_order(&o, &h);
     if (e == ERR_OK && protected_already(&k->agent, h, &r)) {
@@ -155,7 +159,7 @@ void verb_protect(struct keeper *k, struct client *c, const struct msg *m)
         return;
     }
     if (e == ERR_OK)
-        e = rotate_volume(&k->agent, h, &o.unlock, &o.why, &r);
+        e = rotate_volume(&k->agent, h, &o.unlock, KH_CAUSE_PROTECT, &r);
     if (e == ERR_OK)
         reply_done(&o, h, &r, "protected");
     else
@@ -163,25 +167,29 @@ void verb_protect(struct keeper *k, struct client *c, const struct msg *m)
     header_close(h);
 }
 
+static enum err wait_for_secret(struct order *o, const struct header *h)
+{
+    enum err e = rotate_want(&o->k->agent, &h->luks.uuid, KH_CAUSE_COMMAND, "a rotation was asked for");
+    if (e == ERR_NOT_FOUND)
+        return problem_set(&o->why, e, "volume %s is not protected; nothing was changed", o->device);
+    return problem_set(
+        &o->why, ERR_BUSY,
+        "volume %s: nothing opens it now for a rotation; nothing was changed; give a passphrase: "
+        "keyholt-agent rotate %s --passphrase-file FILE",
+        o->device, o->device);
+}
+
 static enum err rotate_one(struct order *o)
 {
     struct header *h = NULL;
     struct protect_result r;
     TRY(open_in_order(o, &h));
-    enum err e = ERR_OK;
-    if (o->unlock.len == 0) {
-        e = problem_set(
-            &o->why, ERR_BUSY,
-            "volume %s: nothing opens it now for a rotation; nothing was changed; give a passphrase: "
-            "keyholt-agent rotate %s --passphrase-file FILE",
-            o->device, o->device);
-        enum err noted = rotate_want(&o->k->agent, &h->luks.uuid, true, "a rotation was asked for");
-        if (noted == ERR_NOT_FOUND)
-            e = problem_set(&o->why, ERR_NOT_FOUND, "volume %s is not protected; nothing was changed",
-                            o->device);
-    } else {
-        e = rotate_volume(&o->k->agent, h, &o->unlock, &o->why, &r);
-    }
+    bool known = header_count_live(h) > 0;
+    enum err e = known || o->unlock.kind != UNLOCK_MANAGEMENT
+                     ? rotate_volume(&o->k->agent, h, &o->unlock, KH_CAUSE_COMMAND, &r)
+                     : ERR_NOT_FOUND;
+    if (e == ERR_NOT_FOUND && o->unlock.kind == UNLOCK_MANAGEMENT)
+        e = wait_for_secret(o, h);
     if (e == ERR_OK)
         reply_done(o, h, &r, "its recovery password is replaced");
     header_close(h);
@@ -211,7 +219,7 @@ void verb_rotate(struct keeper *k, struct client *c, const struct msg *m)
         .k = k, .c = c, .why = {"the request is malformed"}};
     enum err e = msg_text_copy(m->rotate.device, o.device, sizeof o.device);
     if (e == ERR_OK)
-        e = take_secret(m->rotate.passphrase, &o.unlock);
+        e = take_unlock(m->rotate.passphrase, m->rotate.flags, &o.unlock);
     if (e == ERR_OK && o.device[0] == 0)
         e = only_volume(&o);
     if (e == ERR_OK)

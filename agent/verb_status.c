@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/discover.h"
 #include "agent/enrollment.h"
+#include "agent/identity.h"
 #include "agent/keeper.h"
 #include "agent/mirror.h"
 #include "agent/startup.h"
 #include "agent/sync.h"
 #include "agent/sync_clock.h"
+#include "agent/tpm_status.h"
+#include "agent/volume_status.h"
 #include "crypto/host/file.h"
 #include "formats/base.h"
 #include <stdio.h>
@@ -16,29 +19,6 @@
 static void add(struct json_object *o, const char *name, const char *text)
 {
     json_object_object_add(o, name, text ? json_object_new_string(text) : NULL);
-}
-
-static const char *state_text(uint8_t state)
-{
-    switch (state) {
-    case VOLUME_PROTECTED:
-        return "protected";
-    case VOLUME_NEEDS_SECRET:
-        return "needs-unlock-secret";
-    default:
-        return "pending";
-    }
-}
-
-/* The key that people would be told: the newest that is proved, else the newest that is there. */
-static const struct cache_key *current(const struct cache_key *keys, unsigned n)
-{
-    static const uint8_t state[] = {KEY_LIVE, KEY_UNVERIFIED};
-    for (unsigned s = 0; s < 2; s++)
-        for (unsigned i = 0; i < n; i++)
-            if (keys[i].state == state[s])
-                return &keys[i];
-    return NULL;
 }
 
 /* Other devices with the volume's UUID. */
@@ -52,48 +32,22 @@ static struct json_object *copies_json(const struct cache_volume *v, const struc
     return list;
 }
 
-static struct json_object *volume_json(struct agent *a, const struct cache_volume *v, struct cache_key *keys)
-{
-    struct json_object *o = json_object_new_object();
-    char uuid[GUID_TEXT], id[GUID_TEXT] = "", brief[9] = "";
-    unsigned n = 0;
-    const struct cache_key *k = cache_keys(a->cache, &v->uuid, keys, &n) == ERR_OK ? current(keys, n) : NULL;
-    guid_encode_lower(&v->uuid, uuid);
-    if (k) {
-        guid_encode(&k->key_id, id);
-        guid_short(&k->key_id, brief);
-    }
-    add(o, "device", v->device);
-    add(o, "uuid", uuid);
-    const char *waits = startup_waits(&v->uuid); /* the cache may have no room for it */
-    add(o, "state", state_text(waits ? VOLUME_NEEDS_SECRET : v->state));
-    add(o, "note", waits ? waits : v->note);
-    add(o, "key_id", k ? id : NULL);
-    add(o, "key_id_short", k ? brief : NULL);
-    json_object_object_add(o, "slot", k ? json_object_new_int(k->slot) : NULL);
-    json_object_object_add(o, "verified", json_object_new_boolean(k && k->state == KEY_LIVE));
-    add(o, "escrow", !k ? NULL : k->receipted ? "receipted" : "queued");
-    return o;
-}
-
 static struct json_object *volumes_json(struct agent *a)
 {
     struct json_object *list = json_object_new_array();
     struct cache_volume *v = calloc(CACHE_VOLUMES, sizeof *v);
-    struct cache_key *keys = calloc(CACHE_KEYS, sizeof *keys);
     struct found *found = calloc(DISCOVER_MAX, sizeof *found);
     unsigned n = 0, n_found = 0;
     if (found && discover_devices(a, found, &n_found) != ERR_OK)
         n_found = 0;
-    if (v && keys && found && cache_volumes(a->cache, v, &n) == ERR_OK)
+    if (v && found && cache_volumes(a->cache, v, &n) == ERR_OK)
         for (unsigned i = 0; i < n; i++) {
-            struct json_object *o = volume_json(a, &v[i], keys);
+            struct json_object *o = volume_status(a, &v[i]);
             json_object_object_add(o, "copies", copies_json(&v[i], found, n_found));
             json_object_array_add(list, o);
         }
     free(found);
     free(v);
-    free(keys);
     return list;
 }
 
@@ -108,15 +62,10 @@ static void add_org(struct agent *a, struct json_object *o)
         base16_encode(pin, sizeof pin, hex);
         add(o, "root_sha256", hex);
     }
-    add(o, "enrolment", enrollment_done(a) ? "done" : enrollment_waits(a) ? "queued" : "none");
-}
-
-static void add_tpm(struct agent *a, struct json_object *o)
-{
-    char path[PATH_MAX];
-    bool there = file_join(a->root, "/dev/tpmrm0", path, sizeof path) == ERR_OK && access(path, F_OK) == 0;
-    add(o, "tpm",
-        there ? "present; not used yet" : "no TPM: the device key is a file that only root can read");
+    bool is_done = enrollment_done(a), waits = enrollment_waits(a);
+    const char *trouble = waits ? NULL : identity_trouble(a);
+    add(o, "enrolment", is_done ? "done" : waits ? "queued" : trouble ? "again" : "none");
+    add(o, "identity", trouble);
 }
 
 static void add_clock(struct agent *a, struct json_object *o)
@@ -138,8 +87,10 @@ static void add_sync(struct keeper *k, struct json_object *o)
     if (conf_load(k->agent.root, &conf, &why) == ERR_OK)
         cr_wipe(&conf, sizeof conf); /* only whether it can be read is asked */
     add(o, "last_problem", why.text[0] ? why.text : k->last_problem[0] ? k->last_problem : NULL);
-    if (cache_outbox_count(k->agent.cache, &waiting) == ERR_OK)
+    if (cache_outbox_count(k->agent.cache, k->agent.key.id, &waiting) == ERR_OK)
         json_object_object_add(o, "queued", json_object_new_int64(waiting));
+    if (cache_outbox_others(k->agent.cache, k->agent.key.id, &waiting) == ERR_OK)
+        json_object_object_add(o, "queued_former", json_object_new_int64(waiting));
     add(o, "courier", channel_is_open(&k->courier) ? "connected" : "not running");
 }
 
@@ -159,12 +110,15 @@ void verb_status(struct keeper *k, struct client *c, const struct msg *m)
     enum err e = discover_volumes(a, look); /* what is shown is what is there now */
     if (e != ERR_OK)
         agent_say(a, "the volumes cannot be looked at: %s", err_text(e));
+    e = identity_announce(a); /* a TPM that was away may be back */
+    if (e != ERR_OK)
+        agent_say(a, "the new identity cannot be announced yet: %s", err_text(e));
     struct json_object *o = json_object_new_object();
     base16_encode(a->key.id, sizeof a->key.id, id);
     add(o, "device_id", id);
     add(o, "computer", a->computer);
     add_org(a, o);
-    add_tpm(a, o);
+    json_object_object_add(o, "tpm", tpm_json(a));
     add_sync(k, o);
     json_object_object_add(o, "volumes", volumes_json(a));
     keeper_reply(c, KH_EXIT_OK, "", o);

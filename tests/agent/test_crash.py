@@ -62,7 +62,7 @@ class Scene:
         env.update({'SHIM_LOG': log} if log else {})
         m.start(**env)
         open(arm, 'w').close()
-        fields = [image.encode(), PASSPHRASE] + ([NO_ESP] if self.message == MSG_PROTECT else [])
+        fields = [image.encode(), PASSPHRASE] + ([NO_ESP] if self.message == MSG_PROTECT else [0])
         answer = ask(m, self.message, *fields)
         os.unlink(arm)  # closing the cache at the end is no part of the operation
         m.stop()

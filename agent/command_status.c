@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/command.h"
+#include "agent/status_text.h"
+
+static int run(int argc, char **argv)
+{
+    static const struct command_option own[] = {{NULL, NULL, NULL}};
+    const struct msg m = {.type = MSG_STATUS};
+    struct command_args a;
+    struct command_answer answer;
+    int code;
+    if (!command_parse(&command_status, argc, argv, own, &a, &code))
+        return code;
+    if (a.n_devices)
+        return command_usage(&command_status, "status takes no device; it shows them all");
+    command_ask(&a, &m, &answer);
+    return command_show(&a, &answer, status_text_print);
+}
+
+const struct command command_status = {"status", run,
+                                       "show organisation, volumes, keys and what still waits for a server",
+                                       "[--json]\n\n"
+                                       "Exit codes: 0 shown; 1 the keeper does not answer; 2 wrong use.\n"};
