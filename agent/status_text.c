@@ -35,6 +35,20 @@ static void print_time(const struct page *p, const char *label, struct json_obje
     page_pair(p, label, when);
 }
 
+/* Only when it is wrong. */
+static void print_clock(const struct page *p, struct json_object *o)
+{
+    struct json_object *v;
+    char line[128];
+    if (!json_object_object_get_ex(o, "clock_off_s", &v) || !json_object_is_type(v, json_type_int))
+        return;
+    int64_t off = json_object_get_int64(v), s = off < 0 ? -off : off;
+    (void)snprintf(line, sizeof line, "%lld days %lld h %lld min %s the server's at the last sync",
+                   (long long)(s / 86400), (long long)(s % 86400 / 3600), (long long)(s % 3600 / 60),
+                   off < 0 ? "ahead of" : "behind");
+    page_pair(p, "clock", line);
+}
+
 static enum tone tone_of(struct json_object *v, const char *state)
 {
     if (strcmp(state, "protected") == 0 || strcmp(state, "escrowed") == 0)
@@ -152,6 +166,7 @@ static void print_pairs(const struct page *p, struct json_object *o)
         page_pair(p, "TPM", text(tpm, "text", "?"));
     page_pair(p, "courier", text(o, "courier", "?"));
     print_time(p, "last sync", o, "last_sync");
+    print_clock(p, o);
     if (text(o, "last_problem", NULL))
         page_pair(p, "last problem", text(o, "last_problem", ""));
     (void)snprintf(line, sizeof line, "%s", "?");

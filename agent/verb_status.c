@@ -6,6 +6,7 @@
 #include "agent/mirror.h"
 #include "agent/startup.h"
 #include "agent/sync.h"
+#include "agent/sync_clock.h"
 #include "agent/tpm_status.h"
 #include "agent/volume_list.h"
 #include "crypto/host/file.h"
@@ -50,13 +51,25 @@ static void add_policy(struct agent *a, struct json_object *o)
     json_object_object_add(o, "policy", j);
 }
 
+static void add_clock(struct agent *a, struct json_object *o)
+{
+    int64_t off;
+    if (sync_clock_get(a, &off) == ERR_OK)
+        json_object_object_add(o, "clock_off_s", json_object_new_int64(off));
+}
+
 static void add_sync(struct keeper *k, struct json_object *o)
 {
     uint64_t t;
     unsigned waiting = 0;
     bool known = cache_get_u64(k->agent.cache, "last_sync", &t) == ERR_OK;
+    add_clock(&k->agent, o);
     json_object_object_add(o, "last_sync", known ? json_object_new_uint64(t) : NULL);
-    add(o, "last_problem", k->last_problem[0] ? k->last_problem : NULL);
+    struct conf conf;
+    struct problem why = {""};
+    if (conf_load(k->agent.root, &conf, &why) == ERR_OK)
+        cr_wipe(&conf, sizeof conf); /* only whether it can be read is asked */
+    add(o, "last_problem", why.text[0] ? why.text : k->last_problem[0] ? k->last_problem : NULL);
     if (cache_outbox_count(k->agent.cache, k->agent.key.id, &waiting) == ERR_OK)
         json_object_object_add(o, "queued", json_object_new_int64(waiting));
     if (cache_outbox_others(k->agent.cache, k->agent.key.id, &waiting) == ERR_OK)
