@@ -153,6 +153,17 @@ MUST_CHECK enum err cache_put_rotation(struct cache *c, const struct guid *key_i
                                        const uint8_t name[static 32]);
 /* Put the record that says so into the outbox again. err: NOT_FOUND (none does) */
 MUST_CHECK enum err cache_resend_rotation(struct cache *c, const struct guid *key_id);
+/* Hashes of envelopes whose record this device signed and a receipt covers, sorted: those behind after (NULL:
+ * from the first on).
+ * ret: max elements */
+MUST_CHECK enum err cache_envelope_page(struct cache *c, const uint8_t device[static 32],
+                                        const uint8_t *after, unsigned max, uint8_t (*ret)[32],
+                                        unsigned *ret_n);
+/* Put this device's escrow record of one envelope into the outbox again; an unknown hash does nothing. */
+MUST_CHECK enum err cache_resend_envelope(struct cache *c, const uint8_t device[static 32],
+                                          const uint8_t hash[static 32]);
+/* Escrow records of this device that no receipt covers. */
+MUST_CHECK enum err cache_outbox_escrows(struct cache *c, const uint8_t device[static 32], unsigned *ret);
 /* When a server receipted that record, by the server's clock. err: NOT_FOUND (none did) */
 MUST_CHECK enum err cache_rotation_time(struct cache *c, const struct guid *key_id, uint64_t *ret);
 /* A new identity: what an earlier one said of replaced keys is not its word; it says so itself when asked. */

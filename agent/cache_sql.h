@@ -95,6 +95,14 @@ static const char *const cache_migrations[] = {
     "SELECT r.settled FROM rotation o JOIN record r ON r.name=o.record WHERE o.key_id=?1 AND "               \
     "r.receipt IS NOT NULL"
 #define SQL_ROTATION_CLEAR "DELETE FROM rotation"
-#define SQL_RESEND_ONE     "UPDATE record SET receipt=NULL WHERE name=?1"
+#define SQL_ENVELOPE_PAGE                                                                                    \
+    "SELECT e.hash FROM envelope e JOIN record r ON r.name=e.record WHERE r.receipt IS NOT NULL AND "        \
+    "substr(r.bytes,9,32)=?1 AND e.hash>?2 ORDER BY e.hash LIMIT ?3"
+#define SQL_RESEND_ENVELOPE                                                                                  \
+    "UPDATE record SET receipt=NULL,class=0 WHERE " SQL_SIGNED_BY "?1 AND "                                  \
+    "name=(SELECT record FROM envelope WHERE hash=?2)"
+#define SQL_OUTBOX_ESCROWS                                                                                   \
+    "SELECT count(*) FROM record WHERE receipt IS NULL AND kind=1 AND " SQL_SIGNED_BY "?1"
+#define SQL_RESEND_ONE "UPDATE record SET receipt=NULL WHERE name=?1"
 #define SQL_RECEIPTS_PRUNE                                                                                   \
     "DELETE FROM receipt WHERE id NOT IN (SELECT receipt FROM record WHERE receipt NOT NULL)"

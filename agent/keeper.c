@@ -126,7 +126,7 @@ static void accept_courier(struct keeper *k)
 void keeper_await(struct keeper *k, struct client *c, enum keeper_errand which, const char *no_courier)
 {
     c->waits = which;
-    if (keeper_wake_courier(k))
+    if (keeper_hurry_courier(k))
         return;
     agent_say(&k->agent, "the courier is not connected yet; waiting for it");
     c->no_courier = no_courier;

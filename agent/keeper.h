@@ -48,8 +48,10 @@ void keeper_finish(struct keeper *k, enum keeper_errand which, int exit_code, co
  * later than commands can be given: where it is not there, the client waits for it, too, for a short time.
  * no_courier: the answer when it does not come; kept, not copied */
 void keeper_await(struct keeper *k, struct client *c, enum keeper_errand which, const char *no_courier);
-/* Ask the courier to come for a batch. False when it is not connected. */
+/* Ask the courier to come for a batch: something is new. False when it is not connected. */
 bool keeper_wake_courier(struct keeper *k);
+/* The same for a person who waits: whatever a server said about coming later. */
+bool keeper_hurry_courier(struct keeper *k);
 int64_t keeper_now_ms(void);
 
 /* Verbs (verb_*.c). */

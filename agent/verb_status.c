@@ -6,48 +6,18 @@
 #include "agent/mirror.h"
 #include "agent/startup.h"
 #include "agent/sync.h"
+#include "agent/sync_clock.h"
 #include "agent/tpm_status.h"
-#include "agent/volume_status.h"
+#include "agent/volume_list.h"
 #include "crypto/host/file.h"
 #include "formats/base.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 static void add(struct json_object *o, const char *name, const char *text)
 {
     json_object_object_add(o, name, text ? json_object_new_string(text) : NULL);
-}
-
-/* Other devices with the volume's UUID. */
-static struct json_object *copies_json(const struct cache_volume *v, const struct found *f, unsigned n)
-{
-    struct json_object *list = json_object_new_array();
-    for (unsigned i = 0; i < n; i++)
-        if (guid_equal(&f[i].uuid, &v->uuid) && f[i].rank != FOUND_PART &&
-            strcmp(f[i].device, v->device) != 0)
-            json_object_array_add(list, json_object_new_string(f[i].device));
-    return list;
-}
-
-static struct json_object *volumes_json(struct agent *a)
-{
-    struct json_object *list = json_object_new_array();
-    struct cache_volume *v = calloc(CACHE_VOLUMES, sizeof *v);
-    struct found *found = calloc(DISCOVER_MAX, sizeof *found);
-    unsigned n = 0, n_found = 0;
-    if (found && discover_devices(a, found, &n_found) != ERR_OK)
-        n_found = 0;
-    if (v && found && cache_volumes(a->cache, v, &n) == ERR_OK)
-        for (unsigned i = 0; i < n; i++) {
-            struct json_object *o = volume_status(a, &v[i]);
-            json_object_object_add(o, "copies", copies_json(&v[i], found, n_found));
-            json_object_array_add(list, o);
-        }
-    free(found);
-    free(v);
-    return list;
 }
 
 static void add_org(struct agent *a, struct json_object *o)
@@ -81,13 +51,25 @@ static void add_policy(struct agent *a, struct json_object *o)
     json_object_object_add(o, "policy", j);
 }
 
+static void add_clock(struct agent *a, struct json_object *o)
+{
+    int64_t off;
+    if (sync_clock_get(a, &off) == ERR_OK)
+        json_object_object_add(o, "clock_off_s", json_object_new_int64(off));
+}
+
 static void add_sync(struct keeper *k, struct json_object *o)
 {
     uint64_t t;
     unsigned waiting = 0;
     bool known = cache_get_u64(k->agent.cache, "last_sync", &t) == ERR_OK;
+    add_clock(&k->agent, o);
     json_object_object_add(o, "last_sync", known ? json_object_new_uint64(t) : NULL);
-    add(o, "last_problem", k->last_problem[0] ? k->last_problem : NULL);
+    struct conf conf;
+    struct problem why = {""};
+    if (conf_load(k->agent.root, &conf, &why) == ERR_OK)
+        cr_wipe(&conf, sizeof conf); /* only whether it can be read is asked */
+    add(o, "last_problem", why.text[0] ? why.text : k->last_problem[0] ? k->last_problem : NULL);
     if (cache_outbox_count(k->agent.cache, k->agent.key.id, &waiting) == ERR_OK)
         json_object_object_add(o, "queued", json_object_new_int64(waiting));
     if (cache_outbox_others(k->agent.cache, k->agent.key.id, &waiting) == ERR_OK)
@@ -100,6 +82,16 @@ static void look(struct agent *a, struct header *h)
     enum err e = mirror_volume(a, h);
     if (e != ERR_OK)
         agent_say(a, "volume %s: the cache cannot be brought in line: %s", h->device, err_text(e));
+}
+
+static void add_volumes(struct agent *a, struct json_object *o)
+{
+    struct volume_list l = {NULL, NULL};
+    enum err e = volume_list(a, &l);
+    if (e != ERR_OK)
+        agent_say(a, "the volumes cannot be listed: %s", err_text(e));
+    json_object_object_add(o, "volumes", l.volumes ? l.volumes : json_object_new_array());
+    json_object_object_add(o, "others", l.others ? l.others : json_object_new_array());
 }
 
 void verb_status(struct keeper *k, struct client *c, const struct msg *m)
@@ -122,6 +114,6 @@ void verb_status(struct keeper *k, struct client *c, const struct msg *m)
     json_object_object_add(o, "tpm", tpm_json(a));
     add_policy(a, o);
     add_sync(k, o);
-    json_object_object_add(o, "volumes", volumes_json(a));
+    add_volumes(a, o);
     keeper_reply(c, KH_EXIT_OK, "", o);
 }

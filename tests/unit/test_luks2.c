@@ -627,22 +627,14 @@ static void test_linear_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_edits),
-        cmocka_unit_test(test_reencryption),
-        cmocka_unit_test(test_unsupported),
-        cmocka_unit_test(test_bad_tokens),
-        cmocka_unit_test(test_token_life),
-        cmocka_unit_test(test_truncated_json),
-        cmocka_unit_test(test_truncated_device),
-        cmocka_unit_test(test_bit_flips),
-        cmocka_unit_test(test_which_copy),
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_probe),
-        cmocka_unit_test(test_scratch),
-        cmocka_unit_test(test_large_areas),
-        cmocka_unit_test(test_problems),
-        cmocka_unit_test(test_next_slot),
+        cmocka_unit_test(test_values),         cmocka_unit_test(test_edits),
+        cmocka_unit_test(test_reencryption),   cmocka_unit_test(test_unsupported),
+        cmocka_unit_test(test_bad_tokens),     cmocka_unit_test(test_token_life),
+        cmocka_unit_test(test_truncated_json), cmocka_unit_test(test_truncated_device),
+        cmocka_unit_test(test_bit_flips),      cmocka_unit_test(test_which_copy),
+        cmocka_unit_test(test_sizes),          cmocka_unit_test(test_probe),
+        cmocka_unit_test(test_scratch),        cmocka_unit_test(test_large_areas),
+        cmocka_unit_test(test_problems),       cmocka_unit_test(test_next_slot),
         cmocka_unit_test(test_linear_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
