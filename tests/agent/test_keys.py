@@ -398,6 +398,37 @@ def test_policy(c, org, bundle):
     m.stop()
 
 
+def test_policy_by_sync(c, org, bundle):
+    m, courier = enrolled_laptop(c, 'policysync', org, bundle)
+
+    def answer(text, sig):
+        got = courier.batch()['policy']
+        courier.answer(policy=text, policy_sig=sig)
+        return got, m.status()['policy']
+    text, sig = org.policy(m.path('/p'), version=4, verify_hours=2)
+    c.check(answer(text, sig[:-1] + bytes([sig[-1] ^ 1]))[1]['version'] is None, 'a policy with a broken signature is none')
+    told, got = answer(text, sig)
+    c.check(told == 0 and got['version'] == 4 and got['verify_hours'] == 2, 'a good one holds at once', got)
+    told, got = answer(*org.policy(m.path('/p'), version=3, verify_hours=9))
+    c.check(told == 4 and got['version'] == 4 and got['verify_hours'] == 2, 'an older one does not; ours is told', (told, got))
+    c.check('do not verify' in m.status()['last_problem'], 'and status says so', m.status()['last_problem'])
+    m.stop()
+
+
+def test_used_needs_receipt(c, org, bundle):
+    m, courier = enrolled_laptop(c, 'wants-receipt', org, bundle)
+    r = m.keys()[0]
+    sync(m, courier, 1_800_000_000)
+    text, sig = org.policy(m.path('/p'), version=1, rotate_used_needs_receipt=True)
+    courier.batch()
+    courier.answer(policy=text, policy_sig=sig, commands=[rotate_order(org, device_of(m), r['key_id'])])
+    keys = m.in_order(c, 'disclosed, and the policy wants a receipt', n_keys=2)
+    c.check(ids(keys)[0] == r['key_id'], 'R stays until then', ids(keys))
+    sync(m, courier, 1_800_000_001)
+    c.check(ids(m.in_order(c, 'which came')) == ids(keys)[1:], 'then it goes')
+    m.stop()
+
+
 def shift_clock(m, days):
     """The keys get that much older, as the cache and the header tell it: the envelope's time is what counts there, so
     only the cache is told; the rule reads it."""
@@ -557,7 +588,7 @@ def test_header_older(c, org, bundle):
 
 
 TESTS = (test_management, test_management_lost, test_management_claimed, test_two_devices, test_no_place, test_no_room,
-         test_outage, test_disclosed, test_used, test_policy, test_schedule, test_drift, test_verify_alone,
+         test_outage, test_disclosed, test_used, test_policy, test_policy_by_sync, test_used_needs_receipt, test_schedule, test_drift, test_verify_alone,
          test_header_restored, test_cache_went_back, test_header_older)
 
 
