@@ -15,6 +15,7 @@ from hand_over import put_event, records
 from machine import (FAST, KEEPER, OURS, PASSPHRASE, Checks, Machine, Organisation, fast_folder, header, judge, make_volume,
                      opens, sh)
 from play_courier import Courier, device_of, enrolled, receipt, rotate_order
+from swtpm import Swtpm
 
 FOREIGN = b'{"type":"somebody-else","keyslots":["0"],"note":"hands off"}'
 STATE = '/var/lib/keyholt/agent'
@@ -27,9 +28,10 @@ DAY = 86400
 class Laptop(Machine):
     """A computer with one volume, which is found without the cache, too."""
 
-    def __init__(self, c, name, org, bundle, encrypted=True, protect=True, size='20M', **env):
+    def __init__(self, c, name, org, bundle, encrypted=True, protect=True, size='20M', tpm=None, **env):
         super().__init__(f'{c.folder}/{name}', encrypted=encrypted, **env)
         self.org = org
+        self.options += ['--tpm', tpm.tcti] if tpm else []
         os.makedirs(self.path('/dev'))
         os.makedirs(self.path('/sys/class/block/sda2'))
         self.disk = make_volume(self.path('/dev/sda2'), size=size)
@@ -204,6 +206,46 @@ def test_two_devices(c, org, bundle):
             'with a passphrase it is replaced by one of this device', (err, token))
     c.check(b.rotate()[0] == 0, 'which works')
     b.stop()
+
+
+def test_bound_to_tpm(c, org, bundle):
+    if not shutil.which('swtpm'):
+        c.skip('a management key bound to a TPM', 'no swtpm here')
+        return
+    tpm = Swtpm(c.folder + '/tpm')
+    m = Laptop(c, 'bound', org, bundle, tpm=tpm)
+    try:
+        m.in_order(c, 'protect with a TPM')
+        with open(m.key_files()[0], 'rb') as f:
+            data = f.read()
+        c.check(m.volume()['management'] == 'tpm' and data[:8] == b'KHM\1\2\0\0\0' and
+                not any(opens(m.disk, data[i:i + 32], m.management()[0]['slot']) for i in (24, len(data) - 32)),
+                'the management key is bound to the TPM', m.volume())
+        c.check(m.rotate()[0] == 0, 'it rotates unattended')
+        tpm.stop()
+        code, _, err = m.rotate()
+        c.check(code == 4 and m.verify()[1]['management'] == 'tpm', 'a TPM that is away for a while: not now', (code, err))
+        token = m.management()
+        code, _, err = m.rotate(PASSPHRASE)
+        c.check(code == 0 and 'does not answer' in err and m.management() == token,
+                'meanwhile a passphrase rotates, and the way in stays as it is', err)
+        tpm.start()
+        c.check(m.rotate()[0] == 0, 'it comes back, and so does the way in')
+        key = m.in_order(c, 'the TPM is back')[0]
+        m.stop()
+        tpm.tool('clear')
+        m.start()
+        v = m.volume()
+        c.check(v['management'] == 'lost' and v['state'] == 'needs-unlock-secret' and v['key_id'] == key['key_id'] and
+                v['verified'], 'a cleared TPM is noticed; the recovery key is no worse for it', v)
+        code, _, err = m.rotate(PASSPHRASE)
+        v = m.volume()
+        c.check(code == 0 and v['management'] == 'tpm' and v['state'] == 'protected', 'a visit makes it anew', (err, v))
+        m.in_order(c, 'after the visit')
+        c.check(m.rotate()[0] == 0, 'which works')
+    finally:
+        m.stop()
+        tpm.stop()
 
 
 def test_no_place(c, org, bundle):
@@ -587,7 +629,7 @@ def test_header_older(c, org, bundle):
     c.check([(e['result']) for e in m.events(DRIFT)] == [OLDER], 'and it is recorded', m.events(DRIFT))
 
 
-TESTS = (test_management, test_management_lost, test_management_claimed, test_two_devices, test_no_place, test_no_room,
+TESTS = (test_management, test_management_lost, test_management_claimed, test_two_devices, test_bound_to_tpm, test_no_place, test_no_room,
          test_outage, test_disclosed, test_used, test_policy, test_policy_by_sync, test_used_needs_receipt, test_schedule, test_drift, test_verify_alone,
          test_header_restored, test_cache_went_back, test_header_older)
 
