@@ -42,7 +42,7 @@ $(B)/efi/obj/%.o: %.c Makefile
 define program
 all: $(B)/$(1)
 $(B)/$(1): $(patsubst %.c,$(B)/obj/%.o,$(2)) $(B)/lib/libkeyholt.a
-	$$(call say,LD,$$@)mkdir -p $$(@D) && $$(CC) $$(LDFLAGS) -o $$@ $(patsubst %.c,$(B)/obj/%.o,$(2)) $(B)/lib/libkeyholt.a $(3) -lcrypto
+	$$(call say,LD,$$@)mkdir -p $$(@D) && $$(CC) $$(LDFLAGS) -o $$@ $(patsubst %.c,$(B)/obj/%.o,$(2)) $(B)/lib/libkeyholt.a $(3) -largon2 -lcrypto
 hosted_sources += $(2)
 endef
 
@@ -50,7 +50,7 @@ endef
 define unit
 unit_tests += $(B)/tests/$(1)
 $(B)/tests/$(1): $(B)/obj/tests/unit/$(1).o $(patsubst %.c,$(B)/obj/%.o,$(2)) $(B)/lib/libkeyholt.a
-	$$(call say,LD,$$@)mkdir -p $$(@D) && $$(CC) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $(B)/lib/libkeyholt.a $(3) -lcmocka -lcrypto
+	$$(call say,LD,$$@)mkdir -p $$(@D) && $$(CC) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $(B)/lib/libkeyholt.a $(3) -lcmocka -largon2 -lcrypto
 hosted_sources += tests/unit/$(1).c
 endef
 
@@ -67,8 +67,8 @@ lib_objects := $(patsubst %.c,$(B)/obj/%.o,$(crypto_sources) $(crypto_hosted_sou
 $(B)/lib/libkeyholt.a: $(lib_objects)
 	$(call say,AR,$@)mkdir -p $(@D) && rm -f $@ && $(AR) rcs $@ $^
 
-# both worlds' code and the EFI back end; mbedtls_efi_objects comes from crypto/module.mk
-$(B)/lib/libkeyholt-efi.a: $(patsubst %.c,$(B)/efi/obj/%.o,$(crypto_sources) $(crypto_efi_sources) $(formats_sources)) $(mbedtls_efi_objects)
+# both worlds' code and the EFI back end; third_party_efi_objects comes from crypto/module.mk
+$(B)/lib/libkeyholt-efi.a: $(patsubst %.c,$(B)/efi/obj/%.o,$(crypto_sources) $(crypto_efi_sources) $(formats_sources)) $(third_party_efi_objects)
 	$(call say,AR,$@)mkdir -p $(@D) && rm -f $@ && $(AR) rcs $@ $^
 
 c_files = $(shell git ls-files '*.c' '*.h')

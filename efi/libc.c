@@ -116,6 +116,12 @@ void *calloc(size_t n, size_t size)
     return __builtin_mul_overflow(n, size, &len) ? NULL : firmware_alloc(len);
 }
 
+void *malloc(size_t len)
+{
+    void *p = NULL;
+    return fw.bs->AllocatePool(EfiLoaderData, len ? len : 1, &p) == EFI_SUCCESS ? p : NULL;
+}
+
 void free(void *p)
 {
     firmware_free(p);

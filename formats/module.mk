@@ -30,6 +30,7 @@ $(eval $(call unit,test_formats_signed,,))
 $(eval $(call unit,test_formats_json,,-ljson-c))
 $(eval $(call unit,test_luks2,tests/unit/luks2_image.c,))
 $(eval $(call unit,test_luks2_data,,))
+$(eval $(call unit,test_luks2_read,,))
 $(eval $(call unit,test_luks2_json,,))
 bitlocker_image := $(bitlocker_writer) tests/bitlocker/bitlocker_image.c
 $(eval $(call unit,test_bitlocker,$(bitlocker_image),))
@@ -50,16 +51,17 @@ $(B)/asan/obj/%.o: %.c Makefile
 define fuzz
 unit_tests += $(B)/asan/$(1)
 $(B)/asan/$(1): $(patsubst %.c,$(B)/asan/obj/%.o,tests/fuzz/$(1).c tests/fuzz/driver.c $(2)) $(B)/lib/libkeyholt.a
-	$$(call say,LD-ASAN,$$@)$$(CC) $(ASAN) -o $$@ $$^ $(3) -lcrypto
+	$$(call say,LD-ASAN,$$@)$$(CC) $(ASAN) -o $$@ $$^ $(3) -largon2 -lcrypto
 hosted_sources += tests/fuzz/$(1).c
 fuzz_targets += $(1)
 $(B)/libfuzzer/$(1): $(patsubst %.c,$(B)/libfuzzer/obj/%.o,tests/fuzz/$(1).c $(2)) $(B)/lib/libkeyholt.a
-	$$(call say,LD-FUZZ,$$@)clang -fsanitize=fuzzer,address,undefined -o $$@ $$^ $(3) -lcrypto
+	$$(call say,LD-FUZZ,$$@)clang -fsanitize=fuzzer,address,undefined -o $$@ $$^ $(3) -largon2 -lcrypto
 endef
 luks2_sources := $(filter formats/json% formats/luks2% formats/base.c formats/guid.c formats/text.c,$(formats_sources))
 $(eval $(call fuzz,fuzz_formats,crypto/cursor.c $(filter-out formats/json% formats/luks2% formats/bitlocker%,$(formats_sources)) \
     $(filter-out formats/org_verify.c,$(formats_hosted_sources)),-ljson-c))
 $(eval $(call fuzz,fuzz_luks2,tests/unit/luks2_image.c crypto/cursor.c $(luks2_sources)))
+$(eval $(call fuzz,fuzz_luks2_image,tests/unit/luks2_image.c crypto/cursor.c $(luks2_sources)))
 $(eval $(call fuzz,fuzz_bitlocker,$(bitlocker_image) $(bitlocker_sources) crypto/cursor.c formats/text.c formats/guid.c))
 $(eval $(call fuzz,fuzz_org,formats/org.c formats/json_grammar.c formats/json_walk.c formats/base.c formats/guid.c))
 -include $(shell find $(B)/asan -name '*.d' 2>/dev/null)

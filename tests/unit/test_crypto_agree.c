@@ -2,6 +2,7 @@
 /* Both back ends in one process, on random input: whatever one gives, the other gives. The mbedTLS one has
  * its symbols renamed by objcopy (crypto/module.mk). KEYHOLT_SEED repeats a run. */
 #include "crypto/aes.h"
+#include "crypto/argon2.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
 #include "crypto/sectors.h"
@@ -34,6 +35,9 @@ enum err efi_cr_sectors_init(struct cr_sectors *s, enum cr_sectors_mode mode, co
                              size_t key_len, size_t sector_size, size_t iv_unit);
 enum err efi_cr_sectors_crypt(struct cr_sectors *s, enum cr_dir dir, uint64_t iv_number, uint8_t *buf,
                               size_t len);
+enum err efi_cr_argon2(enum cr_argon2_type type, const void *password, size_t password_len, const void *salt,
+                       size_t salt_len, uint32_t time, uint32_t memory_kib, uint32_t lanes, uint8_t *ret,
+                       size_t ret_len);
 void efi_cr_sectors_wipe(struct cr_sectors *s);
 
 static uint64_t seed;
@@ -202,11 +206,25 @@ static void test_sectors(void **state)
     assert_true(ok > ROUNDS); /* most rows are not refused */
 }
 
+static void test_argon2(void **state)
+{
+    (void)state;
+    for (unsigned r = 0; r < ROUNDS; r++) {
+        fill();
+        enum cr_argon2_type type = (enum cr_argon2_type)below(4); /* 0 and 3 are unknown */
+        size_t password = below(200), salt = 4 + below(60), len = below(100);
+        uint32_t time = (uint32_t)below(4), memory = (uint32_t)below(600), lanes = (uint32_t)below(6);
+        agree("argon2", r, cr_argon2(type, in, password, in + 500, salt, time, memory, lanes, a, len),
+              efi_cr_argon2(type, in, password, in + 500, salt, time, memory, lanes, b, len));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hash),   cmocka_unit_test(test_pbkdf2), cmocka_unit_test(test_xts),
         cmocka_unit_test(test_blocks), cmocka_unit_test(test_ccm),    cmocka_unit_test(test_sectors),
+        cmocka_unit_test(test_argon2),
     };
     const char *given = getenv("KEYHOLT_SEED");
     if (given)

@@ -10,5 +10,6 @@
 int crypto_vectors_run(const char *backend)
 {
     print_message("back end: %s\n", backend);
-    return crypto_hash_vectors_run() + crypto_aes_vectors_run() + crypto_sectors_vectors_run();
+    return crypto_hash_vectors_run() + crypto_aes_vectors_run() + crypto_sectors_vectors_run() +
+           crypto_argon2_vectors_run();
 }

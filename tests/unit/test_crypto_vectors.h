@@ -8,3 +8,4 @@ int crypto_vectors_run(const char *backend);
 int crypto_hash_vectors_run(void);
 int crypto_aes_vectors_run(void);
 int crypto_sectors_vectors_run(void);
+int crypto_argon2_vectors_run(void);
