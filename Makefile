@@ -3,7 +3,8 @@
 #   make unit     unit tests                             make check  unit tests, tests on real parts, the story
 #   make demo     the story, told                        make deb    the Debian packages
 #   make lint     layout and static analysis             make format lay out by clang-format
-#   make fuzz     every decoder, 60 s each               make clean  remove build/      V=1  show the commands
+#   make bench    speed beside peers                     make fuzz   every decoder, 60 s each
+#   make clean    remove build/                          V=1         show the commands
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .DELETE_ON_ERROR:
@@ -81,7 +82,7 @@ lint:
 	    --suppress=missingInclude --suppress=ctuuninitvar \
 	    $(filter-out efi/% tests/efi/% crypto/mbedtls/%,$(filter %.c,$(c_files)))
 help:
-	@sed -n '2,6s/^#//p' Makefile
+	@sed -n '2,8s/^#//p' Makefile
 # the virtual laptop's files belong to many users
 clean:
 	$(Q)rm -rf $(B) 2>/dev/null || sudo rm -rf $(B)

@@ -30,6 +30,7 @@ static enum err read_boot(struct bitlocker *b, struct bitlocker_boot *boot,
 static void use_boot(struct bitlocker *b, const struct bitlocker_boot *boot)
 {
     b->sector_size = boot->sector_size;
+    b->sector_unknown = boot->sector_unknown;
     b->cluster_size = boot->cluster_size;
     b->layout = boot->layout;
     b->encrypt_on_write = boot->encrypt_on_write;

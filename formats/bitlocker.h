@@ -119,6 +119,7 @@ struct bitlocker {
     uint64_t log_len;                     /* bytes at encrypted_size that a running conversion holds */
     uint64_t eow_off[2];                  /* encrypt-on-write: the two descriptors */
     uint64_t block_off[BITLOCKER_BLOCKS]; /* as the block that counts says */
+    bool sector_unknown;                  /* the boot sector did not say */
     struct bitlocker_room *room;
 };
 
@@ -202,7 +203,8 @@ MUST_CHECK enum err bitlocker_startup_key_id(const void *bek, size_t len, struct
 /* From the volume master key to readable content: checks the metadata's SHA-256 (where this block fails it,
  * another that verifies takes its place, and b says so), opens the volume key, reads the bit maps of
  * encrypt-on-write.
- * b:   may change; no thread may use it meanwhile
+ * b:   may change; no thread may use it meanwhile. Several volumes may be opened on it, a thread each, before
+ *      the first is read
  * vmk: NULL will do where nothing is encrypted (BITLOCKER_DECRYPTED)
  * ret: filled in place; wipe it with bitlocker_wipe(); empty on failure
  * err: AUTH (the volume key does not open), FORMAT, UNSUPPORTED (encryption method), IO */

@@ -29,15 +29,14 @@ static enum err check_crc(struct bitlocker *b, unsigned i, uint32_t len, uint32_
     struct reader r;
     TRY(read_at(b, i, len, VALIDATION_LEN));
     reader_init(&r, b->room->block[i] + len, VALIDATION_LEN);
-    uint32_t total = reader_u16(&r);
-    reader_skip(&r, 2);
+    uint32_t total = reader_u16(&r), version = reader_u16(&r);
     if (bitlocker_crc32(0, b->room->block[i], len) != reader_u32(&r))
         return wrong(&b->block[i], ERR_FORMAT, "the CRC-32 of the metadata block does not match", len + 4);
-    *ret_rest = total < VALIDATION_LEN ? 0 : total - VALIDATION_LEN;
+    *ret_rest = version < 2 || total < VALIDATION_LEN ? 0 : total - VALIDATION_LEN;
     return ERR_OK;
 }
 
-/* Behind the CRC-32 there may be the SHA-256, sealed. Nothing there is no failure. */
+/* Behind the CRC-32 there may be the SHA-256, sealed (not with Vista). Nothing there is no failure. */
 static void find_seal(struct bitlocker *b, unsigned i, uint32_t off, uint32_t rest)
 {
     struct bitlocker_room *room = b->room;
@@ -147,7 +146,8 @@ static enum err see(void *ctx, const struct bitlocker_entry *e)
     struct walk *w = ctx;
     struct reader r;
     reader_init(&r, e->data, e->len);
-    if (e->type == BITLOCKER_TYPE_DESCRIPTION && e->value == BITLOCKER_VALUE_TEXT) {
+    if (e->type == BITLOCKER_TYPE_DESCRIPTION && e->value == BITLOCKER_VALUE_TEXT &&
+        w->b->description[0] == 0) {
         bitlocker_text(e->data, e->len, w->b->description, sizeof w->b->description);
     } else if (e->type == BITLOCKER_TYPE_HEADER && e->value == BITLOCKER_VALUE_HEADER && e->len >= 16) {
         w->b->header_off = reader_u64(&r);
@@ -156,6 +156,17 @@ static enum err see(void *ctx, const struct bitlocker_entry *e)
         return see_protector(w->b, e, w->data_off + (uint32_t)e->off);
     }
     return ERR_OK;
+}
+
+/* Where the boot sector does not say it: the entry counts the moved sectors in bytes, the header in sectors.
+ */
+static void learn_sector_size(struct bitlocker *b, const struct bitlocker_info *info)
+{
+    if (!b->sector_unknown || info->header_sectors == 0 ||
+        b->header_len / info->header_sectors != CR_SECTOR_MAX)
+        return;
+    b->sector_size = CR_SECTOR_MAX;
+    b->size -= b->size % b->sector_size;
 }
 
 /* The header entry is gone from late Windows 10; the block header has the same numbers. */
@@ -190,14 +201,15 @@ enum err bitlocker_block_use(struct bitlocker *b, unsigned i)
     b->volume_id = info->volume_id;
     b->created = info->created;
     memcpy(b->block_off, info->block_off, sizeof b->block_off);
-    set_state(b);
-    set_encrypted_size(b, info);
     b->description[0] = 0;
     b->n_protectors = 0;
     b->protector = b->room->protector;
     b->suspended = false;
     b->header_off = b->header_len = 0;
     TRY(bitlocker_entries(b->room->block[i] + info->data_off, info->data_len, see, &w));
+    learn_sector_size(b, info);
+    set_state(b);
+    set_encrypted_size(b, info);
     TRY(set_header(b, info, i));
     b->used = i;
     return ERR_OK;

@@ -30,15 +30,14 @@ static bool has_signature(struct reader *r, const char *text)
     return memcmp(oem, text, sizeof oem) == 0;
 }
 
-/* The BIOS parameter block; exFAT leaves it zero and has a shift at 108 instead. */
+/* The BIOS parameter block; around exFAT it is empty, and the metadata may know better than 512. */
 static enum err sector_size(struct reader *r, struct bitlocker_boot *boot)
 {
     reader_seek(r, 11);
     uint32_t size = reader_u16(r), per_cluster = reader_u8(r);
-    reader_seek(r, 108);
-    uint8_t shift = reader_u8(r);
+    boot->sector_unknown = size == 0;
     if (size == 0)
-        size = shift >= 9 && shift <= 12 ? 1u << shift : 512;
+        size = 512;
     if (size < CR_SECTOR_MIN || size > CR_SECTOR_MAX || (size & (size - 1)) != 0)
         return ERR_UNSUPPORTED;
     /* NTFS: above 128 it is a power of two, negative */

@@ -9,11 +9,13 @@
 #define DESCRIPTOR_LEN 56
 #define MAP_LEN        60
 #define RECORD_LEN     36
-#define WINDOW         512 /* bytes of bits read at once */
+#define WINDOW         512         /* bytes of bits read at once */
+#define RECORDS_MAX    (64u << 20) /* bytes of all records: at 2 MiB a chunk enough for 500 TiB */
 
 struct descriptor {
     uint64_t off;
     uint32_t len, chunk, log_len, n_maps;
+    uint32_t budget; /* bytes of records that may still be read */
 };
 
 static enum err wrong(struct bitlocker_problem *ret, const char *what, uint64_t off)
@@ -56,7 +58,7 @@ static enum err read_descriptor(const struct bitlocker *b, uint64_t off, struct 
 {
     uint8_t p[DESCRIPTOR_LEN];
     struct reader r;
-    struct descriptor d = {.off = off};
+    struct descriptor d = {.off = off, .budget = RECORDS_MAX};
     if (off == 0)
         return ERR_NOT_FOUND;
     TRY(read_at(b, off, p, sizeof p));
@@ -101,35 +103,54 @@ static enum err find_descriptor(struct bitlocker_volume *v, struct descriptor *r
     return found ? ERR_OK : worst;
 }
 
-/* The record of a map with the higher number, of those that verify. */
-static enum err find_record(const struct bitlocker *b, const uint64_t off[2], struct bitlocker_map *m)
+/* A copy of a map's bits. */
+struct record {
+    uint64_t number, bits_off;
+    uint32_t n_bits;
+};
+
+static enum err read_record(const struct bitlocker *b, uint64_t off, uint32_t *budget, struct record *ret)
 {
-    uint64_t newest = 0;
+    uint8_t p[RECORD_LEN];
+    struct reader r;
+    TRY(read_at(b, off, p, sizeof p));
+    reader_init(&r, p, sizeof p);
+    reader_expect(&r, "FVE-EOWBR", 10);
+    uint32_t header_len = reader_u16(&r), len = reader_u32(&r), n_bits = reader_u32(&r);
+    uint64_t number = reader_u64(&r);
+    if (r.err != ERR_OK || header_len < RECORD_LEN || len < header_len)
+        return ERR_FORMAT;
+    if (n_bits > (uint64_t)(len - header_len) * 8 || len > *budget)
+        return ERR_FORMAT;
+    *budget -= len;
+    TRY(check_crc(b, off, len, 32));
+    *ret = (struct record){.number = number, .bits_off = off + header_len, .n_bits = n_bits};
+    return ERR_OK;
+}
+
+/* The record with the higher number, of those that verify. */
+static enum err find_record(const struct bitlocker *b, const uint64_t off[2], uint32_t *budget,
+                            struct bitlocker_map *m)
+{
+    struct record best = {0};
     bool found = false;
     for (unsigned i = 0; i < 2; i++) {
-        uint8_t p[RECORD_LEN];
-        struct reader r;
-        enum err e = read_at(b, off[i], p, sizeof p);
+        struct record x;
+        enum err e = read_record(b, off[i], budget, &x);
         if (e == ERR_IO)
             return e;
-        reader_init(&r, p, e == ERR_OK ? sizeof p : 0);
-        reader_expect(&r, "FVE-EOWBR", 10);
-        uint32_t header_len = reader_u16(&r), len = reader_u32(&r), bits = reader_u32(&r);
-        uint64_t number = reader_u64(&r);
-        if (r.err != ERR_OK || header_len < RECORD_LEN || len < header_len ||
-            (uint64_t)bits + 7 > (uint64_t)(len - header_len) * 8 + 7 || (found && number < newest) ||
-            check_crc(b, off[i], len, 32) != ERR_OK)
+        if (e != ERR_OK || (found && x.number < best.number))
             continue;
-        m->bits_off = off[i] + header_len;
-        m->n_bits = bits;
-        newest = number;
+        best = x;
         found = true;
     }
+    m->bits_off = best.bits_off;
+    m->n_bits = best.n_bits;
     return found ? ERR_OK : ERR_FORMAT;
 }
 
 /* One map: the region it speaks of, its bits, and what it and its log take from the volume. */
-static enum err read_map(struct bitlocker_volume *v, const struct descriptor *d, uint64_t off,
+static enum err read_map(struct bitlocker_volume *v, struct descriptor *d, uint64_t off,
                          struct bitlocker_map *m)
 {
     const struct bitlocker *b = v->b;
@@ -150,7 +171,7 @@ static enum err read_map(struct bitlocker_volume *v, const struct descriptor *d,
         m->end % b->sector_size != 0 || first < MAP_LEN || first > BITLOCKER_BLOCK_MAX)
         return ERR_FORMAT;
     TRY(check_crc(b, off, first, 56));
-    TRY(find_record(b, record, m));
+    TRY(find_record(b, record, &d->budget, m));
     if (region / d->chunk + (region % d->chunk != 0) > m->n_bits)
         return ERR_FORMAT;
     bitlocker_ranges_add(v, off, len);

@@ -54,7 +54,8 @@ MUST_CHECK enum err bitlocker_entries(const uint8_t *p, size_t len, bitlocker_vi
 /* The first 512 bytes of a volume. */
 struct bitlocker_boot {
     uint32_t sector_size, cluster_size;
-    uint8_t layout; /* enum bitlocker_layout */
+    bool sector_unknown; /* 512 is a guess */
+    uint8_t layout;      /* enum bitlocker_layout */
     bool encrypt_on_write;
     uint64_t block_off[BITLOCKER_BLOCKS]; /* Vista: only the first */
     uint64_t eow_off[2];

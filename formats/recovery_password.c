@@ -1,16 +1,33 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "formats/recovery_password.h"
+#include "crypto/reveal.h"
 
 #define GROUP_DIGITS 6
 #define GROUP_FACTOR 11 /* source: docs/formats.md#recovery-password */
 
+/* The digits are the secret: no branch and no address depends on which they are. What is revealed is where
+ * digits stand, every other character, and the verdict on each group, which the person is told. */
+
 static bool is_digit(char c)
 {
-    return c >= '0' && c <= '9';
+    const uint32_t v = (uint8_t)c ^ 0x30u; /* 0 to 9 for the digits and nothing else */
+    const uint8_t digit = (uint8_t)((v - 10) >> 31);
+    cr_reveal(&digit, sizeof digit);
+    return digit;
 }
+
 static bool is_separator(char c)
 {
+    if (is_digit(c))
+        return false;
+    cr_reveal(&c, sizeof c);
     return c == ' ' || c == '\t' || c == '-';
+}
+
+/* 0 for 0, else 1; a comparison may become a branch. */
+static uint32_t not_zero(uint32_t v)
+{
+    return (v | (0 - v)) >> 31;
 }
 
 enum err rp_group_decode(const char digits[static 6], uint16_t *ret_word)
@@ -19,9 +36,12 @@ enum err rp_group_decode(const char digits[static 6], uint16_t *ret_word)
     for (unsigned i = 0; i < GROUP_DIGITS; i++) {
         if (!is_digit(digits[i]))
             return ERR_FORMAT;
-        v = v * 10 + (uint32_t)(digits[i] - '0');
+        v = v * 10 + (digits[i] & 0x0f);
     }
-    if (v % GROUP_FACTOR != 0 || v / GROUP_FACTOR > UINT16_MAX)
+    /* Dividing by a constant is a multiplication: in constant time, as the division instruction is not. */
+    const uint32_t bad = not_zero(v % GROUP_FACTOR) | not_zero(v / GROUP_FACTOR >> 16);
+    cr_reveal(&bad, sizeof bad);
+    if (bad)
         return ERR_RANGE;
     *ret_word = (uint16_t)(v / GROUP_FACTOR);
     return ERR_OK;

@@ -4,6 +4,8 @@
 # (they share two cores with QEMU), and tests/check adds up their lines.
 -include tests/laptop/module.mk
 include tests/fuzz/module.mk
+include tests/bench/module.mk
+include tests/constant_time/module.mk
 
 real_tests := $(wildcard tests/desk/test_*.py tests/luks2/test_*.py tests/bitlocker/test_*.py \
     tests/agent/test_*.py tests/courier/test_*.py tests/server/test_*.py tests/efi/test_*.py tests/laptop/test_*.py)
@@ -11,6 +13,6 @@ real_tests := $(wildcard tests/desk/test_*.py tests/luks2/test_*.py tests/bitloc
 unit: $(unit_tests)
 	$(Q)tests/check $(unit_tests)
 check: all deb $(unit_tests)
-	$(Q)tests/check $(unit_tests) $(real_tests) tests/story/story.py
+	$(Q)tests/check $(unit_tests) $(constant_time_tests) $(real_tests) tests/story/story.py
 demo: all deb
 	$(Q)tests/story/story.py --tell

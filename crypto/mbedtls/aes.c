@@ -2,6 +2,7 @@
 /* ECB and CBC of one message, CCM. Nothing in firmware needs GCM, and nothing there seals. */
 #include "crypto/aes.h"
 #include "crypto/mbedtls/keys.h"
+#include "crypto/reveal.h"
 #include "crypto/secret.h"
 #include <mbedtls/ccm.h>
 
@@ -73,6 +74,7 @@ enum err cr_ccm_open(const uint8_t *key, size_t key_len, const uint8_t nonce[sta
     if (mbedtls_ccm_setkey(&ctx, MBEDTLS_CIPHER_ID_AES, key, (unsigned)key_len * 8) == 0) {
         int code = mbedtls_ccm_auth_decrypt(&ctx, len, nonce, CR_CCM_NONCE, aad, aad_len, ct, ret_pt, tag,
                                             CR_CCM_TAG); /* wipes ret_pt when the tag is wrong */
+        cr_reveal(&code, sizeof code);
         e = code == 0 ? ERR_OK : code == MBEDTLS_ERR_CCM_AUTH_FAILED ? ERR_AUTH : ERR_INTERNAL;
     }
     mbedtls_ccm_free(&ctx);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/mbedtls/keys.h"
+#include "crypto/reveal.h"
 #include "crypto/secret.h"
 #include "crypto/sectors_keys.h"
 
@@ -28,6 +29,7 @@ static enum err xts_keys(struct keys *k, const uint8_t *key, size_t key_len)
     mbedtls_aes_xts_init(&k->xts.encrypt);
     /* Equal halves make XTS weak; OpenSSL refuses to encrypt with them, and so does every back end. */
     k->xts.weak = cr_equal(key, key + key_len / 2, key_len / 2);
+    cr_reveal(&k->xts.weak, sizeof k->xts.weak);
     return mbedtls_aes_xts_setkey_dec(&k->xts.decrypt, key, bits) == 0 &&
                    mbedtls_aes_xts_setkey_enc(&k->xts.encrypt, key, bits) == 0
                ? ERR_OK

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/openssl/aes.h"
+#include "crypto/reveal.h"
 #include "crypto/secret.h"
 #include "crypto/sectors_keys.h"
 #include <limits.h>
@@ -29,7 +30,9 @@ enum err sectors_keys_init(struct cr_sectors *s, const uint8_t *key, size_t key_
     TRY(aes_start(CR_DECRYPT, mode, key, key_len, zero, &k->decrypt));
     /* Equal halves make XTS weak; OpenSSL refuses to encrypt with them, and so does every back end of ours.
      */
-    if (is_cbc(s) || !cr_equal(key, key + key_len / 2, key_len / 2))
+    const bool weak = !is_cbc(s) && cr_equal(key, key + key_len / 2, key_len / 2);
+    cr_reveal(&weak, sizeof weak);
+    if (!weak)
         TRY(aes_start(CR_ENCRYPT, mode, key, key_len, zero, &k->encrypt));
     return iv_key->len ? aes_start(CR_ENCRYPT, AES_ECB, iv_key->bytes, iv_key->len, NULL, &k->iv) : ERR_OK;
 }

@@ -267,7 +267,7 @@ void bw_seal_block(const struct bw_options *opt, uint8_t *volume, unsigned i)
         len = BLOCK_MAX - 256;
     o.len = len;
     put(&o, opt->layout == BW_VISTA ? 8 : BLOCK_MAX - len, 2);
-    put(&o, 1, 2);
+    put(&o, opt->layout == BW_VISTA ? 1 : 2, 2);
     put(&o, bw_crc32(o.p, len), 4);
     bw_sha256(o.p, len, hash);
     if (opt->seal)

@@ -244,6 +244,20 @@ static void test_odd_size(void **state)
     free(want);
 }
 
+/* Around exFAT the boot sector does not tell the size of a sector. */
+static void test_no_sector_size(void **state)
+{
+    (void)state;
+    struct bw_options o = with_clear_key();
+    for (o.sector_size = 512; o.sector_size <= 4096; o.sector_size *= 8) {
+        bi_make(&image, &o);
+        bi_poke(&image, 11, 0, 3);
+        expect("no sector size", open_image(), ERR_OK);
+        assert_int_equal(image.b.sector_size, o.sector_size);
+        check_content("no sector size", &o);
+    }
+}
+
 /* Nothing encrypted any more, and no key either. */
 static void test_decrypted(void **state)
 {
@@ -414,9 +428,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layouts),   cmocka_unit_test(test_methods), cmocka_unit_test(test_odd_size),
-        cmocka_unit_test(test_decrypted), cmocka_unit_test(test_hash),    cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_range),     cmocka_unit_test(test_maps),    cmocka_unit_test(test_maps_astray),
+        cmocka_unit_test(test_layouts),   cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_odd_size),  cmocka_unit_test(test_no_sector_size),
+        cmocka_unit_test(test_decrypted), cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_keys),      cmocka_unit_test(test_range),
+        cmocka_unit_test(test_maps),      cmocka_unit_test(test_maps_astray),
     };
     return cmocka_run_group_tests(tests, NULL, tear_down);
 }

@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Speed beside a peer or a limit, in one run: `make bench`.
+
+usage: tests/bench/bench.py [--runs N] [--json FILE] [NAME...]     (from the repository's root, after make)
+
+Ours and the peer's runs alternate, so that a machine that is busy for a while slows both; what is compared are the
+medians. A figure that is not reached is said and ends the program with 1; a peer that is not installed, or data that
+is not there, is a SKIP.
+"""
+import argparse
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, TOP)
+DESK = 'build/bin/keyholt-desk'
+PRIMITIVES = 'build/tests/bench_primitives'
+DATA = os.environ.get('KEYHOLT_DATA', '../shared/data')
+MIB = 1 << 20
+
+
+class Skip(Exception):
+    pass
+
+
+def seconds(argv, stdin=None):
+    """One run of a whole process; (wall-clock seconds, peak resident KiB)."""
+    with open(stdin or os.devnull, 'rb') as source:
+        start = time.monotonic()
+        p = subprocess.Popen(argv, stdin=source, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        said = p.stderr.read()
+        _, status, usage = os.wait4(p.pid, 0)
+        took = time.monotonic() - start
+    p.returncode = os.waitstatus_to_exitcode(status)
+    if p.returncode:
+        raise RuntimeError(f'{argv[0]}: exit {p.returncode}: {said.decode(errors="replace").strip()[-300:]}')
+    return took, usage.ru_maxrss
+
+
+def printed(argv):
+    """One run of a program that prints its own seconds."""
+    return float(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()[0])
+
+
+def need(program):
+    if not shutil.which(program):
+        raise Skip(f'{program} is not installed (packaging/packages.bench)')
+
+
+class Bench:
+    def __init__(self, runs, folder):
+        self.runs, self.folder, self.rows = runs, folder, []
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, text):
+        with open(self.path(name), 'w', encoding='ascii') as f:
+            f.write(text)
+        return self.path(name)
+
+    def medians(self, *measures):
+        """Call each in turn, several times; their medians."""
+        got = [[m() for m in measures] for _ in range(self.runs)]
+        return [statistics.median(column) for column in zip(*got)]
+
+    def row(self, what, value, good, wanted):
+        self.rows.append({'what': what, 'figure': value, 'wanted': wanted, 'reached': bool(good)})
+        print(f'  {"ok  " if good else "MISS"} {what}: {value} (wanted: {wanted})', flush=True)
+
+    def faster(self, what, ours, theirs, factor):
+        self.row(what, f'{theirs / ours:.2f} x faster ({ours * 1000:.0f} ms against {theirs * 1000:.0f} ms)',
+                 theirs / ours >= factor, f'>= {factor} x')
+
+    def within(self, what, ours, limit, factor):
+        self.row(what, f'{ours / limit:.2f} x ({ours * 1000:.0f} ms, limit {limit * 1000:.0f} ms)',
+                 ours / limit <= factor, f'<= {factor} x')
+
+
+def bitlocker(b, name):
+    """A volume made by Windows, unpacked, and its recovery password in a file."""
+    archive = f'{DATA}/bitlk/bitlk-images.tar.xz'
+    if not os.path.exists(archive):
+        raise Skip(f'{archive} is not there')
+    image = b.path(name + '.img')
+    if not os.path.exists(image):
+        subprocess.run(['tar', '--sparse', '-xJf', archive, '-C', b.folder, '--wildcards', f'*{name}.img',
+                        '--transform', 's,.*/,,'], check=True)
+    with open(f'{DATA}/bitlk/images.conf', encoding='ascii') as f:
+        section = f.read().split(f'[{name}]')[1].split('[')[0]
+    password = section.split('\nRP=')[1].split('\n')[0]
+    return image, password, b.write(name + '.password', password)
+
+
+def bench_compress(b):
+    """SHA-256 compressions on each path that this processor has, beside OpenSSL's own hash."""
+    scalar, best, openssl = b.medians(*[lambda a=a: printed([PRIMITIVES, 'sha256', a])
+                                        for a in ('scalar', 'best', 'openssl')])
+    b.within('SHA-256, best path beside OpenSSL on one long message', best, openssl, 1.1)
+    b.within('SHA-256, scalar path beside OpenSSL with SHA-NI', scalar, openssl, 12)
+
+
+def bench_pbkdf2(b):
+    """PBKDF2-HMAC-SHA256, 100,000 iterations, 64 bytes, beside OpenSSL's."""
+    ours, openssl = b.medians(lambda: printed([PRIMITIVES, 'pbkdf2', 'ours']),
+                              lambda: printed([PRIMITIVES, 'pbkdf2', 'openssl']))
+    b.faster('PBKDF2 beside OpenSSL', ours, openssl, 1.0)
+
+
+def bench_recovery_password(b):
+    """BitLocker: recovery password to volume key, whole processes."""
+    need('cryptsetup')
+    image, password, file = bitlocker(b, 'bitlk-aes-xts-128')
+    ours = [DESK, 'volume', 'test', image, '--recovery-password-file', file]
+    cryptsetup = ['cryptsetup', 'open', '--type', 'bitlk', '--test-passphrase', '--key-file', file, image]
+    mine, theirs, bare = b.medians(lambda: seconds(ours)[0], lambda: seconds(cryptsetup)[0],
+                                   lambda: printed([PRIMITIVES, 'stretch', 'bare']))
+    b.faster('BitLocker recovery password beside cryptsetup', mine, theirs, 3)
+    b.within('the same beside 2 x 1,048,576 bare compressions', mine, bare, 1.3)
+    need('bdeinfo')
+    mine, theirs = b.medians(lambda: seconds(ours)[0], lambda: seconds(['bdeinfo', '-r', password, image])[0])
+    b.faster('the same beside bdeinfo', mine, theirs, 6)
+
+
+def bench_decrypt(b):
+    """BitLocker: a 100 MiB XTS volume decrypted into a file, whole processes."""
+    need('dislocker-file')
+    image, password, file = bitlocker(b, 'bitlk-aes-xts-128')
+    out = b.path('out')
+
+    def fresh(argv):
+        if os.path.exists(out):
+            os.unlink(out)
+        return seconds(argv)
+    ours = [DESK, 'volume', 'decrypt', image, out, '--recovery-password-file', file]
+    peer = ['dislocker-file', '-V', image, f'--recovery-password={password}', '--', out]
+    mine, theirs = b.medians(lambda: fresh(ours)[0], lambda: fresh(peer)[0])
+    b.faster('BitLocker, 100 MiB decrypted, beside dislocker-file', mine, theirs, 3)
+    os.unlink(out)
+
+
+def luks2(b, name, size, *options):
+    image, file = b.path(name), b.write(name + '.passphrase', 'correct horse battery staple')
+    if not os.path.exists(image):
+        with open(image, 'wb') as f:
+            f.truncate(size)
+        subprocess.run(['cryptsetup', 'luksFormat', '-q', '--type', 'luks2', '--pbkdf', 'pbkdf2', *options, image, file],
+                       check=True)
+    return image, file
+
+
+def bench_luks2(b):
+    """LUKS2: a PBKDF2 keyslot of 100,000 iterations, whole processes."""
+    need('cryptsetup')
+    image, file = luks2(b, 'luks2', 20 * MIB, '--pbkdf-force-iterations', '100000')
+    mine, theirs = b.medians(
+        lambda: seconds([DESK, 'volume', 'test', image, '--passphrase-file', file])[0],
+        lambda: seconds(['cryptsetup', 'open', '--test-passphrase', '--key-file', file, image])[0])
+    b.within('LUKS2 keyslot beside cryptsetup', mine, theirs, 1.1)
+
+
+def bench_memory(b):
+    """Peak memory while decrypting, whatever the volume's size."""
+    need('cryptsetup')
+    peak = []
+    for size in (64 * MIB, 1024 * MIB):
+        image, file = luks2(b, f'luks2-{size}', size, '--pbkdf-force-iterations', '1000')
+        out = b.path('out')
+        took, kib = seconds([DESK, 'volume', 'decrypt', image, out, '--passphrase-file', file])
+        peak.append(kib)
+        os.unlink(out)
+        os.unlink(image)
+    b.row('peak memory, 64 MiB and 1 GiB volumes', ' and '.join(f'{k / 1024:.1f} MiB' for k in peak),
+          max(peak) <= 32 * 1024, '<= 32 MiB')
+    b.row('1 GiB decrypted', f'{1024 / took:.0f} MiB/s', True, 'reported only')
+
+
+ALL = {name[6:]: f for name, f in list(globals().items()) if name.startswith('bench_')}
+
+
+def main():
+    parser = argparse.ArgumentParser(description='speed beside a peer or a limit')
+    parser.add_argument('--runs', type=int, default=5)
+    parser.add_argument('--json')
+    parser.add_argument('names', nargs='*', metavar='NAME', help=', '.join(ALL))
+    args = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    skipped = 0
+    with tempfile.TemporaryDirectory(prefix='keyholt-bench-') as folder:
+        b = Bench(args.runs, folder)
+        for name in args.names or ALL:
+            print(f'{name}: {ALL[name].__doc__.splitlines()[0]}', flush=True)
+            try:
+                ALL[name](b)
+            except Skip as why:
+                skipped += 1
+                print(f'  SKIP {why}')
+    if args.json:
+        with open(args.json, 'w', encoding='ascii') as f:
+            json.dump(b.rows, f, indent=1)
+    missed = sum(not r['reached'] for r in b.rows)
+    print(f'{len(b.rows) - missed} passed, {missed} failed, {skipped} skipped')
+    return 1 if missed or not b.rows else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
