@@ -22,7 +22,6 @@ import time
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, TOP)
 DESK = 'build/bin/keyholt-desk'
-PRIMITIVES = 'build/tests/bench_primitives'
 DATA = os.environ.get('KEYHOLT_DATA', '../shared/data')
 MIB = 1 << 20
 
@@ -45,9 +44,13 @@ def seconds(argv, stdin=None):
     return took, usage.ru_maxrss
 
 
-def printed(argv):
-    """One run of a program that prints its own seconds."""
-    return float(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()[0])
+def pairs(topic, rounds):
+    """The lines of build/tests/bench_TOPIC, which times both sides itself, in turns."""
+    argv = [f'build/tests/bench_{topic}', '--json', '--rounds', str(rounds)]
+    out = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if out.returncode not in (0, 1):
+        raise RuntimeError(f'{argv[0]}: exit {out.returncode}: {out.stderr.strip()[-300:]}')
+    return [json.loads(line) for line in out.stdout.splitlines()]
 
 
 def need(program):
@@ -71,6 +74,17 @@ class Bench:
         """Call each in turn, several times; their medians."""
         got = [[m() for m in measures] for _ in range(self.runs)]
         return [statistics.median(column) for column in zip(*got)]
+
+    def in_process(self, topic):
+        """The rows of a C program of ours (tests/bench/bench.h)."""
+        for p in pairs(topic, 4 * self.runs + 1):
+            if 'skipped' in p:
+                print(f'  SKIP {p["name"]}: {p["skipped"]}')
+                continue
+            ours, peer = [f'{p["bytes"] / s / 1e6:.0f} MB/s' if 'bytes' in p else f'{s * 1000:.1f} ms'
+                          for s in (p['ours_s'], p['peer_s'])]
+            self.row(p['name'], f'{p["ratio"]:.2f} x the time of: {p["peer"]} ({ours} against {peer})',
+                     p.get('reached', True), f'<= {p["most"]} x' if 'most' in p else 'reported only')
 
     def row(self, what, value, good, wanted):
         self.rows.append({'what': what, 'figure': value, 'wanted': wanted, 'reached': bool(good)})
@@ -100,19 +114,24 @@ def bitlocker(b, name):
     return image, password, b.write(name + '.password', password)
 
 
-def bench_compress(b):
-    """SHA-256 compressions on each path that this processor has, beside OpenSSL's own hash."""
-    scalar, best, openssl = b.medians(*[lambda a=a: printed([PRIMITIVES, 'sha256', a])
-                                        for a in ('scalar', 'best', 'openssl')])
-    b.within('SHA-256, best path beside OpenSSL on one long message', best, openssl, 1.1)
-    b.within('SHA-256, scalar path beside OpenSSL with SHA-NI', scalar, openssl, 12)
+def bench_sha256(b):
+    """SHA-256 compressions: each path of this processor beside OpenSSL, two chains beside one."""
+    b.in_process('sha256')
 
 
 def bench_pbkdf2(b):
-    """PBKDF2-HMAC-SHA256, 100,000 iterations, 64 bytes, beside OpenSSL's."""
-    ours, openssl = b.medians(lambda: printed([PRIMITIVES, 'pbkdf2', 'ours']),
-                              lambda: printed([PRIMITIVES, 'pbkdf2', 'openssl']))
-    b.faster('PBKDF2 beside OpenSSL', ours, openssl, 1.0)
+    """PBKDF2-HMAC-SHA256, 100,000 iterations, beside OpenSSL's, which cryptsetup uses."""
+    b.in_process('pbkdf2')
+
+
+def bench_stretch(b):
+    """BitLocker's stretch beside its bare compressions."""
+    b.in_process('stretch')
+
+
+def bench_sectors(b):
+    """Decrypting sectors, beside OpenSSL on the whole buffer as one message."""
+    b.in_process('sectors')
 
 
 def bench_recovery_password(b):
@@ -122,7 +141,7 @@ def bench_recovery_password(b):
     ours = [DESK, 'volume', 'test', image, '--recovery-password-file', file]
     cryptsetup = ['cryptsetup', 'open', '--type', 'bitlk', '--test-passphrase', '--key-file', file, image]
     mine, theirs, bare = b.medians(lambda: seconds(ours)[0], lambda: seconds(cryptsetup)[0],
-                                   lambda: printed([PRIMITIVES, 'stretch', 'bare']))
+                                   lambda: pairs('stretch', 1)[0]['peer_s'])
     b.faster('BitLocker recovery password beside cryptsetup', mine, theirs, 3)
     b.within('the same beside 2 x 1,048,576 bare compressions', mine, bare, 1.3)
     need('bdeinfo')

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # tests/bench/: speed beside a peer or a limit. BENCH names some of the lines, BENCH_RUNS how often each is run.
+# Whole processes are timed by bench.py itself, primitives by one C program per topic (tests/bench/bench.h).
 BENCH_RUNS ?= 5
-$(eval $(call program,tests/bench_primitives,tests/bench/primitives.c,))
+bench_topics := sha256 pbkdf2 sectors stretch
+$(foreach t,$(bench_topics),$(eval $(call program,tests/bench_$(t),tests/bench/bench_$(t).c tests/bench/bench.c,)))
 .PHONY: bench
 bench: all
 	$(Q)tests/bench/bench.py --runs $(BENCH_RUNS) --json $(B)/bench.json $(BENCH)
