@@ -261,6 +261,7 @@ def test_out_in_the_way(w):
     before, old = sha256(image), w.write("old", b"old")
     rows = [("exists", old, [], "--force"), ("is a folder", w.name("said"), ["--force"], "no regular file"),
             ("is a device", "/dev/null", ["--force"], "no regular file"), ("is IMAGE", image, ["--force"], "never written"),
+            ("is the passphrase file", w.passes[0], ["--force"], "never written"),
             ("lies in no folder", w.name("none/out"), [], "not found")]
     os.symlink(image, w.name("link"))
     os.link(image, w.name("hard"))
