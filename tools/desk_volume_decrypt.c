@@ -9,6 +9,7 @@
 #include "tools/volume_out.h"
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Set by SIGINT, SIGTERM and SIGHUP: stop, clean up. */
 static volatile sig_atomic_t stop;
@@ -71,14 +72,23 @@ static int say_out(const struct work *w, enum err err, const char *what)
     return KH_EXIT_FAILED;
 }
 
+static bool is_same(const char *key, const char *out)
+{
+    struct stat a, b;
+    return key && stat(key, &a) == 0 && stat(out, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 /* OUT must not be what is read. */
 static int check_out(const struct work *w)
 {
     const struct desk_volume_request *r = w->s.req;
     const struct volume *v = w->s.v;
-    if (!volume_image_is(&v->image, r->out) && !volume_image_is(&v->header, r->out))
+    if (volume_image_is(&v->image, r->out) || volume_image_is(&v->header, r->out))
+        desk_say("%s is what is to be decrypted, and that is never written; nothing was done", r->out);
+    else if (is_same(r->key, r->out))
+        desk_say("%s is what it is to be opened with, and that is never written; nothing was done", r->out);
+    else
         return KH_EXIT_OK;
-    desk_say("%s is what is to be decrypted, and that is never written; nothing was done", r->out);
     return KH_EXIT_FAILED;
 }
 

@@ -71,6 +71,8 @@ static bool is_of(const struct volume_protector *p, enum volume_way way)
     return way == VOLUME_RECOVERY_PASSWORD ? p->recovery : strcmp(p->type, volume_way_name(way)) == 0;
 }
 
+#define SHOWN_IDS 16 /* in one sentence */
+
 /* The key IDs of the protectors that this kind of key could open. Returns how many. */
 static unsigned add_key_ids(struct text *t, const struct volume_info *info, enum volume_way way)
 {
@@ -81,8 +83,11 @@ static unsigned add_key_ids(struct text *t, const struct volume_info *info, enum
         if (!p->has_key_id || !is_of(p, way))
             continue;
         guid_encode(&p->key_id, id);
-        add(t, "%s%s", n++ ? ", " : "", id);
+        if (n++ < SHOWN_IDS)
+            add(t, "%s%s", n > 1 ? ", " : "", id);
     }
+    if (n > SHOWN_IDS)
+        add(t, " and %u more, which 'volume show' lists", n - SHOWN_IDS);
     return n;
 }
 

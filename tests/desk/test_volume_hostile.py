@@ -261,6 +261,7 @@ def test_out_in_the_way(w):
     before, old = sha256(image), w.write("old", b"old")
     rows = [("exists", old, [], "--force"), ("is a folder", w.name("said"), ["--force"], "no regular file"),
             ("is a device", "/dev/null", ["--force"], "no regular file"), ("is IMAGE", image, ["--force"], "never written"),
+            ("is the passphrase file", w.passes[0], ["--force"], "never written"),
             ("lies in no folder", w.name("none/out"), [], "not found")]
     os.symlink(image, w.name("link"))
     os.link(image, w.name("hard"))
@@ -321,6 +322,47 @@ def test_no_nameless_files(w):
         image, way = large(w)
         done = w.run("decrypt", image, out, *way)
         check("FAT: no room, nothing left", no(done, 1, "no room") and os.listdir(folder) == [], why(done))
+
+
+def injected(w, image, way, folder, *faults):
+    """decrypt with system calls that fail: (what it said, names in the folder of OUT)"""
+    os.makedirs(folder, exist_ok=True)
+    command = ["strace", "-f", "-o", w.name("trace"), "-e", "trace=openat,pread64,pwrite64,fsync,linkat,renameat2"]
+    for fault in faults:
+        command += ["-e", f"inject={fault}"]
+    done = subprocess.run([*command, DESK, "volume", "decrypt", image, os.path.join(folder, "out"), *way],
+                          capture_output=True, timeout=120)
+    done.out, done.err = done.stdout.decode(), done.stderr.decode()
+    return done, sorted(os.listdir(folder))
+
+
+def test_faults(w):
+    """What a disk, a file system and a kernel can do, injected by strace."""
+    if not shutil.which("strace"):
+        return skip("failing system calls", "no strace")
+    (image, way), folder = large(w, 128 * MIB), w.name("folder")
+    injected(w, image, way, folder)
+    with open(w.name("trace"), encoding="utf-8", errors="replace") as f:
+        lines = f.readlines()
+    nth = 1 + next(i for i, line in enumerate([x for x in lines if "openat(" in x]) if "O_TMPFILE" in line)
+    main = lines[0].split()[0]
+    reads = sum("pread64(" in x and x.split()[0] == main for x in lines)  # of the header
+    check("the 30th read of a thread is one of data", reads < 30, reads)
+    os.unlink(os.path.join(folder, "out"))
+    old = f"openat:error=EOPNOTSUPP:when={nth}"
+    for name, first in (("nameless", []), ("named", [old])):
+        for fault, words in (("pwrite64:error=ENOSPC:when=2", "no room"), ("pwrite64:error=EIO:when=1", "nothing of it was kept"),
+                             ("fsync:error=EIO", "nothing of it was kept"), ("fsync:error=ENOSPC", "no room"),
+                             ("pread64:error=EIO:when=30", "offset")):
+            done, left = injected(w, image, way, folder, *first, fault)
+            check(f"{name} file, {fault.rsplit(':when', 1)[0]}: told, nothing left", no(done, 1, words) and left == [], (why(done), left))
+    done, left = injected(w, image, way, folder, old)
+    check("without O_TMPFILE", done.returncode == 0 and left == ["out"], why(done))
+    done, left = injected(w, image, [*way, "--force"], folder, old)
+    check("without O_TMPFILE, --force", done.returncode == 0 and left == ["out"], why(done))
+    os.unlink(os.path.join(folder, "out"))
+    done, left = injected(w, image, way, folder, old, "renameat2:error=EINVAL")
+    check("without O_TMPFILE and RENAME_NOREPLACE", done.returncode == 0 and left == ["out"], why(done))
 
 
 def test_block_device(w):
