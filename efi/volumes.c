@@ -5,13 +5,12 @@
 #include "formats/recovery_password.h"
 #include <string.h>
 
-/* Most headers need LUKS2_SCRATCH_USUAL; one that holds more says how much, first for its text, then for its
- * tokens. */
+/* Most headers need LUKS2_SCRATCH_USUAL; one that holds more says how much. */
 static enum err load_header(struct volume *v)
 {
     struct luks2_problem why = {.need = LUKS2_SCRATCH_USUAL};
     enum err e = ERR_FULL;
-    for (int tries = 0; e == ERR_FULL && tries < 3; tries++) {
+    for (int tries = 0; e == ERR_FULL && tries < 2; tries++) {
         size_t len = why.need;
         void *scratch = firmware_alloc(len);
         if (!scratch)

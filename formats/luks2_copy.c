@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "formats/luks2_copy.h"
 #include "crypto/cursor.h"
+#include "formats/json_walk.h"
 #include <string.h>
 
 #define CSUM_OFF 448
@@ -33,10 +34,17 @@ enum err luks2_room_init(void *scratch, size_t len, struct luks2_room *ret)
     return ERR_OK;
 }
 
-enum err luks2_room_need(const struct luks2_room *room, size_t more, struct luks2_problem *why)
+static size_t part_bytes(size_t zeros)
 {
+    return ALIGN + (2 + (zeros + CHUNK - 1) / CHUNK) * sizeof(struct cr_part);
+}
+
+/* Behind the text lie first the parts of the checksum, then the tokens. */
+enum err luks2_room_need(const struct luks2_room *room, struct luks2_problem *why)
+{
+    size_t parts = part_bytes(LUKS2_HDR_MAX), tokens = JW_TOKENS(room->marks + 1);
     (void)fault(why, LUKS2_NO_OFF, "its header needs more memory than was set aside");
-    why->need = room->before + more + 2 * ALIGN;
+    why->need = room->before + room->text_len + CHUNK + (tokens > parts ? tokens : parts) + 2 * ALIGN;
     return ERR_FULL;
 }
 
@@ -107,11 +115,6 @@ static enum err unknown_hash(const uint8_t *p, uint64_t off, struct luks2_proble
     return ERR_UNSUPPORTED;
 }
 
-static size_t part_bytes(size_t zeros)
-{
-    return ALIGN + (2 + (zeros + CHUNK - 1) / CHUNK) * sizeof(struct cr_part);
-}
-
 /* Checksum over binary header (checksum field zeroed), text and the zeros behind it. The list of parts lies
  * behind the text; the one chunk of zeros stands for all. */
 static enum err check_sum(const struct luks2_room *room, const struct luks2_copy *c,
@@ -123,7 +126,7 @@ static enum err check_sum(const struct luks2_room *room, const struct luks2_copy
     if (hash == 0)
         return unknown_hash(room->bin, c->off, why);
     if (room->cap - room->text_len < part_bytes(zeros))
-        return luks2_room_need(room, room->text_len + part_bytes(zeros), why);
+        return luks2_room_need(room, why);
     char *behind = room->text + room->text_len;
     struct cr_part *part = (void *)(behind + -(uintptr_t)behind % ALIGN);
     memcpy(want, room->bin + CSUM_OFF, CSUM_LEN);
@@ -152,6 +155,15 @@ struct area {
     bool ended;      /* that zero was seen */
 };
 
+/* Every value but the first comes behind one of these. */
+static size_t count_marks(const uint8_t *p, size_t len)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++)
+        n += p[i] == '{' || p[i] == '[' || p[i] == ',' || p[i] == ':';
+    return n;
+}
+
 /* Next chunk, to where the text goes on while it does and there is room. */
 static enum err read_chunk(const struct volume_io *io, struct luks2_room *room, struct area *a,
                            struct luks2_problem *why)
@@ -167,6 +179,7 @@ static enum err read_chunk(const struct volume_io *io, struct luks2_room *room, 
     const uint8_t *zero = a->ended ? to : memchr(to, 0, n);
     size_t before = zero == NULL ? n : (size_t)(zero - to);
     a->text_len += before;
+    room->marks += count_marks(to, before);
     a->ended = zero != NULL;
     a->at += n;
     if (!is_zero(to + before, n - before))
@@ -179,13 +192,14 @@ static enum err read_area(const struct volume_io *io, struct luks2_room *room, c
                           struct luks2_problem *why)
 {
     struct area a = {.off = c->off + LUKS2_BIN_HDR, .len = (size_t)c->size - LUKS2_BIN_HDR};
+    room->marks = 0;
     while (a.at < a.len)
         TRY(read_chunk(io, room, &a, why));
     if (!a.ended)
         return fault(why, a.off, "no zero byte ends the JSON text");
-    if (a.text_len > room->cap || (a.text_len + CHUNK - 1) / CHUNK * CHUNK > room->cap)
-        return luks2_room_need(room, a.text_len + CHUNK + part_bytes(a.len), why);
     room->text_len = a.text_len;
+    if (a.text_len > room->cap || (a.text_len + CHUNK - 1) / CHUNK * CHUNK > room->cap)
+        return luks2_room_need(room, why);
     if (a.text_len == 0 || room->text[0] != '{')
         return fault(why, a.off, "the JSON text does not begin with a brace");
     return ERR_OK;

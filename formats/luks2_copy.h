@@ -17,14 +17,16 @@ struct luks2_room {
     uint8_t *bin, *chunk;
     char *text;
     size_t text_len; /* of the copy that was read last */
-    size_t cap;      /* bytes from text on */
-    size_t before;   /* bytes of scratch before text */
+    size_t
+        marks; /* in its text: braces, brackets, commas, colons; there are no more values than that and one */
+    size_t cap;    /* bytes from text on */
+    size_t before; /* bytes of scratch before text */
 };
 
 /* err: FULL */
 MUST_CHECK enum err luks2_room_init(void *scratch, size_t len, struct luks2_room *ret);
-/* Fill why for scratch that is too small: more bytes from the text on are needed. Returns FULL. */
-MUST_CHECK enum err luks2_room_need(const struct luks2_room *room, size_t more, struct luks2_problem *why);
+/* Fill why for scratch that is too small for the copy that was read last. Returns FULL. */
+MUST_CHECK enum err luks2_room_need(const struct luks2_room *room, struct luks2_problem *why);
 
 /* Magic of a first copy (off 0) or a second one? p: at least 8 bytes */
 bool luks2_is_magic(const uint8_t *p, uint64_t off);

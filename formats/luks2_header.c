@@ -40,10 +40,10 @@ static enum err parse(struct load *ld, uint64_t json_off, struct jw *ret)
 {
     struct luks2_room *room = &ld->room;
     const char *text = room->text;
-    size_t len = room->text_len, n;
+    size_t len = room->text_len;
     enum err e = jw_parse(text, len, room->text + len, room->cap - len, ret);
-    if (e == ERR_FULL && json_grammar_check(text, len, JW_DEPTH, &n) == ERR_OK)
-        return luks2_room_need(room, len + JW_TOKENS(n), ld->why);
+    if (e == ERR_FULL)
+        return luks2_room_need(room, ld->why);
     if (e != ERR_OK)
         *ld->why = (struct luks2_problem){.what = "the header's text is not JSON, or nested too deep",
                                           .off = json_off + json_grammar_fault(text, len, JW_DEPTH)};

@@ -3,6 +3,7 @@
  * compare the digest. source: LUKS2 On-Disk Format Specification 1.1.1, section 4; LUKS1 specification,
  * section 2.4 (AF)
  */
+#include "crypto/argon2.h"
 #include "crypto/sectors.h"
 #include "formats/luks2_metadata.h"
 #include <string.h>
@@ -68,6 +69,9 @@ bool luks2_next_slot(const struct luks2 *l, int *slot)
 static enum err derive(const struct luks2_slot *s, const void *passphrase, size_t len, struct secret *ret)
 {
     ret->len = s->area_key_size;
+    if (s->kdf != LUKS2_PBKDF2)
+        return cr_argon2(s->kdf == LUKS2_ARGON2I ? CR_ARGON2I : CR_ARGON2ID, passphrase, len, s->salt,
+                         s->salt_len, s->iterations, s->memory_kib, s->lanes, ret->bytes, ret->len);
     return cr_pbkdf2(s->hash, passphrase, len, s->salt, s->salt_len, s->iterations, ret->bytes, ret->len);
 }
 

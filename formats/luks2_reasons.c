@@ -4,8 +4,7 @@
 #include "formats/luks2_metadata.h"
 #include <string.h>
 
-#define SALT_LEN    32 /* cryptsetup opens with no other */
-#define CAN_ARGON2  0
+#define SALT_LEN    32        /* cryptsetup opens with no other */
 #define END_OF_DISK INT64_MAX /* no device is larger */
 
 static const char *kdf_why_not(const struct luks2_slot *s)
@@ -16,8 +15,6 @@ static const char *kdf_why_not(const struct luks2_slot *s)
         return "its count of iterations is out of range";
     if (s->kdf == LUKS2_PBKDF2)
         return s->hash == 0 ? "the hash of its PBKDF2 is not known here" : NULL;
-    if (!CAN_ARGON2)
-        return "Argon2 is not computed here";
     if (s->lanes == 0 || s->lanes > CR_ARGON2_LANES_MAX || s->memory_kib < 8 * s->lanes)
         return "its Argon2 parameters are out of range";
     return s->memory_kib > CR_ARGON2_MEMORY_MAX_KIB ? "its Argon2 wants more than 4 GiB of memory" : NULL;

@@ -30,6 +30,7 @@ $(eval $(call unit,test_formats_signed,,))
 $(eval $(call unit,test_formats_json,,-ljson-c))
 $(eval $(call unit,test_luks2,tests/unit/luks2_image.c,))
 $(eval $(call unit,test_luks2_data,,))
+$(eval $(call unit,test_luks2_read,,))
 $(eval $(call unit,test_luks2_json,,))
 bitlocker_image := $(bitlocker_writer) tests/bitlocker/bitlocker_image.c
 $(eval $(call unit,test_bitlocker,$(bitlocker_image),))
@@ -60,6 +61,7 @@ luks2_sources := $(filter formats/json% formats/luks2% formats/base.c formats/gu
 $(eval $(call fuzz,fuzz_formats,crypto/cursor.c $(filter-out formats/json% formats/luks2% formats/bitlocker%,$(formats_sources)) \
     $(filter-out formats/org_verify.c,$(formats_hosted_sources)),-ljson-c))
 $(eval $(call fuzz,fuzz_luks2,tests/unit/luks2_image.c crypto/cursor.c $(luks2_sources)))
+$(eval $(call fuzz,fuzz_luks2_image,tests/unit/luks2_image.c crypto/cursor.c $(luks2_sources)))
 $(eval $(call fuzz,fuzz_bitlocker,$(bitlocker_image) $(bitlocker_sources) crypto/cursor.c formats/text.c formats/guid.c))
 $(eval $(call fuzz,fuzz_org,formats/org.c formats/json_grammar.c formats/json_walk.c formats/base.c formats/guid.c))
 -include $(shell find $(B)/asan -name '*.d' 2>/dev/null)

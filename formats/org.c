@@ -13,11 +13,18 @@ static enum err text(const struct jw *j, int object, const char *name, char *ret
     return jw_text(j, jw_get(j, object, name), ret, cap, &len);
 }
 
+/* Text of a known length at most: a longer one is not what it should be, which is no matter of room. */
+static enum err short_text(const struct jw *j, int node, char *ret, size_t cap, size_t *ret_len)
+{
+    enum err e = jw_text(j, node, ret, cap, ret_len);
+    return e == ERR_FULL ? ERR_FORMAT : e;
+}
+
 static enum err hex_id(const struct jw *j, int node, uint8_t ret[static 32])
 {
     char hex[BASE16_LEN(32) + 1];
     size_t len;
-    TRY(jw_text(j, node, hex, sizeof hex, &len));
+    TRY(short_text(j, node, hex, sizeof hex, &len));
     TRY(base16_decode(hex, len, ret, 32, &len));
     return len == 32 ? ERR_OK : ERR_FORMAT;
 }
@@ -105,13 +112,14 @@ static enum err head(const struct jw *j, struct org *o)
 {
     int format = jw_get(j, JW_ROOT, "format");
     char id[GUID_TEXT + 2];
+    size_t len;
     if (!jw_is(j, format, FORMAT_NAME))
         return jw_starts(j, format, FORMAT_NAME) ? ERR_VERSION : ERR_FORMAT;
     TRY(jw_u64(j, jw_get(j, JW_ROOT, "version"), JW_NUMBER, UINT64_MAX, &o->version));
     if (o->version == 0)
         return ERR_FORMAT;
-    TRY(text(j, JW_ROOT, "id", id, sizeof id));
-    return guid_decode(id, strlen(id), &o->id);
+    TRY(short_text(j, jw_get(j, JW_ROOT, "id"), id, sizeof id, &len));
+    return guid_decode(id, len, &o->id);
 }
 
 enum err org_decode(const char *json, size_t len, void *scratch, size_t scratch_len, struct org *ret)

@@ -5,6 +5,7 @@
 #include "tools/desk_volume_progress.h"
 #include "tools/desk_volume_text.h"
 #include "tools/volume_copy.h"
+#include "tools/volume_end.h"
 #include "tools/volume_out.h"
 #include <signal.h>
 #include <string.h>
@@ -81,6 +82,27 @@ static int check_out(const struct work *w)
     return KH_EXIT_FAILED;
 }
 
+/* A volume whose end is missing opens like any other. */
+static int check_end(const struct work *w)
+{
+    const struct volume *v = w->s.v;
+    uint8_t head[VOLUME_END_HEAD];
+    const char *name;
+    uint64_t claimed;
+    struct volume_problem p = {.path = v->image.path};
+    if (v->info.size < sizeof head || volume_read(v, 0, 0, head, sizeof head) != ERR_OK)
+        return KH_EXIT_OK; /* copying will tell */
+    enum err err = volume_end_claimed(head, sizeof head, &name, &claimed);
+    cr_wipe(head, sizeof head);
+    if (err != ERR_OK || claimed <= v->info.size)
+        return KH_EXIT_OK;
+    volume_problem_set(&p, v->image.len,
+                       "its end is missing: the %s file system in it has %llu bytes, here are %llu", name,
+                       (unsigned long long)claimed, (unsigned long long)v->info.size);
+    desk_volume_say(&p, "nothing was written");
+    return KH_EXIT_FAILED;
+}
+
 static int copy_failed(const struct work *w, enum err err, const struct volume_copy_failure *f)
 {
     struct volume_problem p = {.off = w->s.v->image.bad_off, .path = w->s.v->image.path};
@@ -111,19 +133,26 @@ static int copy(struct work *w)
                             .write = write_batch,
                             .progress = progress,
                             .ctx = w};
-    catch_signals(); /* until here one may end us: nothing is there to be cleaned up */
-    enum err err = volume_out_create(w->s.req->out, w->s.req->force, c.size, &w->out);
-    if (err != ERR_OK)
-        return say_out(w, err, "it cannot be created");
     desk_progress_begin(c.size, &w->progress);
-    err = volume_copy(&c, &failure);
-    desk_progress_end(&w->progress);
+    enum err err = volume_copy(&c, &failure);
     if (err == ERR_OK && stop)
         err = ERR_BUSY;
-    if (err != ERR_OK)
+    if (err != ERR_OK) {
+        desk_progress_end(&w->progress);
         return copy_failed(w, err, &failure);
+    }
+    desk_progress_sync(&w->progress);
     err = volume_out_finish(&w->out);
+    desk_progress_end(&w->progress);
     return err == ERR_OK ? KH_EXIT_OK : say_out(w, err, "it could not be brought to disk");
+}
+
+static int create(struct work *w)
+{
+    const struct desk_volume_request *r = w->s.req;
+    catch_signals(); /* until here one may end us: nothing is there to be cleaned up */
+    enum err err = volume_out_create(r->out, r->force, w->s.v->info.size, &w->out);
+    return err == ERR_OK ? KH_EXIT_OK : say_out(w, err, "it cannot be created");
 }
 
 static int report(const struct work *w)
@@ -149,6 +178,10 @@ static int decrypt(struct work *w)
     }
     if (code == KH_EXIT_OK)
         code = check_out(w);
+    if (code == KH_EXIT_OK)
+        code = check_end(w);
+    if (code == KH_EXIT_OK)
+        code = create(w);
     return code == KH_EXIT_OK ? copy(w) : code;
 }
 

@@ -66,6 +66,12 @@ void desk_progress_draw(struct desk_progress *p, uint64_t done)
     p->shown = true;
 }
 
+void desk_progress_sync(struct desk_progress *p)
+{
+    if (p->shown)
+        fputs("\r\x1b[Kdecrypted, waiting for the disk", stderr);
+}
+
 void desk_progress_end(struct desk_progress *p)
 {
     if (p->shown)

@@ -23,6 +23,11 @@ static void set_problem(struct volume_problem *p, enum err err, const struct bit
         volume_problem_set(p, VOLUME_NO_OFF, "%s", err_text(err));
 }
 
+static const struct bitlocker *bitlocker_of(const struct volume *v)
+{
+    return &((const struct bitlocker_of *)v->format)->b;
+}
+
 /* As dm-crypt calls it. */
 static const char *cipher_name(uint16_t method)
 {
@@ -157,11 +162,6 @@ static enum err open_volume(struct volume *v, struct volume_problem *problem)
     return err;
 }
 
-static const struct bitlocker *bitlocker_of(const struct volume *v)
-{
-    return &((const struct bitlocker_of *)v->format)->b;
-}
-
 static uint8_t kind_of(enum volume_way way)
 {
     static const uint8_t kinds[] = {0, BITLOCKER_RECOVERY, BITLOCKER_PASSPHRASE, BITLOCKER_STARTUP_KEY,
@@ -266,6 +266,10 @@ static enum err unlock(struct volume *v, const struct secret *opened, struct vol
 static enum err prepare(struct volume *v, unsigned lanes, struct volume_problem *problem)
 {
     struct bitlocker_of *of = v->format;
+    if (v->info.why_not[0]) {
+        volume_problem_set(problem, VOLUME_NO_OFF, "%s", v->info.why_not);
+        return ERR_UNSUPPORTED;
+    }
     while (of->n_lanes < lanes)
         TRY(open_lane(of, problem));
     return ERR_OK;

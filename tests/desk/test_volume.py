@@ -7,11 +7,11 @@ usage: tests/desk/test_volume.py     Needs build/bin/keyholt-desk and cryptsetup
 import json
 import os
 import stat
+import subprocess
 import sys
-import tempfile
 
 import volume_lab
-from volume_lab import KEY_ID, MIB, Lab, bitlocker_images, check, lab, new_password, no, sha256, skip, why
+from volume_lab import KEY_ID, MIB, ROOT, bitlocker_images, check, lab, new_password, no, run_tests, sha256, skip, why
 
 
 def opens(w, name, image, *way, says=""):
@@ -94,6 +94,27 @@ def bitlocker_refuses(w, conf, image):
     if not conf.get("CLEARKEY_VMK_GUID"):
         done = w.run("test", image, "--clear-key")
         check(f"{conf.name}: not suspended", no(done, 3, "not suspended"), why(done))
+
+
+def test_bitlocker_written(w):
+    """Volumes of the tests' own writer: more kinds than there are images of, and there without any data."""
+    write = ROOT / "build/tests/bitlocker_write"
+    image, bek, out = w.name("image"), w.name("bek"), w.name("out")
+    for kind in subprocess.run([write, "list"], capture_output=True, text=True, check=True).stdout.split():
+        made = json.loads(subprocess.run([write, kind, image, bek], capture_output=True, check=True).stdout)
+        rows = [(f"recovery password {i + 1}", ["--recovery-password-file", w.password_file(p)])
+                for i, p in enumerate(made["recovery"])]
+        if made["passphrase"]:
+            rows.append(("passphrase", ["--passphrase-file", w.write("given/passphrase", made["passphrase"].encode())]))
+        if made["startup_key"]:
+            rows.append(("startup key", ["--startup-key", bek]))
+        if made["clear_key"]:
+            rows.append(("clear key", ["--clear-key"]))
+        for name, way in rows:
+            done = w.run("decrypt", image, out, "--force", *way)
+            check(f"{kind}: {name}", done.returncode == 0 and sha256(out) == made["sha256"], why(done))
+        shown = json.loads(w.run("show", image, "--json").out)
+        check(f"{kind}: shown", shown["format"] == "BitLocker" and len(shown["protectors"]) >= len(rows), shown)
 
 
 def test_bitlocker_startup_key(w):
@@ -257,13 +278,5 @@ def test_command_line(w):
               and max(map(len, done.out.splitlines())) <= 110)
 
 
-def main(names):
-    tests = {n[5:]: t for n, t in globals().items() if n.startswith("test_")}
-    for name in names or tests:
-        with tempfile.TemporaryDirectory() as path:
-            tests[name](Lab(path))
-    return volume_lab.finish()
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_tests(sys.argv[1:], globals()))

@@ -28,7 +28,8 @@ static void use(struct image *i, const struct luks2 *l)
         enum err e = luks2_fingerprint(&io, l, slot, area, sizeof area, hash);
         if (e != ERR_OK && e != ERR_UNSUPPORTED && e != ERR_NOT_FOUND)
             abort();
-        if (s->supported && s->iterations <= 2000 && l->digest[0].iterations <= 2000 && s->area_size <= 131072 &&
+        if (s->supported && s->iterations <= 2000 && l->digest[0].iterations <= 2000 &&
+            s->area_size <= 131072 &&
             luks2_open_slot(&io, l, slot, "x", 1, area, sizeof area, &key) != ERR_AUTH)
             abort();
     }

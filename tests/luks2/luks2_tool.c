@@ -262,7 +262,7 @@ static enum err load(const struct volume_io *io, struct luks2_problem *why, stru
     enum err e = ERR_FULL;
     size_t len = LUKS2_SCRATCH_USUAL;
     unsigned tries = 0;
-    for (; e == ERR_FULL && tries < 3; tries++) {
+    for (; e == ERR_FULL && tries < 2; tries++) {
         void *scratch = malloc(len);
         if (scratch == NULL)
             return ERR_NOMEM;

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 
+sys.dont_write_bytecode = True
 from lab import FAST, cryptsetup, main, metadata, overwrite, rewrite_json, second_opinion, show, tool
 
 CIPHERS = (('aes-xts-plain64', 256), ('aes-xts-plain64', 512), ('aes-xts-plain', 256), ('aes-xts-plain', 512),

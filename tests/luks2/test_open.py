@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 
+sys.dont_write_bytecode = True
 from lab import (FAST, HASHES, TOOL, cryptsetup, flip, main, metadata, overwrite, reason, rewrite_json, show,
                  tool)
 

@@ -16,6 +16,7 @@ import random
 import subprocess
 import sys
 
+sys.dont_write_bytecode = True
 from lab import HDR, TOOL, main, seal, set_text
 
 SIZE = 1 << 20

@@ -300,7 +300,7 @@ static void test_truncated_device(void **state)
     struct image i;
     static struct luks2 l;
     image_make(&i, image_json, strlen(image_json), LUKS2_HDR_MIN);
-    for (size_t len = 0; len < 524288; len += len < 33000 ? 97 : 8111) {
+    for (size_t len = 0; len < 524288; len += len < 2 * LUKS2_HDR_MIN ? 1 : 8111) {
         i.len = len;
         enum err e = image_load(&i, &l);
         if (e != ERR_FORMAT && e != ERR_NOT_FOUND)
@@ -412,35 +412,158 @@ static void test_probe(void **state)
     image_free(&i);
 }
 
-/* The densest JSON fits LUKS2_SCRATCH; too little scratch says so and nothing is written behind it. */
+/* A header of that size whose JSON holds fill more bytes of unit, e.g. ",0": valid all the same. */
+static void image_filled(struct image *i, size_t hdr_size, const char *unit, size_t fill)
+{
+    char json_size[24];
+    snprintf(json_size, sizeof json_size, "%zu", hdr_size - LUKS2_BIN_HDR);
+    static const char text[] = "{\"keyslots\":{},\"tokens\":{\"0\":{\"type\":\"x\",\"keyslots\":[],\"y\":[0@]"
+                               "}},\"segments\":{\"0\":{"
+                               "\"type\":\"linear\",\"offset\":\"0\",\"size\":\"dynamic\"}},\"digests\":{},"
+                               "\"config\":{\"json_size\":\"J\","
+                               "\"keyslots_size\":\"0\"}}";
+    const char *head = edit(text, "J", json_size), *at = strchr(head, '@');
+    size_t n = (size_t)(at - head), unit_len = strlen(unit), len = n;
+    char *json = malloc(n + fill + strlen(at));
+    assert_non_null(json);
+    memcpy(json, head, n);
+    for (; len + unit_len <= n + fill; len += unit_len)
+        memcpy(json + len, unit, unit_len);
+    memcpy(json + len, at + 1, strlen(at + 1));
+    len += strlen(at + 1);
+    assert_true(len < hdr_size - LUKS2_BIN_HDR);
+    image_make(i, json, len, hdr_size);
+    free(json);
+}
+
+/* Load with what it asks for, nothing written behind that. ret_need: bytes that sufficed */
+static enum err load_as_asked(struct image *i, size_t len, struct luks2 *ret, size_t *ret_need)
+{
+    struct volume_io io = image_io(i);
+    struct luks2_problem why = {.need = len};
+    enum err e = ERR_FULL;
+    /* with less than LUKS2_SCRATCH_USUAL not even the first answer is sure to be enough */
+    for (unsigned tries = 0; e == ERR_FULL && tries < (len < LUKS2_SCRATCH_USUAL ? 3 : 2); tries++) {
+        size_t n = why.need;
+        uint8_t *scratch = malloc(n + 1);
+        assert_non_null(scratch);
+        scratch[n] = 0xa5;
+        e = luks2_load_why(&io, scratch, n, &why, ret);
+        assert_int_equal(scratch[n], 0xa5);
+        assert_true(e != ERR_FULL || why.need > n);
+        free(scratch);
+        *ret_need = n;
+    }
+    return e;
+}
+
 static void test_scratch(void **state)
 {
     (void)state;
-    struct image i;
     static struct luks2 l;
-    static char json[12288];
-    const char *head = edit(image_json, "\"jwe\":{\"a\":[1,-2.5e3,true,null]}", "\"jwe\":[0@]");
-    size_t n = (size_t)(strchr(head, '@') - head), tail = strlen(head) - n - 1;
-    size_t fill = (sizeof json - 1 - n - tail) / 2 * 2;
-    memcpy(json, head, n);
-    for (size_t k = 0; k < fill; k += 2)
-        memcpy(json + n + k, ",0", 2);
-    memcpy(json + n + fill, head + n + 1, tail);
-    image_make(&i, json, n + fill + tail, LUKS2_HDR_MIN);
+    struct image i;
+    size_t need = 0;
+    /* the densest JSON */
+    image_filled(&i, LUKS2_HDR_MIN, ",0", 11900);
     struct volume_io io = image_io(&i);
-    for (size_t len = 0; len <= LUKS2_SCRATCH(LUKS2_HDR_MIN); len = len < 200000 ? len + 1777 : len + 77) {
-        uint8_t *scratch = malloc(len + 1);
-        assert_non_null(scratch);
-        scratch[len] = 0xa5;
-        enum err e = luks2_load(&io, scratch, len, &l);
-        assert_int_equal(scratch[len], 0xa5);
-        free(scratch);
-        if (e == ERR_OK)
-            break;
-        assert_int_equal(e, ERR_FULL);
-        assert_true(len + 77 < LUKS2_SCRATCH(LUKS2_HDR_MIN));
-    }
+    for (size_t len = 0; len < 70000; len += len < 60000 ? 4999 : 61)
+        assert_int_equal(load_as_asked(&i, len, &l, &need), ERR_OK);
+    assert_in_range(need, 150000, LUKS2_SCRATCH(LUKS2_HDR_MIN));
+    /* what was asked for is about what is needed */
+    uint8_t *scratch = malloc(need);
+    assert_int_equal(luks2_load(&io, scratch, need, &l), ERR_OK);
+    assert_int_equal(luks2_load(&io, scratch, need - 6000, &l), ERR_FULL);
+    free(scratch);
     image_free(&i);
+}
+
+/* A large area costs what its JSON holds, not what it could hold. */
+static void test_large_areas(void **state)
+{
+    (void)state;
+    static struct luks2 l;
+    for (size_t size = LUKS2_HDR_MIN; size <= LUKS2_HDR_MAX; size *= 2) {
+        struct image i;
+        size_t need;
+        image_filled(&i, size, ",0", 5000);
+        assert_int_equal(load_as_asked(&i, LUKS2_SCRATCH_USUAL, &l, &need), ERR_OK);
+        assert_int_equal(need, LUKS2_SCRATCH_USUAL);
+        assert_int_equal(l.hdr_size, size);
+        assert_in_range(l.json_len, 5000, 5500);
+        image_free(&i);
+        /* full: of many tokens, of few */
+        for (unsigned dense = 0; dense < 2; dense++) {
+            static const char few[] =
+                ",\"01234567890123456789012345678901234567890123456789012345678901234567890123\"";
+            image_filled(&i, size, dense ? ",0" : few, size - LUKS2_BIN_HDR - 512);
+            assert_int_equal(load_as_asked(&i, LUKS2_SCRATCH_USUAL, &l, &need), ERR_OK);
+            assert_true(need <= LUKS2_SCRATCH(size) || need == LUKS2_SCRATCH_USUAL);
+            assert_true(dense || need <= LUKS2_SCRATCH_USUAL + size + size / 2);
+            image_free(&i);
+        }
+    }
+}
+
+/* What is wrong, and where: the offset points at this text. */
+static void test_problems(void **state)
+{
+    (void)state;
+    static struct luks2 l;
+    static const struct {
+        const char *from, *to, *at, *name;
+    } rows[] = {
+        {",\"tokens\"", "\"tokens\"", "\"tokens\"", ""},
+        {"\"size\":\"131072\"", "\"size\":\"0\"", "{\"type\":\"raw\"", ""},
+        {"\"stripes\":4000", "\"stripes\":\"\"", "{\"type\":\"luks2\"", ""},
+        {"[\"0\",\"1\",\"5\"]", "[\"0\",\"1\",\"6\"]", "\"6\"]", ""},
+        {"\"keyslots\":[\"0\"],\"jwe\"", "\"keyslots\":[\"7\"],\"jwe\"", "\"7\"],\"jwe\"", ""},
+        {"\"sector_size\":512", "\"sector_size\":513", "{\"type\":\"crypt\"", ""},
+        {"\"config\":{", "\"config\":{\"requirements\":{\"mandatory\":[\"o\\\\pal\"]},", "\"o\\\\pal",
+         "o\\\\pal"},
+        {"\"5\":{", "\"4294967296\":{", "\"4294967296\"", "4294967296"},
+    };
+    for (size_t k = 0; k < N(rows); k++) {
+        struct image i;
+        struct luks2_problem why = {0};
+        static uint8_t scratch[LUKS2_SCRATCH_USUAL];
+        const char *json = edit(image_json, rows[k].from, rows[k].to);
+        image_make(&i, json, strlen(json), LUKS2_HDR_MIN);
+        struct volume_io io = image_io(&i);
+        enum err e = luks2_load_why(&io, scratch, sizeof scratch, &why, &l);
+        if (e == ERR_OK || why.what == NULL || strcmp(why.name, rows[k].name) != 0 ||
+            why.off >= LUKS2_HDR_MIN || memcmp(i.p + why.off, rows[k].at, strlen(rows[k].at)) != 0)
+            fail_msg("%s: %s, %s: %s, offset %llu", rows[k].to, err_name(e), why.what, why.name,
+                     (unsigned long long)why.off);
+        image_free(&i);
+    }
+}
+
+static void test_next_slot(void **state)
+{
+    (void)state;
+    static struct luks2 l;
+    static const struct {
+        int slot;
+        enum luks2_priority priority;
+        bool supported, unbound;
+    } rows[] = {{0, LUKS2_NORMAL, true, false}, {1, LUKS2_PREFER, true, false},
+                {2, LUKS2_IGNORE, true, false}, {3, LUKS2_NORMAL, false, false},
+                {4, LUKS2_NORMAL, true, true},  {30, LUKS2_NORMAL, true, false},
+                {31, LUKS2_PREFER, true, false}};
+    for (size_t k = 0; k < N(rows); k++)
+        l.slot[rows[k].slot] = (struct luks2_slot){.used = true,
+                                                   .priority = (uint8_t)rows[k].priority,
+                                                   .supported = rows[k].supported,
+                                                   .unbound = rows[k].unbound};
+    int slot = -1;
+    for (size_t k = 0; k < 4; k++) {
+        assert_true(luks2_next_slot(&l, &slot));
+        assert_int_equal(slot, ((int[]){1, 31, 0, 30})[k]);
+    }
+    assert_false(luks2_next_slot(&l, &slot));
+    memset(&l, 0, sizeof l);
+    slot = -1;
+    assert_false(luks2_next_slot(&l, &slot));
 }
 
 /* 4 MiB of members, each as short as can be: linear, or this test would take hours. */
@@ -484,6 +607,9 @@ int main(void)
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_probe),
         cmocka_unit_test(test_scratch),
+        cmocka_unit_test(test_large_areas),
+        cmocka_unit_test(test_problems),
+        cmocka_unit_test(test_next_slot),
         cmocka_unit_test(test_linear_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,6 +95,7 @@ static const struct {
     {"version beyond", "\"version\":7", "\"version\":18446744073709551616", ERR_RANGE},
     {"no id", "\"id\":\"3F2504E0", "\"ed\":\"3F2504E0", ERR_FORMAT},
     {"a broken id", "3F2504E0-", "3F2504E0", ERR_FORMAT},
+    {"too long an id", "3F2504E0-", "3F2504E03F2504E03F2504E0-", ERR_FORMAT},
     {"no name", "\"name\"", "\"nome\"", ERR_FORMAT},
     {"name is a number", "\"M\\u00fcller & S\xc3\xb6hne\"", "5", ERR_FORMAT},
     {"half a character in the name", "S\xc3\xb6hne", "S\xc3hne", ERR_FORMAT},

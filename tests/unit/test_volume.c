@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Writing a decrypted volume and trying keys, without any volume: copy, out, try. */
+/* Writing a decrypted volume and trying keys, without any volume: copy, out, try, end. */
 #include "tools/volume_copy.h"
+#include "tools/volume_end.h"
 #include "tools/volume_out.h"
 #include "tools/volume_try.h"
 #include <errno.h>
@@ -329,6 +330,73 @@ static void test_try_one_at_a_time(void **unused)
     assert_int_equal(l.most, 1);
 }
 
+/* --- end --- */
+
+static void put_number(uint8_t *head, size_t off, unsigned len, uint64_t n, bool big_endian)
+{
+    for (unsigned i = 0; i < len; i++)
+        head[off + (big_endian ? len - 1 - i : i)] = (uint8_t)(n >> 8 * i);
+}
+
+static void test_end(void **unused)
+{
+    (void)unused;
+    struct field {
+        size_t off;
+        unsigned len;
+        uint64_t n;
+    };
+    static const struct {
+        const char *name, *magic;
+        size_t magic_off;
+        struct field field[3];
+        enum err err;
+        uint64_t size;
+    } rows[] = {
+        {"NTFS", "NTFS    ", 3, {{40, 8, 204799}, {11, 2, 512}}, ERR_OK, 104857600},
+        {"NTFS", "NTFS    ", 3, {{40, 8, 25599}, {11, 2, 4096}}, ERR_OK, 104857600},
+        {"NTFS", "NTFS    ", 3, {{40, 8, UINT64_MAX}, {11, 2, 512}}, ERR_FORMAT, 0},
+        {"NTFS", "NTFS    ", 3, {{40, 8, UINT64_MAX / 2}, {11, 2, 512}}, ERR_FORMAT, 0},
+        {"NTFS", "NTFS    ", 3, {{40, 8, 1000}}, ERR_FORMAT, 0},
+        {"exFAT", "EXFAT   ", 3, {{72, 8, 1000}, {108, 1, 12}}, ERR_OK, 4096000},
+        {"exFAT", "EXFAT   ", 3, {{72, 8, 1000}, {108, 1, 64}}, ERR_FORMAT, 0},
+        {"FAT", "FAT32   ", 82, {{32, 4, 204800}, {11, 2, 512}}, ERR_OK, 104857600},
+        {"FAT", "FAT16   ", 54, {{19, 2, 32768}, {32, 4, 7}, {11, 2, 512}}, ERR_OK, 16777216},
+        {"FAT", "FAT12   ", 54, {{19, 2, 2880}, {11, 2, 512}}, ERR_OK, 1474560},
+        {"ext", "\x53\xef", 1080, {{1028, 4, 25600}, {1048, 4, 2}}, ERR_OK, 104857600},
+        {"ext", "\x53\xef", 1080, {{1028, 4, 1}, {1120, 4, 0x80}, {1360, 4, 1}}, ERR_OK, 1024 * 0x100000001},
+        {"ext", "\x53\xef", 1080, {{1028, 4, 25600}, {1048, 4, 40}}, ERR_FORMAT, 0},
+        {"other", "LABELONE", 512, {{0, 0, 0}}, ERR_NOT_FOUND, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint8_t head[VOLUME_END_HEAD] = {0};
+        const char *name = "untouched";
+        uint64_t size = 7;
+        memcpy(head + rows[i].magic_off, rows[i].magic, strlen(rows[i].magic));
+        for (unsigned k = 0; k < 3; k++)
+            put_number(head, rows[i].field[k].off, rows[i].field[k].len, rows[i].field[k].n, false);
+        print_message("%s, row %zu\n", rows[i].name, i);
+        assert_int_equal(volume_end_claimed(head, sizeof head, &name, &size), rows[i].err);
+        assert_string_equal(name, rows[i].err == ERR_OK ? rows[i].name : "untouched");
+        assert_int_equal(size, rows[i].err == ERR_OK ? rows[i].size : 7);
+    }
+}
+
+static void test_end_xfs(void **unused)
+{
+    (void)unused;
+    uint8_t head[VOLUME_END_HEAD] = "XFSB";
+    const char *name = NULL;
+    uint64_t size = 0;
+    put_number(head, 4, 4, 4096, true);
+    put_number(head, 8, 8, 25600, true);
+    assert_int_equal(volume_end_claimed(head, sizeof head, &name, &size), ERR_OK);
+    assert_string_equal(name, "XFS");
+    assert_int_equal(size, 104857600);
+    for (size_t len = 0; len < sizeof head; len++)
+        assert_int_equal(volume_end_claimed(head, len, &name, &size), ERR_FORMAT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +409,8 @@ int main(void)
         cmocka_unit_test(test_out_too_large),
         cmocka_unit_test(test_try),
         cmocka_unit_test(test_try_one_at_a_time),
+        cmocka_unit_test(test_end),
+        cmocka_unit_test(test_end_xfs),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -1,0 +1,356 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""keyholt-desk volume when something is wrong: damaged and cut images, no room, signals, files in the way; what it
+leaves behind, how much memory it takes, and that it only ever reads IMAGE.
+
+usage: tests/desk/test_volume_hostile.py     Needs build/bin/keyholt-desk, cryptsetup, strace. 'N passed, N failed'."""
+import contextlib
+import os
+import pty
+import re
+import resource
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import volume_lab
+from volume_lab import DESK, KEY_ID, MIB, bitlocker_images, check, lab, new_password, no, run_tests, sha256, skip, why
+
+GIB = 1 << 30
+RSS_MAX_KIB = 32 << 10
+
+
+def large(w, size=200 * MIB):
+    """A volume that takes a while: its holes decrypt to what is no zero."""
+    image = w.new("large", "--sector-size", "4096")
+    os.truncate(image, size)
+    password = new_password()
+    w.protect(image, password)
+    return image, ["--recovery-password-file", w.password_file(password)]
+
+
+class Running:
+    """A decrypt on its way, in a folder of its own."""
+
+    def __init__(self, w, image, way, folder=None, **more):
+        self.folder = folder or w.name(f"running-{w.n}")
+        os.makedirs(self.folder, exist_ok=True)
+        w.n += 1
+        self.out = os.path.join(self.folder, "out")
+        self.said = open(w.name(f"said/running-{w.n}"), "wb+")
+        self.p = subprocess.Popen([DESK, "volume", "decrypt", image, self.out, *way], stdout=self.said, stderr=self.said,
+                                  **more)
+
+    def written(self):
+        """Bytes that its file holds by now; it has no name yet."""
+        with contextlib.suppress(OSError):
+            for fd in os.listdir(f"/proc/{self.p.pid}/fd"):
+                path = f"/proc/{self.p.pid}/fd/{fd}"
+                if os.readlink(path).startswith(os.path.realpath(self.folder)):
+                    return os.stat(path).st_blocks * 512
+        return 0
+
+    def half_way(self, at=32 * MIB):
+        end = time.monotonic() + 60
+        while self.p.poll() is None and self.written() < at and time.monotonic() < end:
+            time.sleep(0.002)
+        return self.p.poll() is None and not os.path.exists(self.out)
+
+    def end(self):
+        code = self.p.wait(timeout=120)
+        self.said.seek(0)
+        text = self.said.read().decode()
+        self.said.close()
+        return code, text
+
+
+def test_signals(w):
+    image, way = large(w)
+    for name, number, code in (("SIGKILL", signal.SIGKILL, -signal.SIGKILL), ("SIGINT", signal.SIGINT, 1),
+                               ("SIGTERM", signal.SIGTERM, 1), ("SIGHUP", signal.SIGHUP, 1)):
+        r = Running(w, image, way)
+        half = r.half_way()
+        r.p.send_signal(number)
+        got, text = r.end()
+        check(f"{name} half-way ends it", half and got == code, f"half-way {half}, exit {got}: {text}")
+        check(f"{name} leaves nothing at all", os.listdir(r.folder) == [], os.listdir(r.folder))
+        check(f"{name} is told, where it can be", "nothing" in text if code == 1 else text == "", text)
+
+
+def test_memory(w):
+    image, way = large(w, GIB)
+    r, most = Running(w, image, way), 0
+    while r.p.poll() is None:
+        with contextlib.suppress(OSError, TypeError):
+            with open(f"/proc/{r.p.pid}/status", encoding="ascii") as f:
+                most = max(most, int(re.search(r"VmHWM:\s+(\d+)", f.read())[1]))
+        time.sleep(0.002)
+    code, text = r.end()
+    check("1 GiB decrypts", code == 0 and os.path.getsize(r.out) == GIB - (16 << 20), text)
+    check(f"and takes at most {RSS_MAX_KIB >> 10} MiB of memory (VmHWM {most / 1024:.1f} MiB)", 0 < most <= RSS_MAX_KIB, most)
+
+
+def test_progress(w):
+    """A bar on a terminal; nothing of it elsewhere."""
+    image, way = large(w, GIB)
+    folder = w.name("terminal")
+    os.mkdir(folder)
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execv(DESK, [str(a) for a in (DESK, "volume", "decrypt", image, os.path.join(folder, "out"), *way)])
+    text = b""
+    while select.select([fd], [], [], 60)[0]:
+        try:
+            text += os.read(fd, 65536)
+        except OSError:  # the other end is closed
+            break
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.close(fd)
+    w.write("said/terminal", text)
+    shown = [int(n) for n in re.findall(rb"(\d+) % of", text)]
+    check("a terminal shows how far it is", code == 0 and len(shown) > 2 and shown == sorted(shown) and b"left" in text, text[-300:])
+    check("and at the end only the result", b"decrypted: 1008 MiB" in text.rsplit(b"\r\x1b[K", 1)[-1], text[-300:])
+    os.unlink(os.path.join(folder, "out"))
+    r = Running(w, image, way)
+    r.half_way(256 * MIB)
+    r.p.terminate()
+    _, text = r.end()
+    check("no bar in a file", text.count("\n") == 1 and "%" not in text and "\r" not in text, text)
+
+
+def test_secrets(w):
+    """Nothing but the file that it was given in holds the password: no core, no output, no argument."""
+    image, way = large(w)
+    folder = w.name("crash")
+    os.mkdir(folder)
+    r = Running(w, image, way, folder=folder, cwd=folder, preexec_fn=any_core)
+    half = r.half_way()
+    with open(f"/proc/{r.p.pid}/cmdline", "rb") as f:
+        w.write("said/cmdline", f.read())
+    with open(f"/proc/{r.p.pid}/limits", encoding="ascii") as f:
+        check("no core is wanted", re.search(r"Max core file size\s+0 ", f.read()))
+    r.p.send_signal(signal.SIGSEGV)
+    code, _ = r.end()
+    check("a crash half-way leaves no core and no OUT", half and code == -signal.SIGSEGV and os.listdir(folder) == [],
+          f"half-way {half}, exit {code}, {os.listdir(folder)}")
+    out = w.name("out")
+    done = w.run("decrypt", image, out, "--json", *way)
+    check("the whole run", done.returncode == 0, why(done))
+    os.unlink(out)
+    hits = volume_lab.secret_search.search([w.name(n) for n in os.listdir(w.path) if n not in ("given", "large")],
+                                           w.secrets)
+    check("no recovery password in anything that was written", w.secrets and not hits, hits)
+
+
+def any_core():
+    resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+def broken(w, name, image, way, *words):
+    """Bad input: exit 1, one sentence, nothing of OUT."""
+    out = w.name("out")
+    for verb in (["show", image], ["decrypt", image, out, *way]):
+        done = w.run(*verb)
+        if verb[0] == "show" and done.returncode == 0:
+            continue  # what is damaged lies behind the header
+        if not no(done, 1, *words):
+            check(f"{name}, {verb[0]}", False, why(done))
+    check(f"{name}: nothing of OUT", not os.path.exists(out))
+    check(f"{name}: exit 1 and one sentence", no(done, 1, *words), why(done))
+
+
+def test_cut_luks2(w):
+    password = new_password()
+    whole = w.new("whole")
+    w.protect(whole, password)
+    way = ["--recovery-password-file", w.password_file(password)]
+    for size in (0, 1, 100, 511, 512, 4095, 4096, 5000, 16383, 16384, 20000, 32768, 100000, 1 << 20, 16 << 20):
+        image = w.copy(whole, "cut")
+        os.truncate(image, size)
+        broken(w, f"LUKS2 cut to {size} bytes", image, way, "offset")
+    fs = w.write("fs", size=4 * MIB)
+    subprocess.run(["mkfs.ext4", "-q", fs], check=True)
+    image = w.copy(whole, "cut")
+    with open(fs, "rb") as f:
+        w.fill(image, f.read(64 << 10))
+    done = w.run("decrypt", image, w.name("fits"), *way)
+    check("an ext4 file system that fits", done.returncode == 0, why(done))
+    os.truncate(image, (19 << 20))
+    broken(w, "an ext4 file system whose end is missing", image, way, "4194304 bytes", f"offset {19 << 20}")
+    image = w.copy(whole, "cut")
+    os.truncate(image, (16 << 20) + 10 * 512 + 100)
+    done = w.run("decrypt", image, w.name("out"), *way)
+    check("a part of a sector at the end is left out", done.returncode == 0 and
+          os.path.getsize(w.name("out")) % 512 == 0, why(done))
+
+
+def test_damaged_luks2(w):
+    password = new_password()
+    whole = w.new("whole")
+    w.protect(whole, password)
+    way = ["--recovery-password-file", w.password_file(password)]
+    image = w.copy(whole, "both")
+    for off in (4096 + 10, 16384 + 4096 + 10):
+        lab.flip(image, off)
+    broken(w, "both headers damaged", image, way, "offset")
+    image = w.copy(whole, "json")
+    lab.rewrite_json(image, lambda meta: meta.pop("segments"))
+    broken(w, "no segments", image, way)
+    image = w.copy(whole, "requirement")
+    lab.rewrite_json(image, lambda meta: meta["config"].update(requirements={"mandatory": ["time-travel"]}))
+    broken(w, "an unknown requirement", image, way, "time-travel")
+    image = w.copy(whole, "short")
+    lab.rewrite_json(image, lambda meta: meta["segments"]["0"].update(size=str(1 << 40)))
+    broken(w, "a segment larger than the device", image, way)
+    image = w.copy(whole, "area")
+    area = lab.metadata(image)["keyslots"]["1"]["area"]
+    lab.overwrite(image, int(area["offset"]), bytes(4096))
+    done = w.run("test", image, *way)
+    check("a wiped keyslot does not open", no(done, 3, KEY_ID), why(done))
+
+
+def test_other_input(w):
+    way = ["--passphrase-file", w.passes[0]]
+    broken(w, "random bytes", w.write("random", os.urandom(MIB)), way, "neither a LUKS2 nor a BitLocker volume")
+    broken(w, "no such file", w.name("none"), way, "not found")
+    broken(w, "a folder", w.name("said"), way)
+    os.mkfifo(w.name("fifo"))
+    broken(w, "a FIFO", w.name("fifo"), way, "neither a file nor a block device")
+    broken(w, "a terminal's device", "/dev/null", way, "neither a file nor a block device")
+    broken(w, "a whole disk", w.write("disk", bytes(512) + b"EFI PART" + bytes(2048)), way, "name the partition")
+    image = w.new("image")
+    for name, path in (("a missing password file", w.name("none")), ("an empty password file", w.write("empty")),
+                       ("a folder as password file", w.name("said"))):
+        for option in ("--recovery-password-file", "--passphrase-file", "--startup-key"):
+            done = w.run("test", image, option, path)
+            check(f"{name}, {option}", no(done, 1, "cannot be read"), why(done))
+
+
+def test_broken_bitlocker(w):
+    images = [(c, i) for c, i in bitlocker_images() if c.name == "bitlk-aes-xts-128"]
+    if not images:
+        return skip("broken BitLocker volumes", f"no {volume_lab.DATA}/bitlk")
+    conf, whole = images[0]
+    way = ["--recovery-password-file", w.password_file(conf["RP"])]
+    for size in (0, 8, 100, 511, 512, 4096, 1 << 20, 34 << 20, (100 << 20) - 512):
+        image = w.name("cut")
+        subprocess.run(["cp", "--sparse=always", whole, image], check=True)
+        os.truncate(image, size)
+        broken(w, f"BitLocker cut to {size} bytes", image, way, "offset")
+    with open(whole, "rb") as f:
+        head = f.read(512)
+    blocks = [int.from_bytes(head[176 + 8 * i:184 + 8 * i], "little") for i in range(3)]
+    subprocess.run(["cp", "--sparse=always", whole, w.name("bad")], check=True)
+    for n, off in enumerate(blocks):
+        lab.overwrite(w.name("bad"), off + 70, b"\xff" * 100)
+        if n < 2:
+            done = w.run("show", w.name("bad"))
+            check(f"{n + 1} of 3 metadata blocks damaged: shown, and told", done.returncode == 0 and
+                  f"{2 - n} of 3 metadata blocks are good" in done.out and "offset" in done.out, why(done))
+            done = w.run("test", w.name("bad"), *way)
+            check(f"{n + 1} of 3 metadata blocks damaged: opens", done.returncode == 0, why(done))
+    broken(w, "3 of 3 metadata blocks damaged", w.name("bad"), way, "offset")
+
+
+def test_out_in_the_way(w):
+    image = w.new("image")
+    way = ["--passphrase-file", w.passes[0]]
+    before, old = sha256(image), w.write("old", b"old")
+    rows = [("exists", old, [], "--force"), ("is a folder", w.name("said"), ["--force"], "no regular file"),
+            ("is a device", "/dev/null", ["--force"], "no regular file"), ("is IMAGE", image, ["--force"], "never written"),
+            ("lies in no folder", w.name("none/out"), [], "not found")]
+    os.symlink(image, w.name("link"))
+    os.link(image, w.name("hard"))
+    rows += [("leads to IMAGE", w.name("link"), ["--force"], "never written"),
+             ("is IMAGE by another name", w.name("hard"), ["--force"], "never written")]
+    for name, out, more, words in rows:
+        done = w.run("decrypt", image, out, *way, *more)
+        check(f"OUT {name}", no(done, 1, words), why(done))
+    check("what was there is there", open(old, "rb").read() == b"old" and sha256(image) == before)
+    done = w.run("decrypt", image, old, *way, "--force")
+    check("--force replaces a file", done.returncode == 0 and os.path.getsize(old) == 4 << 20, why(done))
+    left = set(os.listdir(w.path)) - {"said", "given", "image", "old", "link", "hard", *(f"pass{i}" for i in range(4))}
+    check("no other file appeared", not left, left)
+
+
+@contextlib.contextmanager
+def mounted(w, *options):
+    """A folder with a small file system in it, None where that cannot be had."""
+    folder = w.name("mount")
+    os.makedirs(folder, exist_ok=True)
+    done = subprocess.run(["mount", *map(str, options), folder], capture_output=True, text=True)
+    try:
+        yield folder if done.returncode == 0 else None
+    finally:
+        if done.returncode == 0:
+            subprocess.run(["umount", folder], check=True)
+
+
+def test_no_room(w):
+    if os.geteuid() != 0:
+        return skip("a full file system", "mounting one needs root")
+    image, way = large(w)
+    with mounted(w, "-t", "tmpfs", "-o", "size=16M", "tmpfs") as folder:
+        if not folder:
+            return skip("a full file system", "tmpfs cannot be mounted")
+        done = w.run("decrypt", image, os.path.join(folder, "out"), *way)
+        check("a full file system", no(done, 1, "no room"), why(done))
+        check("nothing is left on it", os.listdir(folder) == [] and shutil.disk_usage(folder).used < MIB)
+
+
+def test_no_nameless_files(w):
+    """FAT has no O_TMPFILE, no links, no permissions: the file lies beside, and goes when it fails."""
+    fat = w.write("fat", size=48 << 20)
+    if os.geteuid() != 0 or not shutil.which("mkfs.vfat"):
+        return skip("FAT", "needs root and mkfs.vfat")
+    subprocess.run(["mkfs.vfat", fat], check=True, capture_output=True)
+    with mounted(w, "-o", "loop", fat) as folder:
+        if not folder:
+            return skip("FAT", "it cannot be mounted here")
+        out, image, way = os.path.join(folder, "out"), w.new("small"), ["--passphrase-file", w.passes[0]]
+        done = w.run("decrypt", image, out, *way)
+        check("FAT: decrypts", done.returncode == 0 and os.listdir(folder) == ["out"], why(done))
+        done = w.run("decrypt", image, out, *way)
+        check("FAT: exists", no(done, 1, "--force"), why(done))
+        done = w.run("decrypt", image, out, *way, "--force")
+        check("FAT: --force", done.returncode == 0 and os.listdir(folder) == ["out"], why(done))
+        os.unlink(out)
+        image, way = large(w)
+        done = w.run("decrypt", image, out, *way)
+        check("FAT: no room, nothing left", no(done, 1, "no room") and os.listdir(folder) == [], why(done))
+
+
+def test_block_device(w):
+    image = w.new("image")
+    loop = subprocess.run(["losetup", "--read-only", "--find", "--show", image], capture_output=True, text=True) \
+        if os.geteuid() == 0 and shutil.which("losetup") else None
+    if not loop or loop.returncode != 0:
+        return skip("a block device", "no loop device can be had here")
+    device = loop.stdout.strip()
+    try:
+        done = w.run("decrypt", device, w.name("out"), "--passphrase-file", w.passes[0])
+        check("a read-only block device", done.returncode == 0 and os.path.getsize(w.name("out")) == 4 << 20, why(done))
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+
+
+def test_only_reads(w):
+    """As the kernel sees it."""
+    if not shutil.which("strace"):
+        return skip("how IMAGE is opened", "no strace")
+    image, trace = w.new("image"), w.name("trace")
+    for verb in (["show", image], ["test", image], ["decrypt", image, w.name("out")]):
+        way = [] if verb[0] == "show" else ["--passphrase-file", w.passes[0]]
+        done = subprocess.run(["strace", "-f", "-o", trace, "-e", "trace=open,openat,openat2,creat,truncate,rename,unlink",
+                               DESK, "volume", *verb, *way], capture_output=True)
+        with open(trace, encoding="utf-8", errors="replace") as f:
+            lines = [line for line in f if f'"{image}"' in line]
+        check(f"{verb[0]} opens IMAGE for reading only", done.returncode == 0 and lines and
+              all("O_RDONLY" in line for line in lines), lines or done.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(run_tests(sys.argv[1:], globals()))
