@@ -86,11 +86,11 @@ static enum err announce(struct agent *a, struct record *r)
     struct guid key_id = {{0}};
     uint8_t envelope[ENVELOPE_MAX];
     size_t len = 0;
-    enum err e = add_event(a, r);
-    while (e == ERR_OK && (e = cache_next_envelope(a->cache, &key_id, envelope, &len)) == ERR_OK)
-        e = add_escrow(a, r, &key_id, envelope, len);
-    TRY(e == ERR_NOT_FOUND ? ERR_OK : e);
-    return cache_unset(a->cache, NEWS);
+    enum err e;
+    TRY(add_event(a, r));
+    while ((e = cache_next_envelope(a->cache, &key_id, envelope, &len)) == ERR_OK)
+        TRY(add_escrow(a, r, &key_id, envelope, len));
+    return e == ERR_NOT_FOUND ? cache_unset(a->cache, NEWS) : e;
 }
 
 static enum err announce_at_once(struct agent *a)

@@ -135,8 +135,8 @@ static void a_tpm_that_comes_back(void **state)
     use_tpm("none");
     struct device_key away = load();
     assert_true(same(&k, &away));
-    assert_int_equal(away.trouble, ERR_NOT_FOUND);
-    assert_int_equal(device_key_sign(&away, "x", 1, sig), ERR_NOT_FOUND);
+    assert_int_equal(away.trouble, ERR_OFFLINE);
+    assert_int_equal(device_key_sign(&away, "x", 1, sig), ERR_OFFLINE);
 }
 
 static void a_tpm_that_was_cleared(void **state)
