@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/agent.h"
+#include "agent/identity.h"
 #include "agent/org_store.h"
+#include "agent/tpm_esys.h"
 #include "crypto/host/file.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +11,7 @@
 #include <unistd.h>
 
 #define DEFAULT_ESP "/boot/efi"
+#define TPM_DEVICE  "/dev/tpmrm0" /* the kernel's resource manager: other programs use the TPM, too */
 
 static enum err place(const char *given, const char *root, const char *path, char ret[PATH_MAX])
 {
@@ -22,8 +25,8 @@ static enum err open_state(struct agent *a, struct problem *why)
     enum err e = file_mkdirs(dir, 0700);
     if (e != ERR_OK)
         return problem_set(why, e, "the folder %s cannot be made: %s", dir, err_text(e));
-    TRY(file_join(a->root, KH_AGENT_STATE "/device.key", path, sizeof path));
-    e = device_key_load(path, &a->key);
+    TRY(file_join(a->root, AGENT_DEVICE_KEY, path, sizeof path));
+    e = device_key_load(path, a->tpm, &a->key);
     if (e != ERR_OK)
         return problem_set(why, e, "the device key %s cannot be used: %s; move it away to get a new identity",
                            path, err_text(e));
@@ -31,6 +34,9 @@ static enum err open_state(struct agent *a, struct problem *why)
     e = cache_open(path, &a->cache);
     if (e != ERR_OK)
         return problem_set(why, e, "the cache %s cannot be opened: %s", path, err_text(e));
+    e = identity_adopt(a, a->key.is_new ? IDENTITY_TPM : IDENTITY_LOST);
+    if (e != ERR_OK)
+        return problem_set(why, e, "the cache %s cannot take the new identity: %s", path, err_text(e));
     return ERR_OK;
 }
 
@@ -48,14 +54,28 @@ static enum err open_org(struct agent *a, struct problem *why)
     return e;
 }
 
-enum err agent_open(struct agent *a, const char *root, const char *esp, const char *efivars,
-                    struct problem *why)
+static enum err choose_tpm(struct agent *a, const char *tcti)
+{
+    char name[PATH_MAX + 8] = "device:";
+    size_t n = strlen(name);
+    if (!tcti)
+        TRY(file_join(a->root, TPM_DEVICE, name + n, sizeof name - n));
+    a->tpm = malloc(sizeof *a->tpm);
+    return a->tpm ? tpm_init(a->tpm, &tpm_esys, tcti ? tcti : name) : ERR_NOMEM;
+}
+
+static enum err open_places(struct agent *a, const struct agent_places *p)
+{
+    a->root = p->root;
+    TRY(place(p->esp, p->root, DEFAULT_ESP, a->esp));
+    TRY(place(p->efivars, p->root, KH_EFIVARS, a->efivars));
+    return choose_tpm(a, p->tpm);
+}
+
+enum err agent_open(struct agent *a, const struct agent_places *places, struct problem *why)
 {
     memset(a, 0, sizeof *a);
-    a->root = root;
-    enum err e = place(esp, root, DEFAULT_ESP, a->esp);
-    if (e == ERR_OK)
-        e = place(efivars, root, KH_EFIVARS, a->efivars);
+    enum err e = open_places(a, places);
     if (e != ERR_OK)
         return problem_set(why, e, "a path is too long");
     if (gethostname(a->computer, sizeof a->computer) < 0)
@@ -79,6 +99,8 @@ void agent_close(struct agent *a)
     cache_close(a->cache);
     device_key_close(&a->key);
     free(a->org);
+    free(a->tpm);
+    a->tpm = NULL;
     a->cache = NULL;
     a->org = NULL;
 }

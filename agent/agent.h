@@ -6,10 +6,21 @@
 #include "agent/cache.h"
 #include "agent/device_key.h"
 #include "agent/problem.h"
+#include "formats/names.h"
 #include "formats/org.h"
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+#define AGENT_DEVICE_KEY KH_AGENT_STATE "/device.key"
+
+/* Where things are; borrowed. */
+struct agent_places {
+    const char *root; /* --root, "" for the machine itself */
+    const char *esp;  /* mount points; NULL for the defaults below root */
+    const char *efivars;
+    const char *tpm; /* TCTI of tpm2-tss by name, or "none"; NULL for the kernel's device below root */
+};
 
 struct agent {
     const char *root;       /* --root, "" for the machine itself; borrowed */
@@ -17,6 +28,7 @@ struct agent {
     char efivars[PATH_MAX]; /* mount point of efivarfs */
     char computer[RECORD_TEXT_MAX + 1];
     struct cache *cache;
+    struct tpm *tpm; /* never NULL: "none" is one that is not there */
     struct device_key key;
     struct org *org; /* NULL while there is none */
     /* where sentences about progress go; may be NULL */
@@ -24,10 +36,9 @@ struct agent {
     void *progress_ctx;
 };
 
-/* Open everything below root: cache, device key (made when there is none), organisation if there is one.
- * esp, efivars: NULL for the defaults below root. why: filled on failure */
-MUST_CHECK enum err agent_open(struct agent *a, const char *root, const char *esp, const char *efivars,
-                               struct problem *why);
+/* Open everything: cache, device key (made when there is none), organisation if there is one.
+ * why: filled on failure */
+MUST_CHECK enum err agent_open(struct agent *a, const struct agent_places *places, struct problem *why);
 void agent_close(struct agent *a);
 
 /* Tell the person who waits; the journal when nobody does. */

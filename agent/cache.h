@@ -81,6 +81,10 @@ MUST_CHECK enum err cache_put_envelope(struct cache *c, const struct guid *key_i
 /* err: NOT_FOUND */
 MUST_CHECK enum err cache_get_envelope(struct cache *c, const struct guid *key_id,
                                        uint8_t ret[static ENVELOPE_MAX], size_t *ret_len);
+/* The next envelope, by key ID, that was put into an escrow record.
+ * key_id: the one before, zeros for the first; becomes this one's. err: NOT_FOUND (that was the last) */
+MUST_CHECK enum err cache_next_envelope(struct cache *c, struct guid *key_id,
+                                        uint8_t ret[static ENVELOPE_MAX], size_t *ret_len);
 /* SHA-256 over the sorted SHA-256 hashes of all envelopes that were ever put into an escrow record. */
 MUST_CHECK enum err cache_envelopes_digest(struct cache *c, uint8_t ret[static 32]);
 
@@ -101,10 +105,14 @@ MUST_CHECK enum err cache_add_record(struct cache *c, uint8_t kind, const uint8_
                                      const uint8_t *bytes, size_t len, const struct guid *key_id);
 /* Was it ever put there? err: NOT_FOUND */
 MUST_CHECK enum err cache_find_record(struct cache *c, const uint8_t name[static 32]);
-/* What no receipt covers yet, escrow records first, then in the order they were made.
+/* What this device signed and no receipt covers yet, escrow records first, then in the order they were made.
+ * (A computer whose TPM was cleared has records of an earlier identity, too: they are sent under its name.)
  * ret: max elements; their bytes are the caller's */
-MUST_CHECK enum err cache_outbox(struct cache *c, struct cache_record *ret, unsigned max, unsigned *ret_n);
-MUST_CHECK enum err cache_outbox_count(struct cache *c, unsigned *ret);
+MUST_CHECK enum err cache_outbox(struct cache *c, const uint8_t device[static 32], struct cache_record *ret,
+                                 unsigned max, unsigned *ret_n);
+MUST_CHECK enum err cache_outbox_count(struct cache *c, const uint8_t device[static 32], unsigned *ret);
+/* Of all others. */
+MUST_CHECK enum err cache_outbox_others(struct cache *c, const uint8_t device[static 32], unsigned *ret);
 /* Keep a receipt whole and mark the records that it covers. A record that went back into the outbox wants a
  * newer receipt, by the server's clock, than it ever had: an old one says nothing of what was lost since.
  * time: of the receipt
@@ -116,5 +124,7 @@ MUST_CHECK enum err cache_put_rotation(struct cache *c, const struct guid *key_i
                                        const uint8_t name[static 32]);
 /* Put the record that says so into the outbox again. err: NOT_FOUND (none does) */
 MUST_CHECK enum err cache_resend_rotation(struct cache *c, const struct guid *key_id);
-/* Put every escrow record into the outbox again: the server says that it lacks some. */
-MUST_CHECK enum err cache_resend_escrows(struct cache *c);
+/* A new identity: what an earlier one said of replaced keys is not its word; it says so itself when asked. */
+MUST_CHECK enum err cache_clear_rotations(struct cache *c);
+/* Put every escrow record of this device into the outbox again: the server says that it lacks some. */
+MUST_CHECK enum err cache_resend_escrows(struct cache *c, const uint8_t device[static 32]);

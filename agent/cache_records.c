@@ -49,13 +49,15 @@ static enum err record_row(sqlite3_stmt *s, struct cache_record *ret)
     return ERR_OK;
 }
 
-enum err cache_outbox(struct cache *c, struct cache_record *ret, unsigned max, unsigned *ret_n)
+enum err cache_outbox(struct cache *c, const uint8_t device[static 32], struct cache_record *ret,
+                      unsigned max, unsigned *ret_n)
 {
     unsigned n = 0;
     enum err e;
     STMT(s);
     TRY(cache_db_prepare(c, SQL_OUTBOX, &s));
     cache_db_u64(s, 1, max);
+    cache_db_blob(s, 2, device, 32);
     while (n < max && (e = cache_db_step(s)) != ERR_NOT_FOUND) {
         if (e == ERR_OK)
             e = record_row(s, &ret[n]);
@@ -70,13 +72,24 @@ enum err cache_outbox(struct cache *c, struct cache_record *ret, unsigned max, u
     return ERR_OK;
 }
 
-enum err cache_outbox_count(struct cache *c, unsigned *ret)
+static enum err count_of(struct cache *c, const char *sql, const uint8_t device[static 32], unsigned *ret)
 {
     STMT(s);
-    TRY(cache_db_prepare(c, SQL_OUTBOX_COUNT, &s));
+    TRY(cache_db_prepare(c, sql, &s));
+    cache_db_blob(s, 1, device, 32);
     TRY(cache_db_step(s));
     *ret = (unsigned)cache_db_get_u64(s, 0);
     return ERR_OK;
+}
+
+enum err cache_outbox_count(struct cache *c, const uint8_t device[static 32], unsigned *ret)
+{
+    return count_of(c, SQL_OUTBOX_COUNT, device, ret);
+}
+
+enum err cache_outbox_others(struct cache *c, const uint8_t device[static 32], unsigned *ret)
+{
+    return count_of(c, SQL_OUTBOX_OTHER, device, ret);
 }
 
 static enum err mark_receipted(struct cache *c, const uint8_t *name, uint64_t receipt, uint64_t time,
@@ -127,10 +140,11 @@ enum err cache_add_receipt(struct cache *c, const uint8_t *bytes, size_t len, ui
     return e;
 }
 
-enum err cache_resend_escrows(struct cache *c)
+enum err cache_resend_escrows(struct cache *c, const uint8_t device[static 32])
 {
     STMT(s);
     TRY(cache_db_prepare(c, SQL_RESEND, &s));
+    cache_db_blob(s, 1, device, 32);
     return cache_db_run(s);
 }
 
@@ -140,6 +154,13 @@ enum err cache_put_rotation(struct cache *c, const struct guid *key_id, const ui
     TRY(cache_db_prepare(c, SQL_ROTATION_PUT, &s));
     cache_db_blob(s, 1, key_id->bytes, sizeof key_id->bytes);
     cache_db_blob(s, 2, name, 32);
+    return cache_db_run(s);
+}
+
+enum err cache_clear_rotations(struct cache *c)
+{
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_ROTATION_CLEAR, &s));
     return cache_db_run(s);
 }
 

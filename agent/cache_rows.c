@@ -4,6 +4,7 @@
 #include "agent/cache_sql.h"
 #include "crypto/hash.h"
 #include <stdlib.h>
+#include <string.h>
 
 enum err cache_put_volume(struct cache *c, const struct cache_volume *v)
 {
@@ -72,6 +73,20 @@ enum err cache_get_envelope(struct cache *c, const struct guid *key_id, uint8_t 
     cache_db_blob(s, 1, key_id->bytes, sizeof key_id->bytes);
     TRY(cache_db_step(s));
     return cache_db_get_blob(s, 0, ret, ENVELOPE_MAX, ret_len);
+}
+
+enum err cache_next_envelope(struct cache *c, struct guid *key_id, uint8_t ret[static ENVELOPE_MAX],
+                             size_t *ret_len)
+{
+    uint8_t next[sizeof key_id->bytes];
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_ENVELOPE_NEXT, &s));
+    cache_db_blob(s, 1, key_id->bytes, sizeof key_id->bytes);
+    TRY(cache_db_step(s));
+    TRY(cache_db_get_fixed(s, 0, next, sizeof next));
+    TRY(cache_db_get_blob(s, 1, ret, ENVELOPE_MAX, ret_len));
+    memcpy(key_id->bytes, next, sizeof next);
+    return ERR_OK;
 }
 
 enum err cache_envelopes_digest(struct cache *c, uint8_t ret[static 32])

@@ -49,7 +49,9 @@ static const char *const cache_migrations[] = {
 #define SQL_ENVELOPE_PUT "INSERT OR IGNORE INTO envelope VALUES(?1,?2,?3,NULL)"
 #define SQL_ENVELOPE_GET "SELECT bytes FROM envelope WHERE key_id=?1"
 #define SQL_ENVELOPE_REC "UPDATE envelope SET record=?2 WHERE key_id=?1"
-#define SQL_ENVELOPES    "SELECT hash FROM envelope WHERE record IS NOT NULL ORDER BY hash"
+#define SQL_ENVELOPE_NEXT                                                                                    \
+    "SELECT key_id,bytes FROM envelope WHERE record IS NOT NULL AND key_id>?1 ORDER BY key_id LIMIT 1"
+#define SQL_ENVELOPES "SELECT hash FROM envelope WHERE record IS NOT NULL ORDER BY hash"
 
 #define SQL_KEY_PUT                                                                                          \
     "INSERT INTO key VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9) ON CONFLICT(key_id) DO UPDATE SET slot=?3,count=?4," \
@@ -63,15 +65,20 @@ static const char *const cache_migrations[] = {
 
 #define SQL_RECORD_ADD  "INSERT OR IGNORE INTO record(name,kind,bytes) VALUES(?1,?2,?3)"
 #define SQL_RECORD_FIND "SELECT 1 FROM record WHERE name=?1"
-/* kind 1 is the escrow record */
-#define SQL_OUTBOX       "SELECT name,bytes FROM record WHERE receipt IS NULL ORDER BY kind<>1,id LIMIT ?1"
-#define SQL_OUTBOX_COUNT "SELECT count(*) FROM record WHERE receipt IS NULL"
+/* kind 1 is the escrow record; its device stands in every record. source: docs/formats.md#record */
+#define SQL_SIGNED_BY "substr(bytes,9,32)="
+#define SQL_OUTBOX                                                                                           \
+    "SELECT name,bytes FROM record WHERE receipt IS NULL AND " SQL_SIGNED_BY "?2 ORDER BY kind<>1,id LIMIT " \
+    "?1"
+#define SQL_OUTBOX_COUNT "SELECT count(*) FROM record WHERE receipt IS NULL AND " SQL_SIGNED_BY "?1"
+#define SQL_OUTBOX_OTHER "SELECT count(*) FROM record WHERE receipt IS NULL AND NOT " SQL_SIGNED_BY "?1"
 #define SQL_RECEIPT_ADD  "INSERT INTO receipt(bytes) VALUES(?1)"
 #define SQL_RECEIPTED                                                                                        \
     "UPDATE record SET receipt=?2,settled=?3 WHERE name=?1 AND receipt IS NULL AND settled<?3"
-#define SQL_RESEND       "UPDATE record SET receipt=NULL WHERE kind=1"
-#define SQL_ROTATION_PUT "INSERT OR IGNORE INTO rotation VALUES(?1,?2)"
-#define SQL_ROTATION_GET "SELECT record FROM rotation WHERE key_id=?1"
-#define SQL_RESEND_ONE   "UPDATE record SET receipt=NULL WHERE name=?1"
+#define SQL_RESEND         "UPDATE record SET receipt=NULL WHERE kind=1 AND " SQL_SIGNED_BY "?1"
+#define SQL_ROTATION_PUT   "INSERT OR IGNORE INTO rotation VALUES(?1,?2)"
+#define SQL_ROTATION_GET   "SELECT record FROM rotation WHERE key_id=?1"
+#define SQL_ROTATION_CLEAR "DELETE FROM rotation"
+#define SQL_RESEND_ONE     "UPDATE record SET receipt=NULL WHERE name=?1"
 #define SQL_RECEIPTS_PRUNE                                                                                   \
     "DELETE FROM receipt WHERE id NOT IN (SELECT receipt FROM record WHERE receipt NOT NULL)"

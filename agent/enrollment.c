@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/enrollment.h"
+#include "agent/identity.h"
 #include "crypto/cursor.h"
 #include "crypto/hash.h"
 #include "crypto/host/file.h"
@@ -11,7 +12,6 @@
 #include <unistd.h>
 
 #define TOKEN_FILE KH_AGENT_STATE "/token"
-#define ENROLLED   "enrolled"
 #define CONTEXT    "keyholt enroll v1" /* its zero byte is signed, too */
 
 static enum err keep_token(struct agent *a, struct msg_span token)
@@ -21,9 +21,10 @@ static enum err keep_token(struct agent *a, struct msg_span token)
         return ERR_OK; /* a newer org.json for a device that is enrolled */
     if (token.len > ENROLLMENT_TOKEN_MAX)
         return ERR_RANGE;
+    TRY(identity_for_enrollment(a));
     TRY(file_join(a->root, TOKEN_FILE, path, sizeof path));
     TRY(file_write(path, token.p, token.len, 0600));
-    return cache_unset(a->cache, ENROLLED);
+    return cache_unset(a->cache, ENROLLMENT_SINCE);
 }
 
 enum err enrollment_begin(struct agent *a, const struct org_files *files, struct msg_span token,
@@ -49,7 +50,7 @@ enum err enrollment_begin(struct agent *a, const struct org_files *files, struct
 bool enrollment_done(struct agent *a)
 {
     uint64_t since;
-    return a->org && cache_get_u64(a->cache, ENROLLED, &since) == ERR_OK;
+    return a->org && cache_get_u64(a->cache, ENROLLMENT_SINCE, &since) == ERR_OK;
 }
 
 bool enrollment_waits(struct agent *a)
@@ -89,7 +90,7 @@ static enum err sign(struct agent *a, struct msg_span csr, uint64_t now, struct 
     writer_bytes(&w, request, sizeof request);
     writer_u64(&w, now);
     TRY(writer_end(&w, &len));
-    return cr_p256_sign(a->key.key, text, len, buf->signature);
+    return device_key_sign(&a->key, text, len, buf->signature);
 }
 
 enum err enrollment_request(struct agent *a, struct msg_span csr, struct enrollment_request *buf,
@@ -122,7 +123,8 @@ void enrollment_request_wipe(struct enrollment_request *buf)
 enum err enrollment_finish(struct agent *a)
 {
     char path[PATH_MAX];
-    TRY(cache_set_u64(a->cache, ENROLLED, (uint64_t)time(NULL)));
+    TRY(cache_set_u64(a->cache, ENROLLMENT_SINCE, (uint64_t)time(NULL)));
+    TRY(identity_enrolled(a));
     TRY(file_join(a->root, TOKEN_FILE, path, sizeof path));
     return unlink(path) == 0 || errno == ENOENT ? ERR_OK : err_from_errno(errno);
 }

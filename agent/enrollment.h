@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #define ENROLLMENT_TOKEN_MAX 4096
+#define ENROLLMENT_SINCE     "enrolled" /* in the cache: when a server accepted this identity */
 
 /* Verify the bundle, keep it, keep the token (0600) until it was used.
  * ret_pin: SHA-256 of root.pub, to be shown

@@ -243,14 +243,15 @@ static enum err open_signals(struct keeper *k)
     return k->signal_fd < 0 ? err_from_errno(errno) : ERR_OK;
 }
 
-static int run(struct keeper *k, const char *root, const char *esp, const char *efivars)
+static int run(struct keeper *k, const struct agent_places *places)
 {
     struct problem why = {"it cannot be hardened"};
     enum err e = process_harden(true);
     if (e == ERR_OK)
-        e = agent_open(&k->agent, root, esp, efivars, &why);
+        e = agent_open(&k->agent, places, &why);
     if (e == ERR_OK)
-        e = problem_set(&why, listen_all(k, root), "%s" KH_RUN ": no socket can be made there", root);
+        e = problem_set(&why, listen_all(k, places->root), "%s" KH_RUN ": no socket can be made there",
+                        places->root);
     if (e == ERR_OK)
         e = problem_set(&why, open_signals(k), "signals cannot be set up");
     if (e == ERR_OK)
@@ -259,7 +260,7 @@ static int run(struct keeper *k, const char *root, const char *esp, const char *
         e = problem_set(&why, serve(k), "waiting for messages failed");
     agent_close(&k->agent);
     if (k->command_fd >= 0) /* else they may be another keeper's */
-        close_sockets(root);
+        close_sockets(places->root);
     if (e == ERR_OK)
         return KH_EXIT_OK;
     (void)fprintf(stderr, "keeper: %s (%s)\n", why.text, err_text(e));
@@ -279,25 +280,27 @@ static bool take_wait(const char *text, int *ret_ms)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"root", required_argument, NULL, 'r'},
-                                            {"esp", required_argument, NULL, 'e'},
-                                            {"efivars", required_argument, NULL, 'v'},
-                                            {"courier-wait", required_argument, NULL, 'w'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"root", required_argument, NULL, 'r'},         {"esp", required_argument, NULL, 'e'},
+        {"efivars", required_argument, NULL, 'v'},      {"tpm", required_argument, NULL, 't'},
+        {"courier-wait", required_argument, NULL, 'w'}, {NULL, 0, NULL, 0}};
     static struct keeper k = {
         .command_fd = -1, .courier_fd = -1, .signal_fd = -1, .courier.fd = -1, .courier_wait_ms = COURIER_MS};
-    const char *root = "", *esp = NULL, *efivars = NULL;
+    struct agent_places places = {.root = ""};
     bool good = true;
     for (int o; good && (o = getopt_long(argc, argv, "", options, NULL)) != -1;)
         switch (o) {
         case 'r':
-            root = optarg;
+            places.root = optarg;
             break;
         case 'e':
-            esp = optarg;
+            places.esp = optarg;
             break;
         case 'v':
-            efivars = optarg;
+            places.efivars = optarg;
+            break;
+        case 't':
+            places.tpm = optarg;
             break;
         case 'w':
             good = take_wait(optarg, &k.courier_wait_ms);
@@ -306,7 +309,8 @@ int main(int argc, char **argv)
             good = false;
         }
     if (!good || optind != argc) {
-        fputs("usage: keeper [--root DIR] [--esp DIR] [--efivars DIR] [--courier-wait MILLISECONDS]\n",
+        fputs("usage: keeper [--root DIR] [--esp DIR] [--efivars DIR] [--tpm TCTI|none]\n"
+              "              [--courier-wait MILLISECONDS]\n",
               stderr);
         return KH_EXIT_USAGE;
     }
@@ -314,5 +318,5 @@ int main(int argc, char **argv)
         k.client[i].channel.fd = -1;
     struct passwd *pw = getpwnam(COURIER_USER);
     k.courier_uid = pw ? pw->pw_uid : geteuid();
-    return run(&k, root, esp, efivars);
+    return run(&k, &places);
 }

@@ -24,8 +24,10 @@ struct keeper {
     struct agent agent;
     int command_fd, courier_fd, signal_fd; /* listening sockets, signalfd */
     struct channel courier;
-    uint16_t courier_owes;   /* enum msg_type of the answer that is outstanding; 0 when the courier may ask */
-    uint8_t courier_key[32]; /* SHA-256 of the public key that is being enrolled */
+    uint16_t courier_owes; /* enum msg_type of the answer that is outstanding; 0 when the courier may ask */
+    uint8_t batch_device[32]; /* in whose name the batch is that it owes the answer to */
+    bool former_failed;       /* the last batch in an earlier identity's name came to nothing */
+    uint8_t courier_key[32];  /* SHA-256 of the public key that is being enrolled */
     struct client client[KEEPER_CLIENTS];
     uid_t courier_uid;
     int courier_wait_ms;            /* how long a command waits for a courier that is not connected */

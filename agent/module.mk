@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # agent/: keeper, courier, hand-off helper and the command.
+# the TPM, and its one edge to tpm2-tss:
+tpm_sources := agent/tpm.c agent/tpm_blob.c
+tpm_esys_sources := agent/tpm_esys.c agent/tpm_esys_key.c agent/tpm_esys_seal.c agent/tpm_esys_state.c agent/tpm_error.c
+tpm_libs := -ltss2-esys -ltss2-mu -ltss2-sys -ltss2-tctildr
 # keeper; the table of protect's steps is a file of its own, because the crash test links another one:
 keeper_core := agent/keeper.c agent/keeper_reply.c agent/verb_enroll.c agent/verb_protect.c \
-    agent/verb_status.c agent/verb_sync.c agent/verb_courier.c agent/courier_certificate.c agent/startup.c agent/privileged.c agent/boot_event.c agent/discover.c \
-    agent/protect.c agent/rotate.c agent/recover.c agent/mirror.c agent/records.c agent/enrollment.c agent/sync.c \
+    agent/verb_status.c agent/tpm_status.c agent/verb_sync.c agent/verb_courier.c agent/courier_certificate.c agent/startup.c agent/privileged.c agent/boot_event.c agent/discover.c \
+    agent/protect.c agent/rotate.c agent/recover.c agent/mirror.c agent/records.c agent/identity.c agent/enrollment.c agent/sync.c \
     agent/esp.c agent/boot_entry.c agent/efivar.c agent/header.c agent/header_lib.c agent/header_room.c \
     agent/header_change.c agent/token_json.c agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c agent/agent.c \
-    agent/device_key.c agent/org_store.c agent/problem.c agent/msg.c agent/channel.c
-keeper_libs := -lcryptsetup -lsqlite3 -ljson-c -lkeyutils -lcap -lefiboot -lefivar
+    agent/device_key.c $(tpm_sources) $(tpm_esys_sources) agent/org_store.c agent/problem.c agent/msg.c agent/channel.c
+keeper_libs := $(tpm_libs) -lcryptsetup -lsqlite3 -ljson-c -lkeyutils -lcap -lefiboot -lefivar
 $(eval $(call program,libexec/keeper,$(keeper_core) agent/protect_table.c,$(keeper_libs)))
 $(eval $(call program,bin/keyholt-agent,agent/keyholt_agent.c agent/passphrase.c agent/status_text.c agent/msg.c \
     agent/channel.c,-ljson-c))
@@ -19,6 +23,11 @@ $(eval $(call program,tests/keeper-wrong-table,$(keeper_core) tests/agent/wrong_
 all: $(B)/tests/crash_shim.so $(B)/tests/rival_shim.so
 $(B)/tests/%_shim.so: tests/agent/%_shim.c Makefile
 	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -std=gnu11 $(CFLAGS) -fPIC $(WARN) -shared -o $@ $< -ldl
+# tests/agent/test_tpm.py: the TPM without a keeper
+$(eval $(call program,tests/tpm_tool,tests/agent/tpm_tool.c $(tpm_sources) $(tpm_esys_sources),$(tpm_libs)))
+$(eval $(call unit,test_tpm,tests/unit/fake_tpm.c $(tpm_sources) agent/tpm_error.c,))
+$(eval $(call unit,test_device_key,tests/unit/fake_tpm.c agent/device_key.c $(tpm_sources),))
+$(eval $(call fuzz,fuzz_tpm_blob,agent/tpm_blob.c crypto/cursor.c))
 $(eval $(call unit,test_agent_msg,agent/msg.c agent/channel.c,))
 $(eval $(call unit,test_agent_cache,agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c,-lsqlite3))
 $(eval $(call unit,test_boot_entry,agent/boot_entry.c agent/efivar.c,-lefiboot -lefivar))

@@ -57,14 +57,18 @@ enum err records_add(struct agent *a, struct record *r, const struct guid *escro
     uint8_t *bytes = malloc(RECORD_MAX);
     if (!bytes)
         return ERR_NOMEM;
-    enum err e = record_encode(r, a->key.key, bytes, &len);
+    enum err e = record_encode_unsigned(r, bytes, &len);
+    if (e == ERR_OK && (e = device_key_sign(&a->key, bytes, len, bytes + len)) != ERR_OK)
+        agent_say(a,
+                  "the device key cannot sign now: %s; what it should have signed is made again when it can",
+                  err_text(e));
     if (e == ERR_OK)
-        e = keep(a, r, bytes, len, escrowed);
+        e = keep(a, r, bytes, len + CR_P256_SIG, escrowed);
     free(bytes);
     return e;
 }
 
-static enum err restart_chain(struct agent *a)
+enum err records_restart(struct agent *a)
 {
     uint8_t id[16];
     TRY(cr_random(id, sizeof id));
@@ -76,7 +80,7 @@ static enum err restart_chain(struct agent *a)
 enum err records_new_incarnation(struct agent *a)
 {
     TRY(cache_begin(a->cache));
-    enum err e = restart_chain(a);
+    enum err e = records_restart(a);
     if (e == ERR_OK)
         return cache_commit(a->cache);
     cache_rollback(a->cache);

@@ -15,6 +15,8 @@ MUST_CHECK enum err records_add(struct agent *a, struct record *r, const struct 
 /* The server knows a later record of this incarnation than we do: the cache is an old copy. Start a new
  * incarnation, so that no sequence number is ever used twice. */
 MUST_CHECK enum err records_new_incarnation(struct agent *a);
+/* The same inside a transaction of the caller's. */
+MUST_CHECK enum err records_restart(struct agent *a);
 /* ret_incarnation: 16 bytes */
 MUST_CHECK enum err records_position(struct agent *a, uint8_t ret_incarnation[static 16],
                                      uint64_t *ret_sequence);

@@ -3,6 +3,7 @@
 #include "agent/boot_event.h"
 #include "agent/discover.h"
 #include "agent/esp.h"
+#include "agent/identity.h"
 #include "agent/keeper.h"
 #include "agent/mirror.h"
 #include "agent/privileged.h"
@@ -193,8 +194,25 @@ static enum err hand_off(struct agent *a)
     return ERR_OK;
 }
 
+/* Its first record comes before all others. */
+static void say_identity(struct agent *a)
+{
+    const char *trouble = identity_trouble(a);
+    if (trouble)
+        (void)fprintf(stderr, "keeper: %s\n", trouble);
+    if (a->key.trouble != ERR_OK)
+        (void)fprintf(stderr, "keeper: the TPM %s: %s\n",
+                      a->key.place == DEVICE_KEY_TPM ? "that holds the device key cannot be used now"
+                                                     : "cannot hold the device key, which is a file now",
+                      err_text(a->key.trouble));
+    enum err e = identity_announce(a);
+    if (e != ERR_OK)
+        (void)fprintf(stderr, "keeper: the new identity cannot be announced yet: %s\n", err_text(e));
+}
+
 enum err startup(struct agent *a)
 {
+    say_identity(a);
     startup_volumes(a);
     TRY(hand_off(a));
     esp_refresh(a);

@@ -53,6 +53,13 @@ static void print_volume(struct json_object *v)
                : "queued: no server has confirmed it yet; the volume's own header has it");
 }
 
+static void print_tpm(struct json_object *o)
+{
+    struct json_object *tpm;
+    if (json_object_object_get_ex(o, "tpm", &tpm) && json_object_is_type(tpm, json_type_object))
+        printf("TPM           %s\n", text(tpm, "text", "?"));
+}
+
 void status_text_print(const char *json)
 {
     struct json_object *o = NULL, *volumes = NULL;
@@ -66,13 +73,18 @@ void status_text_print(const char *json)
     printf("organisation  %s\n", text(o, "organisation", "none yet; keyholt-agent enroll --bundle DIR"));
     printf("root key      SHA-256 %s\n", text(o, "root_sha256", "none"));
     printf("enrolment     %s\n", text(o, "enrolment", "?"));
-    printf("TPM           %s\n", text(o, "tpm", "?"));
+    if (text(o, "identity", NULL))
+        printf("identity      %s\n", text(o, "identity", ""));
+    print_tpm(o);
     printf("courier       %s\n", text(o, "courier", "?"));
     print_time("last sync     ", o, "last_sync");
     if (text(o, "last_problem", NULL))
         printf("last problem  %s\n", text(o, "last_problem", ""));
     if (json_get_u64(o, "queued", &queued) == ERR_OK)
         printf("queued        %llu records\n", (unsigned long long)queued);
+    if (json_get_u64(o, "queued_former", &queued) == ERR_OK && queued > 0)
+        printf("              and %llu that this computer made under an earlier identity\n",
+               (unsigned long long)queued);
     if (json_get_array(o, "volumes", 1024, &volumes) == ERR_OK) {
         for (size_t i = 0; i < json_object_array_length(volumes); i++)
             print_volume(json_object_array_get_idx(volumes, i));

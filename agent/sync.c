@@ -19,21 +19,23 @@
 #define HEAD_GROWTH 65536 /* entries; more than an organisation discloses between two syncs of a device */
 #define HEAD_DOUBTS 16
 
-enum err sync_batch_make(struct agent *a, struct sync_batch *b, struct msg *ret)
+enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struct sync_batch *b,
+                         struct msg *ret)
 {
     size_t head = 0;
     memset(b, 0, sizeof *b);
     memset(ret, 0, sizeof *ret);
+    memcpy(b->device, device, sizeof b->device);
     TRY(cache_envelopes_digest(a->cache, b->envelopes));
     enum err e = cache_get(a->cache, AUDIT_HASH, b->audit_head, sizeof b->audit_head, &head);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
-    TRY(cache_outbox(a->cache, b->record, MSG_LIST_MAX, &b->n));
+    TRY(cache_outbox(a->cache, device, b->record, MSG_LIST_MAX, &b->n));
     ret->type = MSG_SYNC_BATCH;
     for (unsigned i = 0; i < a->org->n_servers; i++)
         ret->sync_batch.servers.item[ret->sync_batch.servers.n++] = msg_text(a->org->server[i]);
     ret->sync_batch.ca = msg_text(a->org->ca);
-    ret->sync_batch.device = (struct msg_span){a->key.id, sizeof a->key.id};
+    ret->sync_batch.device = (struct msg_span){b->device, sizeof b->device};
     for (unsigned i = 0; i < b->n; i++)
         ret->sync_batch.records.item[ret->sync_batch.records.n++] =
             (struct msg_span){b->record[i].bytes, b->record[i].len};
@@ -49,9 +51,10 @@ void sync_batch_wipe(struct sync_batch *b)
     b->n = 0;
 }
 
-static bool is_for_us(const struct agent *a, const struct guid *org, const uint8_t device[static 32])
+static bool is_for(const struct agent *a, const uint8_t us[static 32], const struct guid *org,
+                   const uint8_t device[static 32])
 {
-    return guid_equal(org, &a->org->id) && memcmp(device, a->key.id, 32) == 0;
+    return guid_equal(org, &a->org->id) && memcmp(device, us, 32) == 0;
 }
 
 static bool receipt_key(const struct agent *a, unsigned i, struct cr_p256_pub *ret)
@@ -60,13 +63,14 @@ static bool receipt_key(const struct agent *a, unsigned i, struct cr_p256_pub *r
     return cr_p256_from_spki(k->spki, sizeof k->spki, ret) == ERR_OK;
 }
 
-static enum err take_receipt(struct agent *a, struct msg_span s, struct sync_outcome *o)
+static enum err take_receipt(struct agent *a, const uint8_t device[static 32], struct msg_span s,
+                             struct sync_outcome *o)
 {
     struct cr_p256_pub pub;
     struct receipt r;
     for (unsigned i = 0; i < a->org->n_receipt; i++)
         if (receipt_key(a, i, &pub) && receipt_decode(s.p, s.len, &pub, &r) == ERR_OK &&
-            is_for_us(a, &r.org, r.device)) {
+            is_for(a, device, &r.org, r.device)) {
             unsigned n = 0;
             TRY(cache_add_receipt(a->cache, s.p, s.len, r.time, r.names, r.n, &n));
             o->receipted += n;
@@ -135,7 +139,7 @@ static enum err take_command(struct agent *a, struct msg_span s, struct sync_out
     struct command c;
     for (unsigned i = 0; i < a->org->n_receipt; i++)
         if (receipt_key(a, i, &pub) && command_decode(s.p, s.len, &pub, &c) == ERR_OK &&
-            is_for_us(a, &c.org, c.device))
+            is_for(a, a->key.id, &c.org, c.device))
             return c.order == COMMAND_ROTATE ? do_rotate(a, &c, o) : ERR_OK;
     o->refused++;
     return ERR_OK;
@@ -221,7 +225,7 @@ static enum err take_mismatch(struct agent *a, const struct msg *m, struct sync_
         return ERR_OK;
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
-    TRY(cache_resend_escrows(a->cache));
+    TRY(cache_resend_escrows(a->cache, a->key.id));
     o->more = true;
     return cache_set(a->cache, RESENT_FOR, now, sizeof now);
 }
@@ -230,14 +234,26 @@ enum err sync_apply(struct agent *a, const struct msg *m, struct sync_outcome *r
 {
     struct sync_outcome o = {0};
     for (unsigned i = 0; i < m->sync_answer.receipts.n; i++)
-        TRY(take_receipt(a, m->sync_answer.receipts.item[i], &o));
+        TRY(take_receipt(a, a->key.id, m->sync_answer.receipts.item[i], &o));
     for (unsigned i = 0; i < m->sync_answer.commands.n; i++)
         TRY(take_command(a, m->sync_answer.commands.item[i], &o));
     TRY(take_audit_head(a, m));
     TRY(take_known(a, m));
-    TRY(cache_outbox_count(a->cache, &o.waiting));
+    TRY(cache_outbox_count(a->cache, a->key.id, &o.waiting));
     TRY(take_mismatch(a, m, &o));
     TRY(cache_set_u64(a->cache, LAST_SYNC, (uint64_t)time(NULL)));
+    *ret = o;
+    return ERR_OK;
+}
+
+enum err sync_apply_former(struct agent *a, const uint8_t device[static 32], const struct msg *m,
+                           struct sync_outcome *ret)
+{
+    struct sync_outcome o = {0};
+    for (unsigned i = 0; i < m->sync_answer.receipts.n; i++)
+        TRY(take_receipt(a, device, m->sync_answer.receipts.item[i], &o));
+    TRY(cache_outbox_count(a->cache, device, &o.waiting));
+    o.more = o.receipted > 0; /* the next ones, or our own turn */
     *ret = o;
     return ERR_OK;
 }

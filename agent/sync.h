@@ -11,9 +11,11 @@
 struct sync_batch {
     struct cache_record record[MSG_LIST_MAX];
     unsigned n;
-    uint8_t envelopes[32], audit_head[32];
+    uint8_t device[32], envelopes[32], audit_head[32];
 };
-MUST_CHECK enum err sync_batch_make(struct agent *a, struct sync_batch *b, struct msg *ret);
+/* device: in whose name: ours, or that of an earlier identity of this computer whose records still wait */
+MUST_CHECK enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struct sync_batch *b,
+                                    struct msg *ret);
 void sync_batch_wipe(struct sync_batch *b);
 
 struct sync_outcome {
@@ -25,3 +27,6 @@ struct sync_outcome {
 
 /* Take in a successful answer. err: FULL, IO (the cache) */
 MUST_CHECK enum err sync_apply(struct agent *a, const struct msg *answer, struct sync_outcome *ret);
+/* Of an answer to a batch in the name of an earlier identity only the receipts count. */
+MUST_CHECK enum err sync_apply_former(struct agent *a, const uint8_t device[static 32],
+                                      const struct msg *answer, struct sync_outcome *ret);

@@ -3,32 +3,52 @@
  * connection can know: certificate, receipts and commands are verified, problems are only shown. */
 #include "agent/courier_certificate.h"
 #include "agent/enrollment.h"
+#include "agent/identity.h"
 #include "agent/keeper.h"
 #include "agent/sync.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static enum err send_batch(struct keeper *k)
+static enum err send_batch(struct keeper *k, const uint8_t device[static 32])
 {
     struct sync_batch *b = calloc(1, sizeof *b);
     struct msg m;
     if (!b)
         return ERR_NOMEM;
-    enum err e = sync_batch_make(&k->agent, b, &m);
+    enum err e = sync_batch_make(&k->agent, device, b, &m);
     if (e == ERR_OK)
         e = channel_queue(&k->courier, &m);
-    if (e == ERR_OK)
+    if (e == ERR_OK) {
         k->courier_owes = MSG_SYNC_ANSWER;
+        memcpy(k->batch_device, device, sizeof k->batch_device);
+    }
     sync_batch_wipe(b);
     free(b);
     return e;
 }
 
+/* What an earlier identity of this computer left in the outbox goes first: enrolling the new one replaces the
+ * certificate that it is sent with. When that failed, an enrolment that waits has the next turn. */
+static bool is_formers_turn(struct keeper *k, uint8_t ret_device[static 32])
+{
+    struct agent *a = &k->agent;
+    unsigned n = 0;
+    return a->org && !(k->former_failed && enrollment_waits(a)) && identity_former(a, ret_device) == ERR_OK &&
+           cache_outbox_count(a->cache, ret_device, &n) == ERR_OK && n > 0;
+}
+
 static enum err batch_wanted(struct keeper *k)
 {
-    if (enrollment_done(&k->agent))
-        return send_batch(k);
+    uint8_t former[32];
+    if (enrollment_done(&k->agent)) {
+        enum err e = identity_announce(&k->agent); /* a TPM that was away may be back */
+        if (e != ERR_OK)
+            agent_say(&k->agent, "the new identity cannot be announced yet: %s", err_text(e));
+        return send_batch(k, k->agent.key.id);
+    }
+    if (is_formers_turn(k, former))
+        return send_batch(k, former);
     if (enrollment_waits(&k->agent)) {
         const struct msg m = {.type = MSG_CSR_WANTED,
                               .csr_wanted.device = {k->agent.key.id, sizeof k->agent.key.id}};
@@ -83,6 +103,7 @@ static void finish_failed(struct keeper *k, uint32_t status, bool enrolling)
 
 static enum err enrolled(struct keeper *k, const struct msg *m)
 {
+    k->former_failed = false;
     if (m->enrolled.status != MSG_DONE) {
         keep_problem(k, m->enrolled.problem);
         finish_failed(k, m->enrolled.status, true);
@@ -108,6 +129,29 @@ static enum err enrolled(struct keeper *k, const struct msg *m)
     return ERR_OK;
 }
 
+static bool is_former(const struct keeper *k)
+{
+    return memcmp(k->batch_device, k->agent.key.id, sizeof k->batch_device) != 0;
+}
+
+/* The enrolment, if it waits, need not wait for the next timer. */
+static void former_failed(struct keeper *k)
+{
+    k->former_failed = true;
+    if (enrollment_waits(&k->agent))
+        (void)keeper_wake_courier(k);
+}
+
+static enum err apply(struct keeper *k, const struct msg *m, struct sync_outcome *ret)
+{
+    if (!is_former(k))
+        return sync_apply(&k->agent, m, ret);
+    TRY(sync_apply_former(&k->agent, k->batch_device, m, ret));
+    if (ret->receipted == 0)
+        former_failed(k);
+    return ERR_OK;
+}
+
 static enum err sync_answered(struct keeper *k, const struct msg *m)
 {
     struct sync_outcome o;
@@ -115,9 +159,11 @@ static enum err sync_answered(struct keeper *k, const struct msg *m)
     if (m->sync_answer.status != MSG_DONE) {
         keep_problem(k, m->sync_answer.problem);
         finish_failed(k, m->sync_answer.status, false);
+        if (is_former(k))
+            former_failed(k);
         return ERR_OK;
     }
-    enum err e = sync_apply(&k->agent, m, &o);
+    enum err e = apply(k, m, &o);
     if (e != ERR_OK) {
         keeper_finish(k, ERRAND_SYNC, KH_EXIT_FAILED,
                       "the server answered, but its answer cannot be kept in the cache; it is asked again");

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/discover.h"
 #include "agent/enrollment.h"
+#include "agent/identity.h"
 #include "agent/keeper.h"
 #include "agent/mirror.h"
 #include "agent/startup.h"
 #include "agent/sync.h"
+#include "agent/tpm_status.h"
 #include "crypto/host/file.h"
 #include "formats/base.h"
 #include <stdio.h>
@@ -107,15 +109,10 @@ static void add_org(struct agent *a, struct json_object *o)
         base16_encode(pin, sizeof pin, hex);
         add(o, "root_sha256", hex);
     }
-    add(o, "enrolment", enrollment_done(a) ? "done" : enrollment_waits(a) ? "queued" : "none");
-}
-
-static void add_tpm(struct agent *a, struct json_object *o)
-{
-    char path[PATH_MAX];
-    bool there = file_join(a->root, "/dev/tpmrm0", path, sizeof path) == ERR_OK && access(path, F_OK) == 0;
-    add(o, "tpm",
-        there ? "present; not used yet" : "no TPM: the device key is a file that only root can read");
+    bool is_done = enrollment_done(a), waits = enrollment_waits(a);
+    const char *trouble = waits ? NULL : identity_trouble(a);
+    add(o, "enrolment", is_done ? "done" : waits ? "queued" : trouble ? "again" : "none");
+    add(o, "identity", trouble);
 }
 
 static void add_sync(struct keeper *k, struct json_object *o)
@@ -125,8 +122,10 @@ static void add_sync(struct keeper *k, struct json_object *o)
     bool known = cache_get_u64(k->agent.cache, "last_sync", &t) == ERR_OK;
     json_object_object_add(o, "last_sync", known ? json_object_new_uint64(t) : NULL);
     add(o, "last_problem", k->last_problem[0] ? k->last_problem : NULL);
-    if (cache_outbox_count(k->agent.cache, &waiting) == ERR_OK)
+    if (cache_outbox_count(k->agent.cache, k->agent.key.id, &waiting) == ERR_OK)
         json_object_object_add(o, "queued", json_object_new_int64(waiting));
+    if (cache_outbox_others(k->agent.cache, k->agent.key.id, &waiting) == ERR_OK)
+        json_object_object_add(o, "queued_former", json_object_new_int64(waiting));
     add(o, "courier", channel_is_open(&k->courier) ? "connected" : "not running");
 }
 
@@ -146,12 +145,15 @@ void verb_status(struct keeper *k, struct client *c, const struct msg *m)
     enum err e = discover_volumes(a, look); /* what is shown is what is there now */
     if (e != ERR_OK)
         agent_say(a, "the volumes cannot be looked at: %s", err_text(e));
+    e = identity_announce(a); /* a TPM that was away may be back */
+    if (e != ERR_OK)
+        agent_say(a, "the new identity cannot be announced yet: %s", err_text(e));
     struct json_object *o = json_object_new_object();
     base16_encode(a->key.id, sizeof a->key.id, id);
     add(o, "device_id", id);
     add(o, "computer", a->computer);
     add_org(a, o);
-    add_tpm(a, o);
+    json_object_object_add(o, "tpm", tpm_json(a));
     add_sync(k, o);
     json_object_object_add(o, "volumes", volumes_json(a));
     keeper_reply(c, KH_EXIT_OK, "", o);

@@ -17,6 +17,7 @@ enum field {
     FIELD_RESULT = 20,
     FIELD_REASON = 21,
     FIELD_EVENT_TIME = 22,
+    FIELD_FORMER = 23,
     FIELD_REPORT = 32
 };
 
@@ -48,6 +49,8 @@ static void write_event(struct writer *w, const struct record *r)
     writer_u8(w, FIELD_EVENT_TIME);
     writer_u16(w, 8);
     writer_u64(w, r->event_time);
+    if (r->event == EVENT_IDENTITY)
+        write_field(w, FIELD_FORMER, r->former, sizeof r->former);
 }
 
 static enum err encode_body(const struct record *r, uint8_t *ret, size_t *ret_len)
@@ -72,16 +75,15 @@ static enum err encode_body(const struct record *r, uint8_t *ret, size_t *ret_le
     return writer_end(&w, ret_len);
 }
 
-enum err record_encode(const struct record *r, const struct cr_p256_key *device, uint8_t *ret,
-                       size_t *ret_len)
+enum err record_encode_unsigned(const struct record *r, uint8_t *ret, size_t *ret_len)
 {
-    uint8_t out[RECORD_MAX], body[RECORD_BODY_MAX], sig[CR_P256_SIG];
+    uint8_t body[RECORD_BODY_MAX];
     size_t body_len = 0, len = 0;
     struct writer w;
     if (r->sequence == 0)
         return ERR_RANGE;
-    TRY(encode_body(r, body, &body_len));
-    writer_init(&w, out, sizeof out);
+    TRY(encode_body(r, body, &body_len)); /* the header has a fixed size: from here on nothing can fail */
+    writer_init(&w, ret, RECORD_HEADER + RECORD_BODY_MAX);
     writer_bytes(&w, "KHR\1", 4);
     writer_u8(&w, r->kind);
     writer_bytes(&w, "\0\0", 3);
@@ -92,12 +94,20 @@ enum err record_encode(const struct record *r, const struct cr_p256_key *device,
     writer_u64(&w, r->time);
     writer_u32(&w, (uint32_t)body_len);
     writer_bytes(&w, body, body_len);
-    TRY(w.err);
-    TRY(cr_p256_sign(device, out, w.off, sig));
-    writer_bytes(&w, sig, sizeof sig);
     TRY(writer_end(&w, &len));
-    memcpy(ret, out, len);
     *ret_len = len;
+    return ERR_OK;
+}
+
+enum err record_encode(const struct record *r, const struct cr_p256_key *device, uint8_t *ret,
+                       size_t *ret_len)
+{
+    uint8_t out[RECORD_MAX];
+    size_t len = 0;
+    TRY(record_encode_unsigned(r, out, &len));
+    TRY(cr_p256_sign(device, out, len, out + len));
+    memcpy(ret, out, len + CR_P256_SIG);
+    *ret_len = len + CR_P256_SIG;
     return ERR_OK;
 }
 
@@ -171,6 +181,9 @@ static enum err decode_field(uint8_t tag, const uint8_t *p, size_t len, struct r
     case FIELD_EVENT_TIME:
         ret->event_time = reader_u64(&f);
         take_fixed(&f, NULL, 0);
+        break;
+    case FIELD_FORMER:
+        take_fixed(&f, ret->former, sizeof ret->former);
         break;
     case FIELD_REPORT:
         ret->report = p;

@@ -20,7 +20,15 @@ enum record_kind { RECORD_ESCROW = 1, RECORD_REPORT = 2, RECORD_EVENT = 3 };
 enum record_event {
     EVENT_BOOT_RECOVERY = 1, /* the recovery app opened a volume, or tried to */
     EVENT_ROTATED = 2,       /* key_id replaces other_key_id */
-    EVENT_RETIRED = 3        /* key_id was removed from the volume */
+    EVENT_RETIRED = 3,       /* key_id was removed from the volume */
+    EVENT_IDENTITY = 4       /* the first word of a new device identity, which takes the place of former */
+};
+
+/* Why a computer has another identity than before. Wire values. */
+enum record_identity {
+    IDENTITY_TPM = 1,      /* the TPM that had the old one was cleared or replaced, or this is a clone */
+    IDENTITY_ENROLLED = 2, /* a person enrolled the computer anew */
+    IDENTITY_LOST = 3      /* the old one's file was gone, or another */
 };
 
 struct record {
@@ -38,9 +46,10 @@ struct record {
     /* event */
     uint8_t event; /* enum record_event */
     struct guid key_id, other_key_id, volume;
-    uint8_t result; /* boot event: 1 opened, 2 not opened */
+    uint8_t result; /* boot event: 1 opened, 2 not opened; identity: enum record_identity */
     uint8_t reason; /* boot event: enum kh_reason */
     uint64_t event_time;
+    uint8_t former[32]; /* identity: device ID before */
     /* report: JSON text, borrowed */
     const uint8_t *report;
     size_t report_len;
@@ -49,6 +58,10 @@ struct record {
 struct cr_p256_key;
 struct cr_p256_pub;
 
+/* Everything before the signature, for whoever signs elsewhere than with a software key: what was written to
+ * ret is the message, and its signature (64 bytes) goes right behind it.
+ * ret: RECORD_MAX bytes. err: FULL, RANGE */
+MUST_CHECK enum err record_encode_unsigned(const struct record *r, uint8_t *ret, size_t *ret_len);
 /* Encode and sign. ret: RECORD_MAX bytes. err: FULL, RANGE */
 MUST_CHECK enum err record_encode(const struct record *r, const struct cr_p256_key *device, uint8_t *ret,
                                   size_t *ret_len);

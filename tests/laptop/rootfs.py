@@ -17,7 +17,8 @@ PACKAGES = ['systemd-sysv', 'udev', 'linux-image-cloud-amd64', 'initramfs-tools'
             'cryptsetup-bin', 'kmod', 'iproute2', 'procps', 'e2fsprogs', 'efibootmgr', 'keyutils',
             # what the Keyholt package needs, so that dpkg -i finds it there
             'libcryptsetup12', 'libjson-c5', 'libcurl4', 'libsqlite3-0', 'libssl3', 'libefivar1', 'libefiboot1',
-            'libkeyutils1', 'libcap2', 'libseccomp2', 'libblkid1', 'zlib1g']
+            'libkeyutils1', 'libcap2', 'libseccomp2', 'libblkid1', 'zlib1g',
+            'libtss2-esys-3.0.2-0', 'libtss2-mu0', 'libtss2-sys1', 'libtss2-tctildr0', 'libtss2-tcti-device0', 'tpm-udev']
 WITHOUT = ['usr/share/doc', 'usr/share/man', 'usr/share/locale', 'usr/share/info', 'var/cache/apt', 'var/lib/apt/lists']
 MODULES = ['virtio_pci', 'virtio_blk', 'virtio_net', 'nvme', 'ext4']
 MASKED = ['apt-daily.timer', 'apt-daily-upgrade.timer', 'dpkg-db-backup.timer', 'e2scrub_all.timer', 'fstrim.timer',

@@ -68,25 +68,44 @@ static void a_rolled_back_transaction_leaves_nothing(void **state)
     assert_int_equal(cache_get(c, "x", b, sizeof b, &len), ERR_NOT_FOUND);
 }
 
+/* What the cache looks at in a record: its device. */
+static const uint8_t *device(uint8_t fill)
+{
+    static uint8_t id[32];
+    memset(id, fill, sizeof id);
+    return id;
+}
+
+static void add_of(struct cache *c, uint8_t signer, uint8_t kind, uint8_t n, const struct guid *key)
+{
+    uint8_t name[32] = {n}, bytes[RECORD_HEADER] = {n};
+    memcpy(bytes + 8, device(signer), 32);
+    assert_int_equal(cache_add_record(c, kind, name, bytes, sizeof bytes, key), ERR_OK);
+}
+
 static void add(struct cache *c, uint8_t kind, uint8_t n, const struct guid *key)
 {
-    uint8_t name[32] = {n};
-    assert_int_equal(cache_add_record(c, kind, name, &n, 1, key), ERR_OK);
+    add_of(c, 'D', kind, n, key);
+}
+
+static void expect_outbox_of(struct cache *c, uint8_t signer, const char *want)
+{
+    struct cache_record r[16];
+    unsigned n = 0, count = 0;
+    assert_int_equal(cache_outbox(c, device(signer), r, 16, &n), ERR_OK);
+    assert_int_equal(cache_outbox_count(c, device(signer), &count), ERR_OK);
+    assert_int_equal(n, strlen(want));
+    assert_int_equal(count, n);
+    for (unsigned i = 0; i < n; i++) {
+        assert_int_equal(r[i].len, RECORD_HEADER);
+        assert_int_equal(r[i].bytes[0], want[i]);
+        free(r[i].bytes);
+    }
 }
 
 static void expect_outbox(struct cache *c, const char *want)
 {
-    struct cache_record r[16];
-    unsigned n = 0, count = 0;
-    assert_int_equal(cache_outbox(c, r, 16, &n), ERR_OK);
-    assert_int_equal(cache_outbox_count(c, &count), ERR_OK);
-    assert_int_equal(n, strlen(want));
-    assert_int_equal(count, n);
-    for (unsigned i = 0; i < n; i++) {
-        assert_int_equal(r[i].len, 1);
-        assert_int_equal(r[i].bytes[0], want[i]);
-        free(r[i].bytes);
-    }
+    expect_outbox_of(c, 'D', want);
 }
 
 static void receipted(struct cache *c, uint64_t time, const uint8_t *names, unsigned n, unsigned want)
@@ -110,13 +129,51 @@ static void outbox_and_receipts(void **state)
     receipted(c, 10, names[0], 2, 2);
     expect_outbox(c, "a");
     receipted(c, 11, names[0], 2, 0); /* nothing of it waited */
-    assert_int_equal(cache_resend_escrows(c), ERR_OK);
+    assert_int_equal(cache_resend_escrows(c, device('D')), ERR_OK);
     expect_outbox(c, "ea");
     receipted(c, 9, names[0], 2, 0);
     receipted(c, 10, names[0], 2, 0);
     expect_outbox(c, "ea"); /* an older receipt says nothing of what was lost since */
     receipted(c, UINT64_MAX, names[0], 2, 1);
     expect_outbox(c, "a");
+}
+
+/* A computer whose TPM was cleared signs as another device: each has its own outbox. */
+static void two_identities(void **state)
+{
+    struct cache *c = *state;
+    struct guid k = guid(1), next = guid(0);
+    const uint8_t names[2][32] = {{'e'}, {'x'}};
+    uint8_t envelope[ENVELOPE_MAX];
+    size_t len = 0;
+    unsigned others = 9;
+    assert_int_equal(cache_put_envelope(c, &k, (const uint8_t *)"sealed", 6), ERR_OK);
+    assert_int_equal(cache_next_envelope(c, &next, envelope, &len), ERR_NOT_FOUND); /* never recorded */
+    add_of(c, 'F', RECORD_ESCROW, 'e', &k);
+    add_of(c, 'F', RECORD_EVENT, 'f', NULL);
+    add_of(c, 'D', RECORD_EVENT, 'a', NULL);
+    expect_outbox_of(c, 'F', "ef");
+    expect_outbox_of(c, 'D', "a");
+    assert_int_equal(cache_outbox_others(c, device('D'), &others), ERR_OK);
+    assert_int_equal(others, 2);
+    receipted(c, 1, names[0], 1, 1);
+    expect_outbox_of(c, 'F', "f");
+    assert_int_equal(cache_resend_escrows(c, device('D')), ERR_OK); /* none of these are its own */
+    expect_outbox_of(c, 'F', "f");
+    expect_outbox_of(c, 'D', "a");
+    assert_int_equal(cache_next_envelope(c, &next, envelope, &len), ERR_OK);
+    assert_memory_equal(next.bytes, k.bytes, sizeof k.bytes);
+    assert_int_equal(len, 6);
+    assert_memory_equal(envelope, "sealed", 6);
+    assert_int_equal(cache_next_envelope(c, &next, envelope, &len), ERR_NOT_FOUND);
+    add_of(c, 'D', RECORD_ESCROW, 'x', &k); /* the new identity's own word */
+    assert_int_equal(cache_put_rotation(c, &k, names[0]), ERR_OK);
+    assert_int_equal(cache_clear_rotations(c), ERR_OK);
+    assert_int_equal(cache_resend_rotation(c, &k), ERR_NOT_FOUND);
+    receipted(c, 2, names[1], 1, 1);
+    assert_int_equal(cache_resend_escrows(c, device('D')), ERR_OK);
+    expect_outbox_of(c, 'D', "xa");
+    expect_outbox_of(c, 'F', "f");
 }
 
 static void envelopes_and_their_digest(void **state)
@@ -223,6 +280,7 @@ int main(void)
         T(values),
         T(a_rolled_back_transaction_leaves_nothing),
         T(outbox_and_receipts),
+        T(two_identities),
         T(envelopes_and_their_digest),
         T(a_rotation_is_said_in_the_same_bytes),
         T(keys_newest_first),

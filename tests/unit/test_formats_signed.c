@@ -184,6 +184,31 @@ static void record_round_trip(void **state)
     cr_p256_free(key);
 }
 
+/* A key that lives elsewhere signs what is encoded without a signature. */
+static void record_signed_elsewhere(void **state)
+{
+    (void)state;
+    struct cr_p256_key *key = test_key(DEVICE);
+    struct cr_p256_pub pub = test_pub(DEVICE);
+    struct record in = sample(RECORD_EVENT), out;
+    uint8_t bytes[RECORD_MAX], whole[RECORD_MAX];
+    size_t len = 0, whole_len = 0;
+    in.event = EVENT_IDENTITY;
+    in.result = IDENTITY_TPM;
+    memset(in.former, 0x5a, sizeof in.former);
+    assert_int_equal(record_encode_unsigned(&in, bytes, &len), ERR_OK);
+    assert_int_equal(record_encode(&in, key, whole, &whole_len), ERR_OK);
+    assert_int_equal(whole_len, len + CR_P256_SIG);
+    assert_memory_equal(bytes, whole, len);
+    assert_int_equal(cr_p256_sign(key, bytes, len, bytes + len), ERR_OK);
+    assert_int_equal(record_verify(bytes, len + CR_P256_SIG, &pub), ERR_OK);
+    assert_int_equal(record_decode(bytes, len + CR_P256_SIG, &out), ERR_OK);
+    assert_int_equal(out.event, EVENT_IDENTITY);
+    assert_int_equal(out.result, IDENTITY_TPM);
+    assert_memory_equal(out.former, in.former, sizeof in.former);
+    cr_p256_free(key);
+}
+
 static void record_refusals(void **state)
 {
     (void)state;
@@ -370,12 +395,13 @@ static void commands(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(signer_only),        cmocka_unit_test(truncations),
-        cmocka_unit_test(bit_flips),          cmocka_unit_test(record_fields),
-        cmocka_unit_test(record_round_trip),  cmocka_unit_test(record_refusals),
-        cmocka_unit_test(record_cleans_text), cmocka_unit_test(record_bodies),
-        cmocka_unit_test(receipt_known),      cmocka_unit_test(receipt_sizes),
-        cmocka_unit_test(receipt_refusals),   cmocka_unit_test(commands),
+        cmocka_unit_test(signer_only),       cmocka_unit_test(truncations),
+        cmocka_unit_test(bit_flips),         cmocka_unit_test(record_fields),
+        cmocka_unit_test(record_round_trip), cmocka_unit_test(record_signed_elsewhere),
+        cmocka_unit_test(record_refusals),   cmocka_unit_test(record_cleans_text),
+        cmocka_unit_test(record_bodies),     cmocka_unit_test(receipt_known),
+        cmocka_unit_test(receipt_sizes),     cmocka_unit_test(receipt_refusals),
+        cmocka_unit_test(commands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
