@@ -2,6 +2,7 @@
 #include "agent/agent.h"
 #include "agent/identity.h"
 #include "agent/org_store.h"
+#include "agent/policy_store.h"
 #include "agent/tpm_esys.h"
 #include "crypto/host/file.h"
 #include <stdarg.h>
@@ -75,6 +76,7 @@ static enum err open_places(struct agent *a, const struct agent_places *p)
 enum err agent_open(struct agent *a, const struct agent_places *places, struct problem *why)
 {
     memset(a, 0, sizeof *a);
+    policy_defaults(&a->policy);
     enum err e = open_places(a, places);
     if (e != ERR_OK)
         return problem_set(why, e, "a path is too long");
@@ -87,6 +89,7 @@ enum err agent_open(struct agent *a, const struct agent_places *places, struct p
          * enrolment work without; what needs one says why it has none. */
         struct problem ignored;
         e = open_org(a, &ignored);
+        policy_store_load(a);
         e = e == ERR_NOMEM ? e : ERR_OK;
     }
     if (e != ERR_OK)

@@ -43,7 +43,7 @@ static const struct verb {
     void (*run)(struct keeper *k, struct client *c, const struct msg *m);
 } verbs[] = {
     {MSG_ENROLL, verb_enroll}, {MSG_PROTECT, verb_protect}, {MSG_ROTATE, verb_rotate},
-    {MSG_STATUS, verb_status}, {MSG_SYNC, verb_sync},
+    {MSG_STATUS, verb_status}, {MSG_SYNC, verb_sync},       {MSG_VERIFY, verb_verify},
 };
 
 static void run_verb(struct keeper *k, struct client *c, const struct msg *m)
@@ -126,7 +126,7 @@ static void accept_courier(struct keeper *k)
 void keeper_await(struct keeper *k, struct client *c, enum keeper_errand which, const char *no_courier)
 {
     c->waits = which;
-    if (keeper_wake_courier(k))
+    if (keeper_hurry_courier(k))
         return;
     agent_say(&k->agent, "the courier is not connected yet; waiting for it");
     c->no_courier = no_courier;
@@ -154,6 +154,8 @@ static void close_late_clients(struct keeper *k)
 static int wait_ms(struct keeper *k)
 {
     int64_t least = startup_retry(&k->agent, false), now = keeper_now_ms();
+    int64_t look = chores_wait_ms(&k->chores, now);
+    least = least < 0 || (look >= 0 && look < least) ? look : least;
     for (int i = 0; i < KEEPER_CLIENTS; i++)
         if (channel_is_open(&k->client[i].channel)) {
             int64_t left = k->client[i].deadline_ms > now ? k->client[i].deadline_ms - now : 0;
@@ -186,17 +188,23 @@ static enum err serve(struct keeper *k)
 {
     (void)malloc_trim(0); /* of the start */
     for (;;) {
-        struct pollfd p[4 + KEEPER_CLIENTS] = {{.fd = k->signal_fd, .events = POLLIN},
-                                               {.fd = k->command_fd, .events = POLLIN},
-                                               {.fd = k->courier_fd, .events = POLLIN},
-                                               {.fd = k->courier.fd, .events = channel_events(&k->courier)}};
+        int chore[CHORES_FDS];
+        chores_run(&k->chores, &k->agent, keeper_now_ms());
+        chores_fds(&k->chores, chore);
+        struct pollfd p[4 + KEEPER_CLIENTS + CHORES_FDS] = {
+            {.fd = k->signal_fd, .events = POLLIN},
+            {.fd = k->command_fd, .events = POLLIN},
+            {.fd = k->courier_fd, .events = POLLIN},
+            {.fd = k->courier.fd, .events = channel_events(&k->courier)}};
         for (int i = 0; i < KEEPER_CLIENTS; i++)
             p[4 + i] = (struct pollfd){.fd = k->client[i].channel.fd,
                                        .events = channel_events(&k->client[i].channel)};
+        for (int i = 0; i < CHORES_FDS; i++)
+            p[4 + KEEPER_CLIENTS + i] = (struct pollfd){.fd = chore[i], .events = POLLIN};
         bool more = channel_has_message(&k->courier); /* in our buffer, where poll() does not see it */
         if (more)
             p[3].events &= (short)~POLLIN;
-        int n = poll(p, 4 + KEEPER_CLIENTS, more ? 0 : wait_ms(k));
+        int n = poll(p, 4 + KEEPER_CLIENTS + CHORES_FDS, more ? 0 : wait_ms(k));
         if (n < 0 && errno != EINTR)
             return err_from_errno(errno);
         if (n > 0 && p[0].revents)
@@ -230,6 +238,15 @@ static void close_sockets(const char *root)
             (void)unlink(path);
 }
 
+/* After work that nobody asked for. */
+static void chores_done(void *ctx)
+{
+    unsigned n = 0;
+    struct keeper *k = ctx;
+    if (cache_outbox_count(k->agent.cache, k->agent.key.id, &n) == ERR_OK && n)
+        (void)keeper_wake_courier(k);
+}
+
 static enum err open_signals(struct keeper *k)
 {
     sigset_t set;
@@ -257,7 +274,10 @@ static int run(struct keeper *k, const struct agent_places *places)
     if (e == ERR_OK)
         e = problem_set(&why, startup(&k->agent), "privileges cannot be dropped");
     if (e == ERR_OK)
+        e = problem_set(&why, chores_open(&k->chores, &k->agent), "volumes cannot be watched");
+    if (e == ERR_OK)
         e = problem_set(&why, serve(k), "waiting for messages failed");
+    chores_close(&k->chores);
     agent_close(&k->agent);
     if (k->command_fd >= 0) /* else they may be another keeper's */
         close_sockets(places->root);
@@ -284,8 +304,12 @@ int main(int argc, char **argv)
         {"root", required_argument, NULL, 'r'},         {"esp", required_argument, NULL, 'e'},
         {"efivars", required_argument, NULL, 'v'},      {"tpm", required_argument, NULL, 't'},
         {"courier-wait", required_argument, NULL, 'w'}, {NULL, 0, NULL, 0}};
-    static struct keeper k = {
-        .command_fd = -1, .courier_fd = -1, .signal_fd = -1, .courier.fd = -1, .courier_wait_ms = COURIER_MS};
+    static struct keeper k = {.chores = {.timer_fd = -1, .watch_fd = -1, .done = chores_done},
+                              .command_fd = -1,
+                              .courier_fd = -1,
+                              .signal_fd = -1,
+                              .courier.fd = -1,
+                              .courier_wait_ms = COURIER_MS};
     struct agent_places places = {.root = ""};
     bool good = true;
     for (int o; good && (o = getopt_long(argc, argv, "", options, NULL)) != -1;)
@@ -314,6 +338,7 @@ int main(int argc, char **argv)
               stderr);
         return KH_EXIT_USAGE;
     }
+    k.chores.ctx = &k;
     for (int i = 0; i < KEEPER_CLIENTS; i++)
         k.client[i].channel.fd = -1;
     struct passwd *pw = getpwnam(COURIER_USER);

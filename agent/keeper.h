@@ -5,6 +5,7 @@
 
 #include "agent/agent.h"
 #include "agent/channel.h"
+#include "agent/chores.h"
 #include <json-c/json.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@ struct client {
 
 struct keeper {
     struct agent agent;
+    struct chores chores;
     int command_fd, courier_fd, signal_fd; /* listening sockets, signalfd */
     struct channel courier;
     uint16_t courier_owes; /* enum msg_type of the answer that is outstanding; 0 when the courier may ask */
@@ -46,8 +48,10 @@ void keeper_finish(struct keeper *k, enum keeper_errand which, int exit_code, co
  * later than commands can be given: where it is not there, the client waits for it, too, for a short time.
  * no_courier: the answer when it does not come; kept, not copied */
 void keeper_await(struct keeper *k, struct client *c, enum keeper_errand which, const char *no_courier);
-/* Ask the courier to come for a batch. False when it is not connected. */
+/* Ask the courier to come for a batch: something is new. False when it is not connected. */
 bool keeper_wake_courier(struct keeper *k);
+/* The same for a person who waits: whatever a server said about coming later. */
+bool keeper_hurry_courier(struct keeper *k);
 int64_t keeper_now_ms(void);
 
 /* Verbs (verb_*.c). */
@@ -56,6 +60,7 @@ void verb_protect(struct keeper *k, struct client *c, const struct msg *m);
 void verb_rotate(struct keeper *k, struct client *c, const struct msg *m);
 void verb_status(struct keeper *k, struct client *c, const struct msg *m);
 void verb_sync(struct keeper *k, struct client *c, const struct msg *m);
+void verb_verify(struct keeper *k, struct client *c, const struct msg *m);
 
 /* A message of the courier (verb_courier.c): BATCH_WANTED while it owes nothing, else the one answer that it
  * owes. err: what ends the connection */

@@ -23,6 +23,7 @@ const struct store_ops store_sqlite = {
     .has_sequence = store_sqlite_has_sequence,
     .known = store_sqlite_known,
     .digest = store_sqlite_digest,
+    .has_envelope = store_sqlite_has_envelope,
     .find = store_sqlite_find,
     .boots = store_sqlite_boots,
     .disclosed_put = store_sqlite_disclosed_put,

@@ -84,5 +84,7 @@ MUST_CHECK enum err store_sqlite_known(struct store *s, enum store_half half, co
                                        struct store_known *ret);
 MUST_CHECK enum err store_sqlite_digest(struct store *s, const uint8_t device[static 32],
                                         uint8_t ret[static 32]);
+MUST_CHECK enum err store_sqlite_has_envelope(struct store *s, const uint8_t device[static 32],
+                                              const uint8_t hash[static 32], bool *ret);
 MUST_CHECK enum err store_sqlite_find(struct store *s, const struct msg_find *f, struct msg_found *ret);
 MUST_CHECK enum err store_sqlite_boots(struct store *s, const struct msg_find *f, struct msg_boots *ret);

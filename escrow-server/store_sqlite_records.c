@@ -113,6 +113,19 @@ enum err store_sqlite_known(struct store *s, enum store_half half, const uint8_t
     return ERR_OK;
 }
 
+enum err store_sqlite_has_envelope(struct store *s, const uint8_t device[static 32],
+                                   const uint8_t hash[static 32], bool *ret)
+{
+    QUERY(q, s, STORE_RECOVERY, SQL_HAS_ENVELOPE);
+    query_blob(&q, hash, 32);
+    query_blob(&q, device, 32);
+    enum err e = query_row(s, STORE_RECOVERY, &q, "has-envelope");
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    *ret = e == ERR_OK;
+    return ERR_OK;
+}
+
 enum err store_sqlite_digest(struct store *s, const uint8_t device[static 32], uint8_t ret[static 32])
 {
     QUERY(q, s, STORE_RECOVERY, SQL_DIGEST);

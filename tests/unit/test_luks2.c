@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* LUKS2 headers made here: what is read, what is refused, which copy counts. */
+#include "formats/names.h"
 #include "tests/unit/luks2_image.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -275,6 +276,37 @@ static void test_bad_tokens(void **state)
         ERR_OK);
     assert_true(l.token[3].used && !l.token[3].assigned);
     assert_int_equal(l.token[3].slot, 1);
+}
+
+static void test_token_life(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *more;
+        uint8_t cause;
+        bool receipted, replaces;
+    } rows[] = {
+        {"", 0, false, false}, /* as older agents wrote it */
+        {"\"cause\":\"used\",", KH_CAUSE_USED, false, false},
+        {"\"cause\":\"drift\",\"receipted\":true,", KH_CAUSE_DRIFT, true, false},
+        {"\"cause\":\"protect\",\"receipted\":false,", KH_CAUSE_PROTECT, false, false},
+        {"\"cause\":\"disclosed\",\"replaces\":\"3F2504E0-4F89-41D3-9A0C-0305E82C3302\",", KH_CAUSE_DISCLOSED,
+         false, true},
+        /* what a later version may write, or somebody else, says nothing */
+        {"\"cause\":\"whim\",\"receipted\":\"yes\",\"replaces\":\"3F25\",", 0, false, false},
+        {"\"cause\":7,\"receipted\":null,\"replaces\":[],", 0, false, false},
+    };
+    static struct luks2 l;
+    char with[200];
+    for (size_t k = 0; k < N(rows); k++) {
+        (void)snprintf(with, sizeof with, "%s\"fingerprint\"", rows[k].more);
+        assert_int_equal(load_json(edit(image_json, "\"fingerprint\"", with), &l), ERR_OK);
+        const struct luks2_token *t = &l.token[3];
+        if (!t->used || !t->has_fingerprint || t->cause != rows[k].cause ||
+            t->receipted != rows[k].receipted || t->has_replaces != rows[k].replaces ||
+            (t->has_replaces && t->replaces.bytes[15] != 2))
+            fail_msg("row %zu: used %d, cause %u", k, t->used, t->cause);
+    }
 }
 
 static void test_truncated_json(void **state)
@@ -595,21 +627,14 @@ static void test_linear_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_edits),
-        cmocka_unit_test(test_reencryption),
-        cmocka_unit_test(test_unsupported),
-        cmocka_unit_test(test_bad_tokens),
-        cmocka_unit_test(test_truncated_json),
-        cmocka_unit_test(test_truncated_device),
-        cmocka_unit_test(test_bit_flips),
-        cmocka_unit_test(test_which_copy),
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_probe),
-        cmocka_unit_test(test_scratch),
-        cmocka_unit_test(test_large_areas),
-        cmocka_unit_test(test_problems),
-        cmocka_unit_test(test_next_slot),
+        cmocka_unit_test(test_values),         cmocka_unit_test(test_edits),
+        cmocka_unit_test(test_reencryption),   cmocka_unit_test(test_unsupported),
+        cmocka_unit_test(test_bad_tokens),     cmocka_unit_test(test_token_life),
+        cmocka_unit_test(test_truncated_json), cmocka_unit_test(test_truncated_device),
+        cmocka_unit_test(test_bit_flips),      cmocka_unit_test(test_which_copy),
+        cmocka_unit_test(test_sizes),          cmocka_unit_test(test_probe),
+        cmocka_unit_test(test_scratch),        cmocka_unit_test(test_large_areas),
+        cmocka_unit_test(test_problems),       cmocka_unit_test(test_next_slot),
         cmocka_unit_test(test_linear_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
