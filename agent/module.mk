@@ -53,3 +53,5 @@ $(eval $(call program,libexec/errand,agent/errand.c $(errand_sources) agent/cour
 $(eval $(call unit,test_courier_schedule,agent/courier_schedule.c agent/courier_servers.c agent/errand_patience.c \
     agent/msg.c,))
 $(eval $(call unit,test_settle,agent/settle.c,))
+$(eval $(call fuzz,fuzz_courier,agent/errand_json.c agent/conf.c agent/problem.c agent/msg.c crypto/cursor.c formats/base.c \
+    formats/host/json_strict.c,-ljson-c))
