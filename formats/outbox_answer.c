@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "formats/outbox_answer.h"
 #include "crypto/cursor.h"
+#include "formats/command.h"
 #include <string.h>
+
+_Static_assert(OUTBOX_ANSWER_COMMAND == COMMAND_LEN, "docs/formats.md#command");
 
 enum flag { FLAG_KNOWN = 1, FLAG_MATCH = 2, FLAG_HEAD = 4, FLAG_ALL = 7 };
 
@@ -27,7 +30,7 @@ static bool is_bounded(const struct outbox_answer *a)
         if (a->receipt[i].len > RECEIPT_MAX)
             return false;
     for (unsigned i = 0; i < a->n_commands && i < OUTBOX_ANSWER_COMMANDS; i++)
-        if (a->command[i].len != COMMAND_LEN)
+        if (a->command[i].len != OUTBOX_ANSWER_COMMAND)
             return false;
     return a->n_receipts <= OUTBOX_ANSWER_RECEIPTS && a->n_commands <= OUTBOX_ANSWER_COMMANDS &&
            a->certificate.len <= OUTBOX_ANSWER_PEM_MAX && a->missing.len % 32 == 0 &&
@@ -45,7 +48,7 @@ static void write_lists(struct writer *w, const struct outbox_answer *a)
     }
     writer_u8(w, (uint8_t)a->n_commands);
     for (unsigned i = 0; i < a->n_commands; i++)
-        writer_bytes(w, a->command[i].p, COMMAND_LEN);
+        writer_bytes(w, a->command[i].p, OUTBOX_ANSWER_COMMAND);
     writer_u16(w, (uint16_t)(a->missing.len / 32));
     writer_bytes(w, a->missing.p, a->missing.len);
 }
@@ -95,7 +98,7 @@ static enum err take_lists(struct reader *r, struct outbox_answer *a)
     if (a->n_commands > OUTBOX_ANSWER_COMMANDS)
         return ERR_RANGE;
     for (unsigned i = 0; i < a->n_commands; i++)
-        a->command[i] = (struct outbox_bytes){reader_take(r, COMMAND_LEN), COMMAND_LEN};
+        a->command[i] = (struct outbox_bytes){reader_take(r, OUTBOX_ANSWER_COMMAND), OUTBOX_ANSWER_COMMAND};
     size_t n = reader_u16(r);
     if (n > OUTBOX_SET)
         return ERR_RANGE;

@@ -5,18 +5,18 @@
  * what a courier says. Layout: docs/formats.md#outbox */
 
 #include "crypto/err.h"
-#include "formats/command.h"
 #include "formats/guid.h"
 #include "formats/outbox.h"
 #include "formats/receipt.h"
 
 #define OUTBOX_ANSWER_RECEIPTS 4
 #define OUTBOX_ANSWER_COMMANDS 16
+#define OUTBOX_ANSWER_COMMAND  176 /* bytes of one */
 #define OUTBOX_ANSWER_PEM_MAX  4096
 #define OUTBOX_ANSWER_FIXED    196
 #define OUTBOX_ANSWER_MAX                                                                                    \
     (OUTBOX_ANSWER_FIXED + 2 + OUTBOX_ANSWER_PEM_MAX + 1 + OUTBOX_ANSWER_RECEIPTS * (4 + RECEIPT_MAX) + 1 +  \
-     OUTBOX_ANSWER_COMMANDS * COMMAND_LEN + 2 + 32 * OUTBOX_SET)
+     OUTBOX_ANSWER_COMMANDS * OUTBOX_ANSWER_COMMAND + 2 + 32 * OUTBOX_SET)
 
 struct outbox_answer {
     struct guid org;

@@ -44,11 +44,11 @@ static struct msg sample(uint16_t type)
     return m;
 }
 
-static const uint16_t types[] = {MSG_ENROLL,      MSG_PROTECT,          MSG_STATUS,       MSG_ROTATE,
-                                 MSG_SYNC,        MSG_PROGRESS,         MSG_RESULT,       MSG_CSR_WANTED,
-                                 MSG_ENROLL_DO,   MSG_SYNC_BATCH,       MSG_SYNC_NOW,     MSG_IDLE,
-                                 MSG_CSR,         MSG_ENROLLED,         MSG_BATCH_WANTED, MSG_SYNC_ANSWER,
-                                 MSG_CERTIFICATE, MSG_CERTIFICATE_KEPT, MSG_SERVER_SAID};
+static const uint16_t types[] = {
+    MSG_ENROLL, MSG_PROTECT,     MSG_STATUS,           MSG_ROTATE,      MSG_SYNC,     MSG_PROGRESS,
+    MSG_RESULT, MSG_CSR_WANTED,  MSG_ENROLL_DO,        MSG_SYNC_BATCH,  MSG_SYNC_NOW, MSG_IDLE,
+    MSG_CSR,    MSG_ENROLLED,    MSG_BATCH_WANTED,     MSG_SYNC_ANSWER, MSG_EXPORT,   MSG_IMPORT,
+    MSG_PIECE,  MSG_CERTIFICATE, MSG_CERTIFICATE_KEPT, MSG_SERVER_SAID};
 #define N_TYPES (sizeof types / sizeof types[0])
 
 static void round_trip_and_truncation(void **state)
