@@ -44,6 +44,7 @@ static const struct verb {
 } verbs[] = {
     {MSG_ENROLL, verb_enroll}, {MSG_PROTECT, verb_protect}, {MSG_ROTATE, verb_rotate},
     {MSG_STATUS, verb_status}, {MSG_SYNC, verb_sync},       {MSG_VERIFY, verb_verify},
+    {MSG_EXPORT, verb_export}, {MSG_IMPORT, verb_import},
 };
 
 static void run_verb(struct keeper *k, struct client *c, const struct msg *m)

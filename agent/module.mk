@@ -10,7 +10,7 @@ keeper_core := agent/keeper.c agent/keeper_reply.c agent/verb_enroll.c agent/ver
     agent/protect.c agent/rotate.c agent/recover.c agent/owned.c agent/retire.c agent/settle.c agent/unlock.c \
     agent/manage.c agent/management_key.c agent/encrypted_place.c agent/header_manage.c \
     agent/mirror.c agent/mirror_judge.c agent/verify.c agent/chores.c agent/records.c agent/identity.c agent/enrollment.c agent/sync.c \
-    agent/sync_set.c agent/sync_clock.c agent/conf.c \
+    agent/sync_set.c agent/sync_clock.c agent/conf.c agent/export.c agent/import.c agent/verb_export.c \
     agent/esp.c agent/boot_entry.c agent/efivar.c agent/header.c agent/header_lib.c agent/header_room.c \
     agent/header_change.c agent/token_json.c agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c agent/agent.c \
     agent/device_key.c $(tpm_sources) $(tpm_esys_sources) agent/org_store.c agent/policy_store.c agent/problem.c agent/msg.c agent/channel.c
@@ -23,8 +23,9 @@ $(eval $(call program,libexec/keeper,$(keeper_core) agent/protect_table.c,$(keep
 $(eval $(call program,libexec/probe,agent/probe.c agent/probe_device.c agent/probe_luks.c agent/probe_bitlocker.c \
     agent/probe_sandbox.c agent/probed.c agent/device_io.c agent/msg.c agent/channel.c,-lblkid -ljson-c -lseccomp -lcap))
 command_sources := agent/keyholt_agent.c agent/command.c agent/command_ask.c agent/command_enroll.c \
-    agent/command_protect.c agent/command_rotate.c agent/command_status.c agent/command_sync.c agent/command_verify.c agent/passphrase.c \
-    agent/status_text.c agent/page.c agent/msg.c agent/channel.c
+    agent/command_protect.c agent/command_rotate.c agent/command_status.c agent/command_sync.c \
+    agent/command_verify.c agent/passphrase.c agent/status_text.c agent/page.c agent/msg.c \
+    agent/channel.c agent/command_export.c agent/command_import.c
 $(eval $(call program,bin/keyholt-agent,$(command_sources),-ljson-c))
 # tests/agent/: what can be read with the volume locked
 $(eval $(call program,tests/judge,tests/agent/judge.c,-lcryptsetup -ljson-c))
@@ -65,3 +66,5 @@ $(eval $(call program,libexec/errand,agent/errand.c $(errand_sources) agent/cour
 $(eval $(call unit,test_courier_schedule,agent/courier_schedule.c agent/courier_servers.c agent/errand_patience.c \
     agent/msg.c,))
 $(eval $(call unit,test_settle,agent/settle.c,))
+$(eval $(call fuzz,fuzz_courier,agent/errand_json.c agent/conf.c agent/problem.c agent/msg.c crypto/cursor.c formats/base.c \
+    formats/host/json_strict.c,-ljson-c))

@@ -29,6 +29,11 @@ static int64_t monotonic_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+enum err sync_audit_head(struct agent *a, uint8_t ret[static 32], size_t *ret_len)
+{
+    return cache_get(a->cache, AUDIT_HASH, ret, 32, ret_len);
+}
+
 enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struct sync_batch *b,
                          struct msg *ret)
 {
@@ -38,7 +43,7 @@ enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struc
     memset(ret, 0, sizeof *ret);
     memcpy(b->device, device, sizeof b->device);
     TRY(cache_envelopes_digest(a->cache, b->envelopes));
-    enum err e = cache_get(a->cache, AUDIT_HASH, b->audit_head, sizeof b->audit_head, &head);
+    enum err e = sync_audit_head(a, b->audit_head, &head);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     a->set_page.n = 0;
@@ -279,11 +284,9 @@ static enum err take_certificate(struct agent *a, const struct msg *m, struct sy
     return cache_set(a->cache, ENROLLMENT_CERTIFICATE, pem->p, pem->len);
 }
 
-enum err sync_apply(struct agent *a, const struct msg *m, struct sync_outcome *ret)
+enum err sync_apply_carried(struct agent *a, const struct msg *m, struct sync_outcome *ret)
 {
     struct sync_outcome o = {0};
-    unsigned escrows = 0;
-    bool more = false;
     for (unsigned i = 0; i < m->sync_answer.receipts.n; i++)
         TRY(take_receipt(a, a->key.id, m->sync_answer.receipts.item[i], &o));
     for (unsigned i = 0; i < m->sync_answer.commands.n; i++)
@@ -291,10 +294,21 @@ enum err sync_apply(struct agent *a, const struct msg *m, struct sync_outcome *r
     TRY(take_audit_head(a, m));
     TRY(take_known(a, m));
     TRY(take_certificate(a, m, &o));
+    TRY(cache_outbox_count(a->cache, a->key.id, &o.waiting));
+    *ret = o;
+    return ERR_OK;
+}
+
+enum err sync_apply(struct agent *a, const struct msg *m, struct sync_outcome *ret)
+{
+    struct sync_outcome o = {0};
+    unsigned escrows = 0;
+    bool more = false;
+    TRY(sync_apply_carried(a, m, &o));
     TRY(cache_outbox_escrows(a->cache, a->key.id, &escrows));
     TRY(sync_set_take(a, m, escrows, &more));
     TRY(sync_clock_take(a, m->sync_answer.time, (uint64_t)time(NULL), monotonic_ms()));
-    TRY(cache_outbox_count(a->cache, a->key.id, &o.waiting));
+    TRY(cache_outbox_count(a->cache, a->key.id, &o.waiting)); /* what is sent again, too */
     o.more = o.more || more;
     TRY(cache_set_u64(a->cache, LAST_SYNC, (uint64_t)time(NULL)));
     *ret = o;
