@@ -42,8 +42,11 @@ static enum err load(struct volume *v, struct luks2 *l, struct volume_problem *p
 {
     struct luks2_problem why = {.what = err_text(ERR_NOMEM), .off = LUKS2_NO_OFF};
     enum err err = load_with(&v->header_io, LUKS2_SCRATCH_USUAL, &why, l);
-    if (err == ERR_FULL)
-        err = load_with(&v->header_io, why.need, &why, l);
+    /* the second copy may want more than the first one said */
+    for (size_t len = LUKS2_SCRATCH_USUAL; err == ERR_FULL && why.need > len;) {
+        len = why.need;
+        err = load_with(&v->header_io, len, &why, l);
+    }
     if (err == ERR_VERSION)
         volume_problem_set(
             problem, 0,

@@ -187,6 +187,23 @@ def test_cut_luks2(w):
           os.path.getsize(w.name("out")) % 512 == 0, why(done))
 
 
+def test_large_copies(w):
+    """Both copies need more memory than usual, the second, newer one more than the first."""
+    image, size = w.new("large-copies", "--luks2-metadata-size", "1m", size=40 << 20), MIB
+    with open(image, "r+b") as f:
+        data = bytearray(f.read(2 * size))
+        for off, newer, n in ((0, 0, 300000), (size, 1, 600000)):
+            meta = lab.json.loads(data[off + 4096:off + size].split(b"\0")[0])
+            meta["tokens"]["0"] = {"type": "of-others", "keyslots": [], "text": "x" * n}
+            data[off + 23] += newer  # the last byte of the sequence number
+            lab.set_text(data, off, lab.json.dumps(meta, separators=(",", ":")).encode(), size)
+        f.seek(0)
+        f.write(data)
+    done = w.run("test", image, "--passphrase-file", w.passes[0])
+    check("a newer, larger second copy is read", done.returncode == 0, why(done))
+    lab.cryptsetup("open", "--test-passphrase", "-d", w.passes[0], image)  # this makes the first like the second
+
+
 def test_damaged_luks2(w):
     password = new_password()
     whole = w.new("whole")
