@@ -222,7 +222,7 @@ static enum err open_volume(struct volume *v, struct volume_problem *problem)
     v->format = lv;
     TRY(load(v, &lv->l, problem));
     v->info.format = "LUKS2";
-    memcpy(v->info.id, lv->l.uuid_text, sizeof v->info.id);
+    text_clean(lv->l.uuid_text, strlen(lv->l.uuid_text), v->info.id, sizeof v->info.id);
     text_clean(lv->l.label, strlen(lv->l.label), v->info.label, sizeof v->info.label);
     describe_cipher(&v->info, &lv->l);
     describe_state(&v->info, &lv->l);

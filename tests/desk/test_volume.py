@@ -179,6 +179,16 @@ def test_luks2_shown(w):
           by_number[1]["keyholt"] and by_number[1]["key_id"] == KEY_ID and by_number[1]["kdf"] ==
           {"name": "pbkdf2", "hash": "sha256", "iterations": 1234} and not by_number[0]["keyholt"] and
           {t["type"] for t in shown["tokens"]} == {"keyholt", "clevis"}, shown)
+    foreign = w.copy(image, "foreign-uuid")
+    with open(foreign, "r+b") as f:
+        data = bytearray(f.read(2 * lab.HDR))
+        for off in (0, lab.HDR):
+            data[off + 168:off + 208] = b"\x1b]0;title\x07\x1b[2Jid".ljust(40, b"\0")
+            lab.seal(data, off)
+        f.seek(0)
+        f.write(data)
+    done = w.run("show", foreign)
+    check("a UUID that is none reaches no terminal", done.returncode == 0 and "?]0;title??[2Jid" in done.out, repr(done.out))
     lab.flip(image, 4096 + 20)
     done = w.run("show", image)
     check("a damaged primary header is told", done.returncode == 0 and "primary header is damaged" in done.out, why(done))
