@@ -203,6 +203,12 @@ def test_luks2_detached(w):
              "--passphrase-file", w.passes[0])
     done = w.run("show", data)
     check("data without its header", no(done, 1, "neither a LUKS2 nor a BitLocker volume"), why(done))
+    for name, more in (("as IMAGE", []), ("as its own data", ["--header", header])):
+        out = w.name("out")
+        done = w.run("decrypt", header, out, *more, "--passphrase-file", w.passes[0])
+        check(f"a detached header {name}", no(done, 1, "without its data", "--header") and not os.path.exists(out), why(done))
+    done = w.run("show", header)
+    check("a detached header, shown", done.returncode == 0 and "without its data" in done.out, why(done))
     done = w.run("decrypt", data, header, "--force", "--header", header, "--passphrase-file", w.passes[0])
     check("OUT is the header", no(done, 1, "never written"), why(done))
 
