@@ -82,7 +82,8 @@ static void put_kdf(struct out *to, const struct volume_kdf *kdf)
     put_text(&k, "name", kdf->name);
     if (kdf->hash[0])
         put_text(&k, "hash", kdf->hash);
-    put_number(&k, "iterations", kdf->iterations);
+    if (kdf->iterations) /* 0: nothing is known of this KDF but its name */
+        put_number(&k, "iterations", kdf->iterations);
     if (kdf->memory_kib) {
         put_number(&k, "memory_kib", kdf->memory_kib);
         put_number(&k, "lanes", kdf->lanes);

@@ -259,6 +259,15 @@ def test_luks2_others(w):
     check("re-encryption under way, decrypt", no(done, 1, "being encrypted anew", "cryptsetup reencrypt") and not os.path.exists(w.name("out")), why(done))
 
 
+def test_unknown_kdf(w):
+    image = w.new("kdf")
+    lab.rewrite_json(image, lambda meta: meta["keyslots"]["0"]["kdf"].update(type="argon2d"))
+    done = w.run("show", image)
+    check("an unknown KDF is shown by its name", done.returncode == 0 and "keyslot 0, argon2d\n" in done.out, why(done))
+    shown = json.loads(w.run("show", image, "--json").out)
+    check("and in JSON without numbers", shown["protectors"][0]["kdf"] == {"name": "argon2d"}, shown)
+
+
 def test_argon2(w):
     image = w.new("argon2")
     lab.cryptsetup("luksAddKey", "-q", "--pbkdf", "argon2id", "--pbkdf-force-iterations", "4", "--pbkdf-memory",
