@@ -259,6 +259,20 @@ def test_luks2_others(w):
     check("re-encryption under way, decrypt", no(done, 1, "being encrypted anew", "cryptsetup reencrypt") and not os.path.exists(w.name("out")), why(done))
 
 
+def test_nothing_to_try(w):
+    """What only we cannot open is not called the wrong key, and not called absent."""
+    out = w.name("out")
+    image = w.new("sha384", "--hash", "sha384")
+    ignored = w.new("ignored")
+    lab.cryptsetup("config", "--priority", "ignore", "-S", "0", ignored)
+    for name, volume, words in (("an unknown hash", image, "hash"), ("a keyslot to be ignored", ignored, "not tried unless")):
+        for verb in (["test", volume], ["decrypt", volume, out]):
+            done = w.run(*verb, "--json", "--passphrase-file", w.passes[0])
+            check(f"{name}, {verb[0]}", no(done, 1, "nothing could be tried", "keyslot 0", words), why(done))
+    done = w.run("test", image, "--recovery-password-file", "-", data=new_password().encode())
+    check("an unknown hash, recovery password", no(done, 1, "nothing could be tried", "keyslot 0"), why(done))
+
+
 def test_unknown_kdf(w):
     image = w.new("kdf")
     lab.rewrite_json(image, lambda meta: meta["keyslots"]["0"]["kdf"].update(type="argon2d"))
