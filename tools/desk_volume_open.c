@@ -66,7 +66,7 @@ __attribute__((format(printf, 2, 3))) static void add(struct text *t, const char
         t->len = (size_t)n < sizeof t->at - t->len ? t->len + (size_t)n : sizeof t->at - 1;
 }
 
-static bool is_of(const struct volume_protector *p, enum volume_way way)
+bool desk_volume_is_for(const struct volume_protector *p, enum volume_way way)
 {
     return way == VOLUME_RECOVERY_PASSWORD ? p->recovery : strcmp(p->type, volume_way_name(way)) == 0;
 }
@@ -78,7 +78,7 @@ static unsigned add_key_ids(struct text *t, const struct volume_info *info, enum
     for (unsigned i = 0; i < info->n_protectors; i++) {
         char id[GUID_TEXT];
         const struct volume_protector *p = &info->protector[i];
-        if (!p->has_key_id || !is_of(p, way))
+        if (!p->has_key_id || !desk_volume_is_for(p, way))
             continue;
         guid_encode(&p->key_id, id);
         add(t, "%s%s", n++ ? ", " : "", id);
@@ -112,7 +112,7 @@ static bool cannot_try(const struct desk_volume_session *s)
         char what[256];
         const struct volume_protector *p = &info->protector[i];
         const char *reason = p->why_not[0] ? p->why_not : p->note;
-        if (!reason[0] || !(is_of(p, way) || (typed && strcmp(info->format, "LUKS2") == 0)))
+        if (!reason[0] || !(desk_volume_is_for(p, way) || (typed && strcmp(info->format, "LUKS2") == 0)))
             continue;
         desk_text_protector(info, i, what, sizeof what);
         desk_say("%s: nothing could be tried; %s: %s", s->req->image, what, reason);

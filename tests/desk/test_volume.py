@@ -113,6 +113,13 @@ def test_bitlocker_written(w):
         for name, way in rows:
             done = w.run("decrypt", image, out, "--force", *way)
             check(f"{kind}: {name}", done.returncode == 0 and sha256(out) == made["sha256"], why(done))
+        if made["startup_key"]:
+            wrong = bytearray(open(bek, "rb").read())
+            wrong[-1] ^= 1
+            done = w.run("test", image, "--json", "--startup-key", "-", data=bytes(wrong))
+            said = json.loads(done.out)
+            check(f"{kind}: JSON names the startup key, not the recovery password", done.returncode == 3 and
+                  len(said["key_ids"]) == 1 and said["key_ids"][0] in done.err, why(done))
         shown = json.loads(w.run("show", image, "--json").out)
         check(f"{kind}: shown", shown["format"] == "BitLocker" and len(shown["protectors"]) >= len(rows), shown)
 
