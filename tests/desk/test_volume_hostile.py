@@ -293,6 +293,20 @@ def test_out_in_the_way(w):
     check("no other file appeared", not left, left)
 
 
+def test_no_answer(w):
+    """Where standard output is full, OUT is there, and that is said."""
+    image, way = w.new("image"), ["--passphrase-file", w.passes[0]]
+    for more in ([], ["--json"]):
+        with open("/dev/full", "wb") as full:
+            out = w.name("out")
+            for verb in (["test", image], ["decrypt", image, out, "--force"]):
+                done = subprocess.run([DESK, "volume", *verb, *way, *more], stdout=full, stderr=subprocess.PIPE, timeout=60)
+                words = [b"answer cannot be written"] + ([b"is complete"] if verb[0] == "decrypt" else [])
+                check(f"no room for the answer of {verb[0]} {more}", done.returncode == 1 and
+                      all(x in done.stderr for x in words), done)
+        check("OUT is there", os.path.getsize(out) == 4 << 20)
+
+
 @contextlib.contextmanager
 def mounted(w, *options):
     """A folder with a small file system in it, None where that cannot be had."""
