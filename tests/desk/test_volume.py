@@ -160,6 +160,10 @@ def test_luks2(w):
         rows = [("recovery password", "--recovery-password-file", w.password_file(password), KEY_ID),
                 ("recovery password, spaces, CR LF", "--recovery-password-file",
                  w.password_file(" " + password.replace("-", " "), "\r\n"), KEY_ID),
+                ("recovery password from Notepad", "--recovery-password-file",
+                 w.write("given/notepad", b"\xef\xbb\xbf" + password.encode() + b"\r\n"), KEY_ID),
+                ("recovery password from PowerShell", "--recovery-password-file",
+                 w.write("given/powershell", (password + "\r\n").encode("utf-16")), KEY_ID),
                 ("recovery password as a passphrase", "--passphrase-file", w.password_file(password), "keyslot 1"),
                 ("passphrase", "--passphrase-file", w.passes[1], "keyslot 4")]
         for name, option, path, says in rows:
