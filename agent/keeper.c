@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/keeper.h"
+#include "agent/identity.h"
 #include "agent/startup.h"
 #include "crypto/host/file.h"
 #include "crypto/host/process.h"
@@ -254,6 +255,8 @@ static int run(struct keeper *k, const struct agent_places *places)
                         places->root);
     if (e == ERR_OK)
         e = problem_set(&why, open_signals(k), "signals cannot be set up");
+    if (e == ERR_OK)
+        e = identity_open(&k->agent, &why);
     if (e == ERR_OK)
         e = problem_set(&why, startup(&k->agent), "privileges cannot be dropped");
     if (e == ERR_OK)
