@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/agent.h"
 #include "agent/org_store.h"
-#include "agent/tpm_esys.h"
+#include "agent/tpm_module.h"
 #include "crypto/host/file.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -52,7 +52,7 @@ static enum err choose_tpm(struct agent *a, const char *tcti)
     if (!tcti)
         TRY(file_join(a->root, TPM_DEVICE, name + n, sizeof name - n));
     a->tpm = malloc(sizeof *a->tpm);
-    return a->tpm ? tpm_init(a->tpm, &tpm_esys, tcti ? tcti : name) : ERR_NOMEM;
+    return a->tpm ? tpm_init(a->tpm, &tpm_module, tcti ? tcti : name) : ERR_NOMEM;
 }
 
 static enum err open_places(struct agent *a, const struct agent_places *p)

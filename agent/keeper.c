@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define COURIER_USER "_keyholt"
+#define LARGE_BLOCK  (32 * 1024)
 #define ERRAND_MS    90000 /* longer than the courier tries all servers */
 #define REQUEST_MS   10000 /* a command that connects and says nothing */
 #define COURIER_MS   20000 /* longer than the courier pauses between two tries to connect */
@@ -317,6 +318,8 @@ int main(int argc, char **argv)
               stderr);
         return KH_EXIT_USAGE;
     }
+    /* Large blocks outside the heap: malloc_trim() cannot give back the middle of a heap that is locked. */
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
     for (int i = 0; i < KEEPER_CLIENTS; i++)
         k.client[i].channel.fd = -1;
     struct passwd *pw = getpwnam(COURIER_USER);
