@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/keeper.h"
+#include "agent/identity.h"
 #include "agent/startup.h"
 #include "crypto/host/file.h"
 #include "crypto/host/process.h"
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #define COURIER_USER "_keyholt"
+#define LARGE_BLOCK  (32 * 1024)
 #define ERRAND_MS    90000 /* longer than the courier tries all servers */
 #define REQUEST_MS   10000 /* a command that connects and says nothing */
 #define COURIER_MS   20000 /* longer than the courier pauses between two tries to connect */
@@ -273,6 +275,8 @@ static int run(struct keeper *k, const struct agent_places *places)
     if (e == ERR_OK)
         e = problem_set(&why, open_signals(k), "signals cannot be set up");
     if (e == ERR_OK)
+        e = identity_open(&k->agent, &why);
+    if (e == ERR_OK)
         e = problem_set(&why, startup(&k->agent), "privileges cannot be dropped");
     if (e == ERR_OK)
         e = problem_set(&why, chores_open(&k->chores, &k->agent), "volumes cannot be watched");
@@ -340,6 +344,8 @@ int main(int argc, char **argv)
         return KH_EXIT_USAGE;
     }
     k.chores.ctx = &k;
+    /* Large blocks outside the heap: malloc_trim() cannot give back the middle of a heap that is locked. */
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
     for (int i = 0; i < KEEPER_CLIENTS; i++)
         k.client[i].channel.fd = -1;
     struct passwd *pw = getpwnam(COURIER_USER);

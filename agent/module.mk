@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # agent/: keeper, courier, hand-off helper and the command.
-# the TPM, and its one edge to tpm2-tss:
+# the TPM; what needs tpm2-tss is a module of its own, which the keeper loads while it uses the TPM:
 tpm_sources := agent/tpm.c agent/tpm_blob.c
 tpm_esys_sources := agent/tpm_esys.c agent/tpm_esys_key.c agent/tpm_esys_seal.c agent/tpm_esys_state.c agent/tpm_error.c
 tpm_libs := -ltss2-esys -ltss2-mu -ltss2-sys -ltss2-tctildr
+all: $(B)/libexec/keyholt-tpm.so
+tpm_module_objects := $(patsubst %.c,$(B)/pic/%.o,$(tpm_esys_sources) crypto/err.c crypto/secret.c crypto/host/file.c)
+$(B)/pic/%.o: %.c Makefile
+	$(call say,CC-PIC,$<)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(filter-out -fPIE,$(HOSTED_CFLAGS)) -fPIC -fvisibility=hidden -c $< -o $@
+$(B)/libexec/keyholt-tpm.so: $(tpm_module_objects)
+	$(call say,LD,$@)mkdir -p $(@D) && $(CC) -shared -Wl,-z,relro,-z,now,-z,defs,--as-needed -o $@ $^ $(tpm_libs) -lcrypto
+-include $(tpm_module_objects:.o=.d)
 # keeper; the table of protect's steps is a file of its own, because the crash test links another one:
 keeper_core := agent/keeper.c agent/keeper_reply.c agent/verb_enroll.c agent/verb_protect.c \
     agent/verb_status.c agent/tpm_status.c agent/verb_sync.c agent/verb_verify.c agent/volume_status.c agent/verb_courier.c agent/courier_certificate.c agent/startup.c agent/privileged.c agent/boot_event.c agent/discover.c \
@@ -13,12 +20,12 @@ keeper_core := agent/keeper.c agent/keeper_reply.c agent/verb_enroll.c agent/ver
     agent/sync_set.c agent/sync_clock.c agent/conf.c agent/export.c agent/import.c agent/verb_export.c \
     agent/esp.c agent/boot_entry.c agent/efivar.c agent/header.c agent/header_lib.c agent/header_room.c \
     agent/header_change.c agent/token_json.c agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c agent/agent.c \
-    agent/device_key.c $(tpm_sources) $(tpm_esys_sources) agent/org_store.c agent/policy_store.c agent/problem.c agent/msg.c agent/channel.c
+    agent/device_key.c $(tpm_sources) agent/tpm_module.c agent/org_store.c agent/policy_store.c agent/problem.c agent/msg.c agent/channel.c
 # what there is in block devices; nothing of a device's content is read in the keeper but headers of volumes
 keeper_core += agent/inventory.c agent/blockdev.c agent/blockdev_query.c agent/mounts.c agent/classify.c \
     agent/classify_stack.c agent/prober.c agent/probed.c agent/device_io.c agent/volume_list.c agent/compliance.c \
     agent/seal.c agent/bitlocker_escrow.c
-keeper_libs := $(tpm_libs) -lcryptsetup -lsqlite3 -ljson-c -lkeyutils -lcap -lefiboot -lefivar
+keeper_libs := -Wl,-rpath,'$$$$ORIGIN' -lcryptsetup -lsqlite3 -ljson-c -lkeyutils -lcap -lefiboot -lefivar
 $(eval $(call program,libexec/keeper,$(keeper_core) agent/protect_table.c,$(keeper_libs)))
 $(eval $(call program,libexec/probe,agent/probe.c agent/probe_device.c agent/probe_luks.c agent/probe_bitlocker.c \
     agent/probe_sandbox.c agent/probed.c agent/device_io.c agent/msg.c agent/channel.c,-lblkid -ljson-c -lseccomp -lcap))
