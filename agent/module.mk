@@ -32,8 +32,10 @@ $(eval $(call program,libexec/probe,agent/probe.c agent/probe_device.c agent/pro
 command_sources := agent/keyholt_agent.c agent/command.c agent/command_ask.c agent/command_enroll.c \
     agent/command_protect.c agent/command_rotate.c agent/command_status.c agent/command_sync.c \
     agent/command_verify.c agent/passphrase.c agent/status_text.c agent/page.c agent/msg.c \
-    agent/channel.c agent/command_export.c agent/command_import.c
+    agent/channel.c agent/command_export.c agent/command_import.c agent/command_token.c
 $(eval $(call program,bin/keyholt-agent,$(command_sources),-ljson-c))
+# asks an existing token of a volume; started by the command:
+$(eval $(call program,libexec/unlock,agent/unlock_token.c agent/unlock_clevis.c,-lcryptsetup -ljson-c))
 # tests/agent/: what can be read with the volume locked
 $(eval $(call program,tests/judge,tests/agent/judge.c,-lcryptsetup -ljson-c))
 # tests/agent/test_crash.py: kills the keeper at a chosen write, and a keeper whose table is in the wrong order
@@ -75,3 +77,8 @@ $(eval $(call unit,test_courier_schedule,agent/courier_schedule.c agent/courier_
 $(eval $(call unit,test_settle,agent/settle.c,))
 $(eval $(call fuzz,fuzz_courier,agent/errand_json.c agent/conf.c agent/problem.c agent/msg.c crypto/cursor.c formats/base.c \
     formats/host/json_strict.c,-ljson-c))
+# tests/agent/test_existing_token.py: a plugin for tokens of type systemd-tpm2 that needs no TPM
+all: $(B)/tests/libcryptsetup-token-systemd-tpm2.so
+$(B)/tests/libcryptsetup-token-systemd-tpm2.so: tests/agent/token_plugin.c tests/agent/token_plugin.map Makefile
+	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -std=gnu11 $(CFLAGS) -fPIC $(WARN) -shared \
+	    -Wl,--version-script=tests/agent/token_plugin.map -o $@ $< -ljson-c -lcryptsetup

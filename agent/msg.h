@@ -127,6 +127,7 @@ struct msg {
             struct msg_span audit_head; /* 32 bytes, or empty */
             struct msg_span set;        /* hashes of envelopes, 32 bytes each, sorted: a page; or empty */
             struct msg_span proxy, no_proxy;
+            uint64_t policy; /* version of the policy in use, 0 none */
         } sync_batch;
         struct {
             uint32_t person; /* somebody waits: a server's Retry-After does not count */
@@ -156,12 +157,13 @@ struct msg {
             struct msg_span known_name; /* 32 bytes, or empty */
             uint32_t envelopes_match;   /* 0 or 1 */
             uint64_t retry_after_s;
-            uint64_t time;                    /* the server's clock; 0: it does not say */
-            uint32_t want_set;                /* 0 or 1: it asks for the hashes of all envelopes */
-            struct msg_span server_envelopes; /* 32 bytes: its digest, where they differ; or empty */
-            uint32_t has_missing;             /* 1: an answer to the set that was sent: */
-            struct msg_span missing;          /* hashes of the set that it lacks, 32 bytes each */
-            struct msg_span certificate;      /* PEM: the courier's, renewed; or empty */
+            uint64_t time;                      /* the server's clock; 0: it does not say */
+            uint32_t want_set;                  /* 0 or 1: it asks for the hashes of all envelopes */
+            struct msg_span server_envelopes;   /* 32 bytes: its digest, where they differ; or empty */
+            uint32_t has_missing;               /* 1: an answer to the set that was sent: */
+            struct msg_span missing;            /* hashes of the set that it lacks, 32 bytes each */
+            struct msg_span certificate;        /* PEM: the courier's, renewed; or empty */
+            struct msg_span policy, policy_sig; /* the file's exact bytes and its signature; or empty */
         } sync_answer;
         struct {
             uint32_t status; /* MSG_DONE, MSG_REFUSED (it is not for our key), MSG_OFFLINE (not now) */
