@@ -24,7 +24,7 @@ keeper_core := agent/keeper.c agent/keeper_reply.c agent/verb_enroll.c agent/ver
 # what there is in block devices; nothing of a device's content is read in the keeper but headers of volumes
 keeper_core += agent/inventory.c agent/blockdev.c agent/blockdev_query.c agent/mounts.c agent/classify.c \
     agent/classify_stack.c agent/prober.c agent/probed.c agent/device_io.c agent/volume_list.c agent/compliance.c \
-    agent/seal.c agent/bitlocker_escrow.c
+    agent/seal.c agent/bitlocker_escrow.c agent/report.c agent/reporter.c
 keeper_libs := -Wl,-rpath,'$$$$ORIGIN' -lcryptsetup -lsqlite3 -ljson-c -lkeyutils -lcap -lefiboot -lefivar
 $(eval $(call program,libexec/keeper,$(keeper_core) agent/protect_table.c,$(keeper_libs)))
 $(eval $(call program,libexec/probe,agent/probe.c agent/probe_device.c agent/probe_luks.c agent/probe_bitlocker.c \
