@@ -51,7 +51,7 @@ $(eval $(call unit,test_device_key,tests/unit/fake_tpm.c agent/device_key.c $(tp
 $(eval $(call fuzz,fuzz_tpm_blob,agent/tpm_blob.c crypto/cursor.c))
 $(eval $(call unit,test_agent_msg,agent/msg.c agent/channel.c,))
 $(eval $(call unit,test_agent_conf,agent/conf.c agent/problem.c,))
-$(eval $(call unit,test_agent_sync,agent/sync_set.c agent/sync_clock.c agent/records.c agent/cache.c agent/cache_db.c \
+$(eval $(call unit,test_agent_sync,agent/export.c agent/msg.c agent/sync_set.c agent/sync_clock.c agent/records.c agent/cache.c agent/cache_db.c \
     agent/cache_rows.c agent/cache_records.c agent/device_key.c $(tpm_sources) tests/unit/fake_tpm.c,-lsqlite3))
 $(eval $(call unit,test_agent_cache,agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c,-lsqlite3))
 $(eval $(call unit,test_classify,agent/classify.c agent/classify_stack.c agent/blockdev.c agent/blockdev_query.c \

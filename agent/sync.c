@@ -15,7 +15,6 @@
 #include <string.h>
 #include <time.h>
 
-#define AUDIT_HASH   "audit_hash"
 #define AUDIT_LENGTH "audit_length"
 #define AUDIT_DOUBTS "audit_doubts"
 #define LAST_SYNC    "last_sync"
@@ -30,11 +29,6 @@ static int64_t monotonic_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-enum err sync_audit_head(struct agent *a, uint8_t ret[static 32], size_t *ret_len)
-{
-    return cache_get(a->cache, AUDIT_HASH, ret, 32, ret_len);
-}
-
 enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struct sync_batch *b,
                          struct msg *ret)
 {
@@ -44,7 +38,7 @@ enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struc
     memset(ret, 0, sizeof *ret);
     memcpy(b->device, device, sizeof b->device);
     TRY(cache_envelopes_digest(a->cache, b->envelopes));
-    enum err e = sync_audit_head(a, b->audit_head, &head);
+    enum err e = cache_get(a->cache, SYNC_AUDIT_HASH, b->audit_head, sizeof b->audit_head, &head);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     a->set_page.n = 0;
@@ -216,7 +210,7 @@ static enum err take_audit_head(struct agent *a, const struct msg *m)
     if (contradicts && !enough)
         return ERR_OK;
     TRY(cache_set_u64(a->cache, AUDIT_LENGTH, length));
-    return cache_set(a->cache, AUDIT_HASH, m->sync_answer.audit_hash.p, 32);
+    return cache_set(a->cache, SYNC_AUDIT_HASH, m->sync_answer.audit_hash.p, 32);
 }
 
 /* Does the server hold a record of this incarnation that this cache never made: a later one, or another one
