@@ -16,37 +16,11 @@ const char *volume_way_name(enum volume_way way)
     return (unsigned)way < sizeof names / sizeof *names ? names[way] : "";
 }
 
-static bool is_space(uint8_t c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-/* Take away what Windows puts before text: the mark of UTF-8 (Notepad), or that of UTF-16, with a zero behind
- * each character that a recovery password can have (PowerShell's redirection). */
-static void narrow(struct secret *text)
-{
-    static const uint8_t utf8[] = {0xef, 0xbb, 0xbf}, utf16[] = {0xff, 0xfe};
-    size_t skip = text->len >= sizeof utf8 && memcmp(text->bytes, utf8, sizeof utf8) == 0 ? sizeof utf8 : 0;
-    bool wide = text->len >= sizeof utf16 && memcmp(text->bytes, utf16, sizeof utf16) == 0;
-    size_t n = 0;
-    for (size_t i = wide ? sizeof utf16 : skip; i < text->len; i++)
-        if (!wide || i % 2 == 0 || text->bytes[i] != 0)
-            text->bytes[n++] = text->bytes[i];
-    text->len = n;
-}
-
-/* A recovery password alone on its line, as an editor on any system leaves it. */
 static enum err load_recovery_password(const char *path, struct secret *ret, unsigned *ret_group)
 {
     SECRET(text);
-    size_t begin = 0;
     TRY(secret_from_file(path, &text));
-    narrow(&text);
-    while (begin < text.len && is_space(text.bytes[begin]))
-        begin++;
-    while (text.len > begin && is_space(text.bytes[text.len - 1]))
-        text.len--;
-    enum err err = rp_decode((const char *)text.bytes + begin, text.len - begin, ret, ret_group);
+    enum err err = rp_decode_file((const char *)text.bytes, text.len, ret, ret_group);
     return err == ERR_FORMAT || err == ERR_RANGE ? ERR_AUTH : err;
 }
 

@@ -164,6 +164,8 @@ def test_luks2(w):
                  w.write("given/notepad", b"\xef\xbb\xbf" + password.encode() + b"\r\n"), KEY_ID),
                 ("recovery password from PowerShell", "--recovery-password-file",
                  w.write("given/powershell", (password + "\r\n").encode("utf-16")), KEY_ID),
+                ("recovery password, dashes of a word processor", "--recovery-password-file",
+                 w.write("given/dashes", password.replace("-", "\u2013", 4).replace("-", "\u00a0\u2014 ").encode() + b"\n"), KEY_ID),
                 ("recovery password as a passphrase", "--passphrase-file", w.password_file(password), "keyslot 1"),
                 ("passphrase", "--passphrase-file", w.passes[1], "keyslot 4")]
         for name, option, path, says in rows:
