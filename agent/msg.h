@@ -20,9 +20,12 @@ enum msg_type {
     MSG_ROTATE = 4,
     MSG_SYNC = 5,
     MSG_VERIFY = 6,
+    MSG_EXPORT = 8, /* answered by PIECEs, too */
+    MSG_IMPORT = 9,
     /* keeper → command: any number of PROGRESS, then one RESULT */
     MSG_PROGRESS = 16,
     MSG_RESULT = 17,
+    MSG_PIECE = 18, /* of the file that the command writes; in order */
     /* keeper → courier */
     MSG_CSR_WANTED = 32, /* make or load the TLS key, answer with CSR */
     MSG_ENROLL_DO = 33,  /* answered by ENROLLED */
@@ -93,6 +96,12 @@ struct msg {
         struct {
             struct msg_span device; /* path, or empty for all volumes */
         } verify;
+        struct {
+            struct msg_span bytes; /* one answer to an outbox. docs/formats.md#outbox */
+        } import;
+        struct {
+            struct msg_span bytes;
+        } piece;
         struct {
             struct msg_span text;
         } progress;

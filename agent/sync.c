@@ -15,7 +15,6 @@
 #include <string.h>
 #include <time.h>
 
-#define AUDIT_HASH   "audit_hash"
 #define AUDIT_LENGTH "audit_length"
 #define AUDIT_DOUBTS "audit_doubts"
 #define LAST_SYNC    "last_sync"
@@ -39,7 +38,7 @@ enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struc
     memset(ret, 0, sizeof *ret);
     memcpy(b->device, device, sizeof b->device);
     TRY(cache_envelopes_digest(a->cache, b->envelopes));
-    enum err e = cache_get(a->cache, AUDIT_HASH, b->audit_head, sizeof b->audit_head, &head);
+    enum err e = cache_get(a->cache, SYNC_AUDIT_HASH, b->audit_head, sizeof b->audit_head, &head);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     a->set_page.n = 0;
@@ -211,7 +210,7 @@ static enum err take_audit_head(struct agent *a, const struct msg *m)
     if (contradicts && !enough)
         return ERR_OK;
     TRY(cache_set_u64(a->cache, AUDIT_LENGTH, length));
-    return cache_set(a->cache, AUDIT_HASH, m->sync_answer.audit_hash.p, 32);
+    return cache_set(a->cache, SYNC_AUDIT_HASH, m->sync_answer.audit_hash.p, 32);
 }
 
 /* Does the server hold a record of this incarnation that this cache never made: a later one, or another one
@@ -292,11 +291,9 @@ static void take_policy(struct agent *a, const struct msg *m, struct sync_outcom
     o->refused++;
 }
 
-enum err sync_apply(struct agent *a, const struct msg *m, struct sync_outcome *ret)
+enum err sync_apply_carried(struct agent *a, const struct msg *m, struct sync_outcome *ret)
 {
     struct sync_outcome o = {0};
-    unsigned escrows = 0;
-    bool more = false;
     for (unsigned i = 0; i < m->sync_answer.receipts.n; i++)
         TRY(take_receipt(a, a->key.id, m->sync_answer.receipts.item[i], &o));
     for (unsigned i = 0; i < m->sync_answer.commands.n; i++)
@@ -305,10 +302,21 @@ enum err sync_apply(struct agent *a, const struct msg *m, struct sync_outcome *r
     TRY(take_known(a, m));
     TRY(take_certificate(a, m, &o));
     take_policy(a, m, &o);
+    TRY(cache_outbox_count(a->cache, a->key.id, &o.waiting));
+    *ret = o;
+    return ERR_OK;
+}
+
+enum err sync_apply(struct agent *a, const struct msg *m, struct sync_outcome *ret)
+{
+    struct sync_outcome o = {0};
+    unsigned escrows = 0;
+    bool more = false;
+    TRY(sync_apply_carried(a, m, &o));
     TRY(cache_outbox_escrows(a->cache, a->key.id, &escrows));
     TRY(sync_set_take(a, m, escrows, &more));
     TRY(sync_clock_take(a, m->sync_answer.time, (uint64_t)time(NULL), monotonic_ms()));
-    TRY(cache_outbox_count(a->cache, a->key.id, &o.waiting));
+    TRY(cache_outbox_count(a->cache, a->key.id, &o.waiting)); /* what is sent again, too */
     o.more = o.more || more;
     TRY(cache_set_u64(a->cache, LAST_SYNC, (uint64_t)time(NULL)));
     *ret = o;

@@ -96,9 +96,9 @@ class Machine:
     """One --root with a keeper that can be started, killed and started again. Its sysfs says whether the root is
     encrypted: only there does the keeper keep a key of its own that opens volumes."""
 
-    def __init__(self, root, keeper=KEEPER, courier_wait_ms=0, encrypted=True, **env):
+    def __init__(self, root, keeper=KEEPER, courier_wait_ms=0, encrypted=True, report_after_ms=86400000, **env):
         self.root, self.keeper, self.env = root, keeper, env
-        self.options = ['--root', root, '--courier-wait', str(courier_wait_ms)]
+        self.options = ['--root', root, '--courier-wait', str(courier_wait_ms), '--report-after', str(report_after_ms)]
         self.process = None
         os.makedirs(root, exist_ok=True)
         if encrypted:
