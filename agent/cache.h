@@ -50,9 +50,8 @@ struct cache_key {
     uint8_t fingerprint[32], commitment[32];
     uint64_t verified; /* time of the last proof, 0 never */
     uint64_t made;
-    uint8_t cause;  /* enum kh_cause: why it was made, 0 not known */
-    uint8_t spent;  /* enum kh_cause: USED or DISCLOSED, 0 not */
-    uint64_t shown; /* time of the newest order that came because it was shown to a person, 0 never */
+    uint8_t cause;            /* enum kh_cause: why it was made, 0 not known */
+    uint8_t spent;            /* enum kh_cause: USED or DISCLOSED, 0 not */
     bool recorded, receipted; /* its escrow record exists; a receipt covers it */
     bool packed;              /* a receipt of class `packed` covers it */
 };

@@ -131,7 +131,6 @@ enum err cache_put_key(struct cache *c, const struct cache_key *k)
     cache_db_u64(s, 9, k->made);
     cache_db_u64(s, 10, k->cause);
     cache_db_u64(s, 11, k->spent);
-    cache_db_u64(s, 12, k->shown);
     return cache_db_run(s);
 }
 
@@ -150,8 +149,7 @@ static enum err key_row(sqlite3_stmt *s, struct cache_key *ret)
     ret->receipted = cache_db_get_u64(s, 10) != 0;
     ret->cause = (uint8_t)cache_db_get_u64(s, 11);
     ret->spent = (uint8_t)cache_db_get_u64(s, 12);
-    ret->shown = cache_db_get_u64(s, 13);
-    ret->packed = ret->receipted && cache_db_get_u64(s, 14) == RECEIPT_PACKED;
+    ret->packed = ret->receipted && cache_db_get_u64(s, 13) == RECEIPT_PACKED;
     return ERR_OK;
 }
 

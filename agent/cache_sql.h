@@ -22,7 +22,6 @@ static const char *const cache_migrations[] = {
     "ALTER TABLE record ADD COLUMN settled INTEGER NOT NULL DEFAULT -1;", /* time of its newest receipt */
     "ALTER TABLE key ADD COLUMN cause INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE key ADD COLUMN spent INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE key ADD COLUMN shown INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE record ADD COLUMN class INTEGER NOT NULL DEFAULT 0;" /* of that receipt */
     "CREATE TABLE life(uuid BLOB PRIMARY KEY, seqid INTEGER NOT NULL, checked INTEGER NOT NULL,"
     " management INTEGER NOT NULL, exposed INTEGER NOT NULL, digest BLOB NOT NULL) WITHOUT ROWID;",
@@ -60,11 +59,11 @@ static const char *const cache_migrations[] = {
 #define SQL_ENVELOPES "SELECT hash FROM envelope WHERE record IS NOT NULL ORDER BY hash"
 
 #define SQL_KEY_PUT                                                                                          \
-    "INSERT INTO key VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12) ON CONFLICT(key_id) DO UPDATE SET "      \
-    "slot=?3,count=?4,state=?5,fingerprint=?6,commitment=?7,verified=?8,cause=?10,spent=?11,shown=?12"
+    "INSERT INTO key VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11) ON CONFLICT(key_id) DO UPDATE SET "          \
+    "slot=?3,count=?4,state=?5,fingerprint=?6,commitment=?7,verified=?8,cause=?10,spent=?11"
 #define SQL_KEY_COLUMNS                                                                                      \
     "SELECT k.key_id,k.volume,k.slot,k.count,k.state,k.fingerprint,k.commitment,k.verified,k.made,"          \
-    "e.record IS NOT NULL,r.receipt IS NOT NULL,k.cause,k.spent,k.shown,r.class FROM key k LEFT JOIN "       \
+    "e.record IS NOT NULL,r.receipt IS NOT NULL,k.cause,k.spent,r.class FROM key k LEFT JOIN "               \
     "envelope e ON e.key_id=k.key_id "                                                                       \
     "LEFT JOIN record r ON r.name=e.record "
 #define SQL_KEY_GET SQL_KEY_COLUMNS "WHERE k.key_id=?1"

@@ -18,8 +18,9 @@
 #define QUIET_MS 1000  /* after a write: one command of cryptsetup writes several times */
 #define AGAIN_MS 60000 /* between two looks because of writes, where somebody writes all the time */
 
-static void set_timer(const struct chores *c, const struct agent *a)
+static void set_timer(struct chores *c, const struct agent *a)
 {
+    c->hours = a->policy.verify_hours;
     const struct itimerspec t = {.it_value.tv_sec = (time_t)a->policy.verify_hours * 3600};
     (void)timerfd_settime(c->timer_fd, 0, &t, NULL);
 }
@@ -181,4 +182,6 @@ void chores_run(struct chores *c, struct agent *a, int64_t now_ms)
         }
     }
     do_wanted(c, a);
+    if (c->hours != a->policy.verify_hours) /* a new policy */
+        set_timer(c, a);
 }

@@ -12,6 +12,7 @@
 
 struct chores {
     int timer_fd, watch_fd;
+    uint32_t hours;          /* what the timer was set to */
     int64_t look_ms;         /* a header was written: when to look; -1 no */
     int64_t looked_ms;       /* when that was done last */
     void (*done)(void *ctx); /* something may be in the outbox */

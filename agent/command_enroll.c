@@ -2,8 +2,10 @@
 #include "agent/command.h"
 #include "crypto/host/file.h"
 #include "formats/org.h"
+#include "formats/policy.h"
 #include <limits.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define TOKEN_MAX 4096
 
@@ -21,6 +23,18 @@ static enum err read_bundle(const char *dir, const char *name, size_t max, struc
     }
     *ret = (struct msg_span){p, len};
     return ERR_OK;
+}
+
+/* A bundle may bring a policy: both files, or none. */
+static enum err read_policy(const char *dir, struct msg *m)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/policy.json", dir) >= (int)sizeof path)
+        return ERR_RANGE;
+    if (access(path, F_OK) < 0)
+        return ERR_OK;
+    TRY(read_bundle(dir, "policy.json", POLICY_MAX, &m->enroll.policy));
+    return read_bundle(dir, "policy.json.sig", POLICY_SIG, &m->enroll.policy_sig);
 }
 
 static int run(int argc, char **argv)
@@ -41,6 +55,8 @@ static int run(int argc, char **argv)
     for (int i = 0; i < 4; i++)
         if (read_bundle(bundle, name[i], max[i], to[i]) != ERR_OK)
             return KH_EXIT_FAILED;
+    if (read_policy(bundle, &m) != ERR_OK)
+        return KH_EXIT_FAILED;
     command_ask(&a, &m, &answer); /* the process ends: the bytes of the bundle go with it */
     return command_show(&a, &answer, NULL);
 }

@@ -6,6 +6,7 @@
 #include "agent/agent.h"
 #include "agent/channel.h"
 #include "agent/chores.h"
+#include "agent/reporter.h"
 #include <json-c/json.h>
 #include <stdint.h>
 
@@ -24,6 +25,7 @@ struct client {
 struct keeper {
     struct agent agent;
     struct chores chores;
+    struct reporter reporter;
     int command_fd, courier_fd, signal_fd; /* listening sockets, signalfd */
     struct channel courier;
     uint16_t courier_owes; /* enum msg_type of the answer that is outstanding; 0 when the courier may ask */
@@ -32,7 +34,7 @@ struct keeper {
     uint8_t courier_key[32];  /* SHA-256 of the public key that is being enrolled */
     struct client client[KEEPER_CLIENTS];
     uid_t courier_uid;
-    int courier_wait_ms;            /* how long a command waits for a courier that is not connected */
+    long courier_wait_ms;           /* how long a command waits for a courier that is not connected */
     char last_problem[PROBLEM_MAX]; /* why the courier's last errand did not succeed; empty when it did */
 };
 

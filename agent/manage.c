@@ -3,6 +3,7 @@
 #include "agent/encrypted_place.h"
 #include "agent/header_manage.h"
 #include "agent/management_key.h"
+#include "agent/tpm.h"
 #include "crypto/host/file.h"
 #include "crypto/random.h"
 #include <string.h>
@@ -30,6 +31,13 @@ static enum err open_with(struct agent *a, struct header *h, const struct manage
     return header_unlock(h, m->slot, &key, ret_volume_key, &slot);
 }
 
+/* A TPM that is busy, locked out or away comes back; everything else means that no management key is here. */
+static bool may_pass(const struct agent *a, enum err e)
+{
+    bool tpm = a->tpm && tpm_is_there(a->tpm) && (e == ERR_DENIED || e == ERR_OFFLINE || e == ERR_IO);
+    return tpm || e == ERR_BUSY || e == ERR_NOMEM || e == ERR_TIMEOUT;
+}
+
 enum err manage_unlock(struct agent *a, struct header *h, struct secret *ret_volume_key)
 {
     struct header_management list[LUKS2_TOKENS];
@@ -39,7 +47,7 @@ enum err manage_unlock(struct agent *a, struct header *h, struct secret *ret_vol
     enum err e = i < 0 ? ERR_NOT_FOUND : open_with(a, h, &list[i].m, ret_volume_key, &bound);
     if (e == ERR_OK)
         return ERR_OK;
-    return problem_set(h->why, e == ERR_AUTH ? ERR_NOT_FOUND : e,
+    return problem_set(h->why, may_pass(a, e) ? ERR_BUSY : ERR_NOT_FOUND,
                        "volume %s: nothing opens it now without a person (%s); nothing was changed; give a "
                        "passphrase: keyholt-agent rotate %s --passphrase-file FILE",
                        h->device, i < 0 ? "there is no management key" : err_text(e), h->device);
@@ -68,6 +76,17 @@ static bool is_left_over(struct agent *a, struct header *h, const struct managem
     return is_here(a, m) && (!m->assigned || !management_key_exists(a, &m->id));
 }
 
+/* Keys that no token names any more go, too: keys are made before their tokens, and outlive nothing. */
+static void forget_unnamed(struct agent *a, struct header *h)
+{
+    struct header_management list[LUKS2_TOKENS];
+    struct guid named[LUKS2_TOKENS];
+    unsigned n = header_managements(h, list);
+    for (unsigned i = 0; i < n; i++)
+        named[i] = list[i].m.id;
+    management_key_forget(a, &h->luks.uuid, named, n);
+}
+
 static enum err tidy_up(struct agent *a, struct header *h)
 {
     struct header_management list[LUKS2_TOKENS];
@@ -78,40 +97,59 @@ static enum err tidy_up(struct agent *a, struct header *h)
             enum err e = remove_one(h, &list[i]);
             first = first == ERR_OK ? e : first;
         }
+    if (first == ERR_OK)
+        forget_unnamed(a, h);
     return first;
 }
 
-static uint8_t state_of(struct agent *a, struct header *h, bool was_there)
+/* The one that opens the volume now. err: NOT_FOUND, or what kept it from opening */
+static enum err find_working(struct agent *a, struct header *h, struct guid *ret_id, bool *ret_bound)
 {
     struct header_management list[LUKS2_TOKENS];
     SECRET(volume_key);
-    bool bound = false;
-    char dir[PATH_MAX];
-    unsigned n = header_managements(h, list);
-    int i = find_whole(a, h, list, n);
-    if (i >= 0 && open_with(a, h, &list[i].m, &volume_key, &bound) == ERR_OK) {
-        management_key_forget(a, &h->luks.uuid, &list[i].m.id);
-        return bound ? MANAGEMENT_TPM : MANAGEMENT_FILE;
-    }
-    if (file_join(a->root, KH_AGENT_STATE, dir, sizeof dir) != ERR_OK || !encrypted_place(a->root, dir))
-        return MANAGEMENT_NO_PLACE;
-    return n || was_there ? MANAGEMENT_LOST : MANAGEMENT_NONE;
+    int i = find_whole(a, h, list, header_managements(h, list));
+    if (i < 0)
+        return ERR_NOT_FOUND;
+    TRY(open_with(a, h, &list[i].m, &volume_key, ret_bound));
+    *ret_id = list[i].m.id;
+    return ERR_OK;
 }
 
-enum err manage_check(struct agent *a, struct header *h, uint8_t *ret_state)
+static uint8_t without(struct agent *a, bool was_there)
+{
+    char dir[PATH_MAX];
+    if (file_join(a->root, KH_AGENT_STATE, dir, sizeof dir) != ERR_OK || !encrypted_place(a->root, dir))
+        return MANAGEMENT_NO_PLACE;
+    return was_there ? MANAGEMENT_LOST : MANAGEMENT_NONE;
+}
+
+/* ret_working: whether one opens now, and ret_id then is its key */
+static enum err check(struct agent *a, struct header *h, uint8_t *ret_state, bool *ret_working,
+                      struct guid *ret_id)
 {
     struct header_management list[LUKS2_TOKENS];
     struct cache_life l = {.management = MANAGEMENT_NONE};
-    enum err e = cache_get_life(a->cache, &h->luks.uuid, &l);
-    bool was = e == ERR_OK && l.management >= MANAGEMENT_FILE;
-    e = header_reload(h);
+    bool bound = false;
+    bool was = cache_get_life(a->cache, &h->luks.uuid, &l) == ERR_OK && l.management >= MANAGEMENT_FILE;
+    enum err e = header_reload(h);
     if (e == ERR_OK) {
         was = was || header_managements(h, list);
         if (!h->luks.reencrypting)
             e = tidy_up(a, h);
     }
-    *ret_state = state_of(a, h, was);
+    enum err found = find_working(a, h, ret_id, &bound);
+    *ret_working = found == ERR_OK;
+    *ret_state = found == ERR_OK                      ? (bound ? MANAGEMENT_TPM : MANAGEMENT_FILE)
+                 : may_pass(a, found) && l.management ? l.management
+                                                      : without(a, was);
     return e;
+}
+
+enum err manage_check(struct agent *a, struct header *h, uint8_t *ret_state)
+{
+    struct guid id;
+    bool working;
+    return check(a, h, ret_state, &working, &id);
 }
 
 static enum err draw(const struct agent *a, unsigned slot, struct management *m, struct secret *ret_key)
@@ -147,7 +185,7 @@ static enum err prove(struct agent *a, struct header *h, struct management *m, i
 
 /* The key is durable before its keyslot, and the token before the keyslot: whatever is the last step before a
  * power cut, start-up knows what is ours. */
-static enum err make(struct agent *a, struct header *h, const struct secret *volume_key)
+static enum err make(struct agent *a, struct header *h, const struct secret *volume_key, struct guid *ret_id)
 {
     SECRET(key);
     struct management m;
@@ -162,7 +200,9 @@ static enum err make(struct agent *a, struct header *h, const struct secret *vol
                            e == ERR_UNSUPPORTED ? "this computer's root is not encrypted" : err_text(e));
     TRY(header_put_management(h, token, &m, &token));
     TRY(header_add_slot(h, slot, m.count, volume_key, &key));
-    return prove(a, h, &m, token);
+    TRY(prove(a, h, &m, token));
+    *ret_id = m.id;
+    return ERR_OK;
 }
 
 /* A person, or a password that he was given, opened the volume on this device: earlier ones of ours go,
@@ -172,7 +212,7 @@ static enum err remove_others(struct agent *a, struct header *h, const struct gu
     struct header_management list[LUKS2_TOKENS];
     const struct guid kept = *keep;
     unsigned n = header_managements(h, list);
-    management_key_forget(a, &h->luks.uuid, &kept); /* first: without its key, start-up removes the rest */
+    management_key_forget(a, &h->luks.uuid, &kept, 1); /* first: without its key, start-up removes the rest */
     for (unsigned i = 0; i < n; i++)
         if (!guid_equal(&list[i].m.id, &kept))
             TRY(remove_one(h, &list[i]));
@@ -180,9 +220,10 @@ static enum err remove_others(struct agent *a, struct header *h, const struct gu
 }
 
 /* The sentence that stays is the first one. */
-static enum err make_or_undo(struct agent *a, struct header *h, const struct secret *volume_key)
+static enum err make_or_undo(struct agent *a, struct header *h, const struct secret *volume_key,
+                             struct guid *ret_id)
 {
-    enum err e = make(a, h, volume_key);
+    enum err e = make(a, h, volume_key, ret_id);
     struct problem said = *h->why;
     if (e != ERR_OK && tidy_up(a, h) != ERR_OK)
         agent_say(a, "%s; what was begun is undone at the keeper's next start", h->why->text);
@@ -192,11 +233,14 @@ static enum err make_or_undo(struct agent *a, struct header *h, const struct sec
 
 enum err manage_ensure(struct agent *a, struct header *h, const struct secret *volume_key)
 {
-    struct header_management list[LUKS2_TOKENS];
+    struct guid id;
     uint8_t state;
-    TRY(manage_check(a, h, &state));
-    if (state != MANAGEMENT_FILE && state != MANAGEMENT_TPM)
-        TRY(make_or_undo(a, h, volume_key));
-    int i = find_whole(a, h, list, header_managements(h, list));
-    return i < 0 ? ERR_CONFLICT : remove_others(a, h, &list[i].m.id);
+    bool working;
+    TRY(check(a, h, &state, &working, &id));
+    if (!working && (state == MANAGEMENT_FILE || state == MANAGEMENT_TPM))
+        return problem_set(h->why, ERR_BUSY,
+                           "volume %s: the TPM that holds its management key does not answer now", h->device);
+    if (!working)
+        TRY(make_or_undo(a, h, volume_key, &id));
+    return remove_others(a, h, &id);
 }

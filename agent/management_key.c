@@ -167,28 +167,35 @@ bool management_key_exists(struct agent *a, const struct guid *id)
     return path_of(a, id, path) == ERR_OK && access(path, R_OK) == 0;
 }
 
+/* Whoever may read it: this is about which volume it is for. */
 static bool is_of(const char *path, const struct guid *volume)
 {
     __attribute__((cleanup(kept_wipe))) struct kept k = {0};
-    return read_path(path, &k) == ERR_OK && guid_equal(&k.volume, volume);
+    return file_read(path, FILE_MAX, &k.bytes, &k.len) == ERR_OK && decode(&k) == ERR_OK &&
+           guid_equal(&k.volume, volume);
 }
 
-void management_key_forget(struct agent *a, const struct guid *volume, const struct guid *keep)
+/* <GUID>.key */
+static bool is_key(const char *name, struct guid *ret)
 {
-    char dir[PATH_MAX], path[PATH_MAX + 300], kept[GUID_TEXT + 4] = "";
+    return strlen(name) == GUID_TEXT - 1 + 4 && strcmp(name + GUID_TEXT - 1, ".key") == 0 &&
+           guid_decode(name, GUID_TEXT - 1, ret) == ERR_OK;
+}
+
+void management_key_forget(struct agent *a, const struct guid *volume, const struct guid *keep,
+                           unsigned n_keep)
+{
+    char dir[PATH_MAX], path[PATH_MAX + 300];
+    struct guid id;
     if (file_join(a->root, FOLDER, dir, sizeof dir) != ERR_OK)
         return;
-    if (keep) {
-        guid_encode_lower(keep, kept);
-        strcat(kept, ".key");
-    }
     DIR *d = opendir(dir);
     for (struct dirent *f; d && (f = readdir(d));) {
-        const char *end = strrchr(f->d_name, '.');
-        if (!end || strcmp(end, ".key") != 0 || strcmp(f->d_name, kept) == 0)
-            continue;
+        bool kept = !is_key(f->d_name, &id);
+        for (unsigned i = 0; i < n_keep; i++)
+            kept = kept || guid_equal(&id, &keep[i]);
         (void)snprintf(path, sizeof path, "%s/%s", dir, f->d_name);
-        if (is_of(path, volume))
+        if (!kept && is_of(path, volume))
             (void)unlink(path);
     }
     if (d)

@@ -21,5 +21,6 @@ MUST_CHECK enum err management_key_save(struct agent *a, const struct guid *id, 
 MUST_CHECK enum err management_key_load(struct agent *a, const struct guid *id, struct secret *ret_key,
                                         bool *ret_bound);
 bool management_key_exists(struct agent *a, const struct guid *id);
-/* Delete every key of this volume but one. keep: NULL for none. What cannot be deleted stays. */
-void management_key_forget(struct agent *a, const struct guid *volume, const struct guid *keep);
+/* Delete every key of this volume but these. What cannot be deleted stays. */
+void management_key_forget(struct agent *a, const struct guid *volume, const struct guid *keep,
+                           unsigned n_keep);

@@ -1,8 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Every message between the agent's processes: command ↔ keeper, keeper ↔ courier, and their bytes.
- * A frame is length (u32, of what follows), type (u16), then the fields of the type in the order below;
- * texts and bytes carry a u32 length, lists a u32 count. */
+/* Every message between the agent's processes: command ↔ keeper, keeper ↔ courier, keeper ↔ probe, and their
+ * bytes. A frame is length (u32, of what follows), type (u16), then the fields of the type in the order
+ * below; texts and bytes carry a u32 length, lists a u32 count. */
 
 #include "crypto/err.h"
 #include <stddef.h>
@@ -42,7 +42,10 @@ enum msg_type {
     MSG_SYNC_ANSWER = 51,
     MSG_CERTIFICATE_KEPT = 52, /* after it the keeper goes on as after BATCH_WANTED */
     /* an errand → its courier, before its answer */
-    MSG_SERVER_SAID = 64 /* how one server did */
+    MSG_SERVER_SAID = 64, /* how one server did */
+    /* keeper → probe, and its answer: one at a time */
+    MSG_PROBE = 80,
+    MSG_PROBED = 81
 };
 
 /* How an errand to the server ended. */
@@ -54,9 +57,12 @@ enum msg_status {
 };
 
 enum msg_protect_flags {
-    MSG_PROTECT_NO_ESP = 1,    /* leave the EFI system partition alone */
-    MSG_PROTECT_VOLUME_KEY = 2 /* passphrase is the volume key, which a token gave out */
+    MSG_PROTECT_NO_ESP = 1,     /* leave the EFI system partition alone */
+    MSG_PROTECT_VOLUME_KEY = 2, /* passphrase is the volume key, which a token gave out */
+    MSG_PROTECT_BITLOCKER = 4   /* passphrase is a BitLocker volume's recovery password */
 };
+
+enum msg_probe_flags { MSG_PROBE_DISK = 1 /* a whole disk: read its partition table, too */ };
 
 /* Borrowed bytes. A text is a span without zero bytes in it; not terminated. */
 struct msg_span {
@@ -75,6 +81,7 @@ struct msg {
     union {
         struct {
             struct msg_span org, sig, root, token; /* the files of the bundle; token may be empty */
+            struct msg_span policy, policy_sig;    /* empty where the bundle has none */
         } enroll;
         struct {
             struct msg_span device; /* path */
@@ -120,6 +127,7 @@ struct msg {
             struct msg_span audit_head; /* 32 bytes, or empty */
             struct msg_span set;        /* hashes of envelopes, 32 bytes each, sorted: a page; or empty */
             struct msg_span proxy, no_proxy;
+            uint64_t policy;      /* version of the policy in use, 0 none */
             struct msg_span last; /* 32 bytes: name of the last record of this incarnation; or empty */
         } sync_batch;
         struct {
@@ -150,12 +158,13 @@ struct msg {
             struct msg_span known_name; /* 32 bytes, or empty */
             uint32_t envelopes_match;   /* 0 or 1 */
             uint64_t retry_after_s;
-            uint64_t time;                    /* the server's clock; 0: it does not say */
-            uint32_t want_set;                /* 0 or 1: it asks for the hashes of all envelopes */
-            struct msg_span server_envelopes; /* 32 bytes: its digest, where they differ; or empty */
-            uint32_t has_missing;             /* 1: an answer to the set that was sent: */
-            struct msg_span missing;          /* hashes of the set that it lacks, 32 bytes each */
-            struct msg_span certificate;      /* PEM: the courier's, renewed; or empty */
+            uint64_t time;                      /* the server's clock; 0: it does not say */
+            uint32_t want_set;                  /* 0 or 1: it asks for the hashes of all envelopes */
+            struct msg_span server_envelopes;   /* 32 bytes: its digest, where they differ; or empty */
+            uint32_t has_missing;               /* 1: an answer to the set that was sent: */
+            struct msg_span missing;            /* hashes of the set that it lacks, 32 bytes each */
+            struct msg_span certificate;        /* PEM: the courier's, renewed; or empty */
+            struct msg_span policy, policy_sig; /* the file's exact bytes and its signature; or empty */
         } sync_answer;
         struct {
             uint32_t status; /* MSG_DONE, MSG_REFUSED (it is not for our key), MSG_OFFLINE (not now) */
@@ -166,6 +175,13 @@ struct msg {
             uint32_t status;
             uint64_t retry_after_s;
         } server_said;
+        struct {
+            struct msg_span device; /* path */
+            uint32_t flags;         /* enum msg_probe_flags */
+        } probe;
+        struct {
+            struct msg_span json; /* agent/probed.h */
+        } probed;
     };
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/protect.h"
 #include "agent/mirror.h"
-#include "agent/org_store.h"
 #include "agent/recover.h"
+#include "agent/seal.h"
 #include "agent/token_json.h"
 #include "crypto/random.h"
 #include "formats/envelope.h"
@@ -40,19 +40,9 @@ static void take_spent(struct protect_run *r)
 
 enum err protect_check(struct protect_run *r)
 {
-    struct org org; /* read again: a damaged or exchanged org.json must not be sealed to */
     unsigned slot;
-    TRY(org_store_load(r->agent->root, &org, r->why));
-    if (org.n_escrow == 0 || org.n_escrow > ENVELOPE_RECIPIENTS)
-        return problem_set(r->why, ERR_RANGE,
-                           "org.json names %u escrow keys, 1 to %u are possible; nothing was changed",
-                           org.n_escrow, (unsigned)ENVELOPE_RECIPIENTS);
-    if (!r->agent->org)
-        r->agent->org = malloc(sizeof org);
-    if (!r->agent->org)
-        return problem_set(r->why, ERR_NOMEM, "not enough memory; nothing was changed");
-    *r->agent->org = org;
-    TRY(header_check_room(r->header, token_room(&org), &slot));
+    TRY(seal_load_org(r->agent, r->why));
+    TRY(header_check_room(r->header, token_room(r->agent->org), &slot));
     TRY(unlock_volume(r->agent, r->header, r->unlock, &r->volume_key, &r->opened));
     r->token.slot = (int)slot;
     take_spent(r);
@@ -100,31 +90,17 @@ enum err protect_generate(struct protect_run *r)
     return ERR_OK;
 }
 
-static enum err escrow_keys(const struct org *org, struct cr_p256_pub *ret)
-{
-    for (unsigned i = 0; i < org->n_escrow; i++)
-        TRY(cr_p256_from_spki(org->escrow[i].spki, sizeof org->escrow[i].spki, &ret[i]));
-    return ERR_OK;
-}
-
 enum err protect_seal(struct protect_run *r)
 {
-    const struct org *org = r->agent->org;
-    struct cr_p256_pub to[ENVELOPE_RECIPIENTS];
-    struct envelope head = {.kind = ENVELOPE_RECOVERY_PASSWORD,
-                            .key_id = r->token.key_id,
-                            .volume = r->header->luks.uuid,
-                            .time = r->time};
-    memcpy(head.device, r->agent->key.id, sizeof head.device);
-    enum err e = escrow_keys(org, to);
-    if (e == ERR_OK)
-        e = envelope_seal(&head, &org->id, to, org->n_escrow, r->password.bytes, r->token.envelope,
-                          &r->token.envelope_len);
-    if (e == ERR_OK)
-        e = envelope_commitment(r->password.bytes, &head.key_id, &head.volume, r->commitment);
+    struct sealed s;
+    enum err e =
+        seal_password(r->agent, &r->token.key_id, &r->header->luks.uuid, r->time, r->password.bytes, &s);
     if (e != ERR_OK)
         return problem_set(
             r->why, e, "sealing to the escrow keys of org.json failed: %s; nothing was changed", err_text(e));
+    memcpy(r->token.envelope, s.envelope, s.len);
+    r->token.envelope_len = s.len;
+    memcpy(r->commitment, s.commitment, sizeof r->commitment);
     return ERR_OK;
 }
 
@@ -315,7 +291,7 @@ enum err protect_volume(struct agent *a, struct header *h, const struct protect_
     }
     if (e != ERR_OK)
         agent_say(a,
-                  "volume %s is protected, but the cache cannot be written (%s): the escrow is queued later",
+                  "volume %s is protected, but that cannot be recorded now (%s): the escrow is queued later",
                   h->device, err_text(e));
     *ret_volume_key = r.volume_key;
     *ret = (struct protect_result){h->luks.uuid, r.token.key_id, r.token.slot, e == ERR_OK};

@@ -75,8 +75,8 @@ enum err rotate_volume(struct agent *a, struct header *h, const struct unlock *u
     if (e != ERR_OK)
         return problem_set(
             h->why, e,
-            "volume %s was rotated, but the cache cannot be written: %s; it is brought in line "
-            "at the keeper's next start",
+            "volume %s was rotated, but that cannot be recorded now: %s; it is brought in line "
+            "at the keeper's next look",
             h->device, err_text(e));
     TRY(still_there(h, &r.key_id));
     if (retired != ERR_OK)
@@ -116,13 +116,30 @@ enum err rotate_want(struct agent *a, const struct guid *volume, uint8_t cause, 
     return ERR_OK;
 }
 
-enum err rotate_spend(struct agent *a, const struct guid *key_id, uint8_t cause, uint64_t shown)
+static enum err has_successor(struct agent *a, const struct cache_key *k, bool *ret)
+{
+    struct cache_key *keys = calloc(CACHE_KEYS, sizeof *keys);
+    unsigned n = 0;
+    enum err e = keys ? cache_keys(a->cache, &k->volume, keys, &n) : ERR_NOMEM;
+    *ret = false;
+    for (unsigned i = 0; e == ERR_OK && i < n; i++)
+        *ret = *ret || (keys[i].state == KEY_LIVE && keys[i].made > k->made);
+    free(keys);
+    return e;
+}
+
+enum err rotate_spend(struct agent *a, const struct guid *key_id, uint8_t cause, const char *reason)
 {
     struct cache_key k;
+    bool later = false;
     TRY(cache_get_key(a->cache, key_id, &k));
     k.spent = cause;
-    k.shown = shown > k.shown ? shown : k.shown;
-    return cache_put_key(a->cache, &k);
+    TRY(cache_put_key(a->cache, &k));
+    TRY(has_successor(a, &k, &later));
+    if (!later)
+        return rotate_want(a, &k.volume, cause, reason);
+    a->wanted = true;
+    return ERR_OK;
 }
 
 /* The note keeps the rotation wanted; what went wrong may pass. */

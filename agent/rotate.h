@@ -18,9 +18,11 @@ MUST_CHECK enum err rotate_volume(struct agent *a, struct header *h, const struc
  * reason: for a person. err: NOT_FOUND (no such volume) */
 MUST_CHECK enum err rotate_want(struct agent *a, const struct guid *volume, uint8_t cause,
                                 const char *reason);
-/* The password of this key was used, or shown to a person: enum kh_cause USED or DISCLOSED.
- * shown: time of the order that says so, 0 none */
-MUST_CHECK enum err rotate_spend(struct agent *a, const struct guid *key_id, uint8_t cause, uint64_t shown);
+/* The password of this key was used, or shown to a person: enum kh_cause USED or DISCLOSED. A rotation is
+ * wanted where no later key is in use; where one is, this key may go. err: NOT_FOUND (no such key, or no such
+ * volume) */
+MUST_CHECK enum err rotate_spend(struct agent *a, const struct guid *key_id, uint8_t cause,
+                                 const char *reason);
 
 /* Rotate every volume that is to be and that its management key opens. Failures become the volume's note.
  * each: called for each that was rotated; may be NULL */

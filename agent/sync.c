@@ -2,6 +2,7 @@
 #include "agent/sync.h"
 #include "agent/enrollment.h"
 #include "agent/mirror.h"
+#include "agent/policy_store.h"
 #include "agent/records.h"
 #include "agent/rotate.h"
 #include "agent/sync_clock.h"
@@ -64,6 +65,7 @@ enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struc
     ret->sync_batch.set = (struct msg_span){b->set[0], 32 * (size_t)n_set};
     ret->sync_batch.proxy = msg_text(a->conf.proxy);
     ret->sync_batch.no_proxy = msg_text(a->conf.no_proxy);
+    ret->sync_batch.policy = a->policy.version;
     return ERR_OK;
 }
 
@@ -161,9 +163,8 @@ static enum err do_rotate(struct agent *a, const struct command *c, struct sync_
     if (e != ERR_OK)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     if (k.state != KEY_RETIRED) {
-        TRY(rotate_spend(a, &k.key_id, KH_CAUSE_DISCLOSED, c->time));
-        e = rotate_want(a, &k.volume, KH_CAUSE_DISCLOSED,
-                        "the organisation wants its recovery password replaced");
+        e = rotate_spend(a, &k.key_id, KH_CAUSE_DISCLOSED,
+                         "the organisation wants its recovery password replaced");
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     }
     TRY(note_late_disclosure(a, c, &k));
@@ -286,6 +287,17 @@ static enum err take_certificate(struct agent *a, const struct msg *m, struct sy
     return cache_set(a->cache, ENROLLMENT_CERTIFICATE, pem->p, pem->len);
 }
 
+/* Signed by the policy key or nothing. The disk may be full: then it comes again. */
+static void take_policy(struct agent *a, const struct msg *m, struct sync_outcome *o)
+{
+    struct problem why;
+    const struct msg_span *json = &m->sync_answer.policy, *sig = &m->sync_answer.policy_sig;
+    if (json->len == 0 || policy_store_install(a, json->p, json->len, sig->p, sig->len, &why) == ERR_OK)
+        return;
+    agent_say(a, "%s", why.text);
+    o->refused++;
+}
+
 enum err sync_apply_carried(struct agent *a, const struct msg *m, struct sync_outcome *ret)
 {
     struct sync_outcome o = {0};
@@ -296,6 +308,7 @@ enum err sync_apply_carried(struct agent *a, const struct msg *m, struct sync_ou
     TRY(take_audit_head(a, m));
     TRY(take_known(a, m));
     TRY(take_certificate(a, m, &o));
+    take_policy(a, m, &o);
     TRY(cache_outbox_count(a->cache, a->key.id, &o.waiting));
     *ret = o;
     return ERR_OK;

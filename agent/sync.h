@@ -22,7 +22,7 @@ void sync_batch_wipe(struct sync_batch *b);
 
 struct sync_outcome {
     unsigned receipted; /* records that this answer covered */
-    unsigned refused;   /* receipts, commands and certificates that did not verify */
+    unsigned refused;   /* receipts, commands, certificates and policies that did not verify */
     unsigned waiting;   /* records still in the outbox */
     bool more;          /* something is to be sent at once */
 };

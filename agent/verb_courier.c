@@ -223,9 +223,10 @@ static enum err sync_answered(struct keeper *k, const struct msg *m)
     }
     k->last_problem[0] = 0;
     if (o.refused)
-        (void)snprintf(k->last_problem, sizeof k->last_problem,
-                       "%u receipts or commands of the server do not verify under the organisation's keys",
-                       o.refused);
+        (void)snprintf(
+            k->last_problem, sizeof k->last_problem,
+            "%u receipts, commands or policies of the server do not verify under the organisation's keys",
+            o.refused);
     (void)snprintf(text, sizeof text, "synced: %u records receipted, %u waiting%s", o.receipted, o.waiting,
                    o.refused ? "; some receipts or commands did not verify" : "");
     keeper_finish(k, ERRAND_SYNC, o.refused ? KH_EXIT_FAILED : KH_EXIT_OK, text);

@@ -8,47 +8,16 @@
 #include "agent/sync.h"
 #include "agent/sync_clock.h"
 #include "agent/tpm_status.h"
-#include "agent/volume_status.h"
+#include "agent/volume_list.h"
 #include "crypto/host/file.h"
 #include "formats/base.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 static void add(struct json_object *o, const char *name, const char *text)
 {
     json_object_object_add(o, name, text ? json_object_new_string(text) : NULL);
-}
-
-/* Other devices with the volume's UUID. */
-static struct json_object *copies_json(const struct cache_volume *v, const struct found *f, unsigned n)
-{
-    struct json_object *list = json_object_new_array();
-    for (unsigned i = 0; i < n; i++)
-        if (guid_equal(&f[i].uuid, &v->uuid) && f[i].rank != FOUND_PART &&
-            strcmp(f[i].device, v->device) != 0)
-            json_object_array_add(list, json_object_new_string(f[i].device));
-    return list;
-}
-
-static struct json_object *volumes_json(struct agent *a)
-{
-    struct json_object *list = json_object_new_array();
-    struct cache_volume *v = calloc(CACHE_VOLUMES, sizeof *v);
-    struct found *found = calloc(DISCOVER_MAX, sizeof *found);
-    unsigned n = 0, n_found = 0;
-    if (found && discover_devices(a, found, &n_found) != ERR_OK)
-        n_found = 0;
-    if (v && found && cache_volumes(a->cache, v, &n) == ERR_OK)
-        for (unsigned i = 0; i < n; i++) {
-            struct json_object *o = volume_status(a, &v[i]);
-            json_object_object_add(o, "copies", copies_json(&v[i], found, n_found));
-            json_object_array_add(list, o);
-        }
-    free(found);
-    free(v);
-    return list;
 }
 
 static void add_org(struct agent *a, struct json_object *o)
@@ -66,6 +35,20 @@ static void add_org(struct agent *a, struct json_object *o)
     const char *trouble = waits ? NULL : identity_trouble(a);
     add(o, "enrolment", is_done ? "done" : waits ? "queued" : trouble ? "again" : "none");
     add(o, "identity", trouble);
+}
+
+static void add_policy(struct agent *a, struct json_object *o)
+{
+    const struct policy *p = &a->policy;
+    struct json_object *j = json_object_new_object();
+    json_object_object_add(j, "version", p->version ? json_object_new_uint64(p->version) : NULL);
+    add(j, "escrow", p->escrow == POLICY_RECEIPT ? "receipt" : "sealed");
+    json_object_object_add(j, "key_package", json_object_new_boolean(p->key_package));
+    json_object_object_add(j, "rotate_days", json_object_new_int64(p->rotate_days));
+    json_object_object_add(j, "rotate_used_needs_receipt",
+                           json_object_new_boolean(p->rotate_used_needs_receipt));
+    json_object_object_add(j, "verify_hours", json_object_new_int64(p->verify_hours));
+    json_object_object_add(o, "policy", j);
 }
 
 static void add_clock(struct agent *a, struct json_object *o)
@@ -101,6 +84,16 @@ static void look(struct agent *a, struct header *h)
         agent_say(a, "volume %s: the cache cannot be brought in line: %s", h->device, err_text(e));
 }
 
+static void add_volumes(struct agent *a, struct json_object *o)
+{
+    struct volume_list l = {NULL, NULL};
+    enum err e = volume_list(a, &l);
+    if (e != ERR_OK)
+        agent_say(a, "the volumes cannot be listed: %s", err_text(e));
+    json_object_object_add(o, "volumes", l.volumes ? l.volumes : json_object_new_array());
+    json_object_object_add(o, "others", l.others ? l.others : json_object_new_array());
+}
+
 void verb_status(struct keeper *k, struct client *c, const struct msg *m)
 {
     struct agent *a = &k->agent;
@@ -119,7 +112,8 @@ void verb_status(struct keeper *k, struct client *c, const struct msg *m)
     add(o, "computer", a->computer);
     add_org(a, o);
     json_object_object_add(o, "tpm", tpm_json(a));
+    add_policy(a, o);
     add_sync(k, o);
-    json_object_object_add(o, "volumes", volumes_json(a));
+    add_volumes(a, o);
     keeper_reply(c, KH_EXIT_OK, "", o);
 }

@@ -32,7 +32,10 @@ bool luks2_is_numbered(const struct jw *j, int node)
 int luks2_string(const struct jw *j, int object, const char *name)
 {
     int node = jw_get_as(j, object, name, JW_STRING);
-    return jw_is(j, node, "") ? JW_NONE : node;
+    char start[16];
+    jw_excerpt(j, node, start, sizeof start);
+    /* a zero character ends it for cryptsetup */
+    return start[0] == 0 || strncmp(start, "\\u0000", 6) == 0 ? JW_NONE : node;
 }
 
 enum err luks2_decimal(const struct jw *j, int object, const char *name, uint64_t *ret)

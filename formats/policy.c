@@ -8,8 +8,10 @@
 
 void policy_defaults(struct policy *ret)
 {
-    *ret = (struct policy){
-        .escrow = POLICY_SEALED, .rotate_days = POLICY_ROTATE_DAYS, .verify_hours = POLICY_VERIFY_HOURS};
+    *ret = (struct policy){.encrypt = POLICY_ENCRYPT_OS | POLICY_ENCRYPT_FIXED,
+                           .escrow = POLICY_SEALED,
+                           .rotate_days = POLICY_ROTATE_DAYS,
+                           .verify_hours = POLICY_VERIFY_HOURS};
 }
 
 static enum err head(const struct jw *j, const struct guid *org, struct policy *p)
@@ -36,6 +38,28 @@ static enum err escrow(const struct jw *j, struct policy *p)
         return ERR_OK;
     p->escrow = jw_is(j, node, "sealed") ? POLICY_SEALED : jw_is(j, node, "receipt") ? POLICY_RECEIPT : 0;
     return p->escrow ? ERR_OK : jw_type(j, node) == JW_STRING ? ERR_UNSUPPORTED : ERR_FORMAT;
+}
+
+/* A kind that is not known is one that this version cannot judge. */
+static enum err encrypt(const struct jw *j, struct policy *p)
+{
+    static const char *const kinds[] = {"os", "fixed", "removable"};
+    int node = jw_get(j, JW_ROOT, "encrypt");
+    struct jw_each e;
+    if (node == JW_NONE)
+        return ERR_OK;
+    if (jw_type(j, node) != JW_ARRAY)
+        return ERR_FORMAT;
+    p->encrypt = 0;
+    for (jw_each(j, node, &e); jw_each_next(j, &e);) {
+        unsigned k = 0;
+        while (k < 3 && !jw_is(j, e.value, kinds[k]))
+            k++;
+        if (k == 3)
+            return jw_type(j, e.value) == JW_STRING ? ERR_UNSUPPORTED : ERR_FORMAT;
+        p->encrypt = (uint8_t)(p->encrypt | 1u << k);
+    }
+    return ERR_OK;
 }
 
 /* Devices keep every envelope. Whoever wants something else shall hear that it is not done. */
@@ -77,6 +101,7 @@ enum err policy_decode(const char *json, size_t len, const struct guid *org, voi
     policy_defaults(&p);
     TRY(head(&j, org, &p));
     TRY(escrow(&j, &p));
+    TRY(encrypt(&j, &p));
     TRY(retention(&j));
     TRY(flag(&j, "key_package", &p.key_package));
     TRY(flag(&j, "rotate_used_needs_receipt", &p.rotate_used_needs_receipt));

@@ -24,10 +24,14 @@ enum policy_escrow {
     POLICY_RECEIPT = 2 /* encrypting a disk starts only when a server has receipted its first key */
 };
 
+/* Kinds of volumes; bits. */
+enum policy_encrypt { POLICY_ENCRYPT_OS = 1, POLICY_ENCRYPT_FIXED = 2, POLICY_ENCRYPT_REMOVABLE = 4 };
+
 struct policy {
-    uint64_t version;               /* rising; 0: the defaults, no policy was ever given */
-    uint8_t escrow;                 /* enum policy_escrow */
-    bool key_package;               /* seal the volume key to the offline desk, too */
+    uint64_t version; /* rising; 0: the defaults, no policy was ever given */
+    uint8_t escrow;   /* enum policy_escrow */
+    uint8_t encrypt;  /* enum policy_encrypt: what must be encrypted and escrowed to be compliant */
+    bool key_package; /* seal the volume key to the offline desk, too */
     bool rotate_used_needs_receipt; /* a used password stays until its successor has a receipt */
     uint32_t rotate_days;           /* age at which a password is replaced; 0 never */
     uint32_t verify_hours;          /* between two looks at every keyslot of ours; at least 1 */

@@ -82,13 +82,23 @@ class Organisation:
         return folder
 
 
+    def policy(self, folder, version=1, key='policy', **fields):
+        """Write a policy and its signature into folder; the two as bytes."""
+        text = json.dumps({'format': 'keyholt-policy', 'version': version, 'org': self.id, **fields}).encode()
+        os.makedirs(folder, exist_ok=True)
+        for name, data in (('policy.json', text), ('policy.json.sig', self.sign(text, key))):
+            with open(f'{folder}/{name}', 'wb') as f:
+                f.write(data)
+        return text, self.sign(text, key)
+
+
 class Machine:
     """One --root with a keeper that can be started, killed and started again. Its sysfs says whether the root is
     encrypted: only there does the keeper keep a key of its own that opens volumes."""
 
-    def __init__(self, root, keeper=KEEPER, courier_wait_ms=0, encrypted=True, **env):
+    def __init__(self, root, keeper=KEEPER, courier_wait_ms=0, encrypted=True, report_after_ms=86400000, **env):
         self.root, self.keeper, self.env = root, keeper, env
-        self.options = ['--root', root, '--courier-wait', str(courier_wait_ms)]
+        self.options = ['--root', root, '--courier-wait', str(courier_wait_ms), '--report-after', str(report_after_ms)]
         self.process = None
         os.makedirs(root, exist_ok=True)
         if encrypted:

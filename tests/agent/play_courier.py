@@ -19,7 +19,8 @@ def answer_fields(status=DONE, problem=b'', receipts=(), commands=(), match=1, k
     return {'status': status, 'problem': problem, 'receipts': list(receipts), 'commands': list(commands),
             'audit_length': head[0], 'audit_hash': head[1], 'known_incarnation': known[0], 'known_sequence': known[1],
             'known_name': known[2], 'envelopes_match': match, 'retry_after_s': 60, 'time': 0, 'want_set': 0,
-            'server_envelopes': b'', 'has_missing': 0, 'missing': b'', 'certificate': b'', **more}
+            'server_envelopes': b'', 'has_missing': 0, 'missing': b'', 'certificate': b'',
+            'policy': b'', 'policy_sig': b'', **more}
 
 
 class Courier:
@@ -102,9 +103,9 @@ def device_of(m):
     return bytes.fromhex(m.status()['device_id'])
 
 
-def receipt(org, device, records, key='receipt', organisation=None, when=1_800_000_000):
+def receipt(org, device, records, key='receipt', organisation=None, when=1_800_000_000, klass=1):
     names = sorted({hashlib.sha256(r).digest() for r in records})
-    b = b'KHC\1' + struct.pack('<BBHI', 1, 0, len(names), 0) + uuid.UUID(organisation or org.id).bytes_le + device + \
+    b = b'KHC\1' + struct.pack('<BBHI', klass, 0, len(names), 0) + uuid.UUID(organisation or org.id).bytes_le + device + \
         struct.pack('<Q', when) + bytes.fromhex(org.public(key)['id']) + b''.join(names)
     return b + org.sign(b, key)
 

@@ -17,19 +17,24 @@ const char *const fuzz_words[] = {"\"keyslots\":",
                                   "\"flags\":[\"backup-final\"],",
                                   NULL};
 
+/* Not every KDF may cost what a header can say. */
+static int is_cheap(const struct luks2 *l, const struct luks2_slot *s)
+{
+    return s->supported && s->iterations <= 2000 && l->digest[s->digest].iterations <= 2000 &&
+           s->area_size <= 131072 && (uint64_t)s->memory_kib * s->iterations <= 4096;
+}
+
 static void use(struct image *i, const struct luks2 *l)
 {
     static uint8_t area[LUKS2_AREA_MAX];
     struct volume_io io = image_io(i);
     uint8_t hash[32];
     for (unsigned slot = 0; slot < LUKS2_SLOTS; slot++) {
-        const struct luks2_slot *s = &l->slot[slot];
         SECRET(key);
         enum err e = luks2_fingerprint(&io, l, slot, area, sizeof area, hash);
         if (e != ERR_OK && e != ERR_UNSUPPORTED && e != ERR_NOT_FOUND)
             abort();
-        if (s->supported && s->iterations <= 2000 && l->digest[0].iterations <= 2000 &&
-            s->area_size <= 131072 &&
+        if (is_cheap(l, &l->slot[slot]) &&
             luks2_open_slot(&io, l, slot, "x", 1, area, sizeof area, &key) != ERR_AUTH)
             abort();
     }

@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 sys.dont_write_bytecode = True
-from lab import HDR, TOOL, main, seal, set_text
+from lab import HDR, TOOL, main, reason, seal, set_text
 
 SIZE = 1 << 20
 DEL = object()
@@ -266,6 +266,7 @@ def test_text(work):
                     ('the last byte of the area', text.ljust(room - 1, b'\0') + b'x'),
                     ('space within', text.replace(b',', b' ,\n\t ')), ('cut', text[:-1]),
                     ('a tail of zeros', text + b'\0\0'), ('a zero within', text.replace(b'"0"', b'"\0"', 1)),
+                    ('a type that begins with a zero character', text.replace(b'"other"', b'"\\u0000other"')),
                     ('escapes', text.replace(b'"luks2"', b'"l\\u0075ks2"').replace(b'"512"', b'"51\\u0032"')),
                     ('an escaped name', text.replace(b'"keyslots":{', b'"key\\u0073lots":{', 1)),
                     ('a section twice', text[:-1] + b',"tokens":{}}'),
@@ -282,6 +283,20 @@ def test_text(work):
             deep = left * depth + inner + right * depth
             judge.ask_text(f'{left} {depth} deep', text[:-1] + b',"x":' + deep + b'}')
     judge.close(40)
+
+
+def test_lenient_json(work):
+    """What cryptsetup's JSON parser takes beyond RFC 8259, and we do not: known, and to be told when it changes."""
+    judge = Judge(work)
+    text = json.dumps(judge.meta, separators=(',', ':')).encode()
+    for name, value in (('a comment', b'/*c*/1'), ('a line comment', b'1//c\n'), ('single quotes', b"'1'"), ('NaN', b'NaN'),
+                        ('Infinity', b'-Infinity'), ('capitals', b'True'), ('a comma too many', b'[1,]'),
+                        ('a control character', b'"a\x01"'), ('a zero in front', b'01'), ('no fraction', b'1.'),
+                        ('no exponent', b'1e')):
+        judge.ask_text(name, text[:-1] + b',"x":' + value + b'}')
+        assert judge.apart == [f'{name}: cryptsetup takes it'], (name, judge.apart)
+        assert reason(judge.image)[0] == 'FORMAT' and 'not JSON' in reason(judge.image)[1], name
+        judge.apart.clear()
 
 
 def test_binary(work):

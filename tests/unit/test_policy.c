@@ -16,7 +16,7 @@
 
 static const char whole[] =
     HEAD ",\"escrow\":\"receipt\",\"key_package\":true,\"rotate_days\":90,\"rotate_used_needs_receipt\":true,"
-         "\"verify_hours\":6,\"retention\":\"none\",\"later\":{\"x\":[null]}}";
+         "\"verify_hours\":6,\"encrypt\":[\"removable\",\"os\"],\"retention\":\"none\",\"later\":{\"x\":[null]}}";
 
 static enum err decode(const char *text, size_t len, struct policy *ret)
 {
@@ -38,12 +38,17 @@ static void values(void **state)
     assert_true(p.key_package && p.rotate_used_needs_receipt);
     assert_int_equal(p.rotate_days, 90);
     assert_int_equal(p.verify_hours, 6);
+    assert_int_equal(p.encrypt, POLICY_ENCRYPT_OS | POLICY_ENCRYPT_REMOVABLE);
     static const char least[] = HEAD "}";
     assert_int_equal(decode(least, strlen(least), &p), ERR_OK);
     assert_int_equal(p.escrow, POLICY_SEALED);
     assert_false(p.key_package || p.rotate_used_needs_receipt);
     assert_int_equal(p.rotate_days, 180);
     assert_int_equal(p.verify_hours, 24);
+    assert_int_equal(p.encrypt, POLICY_ENCRYPT_OS | POLICY_ENCRYPT_FIXED);
+    static const char nothing[] = HEAD ",\"encrypt\":[]}";
+    assert_int_equal(decode(nothing, strlen(nothing), &p), ERR_OK);
+    assert_int_equal(p.encrypt, 0);
     policy_defaults(&p);
     assert_int_equal(p.version, 0);
     assert_int_equal(p.rotate_days, 180);
@@ -66,6 +71,9 @@ static void refused(void **state)
         {HEAD ",\"escrow\":1}", ERR_FORMAT},
         {HEAD ",\"retention\":\"90 days\"}", ERR_UNSUPPORTED},
         {HEAD ",\"retention\":false}", ERR_FORMAT},
+        {HEAD ",\"encrypt\":\"os\"}", ERR_FORMAT},
+        {HEAD ",\"encrypt\":[\"os\",1]}", ERR_FORMAT},
+        {HEAD ",\"encrypt\":[\"floppy\"]}", ERR_UNSUPPORTED},
         {HEAD ",\"key_package\":1}", ERR_FORMAT},
         {HEAD ",\"key_package\":null}", ERR_FORMAT},
         {HEAD ",\"rotate_days\":3651}", ERR_RANGE},
