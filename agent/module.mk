@@ -50,6 +50,8 @@ $(eval $(call unit,test_agent_cache,agent/cache.c agent/cache_db.c agent/cache_r
 $(eval $(call unit,test_classify,agent/classify.c agent/classify_stack.c agent/blockdev.c agent/blockdev_query.c \
     agent/mounts.c,))
 $(eval $(call unit,test_blockdev,agent/blockdev.c agent/blockdev_query.c agent/mounts.c,))
+$(eval $(call fuzz,fuzz_volumes,agent/probed.c agent/mounts.c agent/blockdev_query.c formats/luks1.c crypto/cursor.c \
+    formats/text.c formats/guid.c formats/host/json_strict.c,-ljson-c))
 $(eval $(call unit,test_probed,agent/probed.c,-ljson-c))
 $(eval $(call unit,test_compliance,agent/compliance.c,))
 $(eval $(call unit,test_page,agent/page.c,))
