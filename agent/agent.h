@@ -46,7 +46,7 @@ struct agent {
     void *progress_ctx;
 };
 
-/* Open everything: cache, device key (made when there is none), organisation if there is one.
+/* Open everything but the device key (identity_open() does): cache, organisation if there is one.
  * why: filled on failure */
 MUST_CHECK enum err agent_open(struct agent *a, const struct agent_places *places, struct problem *why);
 void agent_close(struct agent *a);

@@ -63,7 +63,11 @@ static enum err load(struct run *r)
 static enum err take_password(struct run *r, const struct secret *typed)
 {
     unsigned group = 0;
-    enum err e = rp_decode((const char *)typed->bytes, typed->len, &r->password, &group);
+    enum err e = rp_decode_file((const char *)typed->bytes, typed->len, &r->password, &group);
+    if (e != ERR_OK && group == 0)
+        return problem_set(r->why, ERR_FORMAT,
+                           "volume %s: this is no recovery password: it has 48 digits; nothing was changed",
+                           r->device);
     if (e != ERR_OK)
         return problem_set(
             r->why, ERR_FORMAT,

@@ -138,6 +138,9 @@ MUST_CHECK enum err cache_find_record(struct cache *c, const uint8_t name[static
  * ret: max elements; their bytes are the caller's */
 MUST_CHECK enum err cache_outbox(struct cache *c, const uint8_t device[static 32], struct cache_record *ret,
                                  unsigned max, unsigned *ret_n);
+/* The same without the first skip of them. */
+MUST_CHECK enum err cache_outbox_from(struct cache *c, const uint8_t device[static 32], unsigned skip,
+                                      struct cache_record *ret, unsigned max, unsigned *ret_n);
 MUST_CHECK enum err cache_outbox_count(struct cache *c, const uint8_t device[static 32], unsigned *ret);
 /* Of all others. */
 MUST_CHECK enum err cache_outbox_others(struct cache *c, const uint8_t device[static 32], unsigned *ret);

@@ -52,12 +52,19 @@ static enum err record_row(sqlite3_stmt *s, struct cache_record *ret)
 enum err cache_outbox(struct cache *c, const uint8_t device[static 32], struct cache_record *ret,
                       unsigned max, unsigned *ret_n)
 {
+    return cache_outbox_from(c, device, 0, ret, max, ret_n);
+}
+
+enum err cache_outbox_from(struct cache *c, const uint8_t device[static 32], unsigned skip,
+                           struct cache_record *ret, unsigned max, unsigned *ret_n)
+{
     unsigned n = 0;
     enum err e;
     STMT(s);
     TRY(cache_db_prepare(c, SQL_OUTBOX, &s));
     cache_db_u64(s, 1, max);
     cache_db_blob(s, 2, device, 32);
+    cache_db_u64(s, 3, skip);
     while (n < max && (e = cache_db_step(s)) != ERR_NOT_FOUND) {
         if (e == ERR_OK)
             e = record_row(s, &ret[n]);

@@ -81,7 +81,7 @@ static const char *const cache_migrations[] = {
 #define SQL_SIGNED_BY "substr(bytes,9,32)="
 #define SQL_OUTBOX                                                                                           \
     "SELECT name,bytes FROM record WHERE receipt IS NULL AND " SQL_SIGNED_BY "?2 ORDER BY kind<>1,id LIMIT " \
-    "?1"
+    "?1 OFFSET ?3"
 #define SQL_OUTBOX_COUNT "SELECT count(*) FROM record WHERE receipt IS NULL AND " SQL_SIGNED_BY "?1"
 #define SQL_OUTBOX_OTHER "SELECT count(*) FROM record WHERE receipt IS NULL AND NOT " SQL_SIGNED_BY "?1"
 #define SQL_RECEIPT_ADD  "INSERT INTO receipt(bytes) VALUES(?1)"

@@ -18,7 +18,7 @@ struct command {
 };
 
 extern const struct command command_doctor, command_enroll, command_protect, command_rotate, command_status,
-    command_sync, command_verify;
+    command_sync, command_verify, command_export, command_import;
 
 #define COMMAND_DEVICES 64
 
@@ -60,6 +60,11 @@ struct command_answer {
 /* One request: its progress goes to stderr as it comes, then the result. Where the keeper does not answer,
  * the result says so. ret: command_answer_free() it, whatever it is */
 void command_ask(const struct command_args *a, const struct msg *request, struct command_answer *ret);
+/* The same where the keeper sends pieces of a file, too. take: takes each in turn; what it fails with ends
+ * the talk */
+void command_ask_pieces(const struct command_args *a, const struct msg *request,
+                        enum err (*take)(void *ctx, struct msg_span piece), void *ctx,
+                        struct command_answer *ret);
 /* Show it: JSON with --json, else the page, or the sentence when page is NULL; failures also on stderr.
  * Returns its exit code and frees it. */
 int command_show(const struct command_args *a, struct command_answer *answer,

@@ -37,7 +37,13 @@ static enum err take_result(const struct msg *m, struct command_answer *ret)
     return ret->text ? e : ERR_NOMEM;
 }
 
-static enum err talk(struct channel *c, const struct msg *request, struct command_answer *ret)
+struct sink {
+    enum err (*take)(void *ctx, struct msg_span piece);
+    void *ctx;
+};
+
+static enum err talk(struct channel *c, const struct msg *request, const struct sink *sink,
+                     struct command_answer *ret)
 {
     struct msg m;
     TRY(channel_send(c, request, ANSWER_MS));
@@ -45,14 +51,25 @@ static enum err talk(struct channel *c, const struct msg *request, struct comman
         TRY(channel_recv(c, ANSWER_MS, &m));
         if (m.type == MSG_RESULT)
             return take_result(&m, ret);
-        if (m.type != MSG_PROGRESS)
+        if (m.type == MSG_PROGRESS)
+            show_progress(m.progress.text);
+        else if (m.type == MSG_PIECE && sink->take)
+            TRY(sink->take(sink->ctx, m.piece.bytes));
+        else
             return ERR_FORMAT;
-        show_progress(m.progress.text);
     }
 }
 
 void command_ask(const struct command_args *a, const struct msg *request, struct command_answer *ret)
 {
+    command_ask_pieces(a, request, NULL, NULL, ret);
+}
+
+void command_ask_pieces(const struct command_args *a, const struct msg *request,
+                        enum err (*take)(void *ctx, struct msg_span piece), void *ctx,
+                        struct command_answer *ret)
+{
+    const struct sink sink = {take, ctx};
     char path[PATH_MAX] = KH_KEEPER_SOCK;
     struct channel c = {.fd = -1};
     *ret = (struct command_answer){0};
@@ -60,7 +77,7 @@ void command_ask(const struct command_args *a, const struct msg *request, struct
     if (e == ERR_OK)
         e = channel_connect(path, &c);
     if (e == ERR_OK)
-        e = talk(&c, request, ret);
+        e = talk(&c, request, &sink, ret);
     channel_close(&c);
     if (e != ERR_OK) {
         command_answer_free(ret);

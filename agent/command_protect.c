@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/command.h"
+#include "agent/command_token.h"
 #include "agent/page.h"
 #include "formats/host/json_strict.h"
 #include <limits.h>
@@ -12,7 +13,8 @@
 
 struct options {
     struct command_args args;
-    const char *passphrase_file, *recovery_file;
+    const char *passphrase_file, *recovery_file, *token_text;
+    int token; /* COMMAND_ANY_TOKEN: none was named */
     bool no_esp, all;
 };
 
@@ -58,15 +60,26 @@ static int find_all(const struct options *o, struct work *w)
     return KH_EXIT_OK;
 }
 
-static void ask(const struct options *o, const char *device, const struct secret *unlock,
+static void ask(const struct options *o, const char *device, const struct secret *unlock, uint32_t flags,
                 struct command_answer *ret)
 {
     const struct msg m = {.type = MSG_PROTECT,
                           .protect = {.device = msg_text(device),
                                       .passphrase = {unlock->bytes, unlock->len},
-                                      .flags = (o->no_esp ? MSG_PROTECT_NO_ESP : 0u) |
+                                      .flags = flags | (o->no_esp ? MSG_PROTECT_NO_ESP : 0u) |
                                                (o->recovery_file ? MSG_PROTECT_BITLOCKER : 0u)}};
     command_ask(&o->args, &m, ret);
+}
+
+/* What opens the volume now may be a token of its own: one that was named, or one that needs nobody, so that
+ * a computer can be set up without a person. */
+static enum err by_token(const struct options *o, const char *device, struct command_answer *ret)
+{
+    SECRET(unlock);
+    uint32_t flags = 0;
+    TRY(command_token(device, o->token, o->passphrase_file, &unlock, &flags));
+    ask(o, device, &unlock, flags, ret);
+    return ERR_OK;
 }
 
 /* One volume. The passphrase that was given first serves all; a volume with another one is asked for by name
@@ -77,14 +90,14 @@ static void protect_one(const struct options *o, struct work *w, unsigned i, con
     SECRET(other);
     if (w->n > 1)
         (void)fprintf(stderr, "volume %u of %u: %s\n", i + 1, w->n, w->device[i]);
-    ask(o, w->device[i], unlock, &w->answer[i]);
+    ask(o, w->device[i], unlock, 0, &w->answer[i]);
     if (w->n == 1 || w->answer[i].exit_code != KH_EXIT_NO || o->passphrase_file || o->recovery_file)
         return;
     (void)snprintf(prompt, sizeof prompt, "%s has another passphrase (empty: leave it out): ", w->device[i]);
     if (command_secret(NULL, prompt, &other) != ERR_OK)
         return;
     command_answer_free(&w->answer[i]);
-    ask(o, w->device[i], &other, &w->answer[i]);
+    ask(o, w->device[i], &other, 0, &w->answer[i]);
 }
 
 /* The worst: failed, refused, not now, done. */
@@ -155,14 +168,23 @@ static int protect(const struct options *o, struct work *w)
 {
     SECRET(unlock);
     const char *file = o->recovery_file ? o->recovery_file : o->passphrase_file;
-    if (w->n && command_secret(file, PROMPT, &unlock) != ERR_OK)
+    bool done[COMMAND_DEVICES] = {false};
+    unsigned left = 0;
+    for (unsigned i = 0; i < w->n; i++) {
+        done[i] = (o->token_text || !file) && by_token(o, w->device[i], &w->answer[i]) == ERR_OK;
+        left += !done[i];
+    }
+    if (left && o->token_text)
+        return KH_EXIT_NO; /* said */
+    if (left && command_secret(file, PROMPT, &unlock) != ERR_OK)
         return KH_EXIT_FAILED;
     for (unsigned i = 0; i < w->n; i++)
-        protect_one(o, w, i, &unlock);
+        if (!done[i])
+            protect_one(o, w, i, &unlock);
     return show(o, w);
 }
 
-static int check(const struct options *o)
+static int check(struct options *o)
 {
     const struct command *c = &command_protect;
     if (o->all ? o->args.n_devices != 0 : o->args.n_devices == 0)
@@ -172,13 +194,18 @@ static int check(const struct options *o)
     if (o->recovery_file && (o->all || o->args.n_devices != 1))
         return command_usage(c,
                              "a BitLocker volume has a recovery password of its own: one device at a time");
+    if (o->token_text && (o->recovery_file || o->all || o->args.n_devices != 1))
+        return command_usage(c, "--existing-token is for one LUKS2 device");
+    if (o->token_text && !command_token_number(o->token_text, &o->token))
+        return command_usage(c, "a token is a number from 0 to 31 (cryptsetup luksDump shows them)");
     return KH_EXIT_OK;
 }
 
 static int run(int argc, char **argv)
 {
-    struct options o = {0};
+    struct options o = {.token = COMMAND_ANY_TOKEN};
     const struct command_option own[] = {{"passphrase-file", &o.passphrase_file, NULL},
+                                         {"existing-token", &o.token_text, NULL},
                                          {"recovery-password-file", &o.recovery_file, NULL},
                                          {"no-esp", NULL, &o.no_esp},
                                          {"all", NULL, &o.all},
@@ -203,6 +230,7 @@ static int run(int argc, char **argv)
 const struct command command_protect = {
     "protect", run, "make and escrow recovery passwords for volumes",
     "[--passphrase-file FILE] [--no-esp] [--json] DEVICE... | --all\n"
+    "       keyholt-agent protect --existing-token N [--passphrase-file FILE] [--no-esp] [--json] DEVICE\n"
     "       keyholt-agent protect --recovery-password-file FILE [--json] DEVICE\n\n"
     "LUKS2: a new recovery password. A passphrase that opens the volumes is asked for, or read from FILE "
     "(\"-\" is\n"
@@ -210,7 +238,11 @@ const struct command command_protect = {
     "that is\n"
     "not protected yet; removable ones are named. One that fails does not stop the others. --no-esp leaves "
     "the EFI\n"
-    "system partition and the boot entries alone this time.\n\n"
+    "system partition and the boot entries alone this time. Without FILE, a token of the volume that needs "
+    "nobody\n"
+    "(systemd-tpm2 without a PIN, clevis) is asked first. --existing-token N: this token opens it; FILE "
+    "holds its PIN,\n"
+    "where it has one. Tokens and their keyslots stay as they are.\n\n"
     "BitLocker: the volume's own recovery password, 48 digits out of FILE, is proved to open it and escrowed "
     "under\n"
     "its key ID. Nothing is written to the volume.\n\n"

@@ -133,7 +133,8 @@ void device_key_close(struct device_key *k)
 enum err device_key_sign(const struct device_key *k, const void *msg, size_t len,
                          uint8_t ret_sig[static CR_P256_SIG])
 {
-    if (k->place == DEVICE_KEY_TPM)
-        return tpm_sign(k->tpm, &k->blob, msg, len, ret_sig);
-    return cr_p256_sign(k->key, msg, len, ret_sig);
+    if (k->place == DEVICE_KEY_FILE)
+        return cr_p256_sign(k->key, msg, len, ret_sig);
+    enum err e = tpm_sign(k->tpm, &k->blob, msg, len, ret_sig);
+    return e == ERR_NOT_FOUND ? ERR_OFFLINE : e; /* "not found" would mean the record, to who asks for one */
 }

@@ -38,6 +38,7 @@ MUST_CHECK enum err device_key_renew(const char *path, enum device_key_place pla
 void device_key_close(struct device_key *k); /* takes a zeroed one */
 
 /* Sign a whole message. What a TPM signed is verified first.
- * ret_sig: raw r ‖ s. err: as agent/tpm.h, for a key in the TPM */
+ * ret_sig: raw r ‖ s
+ * err: for a key in the TPM as agent/tpm.h, but OFFLINE where that is not there */
 MUST_CHECK enum err device_key_sign(const struct device_key *k, const void *msg, size_t len,
                                     uint8_t ret_sig[static CR_P256_SIG]);

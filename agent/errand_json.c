@@ -82,11 +82,13 @@ enum err errand_enroll_request(const struct msg *m, char **ret)
 enum err errand_sync_request(const struct msg *m, char **ret)
 {
     struct json_object *o = json_object_new_object();
-    bool whole = o && add(o, "device", hex(m->sync_batch.device)) &&
-                 add(o, "records", base64_array(&m->sync_batch.records)) &&
-                 add(o, "envelopes", hex(m->sync_batch.envelopes)) &&
-                 add(o, "audit_head", hex(m->sync_batch.audit_head)) &&
-                 (m->sync_batch.set.len == 0 || add(o, "set", base64(m->sync_batch.set)));
+    bool whole =
+        o && add(o, "device", hex(m->sync_batch.device)) &&
+        add(o, "records", base64_array(&m->sync_batch.records)) &&
+        add(o, "envelopes", hex(m->sync_batch.envelopes)) &&
+        add(o, "audit_head", hex(m->sync_batch.audit_head)) &&
+        (m->sync_batch.set.len == 0 || add(o, "set", base64(m->sync_batch.set))) &&
+        (m->sync_batch.policy == 0 || add(o, "policy", json_object_new_uint64(m->sync_batch.policy)));
     return print(o, whole, ret);
 }
 
@@ -213,6 +215,18 @@ static enum err optional(enum err e)
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
+static enum err take_policy(struct arena *a, struct json_object *o, struct msg *m)
+{
+    struct json_object *policy;
+    TRY(take_object(o, "policy", &policy));
+    if (!policy)
+        return ERR_OK;
+    enum err e = take_bytes(a, policy, "json", &m->sync_answer.policy);
+    if (e == ERR_OK)
+        e = take_bytes(a, policy, "sig", &m->sync_answer.policy_sig);
+    return e == ERR_NOT_FOUND ? ERR_FORMAT : e;
+}
+
 /* What older servers do not say, and most answers need not. */
 static enum err read_rare(struct json_object *o, struct arena *a, struct msg *m)
 {
@@ -224,6 +238,7 @@ static enum err read_rare(struct json_object *o, struct arena *a, struct msg *m)
     TRY(optional(e));
     if (m->sync_answer.missing.len % 32 != 0)
         return ERR_FORMAT;
+    TRY(optional(take_policy(a, o, m)));
     return optional(take_text(a, o, "certificate", &m->sync_answer.certificate));
 }
 

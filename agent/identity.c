@@ -51,6 +51,18 @@ enum err identity_adopt(struct agent *a, enum record_identity why)
     return e;
 }
 
+enum err identity_open(struct agent *a, struct problem *why)
+{
+    char path[PATH_MAX];
+    TRY(problem_set(why, file_join(a->root, AGENT_DEVICE_KEY, path, sizeof path), "a path is too long"));
+    enum err e = device_key_load(path, a->tpm, &a->key);
+    if (e != ERR_OK)
+        return problem_set(why, e, "the device key %s cannot be used: %s; move it away to get a new identity",
+                           path, err_text(e));
+    e = identity_adopt(a, a->key.is_new ? IDENTITY_TPM : IDENTITY_LOST);
+    return problem_set(why, e, "the cache cannot take the new identity: %s", err_text(e));
+}
+
 static enum err add_event(struct agent *a, struct record *r)
 {
     uint64_t why = 0;
@@ -86,11 +98,11 @@ static enum err announce(struct agent *a, struct record *r)
     struct guid key_id = {{0}};
     uint8_t envelope[ENVELOPE_MAX];
     size_t len = 0;
-    enum err e = add_event(a, r);
-    while (e == ERR_OK && (e = cache_next_envelope(a->cache, &key_id, envelope, &len)) == ERR_OK)
-        e = add_escrow(a, r, &key_id, envelope, len);
-    TRY(e == ERR_NOT_FOUND ? ERR_OK : e);
-    return cache_unset(a->cache, NEWS);
+    enum err e;
+    TRY(add_event(a, r));
+    while ((e = cache_next_envelope(a->cache, &key_id, envelope, &len)) == ERR_OK)
+        TRY(add_escrow(a, r, &key_id, envelope, len));
+    return e == ERR_NOT_FOUND ? cache_unset(a->cache, NEWS) : e;
 }
 
 static enum err announce_at_once(struct agent *a)

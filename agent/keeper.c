@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/keeper.h"
+#include "agent/identity.h"
 #include "agent/startup.h"
 #include "crypto/host/file.h"
 #include "crypto/host/process.h"
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #define COURIER_USER "_keyholt"
+#define LARGE_BLOCK  (32 * 1024)
 #define ERRAND_MS    90000 /* longer than the courier tries all servers */
 #define REQUEST_MS   10000 /* a command that connects and says nothing */
 #define WAIT_MAX_MS  60000 /* commands give up after two minutes */
@@ -45,6 +47,7 @@ static const struct verb {
 } verbs[] = {
     {MSG_ENROLL, verb_enroll}, {MSG_PROTECT, verb_protect}, {MSG_ROTATE, verb_rotate},
     {MSG_STATUS, verb_status}, {MSG_SYNC, verb_sync},       {MSG_VERIFY, verb_verify},
+    {MSG_EXPORT, verb_export}, {MSG_IMPORT, verb_import},
 };
 
 static void run_verb(struct keeper *k, struct client *c, const struct msg *m)
@@ -287,6 +290,8 @@ static int run(struct keeper *k, const struct agent_places *places)
     if (e == ERR_OK)
         e = problem_set(&why, open_signals(k), "signals cannot be set up");
     if (e == ERR_OK)
+        e = identity_open(&k->agent, &why);
+    if (e == ERR_OK)
         e = problem_set(&why, startup(&k->agent), "privileges cannot be dropped");
     if (e == ERR_OK)
         e = problem_set(&why, chores_open(&k->chores, &k->agent), "volumes cannot be watched");
@@ -367,6 +372,8 @@ int main(int argc, char **argv)
         return KH_EXIT_USAGE;
     }
     k.chores.ctx = k.reporter.ctx = &k;
+    /* Large blocks outside the heap: malloc_trim() cannot give back the middle of a heap that is locked. */
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
     for (int i = 0; i < KEEPER_CLIENTS; i++)
         k.client[i].channel.fd = -1;
     struct passwd *pw = getpwnam(COURIER_USER);

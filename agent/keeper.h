@@ -12,7 +12,7 @@
 
 #define KEEPER_CLIENTS 4
 
-enum keeper_errand { ERRAND_NONE = 0, ERRAND_ENROLL = 1, ERRAND_SYNC = 2 };
+enum keeper_errand { ERRAND_NONE = 0, ERRAND_ENROLL = 1, ERRAND_SYNC = 2, ERRAND_EXPORT = 3 };
 
 /* A command that is connected; it may wait for an errand of the courier. */
 struct client {
@@ -63,6 +63,11 @@ void verb_rotate(struct keeper *k, struct client *c, const struct msg *m);
 void verb_status(struct keeper *k, struct client *c, const struct msg *m);
 void verb_sync(struct keeper *k, struct client *c, const struct msg *m);
 void verb_verify(struct keeper *k, struct client *c, const struct msg *m);
+void verb_export(struct keeper *k, struct client *c, const struct msg *m);
+void verb_import(struct keeper *k, struct client *c, const struct msg *m);
+/* Answer every client that waits to export: the courier's certificate request is here (enrollment:
+ * MSG_ENROLL_DO), or none is needed any more (NULL). */
+void keeper_export_waiting(struct keeper *k, const struct msg *enrollment);
 
 /* A message of the courier (verb_courier.c): BATCH_WANTED while it owes nothing, else the one answer that it
  * owes. err: what ends the connection */

@@ -3,6 +3,7 @@
 #include "agent/encrypted_place.h"
 #include "agent/header_manage.h"
 #include "agent/management_key.h"
+#include "agent/tpm.h"
 #include "crypto/host/file.h"
 #include "crypto/random.h"
 #include <string.h>
@@ -30,10 +31,11 @@ static enum err open_with(struct agent *a, struct header *h, const struct manage
     return header_unlock(h, m->slot, &key, ret_volume_key, &slot);
 }
 
-/* A TPM that is busy, or short memory, passes; everything else means that no management key is here. */
-static bool may_pass(enum err e)
+/* A TPM that is busy, locked out or away comes back; everything else means that no management key is here. */
+static bool may_pass(const struct agent *a, enum err e)
 {
-    return e == ERR_BUSY || e == ERR_NOMEM || e == ERR_TIMEOUT;
+    bool tpm = a->tpm && tpm_is_there(a->tpm) && (e == ERR_DENIED || e == ERR_OFFLINE || e == ERR_IO);
+    return tpm || e == ERR_BUSY || e == ERR_NOMEM || e == ERR_TIMEOUT;
 }
 
 enum err manage_unlock(struct agent *a, struct header *h, struct secret *ret_volume_key)
@@ -45,7 +47,7 @@ enum err manage_unlock(struct agent *a, struct header *h, struct secret *ret_vol
     enum err e = i < 0 ? ERR_NOT_FOUND : open_with(a, h, &list[i].m, ret_volume_key, &bound);
     if (e == ERR_OK)
         return ERR_OK;
-    return problem_set(h->why, may_pass(e) ? e : ERR_NOT_FOUND,
+    return problem_set(h->why, may_pass(a, e) ? ERR_BUSY : ERR_NOT_FOUND,
                        "volume %s: nothing opens it now without a person (%s); nothing was changed; give a "
                        "passphrase: keyholt-agent rotate %s --passphrase-file FILE",
                        h->device, i < 0 ? "there is no management key" : err_text(e), h->device);
@@ -121,7 +123,9 @@ static uint8_t without(struct agent *a, bool was_there)
     return was_there ? MANAGEMENT_LOST : MANAGEMENT_NONE;
 }
 
-static enum err check(struct agent *a, struct header *h, uint8_t *ret_state, struct guid *ret_id)
+/* ret_working: whether one opens now, and ret_id then is its key */
+static enum err check(struct agent *a, struct header *h, uint8_t *ret_state, bool *ret_working,
+                      struct guid *ret_id)
 {
     struct header_management list[LUKS2_TOKENS];
     struct cache_life l = {.management = MANAGEMENT_NONE};
@@ -133,15 +137,19 @@ static enum err check(struct agent *a, struct header *h, uint8_t *ret_state, str
         if (!h->luks.reencrypting)
             e = tidy_up(a, h);
     }
-    bool works = find_working(a, h, ret_id, &bound) == ERR_OK;
-    *ret_state = !works ? without(a, was) : bound ? MANAGEMENT_TPM : MANAGEMENT_FILE;
+    enum err found = find_working(a, h, ret_id, &bound);
+    *ret_working = found == ERR_OK;
+    *ret_state = found == ERR_OK                      ? (bound ? MANAGEMENT_TPM : MANAGEMENT_FILE)
+                 : may_pass(a, found) && l.management ? l.management
+                                                      : without(a, was);
     return e;
 }
 
 enum err manage_check(struct agent *a, struct header *h, uint8_t *ret_state)
 {
     struct guid id;
-    return check(a, h, ret_state, &id);
+    bool working;
+    return check(a, h, ret_state, &working, &id);
 }
 
 static enum err draw(const struct agent *a, unsigned slot, struct management *m, struct secret *ret_key)
@@ -227,8 +235,12 @@ enum err manage_ensure(struct agent *a, struct header *h, const struct secret *v
 {
     struct guid id;
     uint8_t state;
-    TRY(check(a, h, &state, &id));
-    if (state != MANAGEMENT_FILE && state != MANAGEMENT_TPM)
+    bool working;
+    TRY(check(a, h, &state, &working, &id));
+    if (!working && (state == MANAGEMENT_FILE || state == MANAGEMENT_TPM))
+        return problem_set(h->why, ERR_BUSY,
+                           "volume %s: the TPM that holds its management key does not answer now", h->device);
+    if (!working)
         TRY(make_or_undo(a, h, volume_key, &id));
     return remove_others(a, h, &id);
 }

@@ -20,9 +20,12 @@ enum msg_type {
     MSG_ROTATE = 4,
     MSG_SYNC = 5,
     MSG_VERIFY = 6,
+    MSG_EXPORT = 8, /* answered by PIECEs, too */
+    MSG_IMPORT = 9,
     /* keeper → command: any number of PROGRESS, then one RESULT */
     MSG_PROGRESS = 16,
     MSG_RESULT = 17,
+    MSG_PIECE = 18, /* of the file that the command writes; in order */
     /* keeper → courier */
     MSG_CSR_WANTED = 32, /* make or load the TLS key, answer with CSR */
     MSG_ENROLL_DO = 33,  /* answered by ENROLLED */
@@ -94,6 +97,12 @@ struct msg {
             struct msg_span device; /* path, or empty for all volumes */
         } verify;
         struct {
+            struct msg_span bytes; /* one answer to an outbox. docs/formats.md#outbox */
+        } import;
+        struct {
+            struct msg_span bytes;
+        } piece;
+        struct {
             struct msg_span text;
         } progress;
         struct {
@@ -118,6 +127,7 @@ struct msg {
             struct msg_span audit_head; /* 32 bytes, or empty */
             struct msg_span set;        /* hashes of envelopes, 32 bytes each, sorted: a page; or empty */
             struct msg_span proxy, no_proxy;
+            uint64_t policy; /* version of the policy in use, 0 none */
         } sync_batch;
         struct {
             uint32_t person; /* somebody waits: a server's Retry-After does not count */
@@ -147,12 +157,13 @@ struct msg {
             struct msg_span known_name; /* 32 bytes, or empty */
             uint32_t envelopes_match;   /* 0 or 1 */
             uint64_t retry_after_s;
-            uint64_t time;                    /* the server's clock; 0: it does not say */
-            uint32_t want_set;                /* 0 or 1: it asks for the hashes of all envelopes */
-            struct msg_span server_envelopes; /* 32 bytes: its digest, where they differ; or empty */
-            uint32_t has_missing;             /* 1: an answer to the set that was sent: */
-            struct msg_span missing;          /* hashes of the set that it lacks, 32 bytes each */
-            struct msg_span certificate;      /* PEM: the courier's, renewed; or empty */
+            uint64_t time;                      /* the server's clock; 0: it does not say */
+            uint32_t want_set;                  /* 0 or 1: it asks for the hashes of all envelopes */
+            struct msg_span server_envelopes;   /* 32 bytes: its digest, where they differ; or empty */
+            uint32_t has_missing;               /* 1: an answer to the set that was sent: */
+            struct msg_span missing;            /* hashes of the set that it lacks, 32 bytes each */
+            struct msg_span certificate;        /* PEM: the courier's, renewed; or empty */
+            struct msg_span policy, policy_sig; /* the file's exact bytes and its signature; or empty */
         } sync_answer;
         struct {
             uint32_t status; /* MSG_DONE, MSG_REFUSED (it is not for our key), MSG_OFFLINE (not now) */

@@ -291,7 +291,7 @@ enum err protect_volume(struct agent *a, struct header *h, const struct protect_
     }
     if (e != ERR_OK)
         agent_say(a,
-                  "volume %s is protected, but the cache cannot be written (%s): the escrow is queued later",
+                  "volume %s is protected, but that cannot be recorded now (%s): the escrow is queued later",
                   h->device, err_text(e));
     *ret_volume_key = r.volume_key;
     *ret = (struct protect_result){h->luks.uuid, r.token.key_id, r.token.slot, e == ERR_OK};

@@ -58,8 +58,10 @@ enum err records_add(struct agent *a, struct record *r, const struct guid *escro
     if (!bytes)
         return ERR_NOMEM;
     enum err e = record_encode_unsigned(r, bytes, &len);
-    if (e == ERR_OK)
-        e = device_key_sign(&a->key, bytes, len, bytes + len);
+    if (e == ERR_OK && (e = device_key_sign(&a->key, bytes, len, bytes + len)) != ERR_OK)
+        agent_say(a,
+                  "the device key cannot sign now: %s; what it should have signed is made again when it can",
+                  err_text(e));
     if (e == ERR_OK)
         e = keep(a, r, bytes, len + CR_P256_SIG, escrowed);
     free(bytes);

@@ -75,8 +75,8 @@ enum err rotate_volume(struct agent *a, struct header *h, const struct unlock *u
     if (e != ERR_OK)
         return problem_set(
             h->why, e,
-            "volume %s was rotated, but the cache cannot be written: %s; it is brought in line "
-            "at the keeper's next start",
+            "volume %s was rotated, but that cannot be recorded now: %s; it is brought in line "
+            "at the keeper's next look",
             h->device, err_text(e));
     TRY(still_there(h, &r.key_id));
     if (retired != ERR_OK)

@@ -2,6 +2,7 @@
 #include "agent/sync.h"
 #include "agent/enrollment.h"
 #include "agent/mirror.h"
+#include "agent/policy_store.h"
 #include "agent/records.h"
 #include "agent/rotate.h"
 #include "agent/sync_clock.h"
@@ -14,7 +15,6 @@
 #include <string.h>
 #include <time.h>
 
-#define AUDIT_HASH   "audit_hash"
 #define AUDIT_LENGTH "audit_length"
 #define AUDIT_DOUBTS "audit_doubts"
 #define LAST_SYNC    "last_sync"
@@ -38,7 +38,7 @@ enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struc
     memset(ret, 0, sizeof *ret);
     memcpy(b->device, device, sizeof b->device);
     TRY(cache_envelopes_digest(a->cache, b->envelopes));
-    enum err e = cache_get(a->cache, AUDIT_HASH, b->audit_head, sizeof b->audit_head, &head);
+    enum err e = cache_get(a->cache, SYNC_AUDIT_HASH, b->audit_head, sizeof b->audit_head, &head);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     a->set_page.n = 0;
@@ -58,6 +58,7 @@ enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struc
     ret->sync_batch.set = (struct msg_span){b->set[0], 32 * (size_t)n_set};
     ret->sync_batch.proxy = msg_text(a->conf.proxy);
     ret->sync_batch.no_proxy = msg_text(a->conf.no_proxy);
+    ret->sync_batch.policy = a->policy.version;
     return ERR_OK;
 }
 
@@ -209,7 +210,7 @@ static enum err take_audit_head(struct agent *a, const struct msg *m)
     if (contradicts && !enough)
         return ERR_OK;
     TRY(cache_set_u64(a->cache, AUDIT_LENGTH, length));
-    return cache_set(a->cache, AUDIT_HASH, m->sync_answer.audit_hash.p, 32);
+    return cache_set(a->cache, SYNC_AUDIT_HASH, m->sync_answer.audit_hash.p, 32);
 }
 
 /* Does the server hold a record of this incarnation that this cache never made: a later one, or another one
@@ -279,11 +280,20 @@ static enum err take_certificate(struct agent *a, const struct msg *m, struct sy
     return cache_set(a->cache, ENROLLMENT_CERTIFICATE, pem->p, pem->len);
 }
 
-enum err sync_apply(struct agent *a, const struct msg *m, struct sync_outcome *ret)
+/* Signed by the policy key or nothing. The disk may be full: then it comes again. */
+static void take_policy(struct agent *a, const struct msg *m, struct sync_outcome *o)
+{
+    struct problem why;
+    const struct msg_span *json = &m->sync_answer.policy, *sig = &m->sync_answer.policy_sig;
+    if (json->len == 0 || policy_store_install(a, json->p, json->len, sig->p, sig->len, &why) == ERR_OK)
+        return;
+    agent_say(a, "%s", why.text);
+    o->refused++;
+}
+
+enum err sync_apply_carried(struct agent *a, const struct msg *m, struct sync_outcome *ret)
 {
     struct sync_outcome o = {0};
-    unsigned escrows = 0;
-    bool more = false;
     for (unsigned i = 0; i < m->sync_answer.receipts.n; i++)
         TRY(take_receipt(a, a->key.id, m->sync_answer.receipts.item[i], &o));
     for (unsigned i = 0; i < m->sync_answer.commands.n; i++)
@@ -291,10 +301,22 @@ enum err sync_apply(struct agent *a, const struct msg *m, struct sync_outcome *r
     TRY(take_audit_head(a, m));
     TRY(take_known(a, m));
     TRY(take_certificate(a, m, &o));
+    take_policy(a, m, &o);
+    TRY(cache_outbox_count(a->cache, a->key.id, &o.waiting));
+    *ret = o;
+    return ERR_OK;
+}
+
+enum err sync_apply(struct agent *a, const struct msg *m, struct sync_outcome *ret)
+{
+    struct sync_outcome o = {0};
+    unsigned escrows = 0;
+    bool more = false;
+    TRY(sync_apply_carried(a, m, &o));
     TRY(cache_outbox_escrows(a->cache, a->key.id, &escrows));
     TRY(sync_set_take(a, m, escrows, &more));
     TRY(sync_clock_take(a, m->sync_answer.time, (uint64_t)time(NULL), monotonic_ms()));
-    TRY(cache_outbox_count(a->cache, a->key.id, &o.waiting));
+    TRY(cache_outbox_count(a->cache, a->key.id, &o.waiting)); /* what is sent again, too */
     o.more = o.more || more;
     TRY(cache_set_u64(a->cache, LAST_SYNC, (uint64_t)time(NULL)));
     *ret = o;

@@ -9,21 +9,26 @@ void unlock_wipe(struct unlock *u)
     u->kind = UNLOCK_NONE;
 }
 
-static bool is_recovery_password(const struct secret *s)
+/* A recovery password in any spelling becomes the 55 characters that open its keyslot. */
+static bool is_recovery_password(const struct secret *s, struct secret *ret_text)
 {
     SECRET(bytes);
     unsigned group;
-    return rp_decode((const char *)s->bytes, s->len, &bytes, &group) == ERR_OK;
+    if (rp_decode_file((const char *)s->bytes, s->len, &bytes, &group) != ERR_OK)
+        return false;
+    rp_encode(bytes.bytes, ret_text);
+    return true;
 }
 
 static enum err by_passphrase(struct header *h, const struct secret *s, struct secret *ret_volume_key,
                               int *ret_slot)
 {
-    bool ours = is_recovery_password(s);
+    SECRET(text);
+    bool ours = is_recovery_password(s, &text);
     for (int i = 0; ours && i < LUKS2_TOKENS; i++) {
         const struct luks2_token *t = &h->luks.token[i];
         if (t->used && t->assigned && header_slot_fits(h, t->slot, t->count) &&
-            header_unlock(h, t->slot, s, ret_volume_key, ret_slot) == ERR_OK)
+            header_unlock(h, t->slot, &text, ret_volume_key, ret_slot) == ERR_OK)
             return ERR_OK;
     }
     return header_unlock(h, HEADER_ANY_SLOT, s, ret_volume_key, ret_slot);

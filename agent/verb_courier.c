@@ -52,6 +52,7 @@ static enum err next_errand(struct keeper *k)
 {
     uint8_t former[32];
     if (enrollment_done(&k->agent)) {
+        keeper_export_waiting(k, NULL);
         enum err e = identity_announce(&k->agent); /* a TPM that was away may be back */
         if (e != ERR_OK)
             agent_say(&k->agent, "the new identity cannot be announced yet: %s", err_text(e));
@@ -118,6 +119,8 @@ static enum err csr_arrived(struct keeper *k, const struct msg *m)
         e = enrollment_keep_key(&k->agent, k->courier_key);
     if (e == ERR_OK)
         e = enrollment_request(&k->agent, m->csr.pem, buf, &out);
+    if (e == ERR_OK)
+        keeper_export_waiting(k, &out);
     if (e == ERR_OK)
         e = channel_queue(&k->courier, &out);
     if (e == ERR_OK)
@@ -220,9 +223,10 @@ static enum err sync_answered(struct keeper *k, const struct msg *m)
     }
     k->last_problem[0] = 0;
     if (o.refused)
-        (void)snprintf(k->last_problem, sizeof k->last_problem,
-                       "%u receipts or commands of the server do not verify under the organisation's keys",
-                       o.refused);
+        (void)snprintf(
+            k->last_problem, sizeof k->last_problem,
+            "%u receipts, commands or policies of the server do not verify under the organisation's keys",
+            o.refused);
     (void)snprintf(text, sizeof text, "synced: %u records receipted, %u waiting%s", o.receipted, o.waiting,
                    o.refused ? "; some receipts or commands did not verify" : "");
     keeper_finish(k, ERRAND_SYNC, o.refused ? KH_EXIT_FAILED : KH_EXIT_OK, text);
@@ -262,4 +266,5 @@ void courier_gone(struct keeper *k)
     static const char text[] = "the courier went away; it is queued and tried again";
     keeper_finish(k, ERRAND_ENROLL, KH_EXIT_QUEUED, text);
     keeper_finish(k, ERRAND_SYNC, KH_EXIT_QUEUED, text);
+    keeper_finish(k, ERRAND_EXPORT, KH_EXIT_QUEUED, text);
 }

@@ -40,6 +40,10 @@ $(eval $(call efi_app,$(B)/tests/next_stage.efi,$(patsubst %.c,$(B)/efi/obj/%.o,
 all: $(B)/tests/leaves.efi
 $(eval $(call efi_app,$(B)/tests/leaves.efi,$(patsubst %.c,$(B)/efi/obj/%.o,tests/efi/leaves.c efi/libc.c efi/firmware.c)))
 
+# Every primitive of the firmware back end, in firmware.
+all: $(B)/tests/crypto_check.efi
+$(eval $(call efi_app,$(B)/tests/crypto_check.efi,$(patsubst %.c,$(B)/efi/obj/%.o,tests/efi/crypto_check.c efi/libc.c efi/firmware.c)))
+
 $(eval $(call unit,test_efi_model,$(efi_pure_sources)))
 $(eval $(call unit,test_efi_content,$(efi_pure_sources)))
 $(eval $(call unit,test_efi_plan,$(efi_pure_sources)))

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const struct verb *const verbs[] = {&verb_init,  &verb_serve, &verb_recover,
-                                           &verb_audit, &verb_user,  &verb_token};
+static const struct verb *const verbs[] = {&verb_init, &verb_serve, &verb_recover, &verb_audit,
+                                           &verb_user, &verb_token, &verb_import};
 #define N_VERBS (sizeof verbs / sizeof verbs[0])
 
 static int help(FILE *f, int code)

@@ -12,12 +12,12 @@ $(eval $(call program,bin/keyholt-server,escrow-server/main.c escrow-server/opti
     escrow-server/setup_org.c escrow-server/pki.c escrow-server/people.c escrow-server/verb_serve.c \
     escrow-server/listen.c escrow-server/supervise.c escrow-server/control.c escrow-server/local.c \
     escrow-server/verb_recover.c escrow-server/verb_audit.c escrow-server/audit_view.c escrow-server/audit_reading.c \
-    escrow-server/audit_import.c escrow-server/verb_user.c escrow-server/verb_token.c,-ljson-c -lcrypt))
+    escrow-server/audit_import.c escrow-server/verb_user.c escrow-server/verb_token.c escrow-server/verb_import.c,-ljson-c -lcrypt))
 
 $(eval $(call program,libexec/web,$(server_child) escrow-server/web_main.c escrow-server/web_back.c \
     escrow-server/web_replay.c escrow-server/web_tls.c escrow-server/web_conn.c escrow-server/web_http.c \
     escrow-server/web_gzip.c escrow-server/web_enroll.c escrow-server/web_sync.c escrow-server/web_health.c \
-    escrow-server/web_revoked.c escrow-server/web_local.c escrow-server/web_local_ops.c escrow-server/web_recover.c escrow-server/pki.c,\
+    escrow-server/web_revoked.c escrow-server/web_local.c escrow-server/web_local_ops.c escrow-server/web_outbox.c escrow-server/web_records.c escrow-server/web_recover.c escrow-server/pki.c,\
     -levent_openssl -levent_core -levent_extra -ljson-c -lssl -lz))
 
 $(eval $(call program,libexec/writer,$(server_child) escrow-server/writer_main.c escrow-server/writer_batch.c \

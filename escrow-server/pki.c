@@ -219,6 +219,19 @@ enum err pki_make_courier(const struct pki_ca *ca, const char *csr, size_t len,
     return ERR_OK;
 }
 
+enum err pki_csr_spki(const char *csr, size_t len, uint8_t ret[static CR_P256_SPKI])
+{
+    __attribute__((cleanup(free_bio))) BIO *b = BIO_new_mem_buf(csr, (int)len);
+    __attribute__((cleanup(free_req))) X509_REQ *req =
+        b == NULL ? NULL : PEM_read_bio_X509_REQ(b, NULL, cr_no_passphrase, NULL);
+    if (req == NULL)
+        return ERR_FORMAT;
+    EVP_PKEY *key = X509_REQ_get0_pubkey(req);
+    if (X509_REQ_verify(req, key) != 1)
+        return ERR_AUTH;
+    return to_spki(key, ret);
+}
+
 enum err pki_renew_courier(const struct pki_ca *ca, const uint8_t *spki, size_t len,
                            const uint8_t device[static 32], char ret[static PKI_PEM_MAX])
 {

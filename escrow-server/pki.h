@@ -37,6 +37,8 @@ MUST_CHECK enum err pki_make_server(const struct pki_ca *ca, const struct cr_p25
 MUST_CHECK enum err pki_make_courier(const struct pki_ca *ca, const char *csr, size_t len,
                                      const uint8_t device[static 32], char ret[static PKI_PEM_MAX],
                                      uint8_t ret_key_id[static 32]);
+/* The key of a request whose own signature verifies. err: FORMAT, AUTH */
+MUST_CHECK enum err pki_csr_spki(const char *csr, size_t len, uint8_t ret[static CR_P256_SPKI]);
 /* The same for a key that was certified before. spki: DER. err: FORMAT (not P-256) */
 MUST_CHECK enum err pki_renew_courier(const struct pki_ca *ca, const uint8_t *spki, size_t len,
                                       const uint8_t device[static 32], char ret[static PKI_PEM_MAX]);

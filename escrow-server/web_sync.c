@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "crypto/p256.h"
 #include "escrow-server/slog.h"
 #include "escrow-server/web_call.h"
 #include "formats/base.h"
@@ -77,37 +76,6 @@ static enum err read_request(struct call *c, struct sync *s, struct json_object 
         s->m.set = (struct msg_blob){s->set, len};
     TRY(json_get_array(o, "records", MSG_RECORDS, &records));
     return read_records(s, records, c->body_len + 1);
-}
-
-/* Everything about a record that can be judged without the store. */
-static enum err check_record(const struct msg_blob *b, const uint8_t device[static 32],
-                             const struct cr_p256_pub *pub)
-{
-    struct record r;
-    struct envelope e;
-    TRY(record_decode(b->p, b->len, &r));
-    if (memcmp(r.device, device, 32) != 0)
-        return ERR_DENIED;
-    if (r.sequence > MSG_SEQUENCE_MAX)
-        return ERR_RANGE;
-    if (r.kind == RECORD_ESCROW)
-        TRY(envelope_decode(r.envelope, r.envelope_len, &e));
-    return record_verify(b->p, b->len, pub);
-}
-
-static enum err check_records(struct sync *s, const uint8_t spki[static 91])
-{
-    struct cr_p256_pub pub;
-    TRY(cr_p256_from_spki(spki, CR_P256_SPKI, &pub));
-    for (unsigned i = 0; i < s->m.n; i++) {
-        enum err e = check_record(&s->m.record[i], s->m.device, &pub);
-        if (e == ERR_OK)
-            continue;
-        snprintf(s->detail, sizeof s->detail, "Record %u of %u is refused (%s); nothing was stored.", i + 1,
-                 s->m.n, err_text(e));
-        return e;
-    }
-    return ERR_OK;
 }
 
 static void add_hex(struct json_object *o, const char *name, const uint8_t *p, size_t len)
@@ -216,7 +184,7 @@ static void on_device(void *ctx, enum err e, const struct msg_frame *m)
         return call_problem(c, 403, 0, "This device was revoked.");
     if (!is.pinned)
         return call_problem(c, 403, 0, "The certificate is not the one that the device enrolled with last.");
-    if (check_records(s, is.spki) != ERR_OK)
+    if (web_records_check(&s->m, is.spki, s->detail, sizeof s->detail) != ERR_OK)
         return call_problem(c, 422, 0, s->detail);
     if (c->renew)
         s->m.renew = (struct msg_blob){c->courier_spki, sizeof c->courier_spki};

@@ -13,8 +13,9 @@ bitlocker_sources := formats/bitlocker.c formats/bitlocker_boot.c formats/bitloc
     formats/bitlocker_read.c
 formats_sources += $(bitlocker_sources)
 # Hosted only (sealing, signing):
-formats_hosted_sources := formats/luks1.c formats/envelope_seal.c formats/record.c formats/receipt.c formats/command.c \
-    formats/management_encode.c formats/policy.c \
+formats_hosted_sources := \
+    formats/luks1.c formats/envelope_seal.c formats/record.c formats/receipt.c formats/command.c \
+    formats/management_encode.c formats/policy.c formats/outbox.c formats/outbox_answer.c \
     formats/org_verify.c formats/host/json_strict.c formats/host/audit_line.c formats/host/audit_chain.c
 # What the LUKS2 reader sees, for tests/luks2/
 $(eval $(call program,tests/luks2_tool,tests/luks2/luks2_tool.c,))
@@ -28,8 +29,10 @@ $(eval $(call unit,test_formats_password,,))
 $(eval $(call unit,test_formats_text,,))
 $(eval $(call unit,test_formats_envelope,,))
 $(eval $(call unit,test_formats_signed,,))
+$(eval $(call unit,test_formats_outbox,,))
 $(eval $(call unit,test_formats_json,,-ljson-c))
 $(eval $(call unit,test_luks2,tests/unit/luks2_image.c,))
+$(eval $(call unit,test_luks2_scratch,tests/unit/luks2_image.c,))
 $(eval $(call unit,test_luks2_data,,))
 $(eval $(call unit,test_luks2_read,,))
 $(eval $(call unit,test_luks2_json,,))
@@ -70,3 +73,4 @@ $(eval $(call fuzz,fuzz_luks2_image,tests/unit/luks2_image.c crypto/cursor.c $(l
 $(eval $(call fuzz,fuzz_bitlocker,$(bitlocker_image) $(bitlocker_sources) crypto/cursor.c formats/text.c formats/guid.c))
 $(eval $(call fuzz,fuzz_org,formats/org.c formats/json_grammar.c formats/json_walk.c formats/base.c formats/guid.c))
 -include $(shell find $(B)/asan -name '*.d' 2>/dev/null)
+$(eval $(call fuzz,fuzz_outbox,crypto/cursor.c formats/outbox.c formats/outbox_answer.c formats/base.c formats/text.c))

@@ -9,6 +9,7 @@
 #include "tools/volume_out.h"
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Set by SIGINT, SIGTERM and SIGHUP: stop, clean up. */
 static volatile sig_atomic_t stop;
@@ -71,14 +72,23 @@ static int say_out(const struct work *w, enum err err, const char *what)
     return KH_EXIT_FAILED;
 }
 
+static bool is_same(const char *key, const char *out)
+{
+    struct stat a, b;
+    return key && stat(key, &a) == 0 && stat(out, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 /* OUT must not be what is read. */
 static int check_out(const struct work *w)
 {
     const struct desk_volume_request *r = w->s.req;
     const struct volume *v = w->s.v;
-    if (!volume_image_is(&v->image, r->out) && !volume_image_is(&v->header, r->out))
+    if (volume_image_is(&v->image, r->out) || volume_image_is(&v->header, r->out))
+        desk_say("%s is what is to be decrypted, and that is never written; nothing was done", r->out);
+    else if (is_same(r->key, r->out))
+        desk_say("%s is what it is to be opened with, and that is never written; nothing was done", r->out);
+    else
         return KH_EXIT_OK;
-    desk_say("%s is what is to be decrypted, and that is never written; nothing was done", r->out);
     return KH_EXIT_FAILED;
 }
 
@@ -155,7 +165,7 @@ static int create(struct work *w)
     return err == ERR_OK ? KH_EXIT_OK : say_out(w, err, "it cannot be created");
 }
 
-static int report(const struct work *w)
+static int answer(const struct work *w)
 {
     const struct volume_info *info = &w->s.v->info;
     char size[SIZE_TEXT], holes[SIZE_TEXT], what[256];
@@ -165,7 +175,19 @@ static int report(const struct work *w)
     desk_text_size(info->size - w->out.written, holes);
     desk_text_protector(info, w->s.v->opened_by, what, sizeof what);
     printf("decrypted: %s, of which %s are holes; opened by %s\n", size, holes, what);
-    return fflush(stdout) == 0 ? KH_EXIT_OK : KH_EXIT_FAILED;
+    if (fflush(stdout) == 0)
+        return KH_EXIT_OK;
+    desk_say("the answer cannot be written");
+    return KH_EXIT_FAILED;
+}
+
+/* That OUT is there is said where standard output is not, too. */
+static int report(const struct work *w)
+{
+    int code = answer(w);
+    if (code != KH_EXIT_OK)
+        desk_say("%s is complete all the same", w->s.req->out);
+    return code;
 }
 
 static int decrypt(struct work *w)

@@ -72,11 +72,11 @@ static void print_head(const struct page *page, const struct volume *v)
         line("decrypt", "not possible here: %s", info->why_not);
 }
 
-/* What stands behind the key ID: the reason first where it cannot be opened. */
+/* How it was made, and what else there is to know. */
 static void details(const struct volume_info *info, const struct volume_protector *p, char *ret, size_t cap)
 {
     char slot[32] = "", kdf[128], changed[SIZE_TEXT + 8] = "", time[SIZE_TEXT];
-    const char *const parts[] = {p->why_not, slot, kdf, changed, p->note};
+    const char *const parts[] = {slot, kdf, changed, p->note};
     if (strcmp(info->format, "LUKS2") == 0)
         snprintf(slot, sizeof slot, "keyslot %u", p->number);
     desk_text_kdf(&p->kdf, kdf, sizeof kdf);
@@ -86,26 +86,31 @@ static void details(const struct volume_info *info, const struct volume_protecto
     ret[0] = 0;
     for (size_t i = 0, n = 0; i < sizeof parts / sizeof *parts; i++)
         if (parts[i][0] && n < cap) {
-            const char *between = n == 0 ? "" : parts[i - 1] == p->why_not ? "; " : ", ";
-            int put = snprintf(ret + n, cap - n, "%s%s", between, parts[i]);
+            int put = snprintf(ret + n, cap - n, "%s%s", n ? ", " : "", parts[i]);
             n += put > 0 ? (size_t)put : 0;
         }
 }
 
-/* Type and key ID, what else there is to know below. */
+/* Type, key ID, the reason where it cannot be opened, and the details below. */
 static void print_protector(const struct page *page, const struct volume_info *info,
                             const struct volume_protector *p)
 {
-    char id[GUID_TEXT] = "", more[1024], clean[1024];
+    char id[GUID_TEXT] = "", more[512], clean[512];
+    const char *type = p->type;
     details(info, p, more, sizeof more);
     text_clean(more, strlen(more), clean, sizeof clean);
-    if (p->has_key_id)
+    if (p->has_key_id) {
         guid_encode(&p->key_id, id);
-    if (id[0])
-        printf("    %-*s  %s%s%s%s\n    %-*s  %s\n", page->type_width, p->type, page->bold, id, page->plain,
-               p->keyholt ? "  made by Keyholt" : "", page->type_width, "", clean);
-    else
-        printf("    %-*s  %s\n", page->type_width, p->type, clean);
+        printf("    %-*s  %s%s%s%s\n", page->type_width, type, page->bold, id, page->plain,
+               p->keyholt ? "  made by Keyholt" : "");
+        type = "";
+    }
+    if (p->why_not[0]) {
+        printf("    %-*s  %s\n", page->type_width, type, p->why_not);
+        type = "";
+    }
+    if (clean[0])
+        printf("    %-*s  %s\n", page->type_width, type, clean);
 }
 
 /* Recovery passwords come first: they are what the help desk looks for. heading: "" once it is printed */

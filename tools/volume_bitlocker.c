@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* BitLocker as a volume: what is shown, which key protectors are tried, reading through bitlocker_read(). */
+/* BitLocker as a volume: which key protectors are tried, reading through bitlocker_read(). */
 #include "formats/bitlocker.h"
 #include "tools/volume.h"
 #include "tools/volume_copy.h"
-#include <stdio.h>
-#include <stdlib.h>
+#include "tools/volume_describe.h"
 
 /* Behind struct volume's format. */
 struct bitlocker_of {
@@ -28,126 +27,6 @@ static const struct bitlocker *bitlocker_of(const struct volume *v)
     return &((const struct bitlocker_of *)v->format)->b;
 }
 
-/* As dm-crypt calls it. */
-static const char *cipher_name(uint16_t method)
-{
-    switch (method) {
-    case BITLOCKER_AES128_ELEPHANT:
-    case BITLOCKER_AES256_ELEPHANT:
-        return "aes-cbc-elephant";
-    case BITLOCKER_AES128_CBC:
-    case BITLOCKER_AES256_CBC:
-        return "aes-cbc-eboiv";
-    case BITLOCKER_AES128_XTS:
-    case BITLOCKER_AES256_XTS:
-        return "aes-xts-plain64";
-    default:
-        return "";
-    }
-}
-
-static void describe_state(struct volume_info *info, const struct bitlocker *b)
-{
-    static const char *const words[] = {"unknown", "encrypted", "encrypting", "decrypting", "decrypted"};
-    unsigned state = b->state <= BITLOCKER_DECRYPTED ? b->state : 0;
-    char how_far[96] = "";
-    info->state = words[state];
-    info->suspended = b->suspended;
-    if (b->encrypt_on_write)
-        snprintf(how_far, sizeof how_far, ": what is written is encrypted, the rest is in clear");
-    else if (state == BITLOCKER_ENCRYPTING || state == BITLOCKER_DECRYPTING)
-        snprintf(how_far, sizeof how_far, "%s: the first %llu MiB are encrypted, the rest is in clear",
-                 b->paused ? ", paused" : "", (unsigned long long)(b->encrypted_size >> 20));
-    snprintf(info->state_text, sizeof info->state_text, "%s%s%s", bitlocker_state_name(b->state), how_far,
-             b->suspended ? "; protection is suspended: the clear key opens it, no password is needed" : "");
-}
-
-static void describe_header(struct volume_info *info, const struct bitlocker *b)
-{
-    unsigned good = 0, bad = BITLOCKER_BLOCKS;
-    for (unsigned i = BITLOCKER_BLOCKS; i-- > 0;)
-        if (b->block[i].problem.what)
-            bad = i;
-        else
-            good++;
-    if (good < BITLOCKER_BLOCKS)
-        snprintf(info->header, sizeof info->header,
-                 "%u of %u metadata blocks are good; block %u: %s (at offset %llu)", good, BITLOCKER_BLOCKS,
-                 bad + 1, b->block[bad].problem.what, (unsigned long long)b->block[bad].problem.off);
-}
-
-static const char *why_not(uint8_t kind)
-{
-    switch (kind) {
-    case BITLOCKER_TPM:
-        return "its key comes from the computer's TPM";
-    case BITLOCKER_TPM_PIN:
-        return "its key comes from the computer's TPM, for a PIN";
-    case BITLOCKER_TPM_STARTUP_KEY:
-    case BITLOCKER_TPM_PIN_STARTUP_KEY:
-        return "part of its key comes from the computer's TPM";
-    case BITLOCKER_PUBLIC_KEY:
-        return "its key comes from a smart card or a data recovery agent";
-    default:
-        return "it is of a kind that is not known here";
-    }
-}
-
-static void describe_protector(const struct bitlocker_protector *from, unsigned number,
-                               struct volume_protector *p)
-{
-    p->number = number;
-    p->has_key_id = true;
-    p->key_id = from->key_id;
-    p->changed = from->changed;
-    p->recovery = from->kind == BITLOCKER_RECOVERY;
-    p->clear = from->kind == BITLOCKER_CLEAR_KEY;
-    snprintf(p->type, sizeof p->type, "%s", bitlocker_kind_name(from->kind));
-    snprintf(p->note, sizeof p->note, "%s", from->description);
-    if (!from->opens_here)
-        snprintf(p->why_not, sizeof p->why_not, "%s", why_not(from->kind));
-    if (p->recovery || from->kind == BITLOCKER_PASSPHRASE)
-        p->kdf = (struct volume_kdf){.name = "sha256-chain", .hash = "sha256", .iterations = 1u << 20};
-}
-
-/* Where nothing is encrypted nothing is needed: shown as a protector, so that a person sees the way in. */
-static void in_clear(unsigned number, struct volume_protector *p)
-{
-    *p = (struct volume_protector){.number = number, .clear = true};
-    snprintf(p->type, sizeof p->type, "clear key");
-    snprintf(p->note, sizeof p->note, "nothing is encrypted");
-}
-
-static enum err describe(struct volume_info *info, const struct bitlocker *b)
-{
-    static const char *const layouts[] = {"", "Windows Vista", "", "To Go"};
-    info->protector = calloc(b->n_protectors + 1, sizeof *info->protector);
-    if (!info->protector)
-        return ERR_NOMEM;
-    for (unsigned i = 0; i < b->n_protectors; i++)
-        describe_protector(&b->protector[i], i, &info->protector[i]);
-    info->n_protectors = b->n_protectors;
-    if (b->state == BITLOCKER_DECRYPTED && !b->suspended)
-        in_clear(info->n_protectors++, &info->protector[b->n_protectors]);
-    info->format = "BitLocker";
-    snprintf(info->variant, sizeof info->variant, "%s",
-             b->layout <= BITLOCKER_TO_GO ? layouts[b->layout] : "");
-    guid_encode(&b->volume_id, info->id);
-    snprintf(info->label, sizeof info->label, "%s", b->description);
-    info->created = b->created;
-    snprintf(info->cipher, sizeof info->cipher, "%s", bitlocker_method_name(b->method));
-    snprintf(info->cipher_name, sizeof info->cipher_name, "%s", cipher_name(b->method));
-    if (!info->cipher_name[0])
-        snprintf(info->why_not, sizeof info->why_not, "its encryption method, 0x%04x, is not known here",
-                 b->method);
-    info->key_bits = b->key_bits;
-    info->sector_size = b->sector_size;
-    info->size = b->size;
-    describe_state(info, b);
-    describe_header(info, b);
-    return ERR_OK;
-}
-
 static enum err open_volume(struct volume *v, struct volume_problem *problem)
 {
     struct bitlocker_problem why = {.what = NULL};
@@ -156,7 +35,7 @@ static enum err open_volume(struct volume *v, struct volume_problem *problem)
     enum err err = of ? bitlocker_load(&v->data_io, v->image.len, of->memory, sizeof of->memory, &of->b, &why)
                       : ERR_NOMEM;
     if (err == ERR_OK)
-        err = describe(&v->info, &of->b);
+        err = volume_describe_bitlocker(&of->b, &v->info);
     if (err != ERR_OK)
         set_problem(problem, err, &why);
     return err;

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* LUKS2 as a volume: what is shown, which keyslots are tried in which order, reading through luks2_data. */
+/* LUKS2 as a volume: which keyslots are tried in which order, reading through luks2_data. */
 #include "formats/luks2_data.h"
-#include "formats/text.h"
 #include "tools/volume.h"
 #include "tools/volume_copy.h"
+#include "tools/volume_describe.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Behind struct volume's format. */
 struct luks2_volume {
@@ -42,8 +41,11 @@ static enum err load(struct volume *v, struct luks2 *l, struct volume_problem *p
 {
     struct luks2_problem why = {.what = err_text(ERR_NOMEM), .off = LUKS2_NO_OFF};
     enum err err = load_with(&v->header_io, LUKS2_SCRATCH_USUAL, &why, l);
-    if (err == ERR_FULL)
-        err = load_with(&v->header_io, why.need, &why, l);
+    /* the second copy may want more than the first one said */
+    for (size_t len = LUKS2_SCRATCH_USUAL; err == ERR_FULL && why.need > len;) {
+        len = why.need;
+        err = load_with(&v->header_io, len, &why, l);
+    }
     if (err == ERR_VERSION)
         volume_problem_set(
             problem, 0,
@@ -54,146 +56,22 @@ static enum err load(struct volume *v, struct luks2 *l, struct volume_problem *p
     return err;
 }
 
-static const char *cipher_of(uint8_t cipher)
-{
-    switch (cipher) {
-    case LUKS2_XTS_PLAIN64:
-    case LUKS2_XTS_PLAIN:
-        return "AES-XTS";
-    case LUKS2_CBC_ESSIV:
-    case LUKS2_CBC_PLAIN64:
-    case LUKS2_CBC_PLAIN:
-        return "AES-CBC";
-    default:
-        return NULL;
-    }
-}
-
-/* "AES-XTS 256" counts the bits of one AES key; XTS has two. */
-static void describe_cipher(struct volume_info *info, const struct luks2 *l)
-{
-    const struct luks2_segment *s = NULL;
-    for (unsigned i = 0; i < l->n_segments && !s; i++)
-        if (l->segment[i].crypt)
-            s = &l->segment[i];
-    if (!s)
-        return;
-    const char *name = cipher_of(s->cipher);
-    bool xts = s->cipher == LUKS2_XTS_PLAIN64 || s->cipher == LUKS2_XTS_PLAIN;
-    info->key_bits = 8 * s->key_size / (xts ? 2 : 1);
-    info->sector_size = s->sector_size;
-    snprintf(info->cipher_name, sizeof info->cipher_name, "%s", s->cipher_name);
-    if (name)
-        snprintf(info->cipher, sizeof info->cipher, "%s %u", name, info->key_bits);
-    else
-        snprintf(info->cipher, sizeof info->cipher, "%s", s->cipher_name);
-}
-
-static void describe_state(struct volume_info *info, const struct luks2 *l)
-{
-    bool crypt = false;
-    for (unsigned i = 0; i < l->n_segments; i++)
-        crypt = crypt || l->segment[i].crypt;
-    info->state = l->reencrypting ? "re-encrypting" : crypt ? "encrypted" : "clear";
-    snprintf(info->state_text, sizeof info->state_text, "%s",
-             l->reencrypting
-                 ? "being encrypted anew, and not done; 'cryptsetup reencrypt --resume-only' goes on"
-             : crypt ? "encrypted"
-                     : "in clear: no part of it is encrypted");
-}
-
-static void describe_header(struct volume_info *info, const struct luks2 *l)
-{
-    snprintf(info->header, sizeof info->header, "%s",
-             l->from_secondary ? "the primary header is damaged; this is the secondary one" : "");
-}
-
-/* What a keyslot is for, by the token that names it. Most hold a passphrase and have none. */
-static void describe_by_token(struct volume_protector *p, const struct luks2_token *t)
-{
-    static const struct {
-        const char *token, *type, *why_not;
-    } known[] = {
-        {"systemd-tpm2", "TPM 2.0", "its secret comes from the computer's TPM (systemd-tpm2)"},
-        {"systemd-fido2", "FIDO2 token", "its secret comes from a FIDO2 token (systemd-fido2)"},
-        {"systemd-pkcs11", "smart card", "its secret comes from a smart card (systemd-pkcs11)"},
-        {"systemd-recovery", "recovery key", ""}, /* a passphrase that systemd made */
-        {"clevis", "Clevis", "its secret comes from what Clevis was bound to"},
-    };
-    if (t->used) {
-        static const char *const state[] = {"", "", "", "retired: it is about to be replaced"};
-        p->keyholt = p->recovery = p->has_key_id = true;
-        p->key_id = t->key_id;
-        snprintf(p->type, sizeof p->type, "recovery password");
-        snprintf(p->note, sizeof p->note, "%s", t->state == LUKS2_TOKEN_RETIRED ? state[3] : "");
-        return;
-    }
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(t->type, known[i].token) == 0) {
-            snprintf(p->type, sizeof p->type, "%s", known[i].type);
-            snprintf(p->why_not, sizeof p->why_not, "%s", known[i].why_not);
-            return;
-        }
-    snprintf(p->note, sizeof p->note, "token %s", t->type);
-}
-
-static void describe_slot(const struct luks2 *l, unsigned number, struct volume_protector *p)
-{
-    const struct luks2_slot *s = &l->slot[number];
-    p->number = number;
-    snprintf(p->type, sizeof p->type, "passphrase");
-    snprintf(p->kdf.name, sizeof p->kdf.name, "%s", s->kdf_name);
-    snprintf(p->kdf.hash, sizeof p->kdf.hash, "%s", s->hash_name);
-    p->kdf.iterations = s->iterations;
-    p->kdf.memory_kib = s->memory_kib;
-    p->kdf.lanes = s->lanes;
-    if (s->priority == LUKS2_IGNORE)
-        snprintf(p->note, sizeof p->note, "is not tried unless it is named");
-    for (unsigned i = 0; i < LUKS2_TOKENS; i++)
-        if (l->token[i].there && l->token[i].slots & (uint32_t)1 << number)
-            describe_by_token(p, &l->token[i]);
-    if (strcmp(s->type, "luks2") != 0)
-        snprintf(p->type, sizeof p->type, "%s", s->type);
-    if (s->unbound)
-        snprintf(p->why_not, sizeof p->why_not,
-                 "it holds a key of its own, which decrypts nothing of this volume");
-    if (!s->supported && s->why_not)
-        snprintf(p->why_not, sizeof p->why_not, "%s", s->why_not);
-}
-
-static enum err describe_slots(struct volume_info *info, const struct luks2 *l)
-{
-    info->protector = calloc(LUKS2_SLOTS, sizeof *info->protector);
-    if (!info->protector)
-        return ERR_NOMEM;
-    for (unsigned i = 0; i < LUKS2_SLOTS; i++)
-        if (l->slot[i].used)
-            describe_slot(l, i, &info->protector[info->n_protectors++]);
-    return ERR_OK;
-}
-
-static void describe_tokens(struct volume_info *info, const struct luks2 *l)
-{
-    static const char *const states[] = {NULL, "pending", "live", "retired"};
-    for (unsigned i = 0; i < LUKS2_TOKENS; i++) {
-        const struct luks2_token *t = &l->token[i];
-        if (!t->there)
-            continue;
-        struct volume_token *out = &info->token[info->n_tokens++];
-        out->number = i;
-        out->slots = t->slots;
-        snprintf(out->type, sizeof out->type, "%s", t->type);
-        out->has_key_id = t->used;
-        if (t->used) {
-            out->key_id = t->key_id;
-            out->state = t->state <= LUKS2_TOKEN_RETIRED ? states[t->state] : NULL;
-        }
-    }
-}
-
 /* Both keys are in use, and after a crash only a recovery run knows which one where. */
 static const char unfinished[] =
     "it is being encrypted anew, and not done; 'cryptsetup reencrypt --resume-only' brings that to its end";
+
+/* Data that begins at 0 lies on another device than the header; cryptsetup refuses to map the header, too. */
+static bool lacks_data(const struct volume *v, const struct luks2 *l)
+{
+    bool one = v->header.fd < 0 || volume_image_is(&v->header, v->image.path);
+    for (unsigned i = 0; i < l->n_segments && one; i++)
+        if (l->segment[i].off == 0)
+            return true;
+    return false;
+}
+
+static const char detached[] =
+    "it is a detached header without its data; name the data's device as IMAGE, and this one with --header";
 
 /* Whether and how much of it can be decrypted is known without the key. */
 static void describe_data(struct volume *v, struct luks2_volume *lv)
@@ -202,6 +80,8 @@ static void describe_data(struct volume *v, struct luks2_volume *lv)
     struct luks2_data *d = &lv->lane[0];
     if (lv->l.reencrypting)
         snprintf(v->info.why_not, sizeof v->info.why_not, "%s", unfinished);
+    else if (lacks_data(v, &lv->l))
+        snprintf(v->info.why_not, sizeof v->info.why_not, "%s", detached);
     else if (luks2_data_init(&lv->l, &v->data_io, v->image.len, &why, d) == ERR_OK)
         v->info.size = d->size;
     else
@@ -218,15 +98,9 @@ static enum err open_volume(struct volume *v, struct volume_problem *problem)
     }
     v->format = lv;
     TRY(load(v, &lv->l, problem));
-    v->info.format = "LUKS2";
-    memcpy(v->info.id, lv->l.uuid_text, sizeof v->info.id);
-    text_clean(lv->l.label, strlen(lv->l.label), v->info.label, sizeof v->info.label);
-    describe_cipher(&v->info, &lv->l);
-    describe_state(&v->info, &lv->l);
-    describe_header(&v->info, &lv->l);
+    TRY(volume_describe_luks2(&lv->l, &v->info));
     describe_data(v, lv);
-    describe_tokens(&v->info, &lv->l);
-    return describe_slots(&v->info, &lv->l);
+    return ERR_OK;
 }
 
 static bool is_argon2(const struct luks2_slot *s)
@@ -313,8 +187,8 @@ static enum err prepare(struct volume *v, unsigned lanes, struct volume_problem 
     struct luks2_volume *lv = v->format;
     unsigned slot = v->info.protector[v->opened_by].number;
     struct luks2_problem why;
-    if (lv->l.reencrypting) {
-        volume_problem_set(problem, VOLUME_NO_OFF, "%s", unfinished);
+    if (lv->l.reencrypting || lacks_data(v, &lv->l)) {
+        volume_problem_set(problem, VOLUME_NO_OFF, "%s", lv->l.reencrypting ? unfinished : detached);
         return ERR_UNSUPPORTED;
     }
     for (; lv->n_lanes < lanes; lv->n_lanes++) {

@@ -15,6 +15,7 @@ from hand_over import put_event, records
 from machine import (FAST, KEEPER, OURS, PASSPHRASE, Checks, Machine, Organisation, fast_folder, header, judge, make_volume,
                      opens, sh)
 from play_courier import Courier, device_of, enrolled, receipt, rotate_order
+from swtpm import Swtpm
 
 FOREIGN = b'{"type":"somebody-else","keyslots":["0"],"note":"hands off"}'
 STATE = '/var/lib/keyholt/agent'
@@ -27,9 +28,10 @@ DAY = 86400
 class Laptop(Machine):
     """A computer with one volume, which is found without the cache, too."""
 
-    def __init__(self, c, name, org, bundle, encrypted=True, protect=True, size='20M', **env):
+    def __init__(self, c, name, org, bundle, encrypted=True, protect=True, size='20M', tpm=None, **env):
         super().__init__(f'{c.folder}/{name}', encrypted=encrypted, **env)
         self.org = org
+        self.options += ['--tpm', tpm.tcti] if tpm else []
         os.makedirs(self.path('/dev'))
         os.makedirs(self.path('/sys/class/block/sda2'))
         self.disk = make_volume(self.path('/dev/sda2'), size=size)
@@ -204,6 +206,46 @@ def test_two_devices(c, org, bundle):
             'with a passphrase it is replaced by one of this device', (err, token))
     c.check(b.rotate()[0] == 0, 'which works')
     b.stop()
+
+
+def test_bound_to_tpm(c, org, bundle):
+    if not shutil.which('swtpm'):
+        c.skip('a management key bound to a TPM', 'no swtpm here')
+        return
+    tpm = Swtpm(c.folder + '/tpm')
+    m = Laptop(c, 'bound', org, bundle, tpm=tpm)
+    try:
+        m.in_order(c, 'protect with a TPM')
+        with open(m.key_files()[0], 'rb') as f:
+            data = f.read()
+        c.check(m.volume()['management'] == 'tpm' and data[:8] == b'KHM\1\2\0\0\0' and
+                not any(opens(m.disk, data[i:i + 32], m.management()[0]['slot']) for i in (24, len(data) - 32)),
+                'the management key is bound to the TPM', m.volume())
+        c.check(m.rotate()[0] == 0, 'it rotates unattended')
+        tpm.stop()
+        code, _, err = m.rotate()
+        c.check(code == 4 and m.verify()[1]['management'] == 'tpm', 'a TPM that is away for a while: not now', (code, err))
+        token = m.management()
+        code, _, err = m.rotate(PASSPHRASE)
+        c.check(code == 4 and 'was rotated' in err and 'does not answer' in err and m.management() == token,
+                'meanwhile a passphrase rotates, to be recorded later; the way in stays as it is', err)
+        tpm.start()
+        c.check(m.rotate()[0] == 0, 'it comes back, and so does the way in')
+        key = m.in_order(c, 'the TPM is back')[0]
+        m.stop()
+        tpm.tool('clear')
+        m.start()
+        v = m.volume()
+        c.check(v['management'] == 'lost' and v['state'] == 'needs-unlock-secret' and v['key_id'] == key['key_id'] and
+                v['verified'], 'a cleared TPM is noticed; the recovery key is no worse for it', v)
+        code, _, err = m.rotate(PASSPHRASE)
+        v = m.volume()
+        c.check(code == 0 and v['management'] == 'tpm' and v['state'] == 'protected', 'a visit makes it anew', (err, v))
+        m.in_order(c, 'after the visit')
+        c.check(m.rotate()[0] == 0, 'which works')
+    finally:
+        m.stop()
+        tpm.stop()
 
 
 def test_no_place(c, org, bundle):
@@ -398,6 +440,37 @@ def test_policy(c, org, bundle):
     m.stop()
 
 
+def test_policy_by_sync(c, org, bundle):
+    m, courier = enrolled_laptop(c, 'policysync', org, bundle)
+
+    def answer(text, sig):
+        got = courier.batch()['policy']
+        courier.answer(policy=text, policy_sig=sig)
+        return got, m.status()['policy']
+    text, sig = org.policy(m.path('/p'), version=4, verify_hours=2)
+    c.check(answer(text, sig[:-1] + bytes([sig[-1] ^ 1]))[1]['version'] is None, 'a policy with a broken signature is none')
+    told, got = answer(text, sig)
+    c.check(told == 0 and got['version'] == 4 and got['verify_hours'] == 2, 'a good one holds at once', got)
+    told, got = answer(*org.policy(m.path('/p'), version=3, verify_hours=9))
+    c.check(told == 4 and got['version'] == 4 and got['verify_hours'] == 2, 'an older one does not; ours is told', (told, got))
+    c.check('do not verify' in m.status()['last_problem'], 'and status says so', m.status()['last_problem'])
+    m.stop()
+
+
+def test_used_needs_receipt(c, org, bundle):
+    m, courier = enrolled_laptop(c, 'wants-receipt', org, bundle)
+    r = m.keys()[0]
+    sync(m, courier, 1_800_000_000)
+    text, sig = org.policy(m.path('/p'), version=1, rotate_used_needs_receipt=True)
+    courier.batch()
+    courier.answer(policy=text, policy_sig=sig, commands=[rotate_order(org, device_of(m), r['key_id'])])
+    keys = m.in_order(c, 'disclosed, and the policy wants a receipt', n_keys=2)
+    c.check(ids(keys)[0] == r['key_id'], 'R stays until then', ids(keys))
+    sync(m, courier, 1_800_000_001)
+    c.check(ids(m.in_order(c, 'which came')) == ids(keys)[1:], 'then it goes')
+    m.stop()
+
+
 def shift_clock(m, days):
     """The keys get that much older, as the cache and the header tell it: the envelope's time is what counts there, so
     only the cache is told; the rule reads it."""
@@ -556,8 +629,8 @@ def test_header_older(c, org, bundle):
     c.check([(e['result']) for e in m.events(DRIFT)] == [OLDER], 'and it is recorded', m.events(DRIFT))
 
 
-TESTS = (test_management, test_management_lost, test_management_claimed, test_two_devices, test_no_place, test_no_room,
-         test_outage, test_disclosed, test_used, test_policy, test_schedule, test_drift, test_verify_alone,
+TESTS = (test_management, test_management_lost, test_management_claimed, test_two_devices, test_bound_to_tpm, test_no_place, test_no_room,
+         test_outage, test_disclosed, test_used, test_policy, test_policy_by_sync, test_used_needs_receipt, test_schedule, test_drift, test_verify_alone,
          test_header_restored, test_cache_went_back, test_header_older)
 
 

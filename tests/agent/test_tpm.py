@@ -249,7 +249,7 @@ def test_away(c, m, tpm, spki, folder):
         c.check(s['enrolment'] == 'done' and s['queued'] == before['queued'], 'and is still enrolled', s)
     code, _, err = m.json('rotate', '--passphrase-file', '-', data=PASSPHRASE)
     n = len([v for v in m.status()['volumes'] if v['state'] == 'protected'])
-    c.check(code != 0, 'a rotation tells that its records have to wait', (code, err))
+    c.check(code == 4 and 'cannot sign now' in err, 'a rotation tells that its records have to wait', (code, err))
     tpm.start()
     s = m.status()  # the same keeper: the TPM is back
     c.check(not s['tpm']['problem'] and s['queued'] > before['queued'] and s['volumes'][0]['verified'],
@@ -463,8 +463,9 @@ def test_killed_at_each_write(c, tpm, folder):
                 env = {'LD_PRELOAD': SHIM, 'SHIM_IMAGE': '/none', 'SHIM_STATE': m.path(STATE) + '/', 'SHIM_ARM': arm,
                        'SHIM_COUNT_STATE': '1', 'SHIM_AT': str(at), **({'SHIM_TORN': '1'} if torn else {})}
                 m.start(**env)
-                ask(m, MSG_STATUS)  # answered after the start, or not at all
-                died = m.process.poll() is not None
+                died = ask(m, MSG_STATUS) is None  # answered after the start, or not at all
+                if died:
+                    m.process.wait(20)
                 os.unlink(arm)
                 m.stop()
                 tpm.flush()

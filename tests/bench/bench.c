@@ -93,7 +93,7 @@ void bench_pair(const char *name, const struct bench_side *ours, const struct be
                 double most)
 {
     const struct bench_side *side[2] = {ours, peer};
-    double s[2][ROUNDS_MAX], ratio[ROUNDS_MAX];
+    double s[2][ROUNDS_MAX] = {{0}}, ratio[ROUNDS_MAX] = {0};
     (void)seconds(ours); /* caches, page faults, first-time set-up */
     (void)seconds(peer);
     for (unsigned r = 0; r < run.rounds; r++) {

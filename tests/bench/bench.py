@@ -186,6 +186,22 @@ def bench_luks2(b):
     b.within('LUKS2 keyslot beside cryptsetup', mine, theirs, 1.1)
 
 
+def bench_luks2_area(b):
+    """LUKS2: a 4 MiB metadata area beside one of 16 KiB with the same content, header only, whole processes."""
+    need('cryptsetup')
+    usual = ['--pbkdf-force-iterations', '1000', '--luks2-keyslots-size', '1m']
+    small, _ = luks2(b, 'area-16k', 20 * MIB, *usual)
+    large, _ = luks2(b, 'area-4m', 20 * MIB, *usual, '--luks2-metadata-size', '4m')
+    tool = 'build/tests/luks2_tool'
+    kib = [int(subprocess.run([tool, 'cost', i], capture_output=True, check=True).stdout.split()[0]) / 1024
+           for i in (small, large)]
+    b.row('scratch for the header, 16 KiB and 4 MiB areas', ' and '.join(f'{k:.0f} KiB' for k in kib), kib[0] == kib[1],
+          'the same')
+    mine, theirs = b.medians(lambda: seconds([tool, 'show', large])[0],
+                             lambda: seconds(['cryptsetup', 'luksDump', large])[0])
+    b.within('4 MiB area read, beside cryptsetup luksDump', mine, theirs, 1.0)
+
+
 def bench_memory(b):
     """Peak memory while decrypting, whatever the volume's size."""
     need('cryptsetup')

@@ -20,7 +20,7 @@ LAYOUT = {
     ENROLL_DO: [("servers", "l"), ("ca", "s"), ("csr", "s"), ("token", "s"), ("spki", "s"), ("computer", "s"),
                 ("time", "8"), ("signature", "s"), ("proxy", "s"), ("no_proxy", "s")],
     SYNC_BATCH: [("servers", "l"), ("ca", "s"), ("device", "s"), ("records", "l"), ("envelopes", "s"),
-                 ("audit_head", "s"), ("set", "s"), ("proxy", "s"), ("no_proxy", "s")],
+                 ("audit_head", "s"), ("set", "s"), ("proxy", "s"), ("no_proxy", "s"), ("policy", "8")],
     SYNC_NOW: [("person", "4")], IDLE: [], BATCH_WANTED: [], CERTIFICATE: [("pem", "s")],
     CERTIFICATE_KEPT: [("status", "4"), ("problem", "s")],
     CSR: [("pem", "s")],
@@ -28,7 +28,8 @@ LAYOUT = {
     SYNC_ANSWER: [("status", "4"), ("problem", "s"), ("receipts", "l"), ("commands", "l"), ("audit_length", "8"),
                   ("audit_hash", "s"), ("known_incarnation", "s"), ("known_sequence", "8"), ("known_name", "s"),
                   ("envelopes_match", "4"), ("retry_after_s", "8"), ("time", "8"), ("want_set", "4"),
-                  ("server_envelopes", "s"), ("has_missing", "4"), ("missing", "s"), ("certificate", "s")],
+                  ("server_envelopes", "s"), ("has_missing", "4"), ("missing", "s"), ("certificate", "s"),
+                  ("policy", "s"), ("policy_sig", "s")],
 }
 
 
@@ -129,10 +130,11 @@ class Keeper:
                   computer="laptop \u00e4".encode(), time=1800000000, signature=bytes(64), proxy=proxy, no_proxy=no_proxy)
         return self.expect(ENROLLED)
 
-    def batch(self, servers, ca, records=(b"record one", b"record two"), set=b"", proxy=b"", no_proxy=b""):
+    def batch(self, servers, ca, records=(b"record one", b"record two"), set=b"", proxy=b"", no_proxy=b"",
+              policy=0):
         """The answer to BATCH_WANTED."""
         self.send(SYNC_BATCH, servers=[s.encode() for s in servers], ca=ca, device=DEVICE, records=list(records),
-                  envelopes=bytes(32), audit_head=b"", set=set, proxy=proxy, no_proxy=no_proxy)
+                  envelopes=bytes(32), audit_head=b"", set=set, proxy=proxy, no_proxy=no_proxy, policy=policy)
 
     def sync(self, servers, ca, *args, person=1, **more):
         """As an errand that was asked for: SYNC_NOW, then the batch."""

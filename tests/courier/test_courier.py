@@ -94,7 +94,15 @@ def syncing(t):
     new = dict(ANSWER, known=None, receipts=[], commands=[])
     with enrolled(Keeper()) as k, Server(OURS, lambda *_: packed(new), clients=OURS) as s:
         a = k.sync([s.url], OURS.pem, [])
+        t.that("and sends no policy", a["policy"] == a["policy_sig"] == b"", a)
         t.that("a server that knows nothing of the device", a["status"] == DONE and a["known_incarnation"] == b"", a)
+    policy = {"json": base64.b64encode(b"{}").decode(), "sig": base64.b64encode(bytes(64)).decode()}
+    for what, given, status in (("a policy is handed on as it is", policy, DONE), ("half a policy is none", {"json": "e30="}, None)):
+        with enrolled(Keeper()) as k, Server(OURS, lambda *_: packed(dict(new, policy=given)), clients=OURS) as s:
+            a = k.sync([s.url], OURS.pem, [], policy=3)
+            t.that("the version in use is told", s.requests[0][1].get("policy") == 3, s.requests[0][1])
+            t.that(what, (a["status"] == DONE) == (status == DONE) and
+                   (a["policy"], a["policy_sig"]) == ((b"{}", bytes(64)) if status else (b"", b"")), a)
 
 
 def trust(t):

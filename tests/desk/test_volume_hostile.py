@@ -187,6 +187,23 @@ def test_cut_luks2(w):
           os.path.getsize(w.name("out")) % 512 == 0, why(done))
 
 
+def test_large_copies(w):
+    """Both copies need more memory than usual, the second, newer one more than the first."""
+    image, size = w.new("large-copies", "--luks2-metadata-size", "1m", size=40 << 20), MIB
+    with open(image, "r+b") as f:
+        data = bytearray(f.read(2 * size))
+        for off, newer, n in ((0, 0, 300000), (size, 1, 600000)):
+            meta = lab.json.loads(data[off + 4096:off + size].split(b"\0")[0])
+            meta["tokens"]["0"] = {"type": "of-others", "keyslots": [], "text": "x" * n}
+            data[off + 23] += newer  # the last byte of the sequence number
+            lab.set_text(data, off, lab.json.dumps(meta, separators=(",", ":")).encode(), size)
+        f.seek(0)
+        f.write(data)
+    done = w.run("test", image, "--passphrase-file", w.passes[0])
+    check("a newer, larger second copy is read", done.returncode == 0, why(done))
+    lab.cryptsetup("open", "--test-passphrase", "-d", w.passes[0], image)  # this makes the first like the second
+
+
 def test_damaged_luks2(w):
     password = new_password()
     whole = w.new("whole")
@@ -261,6 +278,7 @@ def test_out_in_the_way(w):
     before, old = sha256(image), w.write("old", b"old")
     rows = [("exists", old, [], "--force"), ("is a folder", w.name("said"), ["--force"], "no regular file"),
             ("is a device", "/dev/null", ["--force"], "no regular file"), ("is IMAGE", image, ["--force"], "never written"),
+            ("is the passphrase file", w.passes[0], ["--force"], "never written"),
             ("lies in no folder", w.name("none/out"), [], "not found")]
     os.symlink(image, w.name("link"))
     os.link(image, w.name("hard"))
@@ -274,6 +292,20 @@ def test_out_in_the_way(w):
     check("--force replaces a file", done.returncode == 0 and os.path.getsize(old) == 4 << 20, why(done))
     left = set(os.listdir(w.path)) - {"said", "given", "image", "old", "link", "hard", *(f"pass{i}" for i in range(4))}
     check("no other file appeared", not left, left)
+
+
+def test_no_answer(w):
+    """Where standard output is full, OUT is there, and that is said."""
+    image, way = w.new("image"), ["--passphrase-file", w.passes[0]]
+    for more in ([], ["--json"]):
+        with open("/dev/full", "wb") as full:
+            out = w.name("out")
+            for verb in (["test", image], ["decrypt", image, out, "--force"]):
+                done = subprocess.run([DESK, "volume", *verb, *way, *more], stdout=full, stderr=subprocess.PIPE, timeout=60)
+                words = [b"answer cannot be written"] + ([b"is complete"] if verb[0] == "decrypt" else [])
+                check(f"no room for the answer of {verb[0]} {more}", done.returncode == 1 and
+                      all(x in done.stderr for x in words), done)
+        check("OUT is there", os.path.getsize(out) == 4 << 20)
 
 
 @contextlib.contextmanager
@@ -321,6 +353,47 @@ def test_no_nameless_files(w):
         image, way = large(w)
         done = w.run("decrypt", image, out, *way)
         check("FAT: no room, nothing left", no(done, 1, "no room") and os.listdir(folder) == [], why(done))
+
+
+def injected(w, image, way, folder, *faults):
+    """decrypt with system calls that fail: (what it said, names in the folder of OUT)"""
+    os.makedirs(folder, exist_ok=True)
+    command = ["strace", "-f", "-o", w.name("trace"), "-e", "trace=openat,pread64,pwrite64,fsync,linkat,renameat2"]
+    for fault in faults:
+        command += ["-e", f"inject={fault}"]
+    done = subprocess.run([*command, DESK, "volume", "decrypt", image, os.path.join(folder, "out"), *way],
+                          capture_output=True, timeout=120)
+    done.out, done.err = done.stdout.decode(), done.stderr.decode()
+    return done, sorted(os.listdir(folder))
+
+
+def test_faults(w):
+    """What a disk, a file system and a kernel can do, injected by strace."""
+    if not shutil.which("strace"):
+        return skip("failing system calls", "no strace")
+    (image, way), folder = large(w, 128 * MIB), w.name("folder")
+    injected(w, image, way, folder)
+    with open(w.name("trace"), encoding="utf-8", errors="replace") as f:
+        lines = f.readlines()
+    nth = 1 + next(i for i, line in enumerate([x for x in lines if "openat(" in x]) if "O_TMPFILE" in line)
+    main = lines[0].split()[0]
+    reads = sum("pread64(" in x and x.split()[0] == main for x in lines)  # of the header
+    check("the 30th read of a thread is one of data", reads < 30, reads)
+    os.unlink(os.path.join(folder, "out"))
+    old = f"openat:error=EOPNOTSUPP:when={nth}"
+    for name, first in (("nameless", []), ("named", [old])):
+        for fault, words in (("pwrite64:error=ENOSPC:when=2", "no room"), ("pwrite64:error=EIO:when=1", "nothing of it was kept"),
+                             ("fsync:error=EIO", "nothing of it was kept"), ("fsync:error=ENOSPC", "no room"),
+                             ("pread64:error=EIO:when=30", "offset")):
+            done, left = injected(w, image, way, folder, *first, fault)
+            check(f"{name} file, {fault.rsplit(':when', 1)[0]}: told, nothing left", no(done, 1, words) and left == [], (why(done), left))
+    done, left = injected(w, image, way, folder, old)
+    check("without O_TMPFILE", done.returncode == 0 and left == ["out"], why(done))
+    done, left = injected(w, image, [*way, "--force"], folder, old)
+    check("without O_TMPFILE, --force", done.returncode == 0 and left == ["out"], why(done))
+    os.unlink(os.path.join(folder, "out"))
+    done, left = injected(w, image, way, folder, old, "renameat2:error=EINVAL")
+    check("without O_TMPFILE and RENAME_NOREPLACE", done.returncode == 0 and left == ["out"], why(done))
 
 
 def test_block_device(w):

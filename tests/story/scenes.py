@@ -74,7 +74,9 @@ def protect_without_server(s):
     slot = header['keyslots'][token['keyslots'][0]]
     s.script.check('its keyslot has the count the token says', slot['kdf']['iterations'] == token['count'])
     s.script.check('the user\'s keyslot is untouched', header['keyslots']['0'] == before['keyslots']['0'])
-    volume = s.status()['volumes'][0]
+    status = s.status()
+    volume, tpm = status['volumes'][0], status['tpm']
+    s.script.check('the device key is in the TPM', tpm['identity'] and not tpm['problem'], tpm)
     s.script.check('status says protected, verified, escrow queued', volume['state'] == 'protected'
                    and volume['verified'] and volume['escrow'] == 'queued', str(volume))
     esp = s.laptop.run('find /boot/efi/EFI/keyholt -type f').lower()
