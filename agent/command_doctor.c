@@ -86,7 +86,8 @@ static int run(int argc, char **argv)
 const struct command command_doctor = {
     "doctor", run, "say what is wrong, and what to do about it",
     "[--all] [--json]\n\n"
-    "Looks at processes, organisation, servers, TPM, disk space, recovery app, boot entry, initramfs and "
-    "every\n"
-    "volume, and changes nothing. --all: what is well, too.\n\n"
-    "Exit codes: 0 all is well; 1 it could not look; 2 wrong use; 3 something needs a person.\n"};
+    "Looks at processes, organisation, servers, TPM, disk space, recovery app, boot\n"
+    "entry, initramfs and every volume, and changes nothing. --all: what is well,\n"
+    "too.\n\n"
+    "Exit codes: 0 all is well; 1 it could not look; 2 wrong use; 3 something needs\n"
+    "a person.\n"};
