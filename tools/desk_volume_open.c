@@ -107,17 +107,39 @@ static void add_types(struct text *t, const struct volume_info *info)
         add(t, "nothing that can be used here");
 }
 
+/* What a candidate came to; BUSY: it is none, or was not reached. Of BitLocker it may stand for several. */
+static enum err result_of(const struct volume *v, unsigned protector)
+{
+    for (unsigned k = 0; k < v->n_candidates; k++)
+        if (v->candidate[k].protector == protector)
+            return v->candidate[k].err;
+    return ERR_BUSY;
+}
+
+const char *desk_volume_untried(const struct desk_volume_session *s, unsigned i)
+{
+    const struct volume_protector *p = &s->v->info.protector[i];
+    enum volume_way way = s->req->way;
+    bool luks2 = strcmp(s->v->info.format, "LUKS2") == 0;
+    bool any = luks2 && (way == VOLUME_RECOVERY_PASSWORD || way == VOLUME_PASSPHRASE);
+    enum err err = result_of(s->v, i);
+    if ((!any && !desk_volume_is_for(p, way)) || err == ERR_AUTH || err == ERR_OK)
+        return NULL;
+    if (p->why_not[0])
+        return p->why_not;
+    if (luks2 && p->note[0])
+        return p->note;
+    return err == ERR_BUSY ? NULL : err_text(err);
+}
+
 /* Is there something that this kind of key is for, and only we cannot try it? Says so. */
 static bool cannot_try(const struct desk_volume_session *s)
 {
     const struct volume_info *info = &s->v->info;
-    enum volume_way way = s->req->way;
-    bool typed = way == VOLUME_RECOVERY_PASSWORD || way == VOLUME_PASSPHRASE;
     for (unsigned i = 0; i < info->n_protectors; i++) {
         char what[256];
-        const struct volume_protector *p = &info->protector[i];
-        const char *reason = p->why_not[0] ? p->why_not : p->note;
-        if (!reason[0] || !(desk_volume_is_for(p, way) || (typed && strcmp(info->format, "LUKS2") == 0)))
+        const char *reason = desk_volume_untried(s, i);
+        if (!reason)
             continue;
         desk_text_protector(info, i, what, sizeof what);
         desk_say("%s: nothing could be tried; %s: %s", s->req->image, what, reason);
@@ -166,17 +188,16 @@ static int not_of_this_volume(struct desk_volume_session *s)
     return no(s, "not-of-this-volume");
 }
 
-/* A slot that nobody tried may be the one that it opens. */
+/* One that nobody tried may be the one that it opens. */
 static void say_untried(const struct desk_volume_session *s)
 {
-    const struct volume_info *info = &s->v->info;
-    for (unsigned i = 0; i < info->n_protectors && strcmp(info->format, "LUKS2") == 0; i++) {
-        bool tried = false;
-        for (unsigned k = 0; k < s->v->n_candidates; k++)
-            tried = tried || (s->v->candidate[k].protector == i && s->v->candidate[k].err == ERR_AUTH);
-        const struct volume_protector *p = &info->protector[i];
-        if (!tried && (p->why_not[0] || p->note[0]))
-            desk_say("note: keyslot %u was not tried: %s", p->number, p->why_not[0] ? p->why_not : p->note);
+    for (unsigned i = 0; i < s->v->info.n_protectors; i++) {
+        char what[256];
+        const char *reason = desk_volume_untried(s, i);
+        if (!reason)
+            continue;
+        desk_text_protector(&s->v->info, i, what, sizeof what);
+        desk_say("note: %s was not tried: %s", what, reason);
     }
 }
 

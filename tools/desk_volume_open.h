@@ -20,6 +20,9 @@ int desk_volume_load(struct desk_volume_session *s);   /* the volume alone */
 int desk_volume_unlock(struct desk_volume_session *s); /* key, volume, and the two together */
 void desk_volume_end(struct desk_volume_session *s);
 
+/* Why protector i was not tried, though it may be one that the key opens; NULL: it was, or it is no such. */
+const char *desk_volume_untried(const struct desk_volume_session *s, unsigned i);
+
 /* Is the protector one that this kind of key is for? LUKS2's keyslots for passphrases: only by their type. */
 bool desk_volume_is_for(const struct volume_protector *p, enum volume_way way);
 

@@ -4,6 +4,8 @@
 #include "tools/volume.h"
 #include "tools/volume_copy.h"
 #include "tools/volume_describe.h"
+#include <stdio.h>
+#include <stdlib.h>
 
 /* Behind struct volume's format. */
 struct bitlocker_of {
@@ -135,11 +137,53 @@ static enum err open_lane(struct bitlocker_of *of, struct volume_problem *proble
     return err == ERR_AUTH ? ERR_FORMAT : err; /* the key is right, the volume is not */
 }
 
+/* The index of the protector that opened, added where the block that counts now does not list it. */
+static enum err find_opener(struct volume_info *info, const struct volume_protector *opener, unsigned *ret)
+{
+    unsigned i = 0, n = info->n_protectors;
+    while (i < n && !guid_equal(&info->protector[i].key_id, &opener->key_id))
+        i++;
+    if (i == n) {
+        struct volume_protector *p = reallocarray(info->protector, n + 1, sizeof *p);
+        if (!p)
+            return ERR_NOMEM;
+        p[n] = *opener;
+        p[n].number = n;
+        snprintf(p[n].note, sizeof p[n].note, "stands only in a metadata block that is damaged");
+        info->protector = p;
+        info->n_protectors++;
+    }
+    *ret = i;
+    return ERR_OK;
+}
+
+/* Only with the key can a block's hash be checked: now an older block counts than the one that was described.
+ */
+static enum err describe_again(struct volume *v, struct volume_problem *problem)
+{
+    struct volume_info info = {.n_protectors = 0};
+    unsigned opened_by;
+    enum err err = volume_describe_bitlocker(bitlocker_of(v), &info);
+    if (err == ERR_OK)
+        err = find_opener(&info, &v->info.protector[v->opened_by], &opened_by);
+    if (err != ERR_OK) {
+        volume_problem_set(problem, VOLUME_NO_OFF, "%s", err_text(err));
+        free(info.protector);
+        return err;
+    }
+    free(v->info.protector);
+    v->info = info;
+    v->opened_by = opened_by;
+    return ERR_OK;
+}
+
 static enum err unlock(struct volume *v, const struct secret *opened, struct volume_problem *problem)
 {
     struct bitlocker_of *of = v->format;
+    unsigned used = of->b.used;
     of->vmk = *opened;
-    return open_lane(of, problem);
+    TRY(open_lane(of, problem));
+    return of->b.used == used ? ERR_OK : describe_again(v, problem);
 }
 
 static enum err prepare(struct volume *v, unsigned lanes, struct volume_problem *problem)

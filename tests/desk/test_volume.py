@@ -124,6 +124,30 @@ def test_bitlocker_written(w):
         check(f"{kind}: shown", shown["format"] == "BitLocker" and len(shown["protectors"]) >= len(rows), shown)
 
 
+def test_bitlocker_older_block(w):
+    """The newest block's seal is only seen to be broken with the key: then an older one counts, and is what is told."""
+    image = w.name("image")
+    made = json.loads(subprocess.run([ROOT / "build/tests/bitlocker_write", "newer-block", image, w.name("bek")],
+                                     capture_output=True, check=True).stdout)
+    first, second = (w.password_file(p) for p in made["recovery"])
+    passphrase = w.write("given/passphrase", made["passphrase"].encode())
+    whole = json.loads(w.run("test", image, "--json", "--passphrase-file", passphrase).out)["protector"]
+    with open(image, "rb") as f:
+        f.seek(0x40000)
+        lab.flip(image, 0x40000 + 16 * int.from_bytes(f.read(10)[8:], "little") + 8 + 50)
+    rows = [("a passphrase that stands elsewhere", "--passphrase-file", passphrase, whole["number"] - 1, ""),
+            ("the first recovery password", "--recovery-password-file", first, 0, ""),
+            ("the recovery password that only the broken block has", "--recovery-password-file", second, whole["number"],
+             "only in a metadata block that is damaged")]
+    for name, option, path, number, note in rows:
+        done = w.run("test", image, "--json", option, path)
+        p = json.loads(done.out)["protector"] if done.returncode == 0 else {}
+        check(f"older block: {name}", p.get("number") == number and note in p.get("note", "") and
+              (option != "--passphrase-file" or p["key_id"] == whole["key_id"]), why(done))
+        done = w.run("decrypt", image, w.name("out"), "--force", option, path)
+        check(f"older block: {name}, content", done.returncode == 0 and sha256(w.name("out")) == made["sha256"], why(done))
+
+
 def test_bitlocker_startup_key(w):
     images = [(c, i) for c, i in bitlocker_images() if c.get("SK_VMK_GUID")]
     if not images:
@@ -284,6 +308,21 @@ def test_nothing_to_try(w):
             check(f"{name}, {verb[0]}", no(done, 1, "nothing could be tried", "keyslot 0", words), why(done))
     done = w.run("test", image, "--recovery-password-file", "-", data=new_password().encode())
     check("an unknown hash, recovery password", no(done, 1, "nothing could be tried", "keyslot 0"), why(done))
+
+
+def test_some_untried(w):
+    """One keyslot failed, others could not be tried: text and JSON say so alike."""
+    image = w.new("some")
+    lab.cryptsetup("luksAddKey", *lab.FAST, "-d", w.passes[0], "-S", "4", image, w.passes[1])
+    done = w.run("test", image, "--json", "--passphrase-file", "-", data=b"mellon")
+    check("all were tried: nothing is untried", done.returncode == 3 and "untried" not in json.loads(done.out), why(done))
+    lab.cryptsetup("config", "--priority", "ignore", "-S", "4", image)
+    for way, secret in (("--passphrase-file", b"mellon"), ("--recovery-password-file", new_password().encode())):
+        done = w.run("test", image, "--json", way, "-", data=secret)
+        said = json.loads(done.out)
+        check(f"a keyslot to be ignored, {way}", done.returncode == 3 and said["reason"] == "not-of-this-volume" and
+              [(p["number"], p["reason"]) for p in said.get("untried", [])] == [(4, "is not tried unless it is named")] and
+              "keyslot 4" in done.err and "was not tried" in done.err, why(done))
 
 
 def test_unknown_kdf(w):

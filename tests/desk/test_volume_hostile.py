@@ -294,6 +294,25 @@ def test_out_in_the_way(w):
     check("no other file appeared", not left, left)
 
 
+def test_where_reading_failed(w):
+    """What cannot be read in the header, and has a second copy, is not where the data fails."""
+    if not shutil.which("strace"):
+        return skip("where reading failed", "no strace")
+    (image, way), folder = large(w, 128 * MIB), w.name("folder")
+    injected(w, image, way, folder)
+    os.unlink(os.path.join(folder, "out"))
+    with open(w.name("trace"), encoding="utf-8", errors="replace") as f:
+        reads = [x for x in f if "pread64(" in x]
+    nth = 1 + next(i for i, x in enumerate(reads) if ", 16384) = 512" in x)  # the secondary header: not needed
+    done, left = injected(w, image, way, folder, f"pread64:error=EIO:when={nth}")  # and as many reads later in each thread
+    with open(w.name("trace"), encoding="utf-8", errors="replace") as f:
+        hit = [x for x in f if "INJECTED" in x]
+    said = re.search(r"at offset (\d+)", done.err)
+    check("a read of the header and one of the data failed", len(hit) > 1 and ", 16384)" in hit[0], hit)
+    check("the offset that is told is the one of the data", no(done, 1, "cannot be read") and said and
+          int(said[1]) >= 16 * MIB and left == [], (why(done), left))
+
+
 def test_no_answer(w):
     """Where standard output is full, OUT is there, and that is said."""
     image, way = w.new("image"), ["--passphrase-file", w.passes[0]]
