@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define KEY_HELP                                                                                             \
-    "  --recovery-password-file FILE  48 digits; spaces, dashes of any kind or nothing between\n"                  \
+    "  --recovery-password-file FILE  48 digits; spaces, dashes of any kind or nothing between\n"            \
     "  --passphrase-file FILE         a passphrase; one newline at its end is left out\n"                    \
     "  --startup-key FILE             the .BEK file of a BitLocker volume\n"                                 \
     "  --clear-key                    nothing: for a BitLocker volume whose protection is suspended\n"       \
