@@ -39,10 +39,11 @@ static const char test_help[] =
 
 static const char decrypt_help[] =
     "IMAGE OUT (--recovery-password-file FILE | --passphrase-file FILE |\n"
-    "           --startup-key FILE | --clear-key) [--header FILE] [--force] [--json]\n\n"
+    "           --startup-key FILE | --clear-key) [--header FILE] [--force] [--cut-short] [--json]\n\n"
     "Writes the decrypted volume into the file OUT, sparse where it is zero, readable by its owner only.\n"
     "OUT has that name only once it is complete and on disk.\n" IMAGE_HELP "\n" KEY_HELP HEADER_HELP
-    "  --force                        replace OUT when it exists\n" JSON_HELP
+    "  --force                        replace OUT when it exists\n"
+    "  --cut-short                    decrypt what is there of a volume whose end is missing\n" JSON_HELP
     "\nExit codes: 0 done, 1 failed (nothing is left of OUT, or it says otherwise), 2 wrong usage,\n"
     "3 does not open.\n";
 
@@ -64,6 +65,7 @@ static const struct option options[] = {
     {"clear-key", no_argument, NULL, 'c'},
     {"header", required_argument, NULL, 'H'},
     {"force", no_argument, NULL, 'f'},
+    {"cut-short", no_argument, NULL, 'C'},
     {"json", no_argument, NULL, 'j'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -99,8 +101,9 @@ static int check(const struct sub_verb *sub, const struct desk_volume_request *r
                           "--recovery-password-file, --passphrase-file, --startup-key, --clear-key");
     if (!sub->has_key && n_ways)
         return desk_usage(verb, "%s needs nothing to open the volume with", verb->name);
-    if (req->force && !sub->has_out)
-        return desk_usage(verb, "--force is not an option of %s", verb->name);
+    if ((req->force || req->cut_short) && !sub->has_out)
+        return desk_usage(verb, "%s is not an option of %s", req->force ? "--force" : "--cut-short",
+                          verb->name);
     return KH_EXIT_OK;
 }
 
@@ -118,6 +121,8 @@ static int run_sub(const struct sub_verb *sub, int argc, char **argv)
             req.header = optarg;
         else if (c == 'f')
             req.force = true;
+        else if (c == 'C')
+            req.cut_short = true;
         else if (c == 'j')
             req.json = true;
         else if (c == 'h')

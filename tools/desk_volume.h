@@ -12,7 +12,8 @@ struct desk_volume_request {
     const char *header;  /* detached LUKS2 header, NULL none */
     enum volume_way way; /* test and decrypt: what it is to be opened with */
     const char *key;     /* file that holds it, NULL for a clear key */
-    bool json, force;
+    bool json;
+    bool force, cut_short; /* decrypt only */
 };
 
 /* Returns an enum kh_exit. */

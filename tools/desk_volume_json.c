@@ -233,6 +233,8 @@ int desk_volume_json_decrypt(const struct desk_volume_session *s, uint64_t holes
     put_text(&o, "out", s->req->out);
     put_number(&o, "size", s->v->info.size);
     put_number(&o, "holes", holes);
+    if (s->v->missing)
+        put_number(&o, "missing", s->v->missing);
     put_object(&o, "protector", &p);
     return print(&o);
 }

@@ -105,7 +105,10 @@ struct volume {
     struct volume_image image, header; /* header: detached; fd -1: the image has it */
     struct volume_io data_io, header_io;
     struct volume_info info;
-    void *format; /* the format's own, with the keys */
+    void *format;   /* the format's own, with the keys */
+    bool cut_short; /* the caller's: prepare it though its end is missing */
+    bool is_cut; /* after volume_prepare(), also a failed one: the image ends before what the header names */
+    uint64_t missing; /* bytes at its end, after volume_prepare() with cut_short */
     /* After volume_unlock(), also a failed one. */
     struct volume_candidate candidate[TRY_MAX];
     unsigned n_candidates;

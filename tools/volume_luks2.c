@@ -182,6 +182,21 @@ static enum err unlock(struct volume *v, const struct secret *opened, struct vol
     return ERR_OK;
 }
 
+/* A segment of a fixed size that the device has no room for. Several segments there are only while it is
+ * encrypted anew. */
+static void look_for_end(struct volume *v, struct luks2 *l)
+{
+    struct luks2_segment *s = &l->segment[0];
+    uint64_t left = s->off < v->image.len ? v->image.len - s->off : 0;
+    if (l->n_segments != 1 || s->size == LUKS2_TO_END || s->size <= left)
+        return;
+    v->is_cut = true;
+    if (!v->cut_short)
+        return;
+    v->missing = s->size - (left - left % s->sector_size);
+    s->size = LUKS2_TO_END;
+}
+
 static enum err prepare(struct volume *v, unsigned lanes, struct volume_problem *problem)
 {
     struct luks2_volume *lv = v->format;
@@ -191,6 +206,7 @@ static enum err prepare(struct volume *v, unsigned lanes, struct volume_problem 
         volume_problem_set(problem, VOLUME_NO_OFF, "%s", lv->l.reencrypting ? unfinished : detached);
         return ERR_UNSUPPORTED;
     }
+    look_for_end(v, &lv->l);
     for (; lv->n_lanes < lanes; lv->n_lanes++) {
         struct luks2_data *d = &lv->lane[lv->n_lanes];
         enum err err = luks2_data_init(&lv->l, &v->data_io, v->image.len, &why, d);
