@@ -28,11 +28,28 @@ static int no(struct desk_volume_session *s, const char *reason)
     return KH_EXIT_NO;
 }
 
+static int cannot_read(const struct desk_volume_request *r, enum err err)
+{
+    const char *from = strcmp(r->key, "-") == 0 ? "standard input" : r->key, *name = volume_way_name(r->way);
+    if (err == ERR_RANGE)
+        desk_say("%s: the %s cannot be read: it has more than %zu bytes, and that is the most%s", from, name,
+                 volume_key_max(r->way),
+                 r->way == VOLUME_PASSPHRASE ? "; is it a key file (--key-file)?" : "");
+    else
+        desk_say("%s: the %s cannot be read (%s)", from, name,
+                 err != ERR_FORMAT             ? err_text(err)
+                 : r->way == VOLUME_PASSPHRASE ? "the file is empty; an empty passphrase is an empty line"
+                                               : "the file is empty");
+    return KH_EXIT_FAILED;
+}
+
 static int load_key(struct desk_volume_session *s)
 {
     const struct desk_volume_request *r = s->req;
     unsigned group = 0;
     enum err err = volume_key_load(r->way, r->key, &s->key, &group);
+    s->key.one_slot = r->keyslot >= 0;
+    s->key.slot = s->key.one_slot ? (unsigned)r->keyslot : 0;
     if (err == ERR_OK)
         return KH_EXIT_OK;
     if (err == ERR_AUTH && group == 0) {
@@ -45,9 +62,7 @@ static int load_key(struct desk_volume_session *s)
         s->group = group;
         return no(s, "typing-error");
     }
-    desk_say("%s: the %s cannot be read (%s)", strcmp(r->key, "-") == 0 ? "standard input" : r->key,
-             volume_way_name(r->way), err == ERR_FORMAT ? "the file is empty" : err_text(err));
-    return KH_EXIT_FAILED;
+    return cannot_read(r, err);
 }
 
 /* Text that grows at its end and is cut where there is no room. */
@@ -121,8 +136,10 @@ const char *desk_volume_untried(const struct desk_volume_session *s, unsigned i)
     const struct volume_protector *p = &s->v->info.protector[i];
     enum volume_way way = s->req->way;
     bool luks2 = strcmp(s->v->info.format, "LUKS2") == 0;
-    bool any = luks2 && (way == VOLUME_RECOVERY_PASSWORD || way == VOLUME_PASSPHRASE);
+    bool any = luks2 && way != VOLUME_STARTUP_KEY && way != VOLUME_CLEAR_KEY;
     enum err err = result_of(s->v, i);
+    if (s->key.one_slot && p->number != s->key.slot)
+        return NULL;
     if ((!any && !desk_volume_is_for(p, way)) || err == ERR_AUTH || err == ERR_OK)
         return NULL;
     if (p->why_not[0])
@@ -169,6 +186,10 @@ static int not_of_this_volume(struct desk_volume_session *s)
     enum volume_way way = s->req->way;
     const char *name = volume_way_name(way), *image = s->req->image;
     struct text ids = {.len = 0};
+    if (s->key.one_slot) {
+        desk_say("the %s does not open keyslot %u of %s", name, s->key.slot, image);
+        return no(s, "not-of-this-keyslot");
+    }
     unsigned n = add_key_ids(&ids, info, way);
     if (way == VOLUME_RECOVERY_PASSWORD && n)
         desk_say(

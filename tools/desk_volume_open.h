@@ -10,7 +10,7 @@ struct desk_volume_session {
     struct volume *v; /* NULL until it is open */
     struct volume_key key;
     /* Why it does not open, for programs: "typing-error" (with group), "not-48-digits", "not-of-this-volume",
-     * "none-of-this-kind"; NULL it opens, or something failed */
+     * "not-of-this-keyslot", "none-of-this-kind"; NULL it opens, or something failed */
     const char *reason;
     unsigned group;
 };

@@ -45,8 +45,8 @@ static enum err open_volume(struct volume *v, struct volume_problem *problem)
 
 static uint8_t kind_of(enum volume_way way)
 {
-    static const uint8_t kinds[] = {0, BITLOCKER_RECOVERY, BITLOCKER_PASSPHRASE, BITLOCKER_STARTUP_KEY,
-                                    BITLOCKER_CLEAR_KEY};
+    static const uint8_t kinds[] = {
+        0, BITLOCKER_RECOVERY, BITLOCKER_PASSPHRASE, BITLOCKER_STARTUP_KEY, BITLOCKER_CLEAR_KEY, 0};
     return kinds[way];
 }
 
@@ -81,6 +81,10 @@ static enum err candidates(const struct volume *v, const struct volume_key *key,
     unsigned n = 0, max = key->way == VOLUME_RECOVERY_PASSWORD ? n_shares(b)
                           : key->way == VOLUME_PASSPHRASE      ? TRY_MAX
                                                                : 1;
+    if (key->one_slot) {
+        volume_problem_set(problem, VOLUME_NO_OFF, "a BitLocker volume has no keyslots; leave out --keyslot");
+        return ERR_RANGE;
+    }
     if (key->way == VOLUME_STARTUP_KEY)
         TRY(check_file(key, problem));
     for (unsigned i = 0; i < b->n_protectors && n < max; i++)
@@ -118,6 +122,8 @@ static enum err attempt(const struct volume *v, const struct volume_key *key, un
         return bitlocker_unlock_startup_key(b, key->file, key->file_len, ret_protector, ret, &why);
     case VOLUME_CLEAR_KEY:
         return candidate == b->n_protectors ? ERR_OK : bitlocker_unlock_clear_key(b, ret_protector, ret);
+    case VOLUME_KEY_FILE: /* of LUKS2 only, never a candidate */
+        break;
     }
     return ERR_INTERNAL;
 }
