@@ -233,8 +233,10 @@ int desk_volume_unlock(struct desk_volume_session *s)
     if (code != KH_EXIT_OK)
         return code;
     enum err err = volume_unlock(s->v, &s->key, &problem);
-    if (err == ERR_OK)
+    if (err == ERR_OK) {
+        volume_key_wipe(&s->key); /* a key file may be large */
         return KH_EXIT_OK;
+    }
     if (err == ERR_NOT_FOUND)
         return none_of_this_kind(s);
     if (err != ERR_AUTH) {
