@@ -24,9 +24,9 @@ MUST_CHECK enum err rp_group_decode(const char digits[static 6], uint16_t *ret_w
  * err:       FORMAT (other characters, wrong number of digits), RANGE (a group fails its check) */
 MUST_CHECK enum err rp_decode(const char *text, size_t len, struct secret *ret, unsigned *ret_group);
 
-/* Likewise the whole content of a file, as an editor on any system leaves it: blank lines and line ends around
- * the password and a byte order mark before it are left out; UTF-16 with its mark, at most SECRET_MAX bytes,
- * is read, too (Notepad, PowerShell's redirection). */
+/* Likewise the whole content of a file, as an editor on any system leaves it: blank lines and line ends
+ * around the password and a byte order mark before it are left out; UTF-16 with its mark, at most SECRET_MAX
+ * bytes, is read, too (Notepad, PowerShell's redirection). */
 MUST_CHECK enum err rp_decode_file(const char *text, size_t len, struct secret *ret, unsigned *ret_group);
 
 /* 55 characters with dashes in a secret of length 55. */
