@@ -16,8 +16,8 @@
  * err: FORMAT (not six digits), RANGE (not 11 × a 16-bit word: a typing error) */
 MUST_CHECK enum err rp_group_decode(const char digits[static 6], uint16_t *ret_word);
 
-/* Read 48 digits; spaces, tabs, dashes or nothing around groups, also the dashes and no-break spaces of UTF-8
- * that word processors put in their place.
+/* Read 48 digits; spaces, tabs, dashes or nothing around groups, also the dashes and no-break spaces of
+ * UTF-8 that word processors put in their place.
  * ret_group: set when the result is not OK: the first wrong group, 1 to 8, or 0 when the number of
  *            digits is wrong
  * ret:       16 bytes, little-endian words, in a secret of length 16; untouched on failure

@@ -80,17 +80,36 @@ def test_signals(w):
         check(f"{name} is told, where it can be", "nothing" in text if code == 1 else text == "", text)
 
 
-def test_memory(w):
-    image, way = large(w, GIB)
-    r, most = Running(w, image, way), 0
+def peak_kib(r):
+    """The most memory that it took, looked at until it ends."""
+    most = 0
     while r.p.poll() is None:
         with contextlib.suppress(OSError, TypeError):
             with open(f"/proc/{r.p.pid}/status", encoding="ascii") as f:
                 most = max(most, int(re.search(r"VmHWM:\s+(\d+)", f.read())[1]))
         time.sleep(0.002)
+    return most
+
+
+def test_memory(w):
+    image, way = large(w, GIB)
+    r = Running(w, image, way)
+    most = peak_kib(r)
     code, text = r.end()
     check("1 GiB decrypts", code == 0 and os.path.getsize(r.out) == GIB - (16 << 20), text)
     check(f"and takes at most {RSS_MAX_KIB >> 10} MiB of memory (VmHWM {most / 1024:.1f} MiB)", 0 < most <= RSS_MAX_KIB, most)
+
+
+def test_memory_of_key_file(w):
+    """A key file is held once, however many keyslots it is tried on."""
+    image, _ = large(w)
+    key = w.write("given/key", os.urandom(8 * MIB))
+    lab.cryptsetup("luksAddKey", *lab.FAST, "-d", w.passes[0], "-S", "9", image, key)
+    r = Running(w, image, ["--key-file", key])
+    most = peak_kib(r)
+    code, text = r.end()
+    check("a key file of 8 MiB decrypts", code == 0, text)
+    check(f"and takes little more memory than itself (VmHWM {most / 1024:.1f} MiB)", 8 << 10 < most <= 24 << 10, most)
 
 
 def test_progress(w):
