@@ -55,8 +55,9 @@ static enum err describe(const struct header *h, const struct secret *volume_key
 {
     const struct luks2_segment *s = &h->luks.segment[0];
     uint64_t metadata, keyslots;
-    if (h->luks.n_segments != 1 || !s->crypt || s->integrity[0] || s->digest < 0 || h->luks.reencrypting ||
-        crypt_get_metadata_size(h->cd, &metadata, &keyslots) < 0)
+    /* libcryptsetup makes headers with one segment to the device's end, and no other */
+    if (h->luks.n_segments != 1 || !s->crypt || s->size != LUKS2_TO_END || s->iv_offset || s->integrity[0] ||
+        s->digest < 0 || h->luks.reencrypting || crypt_get_metadata_size(h->cd, &metadata, &keyslots) < 0)
         return ERR_UNSUPPORTED;
     const struct luks2_digest *d = &h->luks.digest[s->digest];
     int n = snprintf(ret->cipher, sizeof ret->cipher, "%s-%s", crypt_get_cipher(h->cd),
