@@ -4,15 +4,16 @@
 #include "escrow-server/slog.h"
 #include "escrow-server/writer.h"
 #include "formats/base.h"
+#include "formats/key_package.h"
 #include "formats/receipt.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Escrow is the recovery store's; reports and events are for the compliance store. */
+/* Escrow and key packages are the recovery store's; reports and events are for the compliance store. */
 static enum store_half half_of(const struct record *r)
 {
-    return r->kind == RECORD_ESCROW ? STORE_RECOVERY : STORE_COMPLIANCE;
+    return r->kind == RECORD_ESCROW || r->kind == RECORD_KEY_PACKAGE ? STORE_RECOVERY : STORE_COMPLIANCE;
 }
 
 static enum err read_record(const struct msg_sync *m, unsigned i, struct store_record *ret)
@@ -38,6 +39,8 @@ static enum err check_record(const struct msg_sync *m, unsigned i, const struct 
         return ERR_RANGE;
     if (r.r.kind == RECORD_ESCROW)
         TRY(envelope_decode(r.r.envelope, r.r.envelope_len, &e));
+    if (r.r.kind == RECORD_KEY_PACKAGE)
+        TRY(key_package_decode(r.r.envelope, r.r.envelope_len, &e));
     return record_verify(r.bytes, r.len, pub);
 }
 

@@ -21,12 +21,13 @@
 #define IMAGE_HELP  "IMAGE is a file or a block device; it is only ever read.\n"
 
 static const char help[] =
-    "(show | test | decrypt) IMAGE [OPTION...]\n\n"
+    "(show | test | decrypt | rebuild) IMAGE [OPTION...]\n\n"
     "Encrypted volumes, LUKS2 and BitLocker.\n\n"
     "  show IMAGE         what it is, and what opens it\n"
     "  test IMAGE         does a recovery password, passphrase, startup key or clear key open it?\n"
-    "  decrypt IMAGE OUT  write the decrypted volume into a file\n\n" IMAGE_HELP
-    "'keyholt-desk volume show --help' and the like explain each.\n";
+    "  decrypt IMAGE OUT  write the decrypted volume into a file\n"
+    "  rebuild IMAGE      make a destroyed LUKS2 header anew, in a copy, from an escrowed key "
+    "package\n\n" IMAGE_HELP "'keyholt-desk volume show --help' and the like explain each.\n";
 
 static const char show_help[] =
     "IMAGE [--header FILE] [--json]\n\n"
@@ -173,13 +174,16 @@ static int run(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         return desk_help(&desk_volume_verb);
+    if (strcmp(name, "rebuild") == 0)
+        return desk_volume_rebuild(argc - 1, argv + 1);
     for (size_t i = 0; i < N_SUB_VERBS; i++)
         if (strcmp(name, sub_verbs[i].verb.name + strlen("volume ")) == 0)
             return run_sub(&sub_verbs[i], argc - 1, argv + 1);
-    return desk_usage(
-        &desk_volume_verb,
-        name[0] ? "there is no 'volume %s'; say show, test or decrypt" : "say show, test or decrypt%s", name);
+    return desk_usage(&desk_volume_verb,
+                      name[0] ? "there is no 'volume %s'; say show, test, decrypt or rebuild"
+                              : "say show, test, decrypt or rebuild%s",
+                      name);
 }
 
-const struct desk_verb desk_volume_verb = {"volume", run, "show, test or decrypt a LUKS2 or BitLocker volume",
-                                           help};
+const struct desk_verb desk_volume_verb = {
+    "volume", run, "show, test, decrypt or rebuild a LUKS2 or BitLocker volume", help};

@@ -21,3 +21,5 @@ struct desk_volume_request {
 int desk_volume_show(const struct desk_volume_request *req);
 int desk_volume_test(const struct desk_volume_request *req);
 int desk_volume_decrypt(const struct desk_volume_request *req);
+/* It has options of its own, because it opens something: argv[0] is "rebuild". */
+int desk_volume_rebuild(int argc, char **argv);

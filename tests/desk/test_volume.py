@@ -420,7 +420,7 @@ def little_memory():
 
 def test_command_line(w):
     image, key = w.new("usage"), ["--passphrase-file", w.passes[0]]
-    rows = [([], "show, test or decrypt"), (["open"], "no 'volume open'"), (["show"], "IMAGE is missing"),
+    rows = [([], "show, test, decrypt or rebuild"), (["open"], "no 'volume open'"), (["show"], "IMAGE is missing"),
             (["show", image, *key], "needs nothing"), (["show", image, "more"], "not expected"),
             (["show", image, "--force"], "not an option"), (["test", image], "one of"),
             (["test", image, *key, "--clear-key"], "only one of"), (["test", image, "--passphrase-file"], "needs a value"),
