@@ -3,9 +3,11 @@
 server_child := escrow-server/child.c escrow-server/control.c escrow-server/slog.c escrow-server/places.c \
     escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_vault.c
 
-server_store := escrow-server/store_sqlite.c escrow-server/store_sqlite_open.c escrow-server/store_sqlite_query.c \
-    escrow-server/store_sqlite_devices.c escrow-server/store_sqlite_records.c escrow-server/store_sqlite_find.c \
-    escrow-server/sql_sqlite.c escrow-server/cwd_vfs.c
+server_store := escrow-server/store_sqlite.c escrow-server/store.c escrow-server/store_query.c \
+    escrow-server/store_devices.c escrow-server/store_records.c escrow-server/store_find.c \
+    escrow-server/sql_sqlite.c escrow-server/cwd_vfs.c escrow-server/store_pg.c escrow-server/store_pg_connect.c \
+    escrow-server/store_pg_wire.c escrow-server/sql_pg.c
+server_store_libs := -lsqlite3 -lpq -pthread
 
 $(eval $(call program,bin/keyholt-server,escrow-server/main.c escrow-server/options.c escrow-server/places.c \
     escrow-server/slog.c escrow-server/verb_init.c escrow-server/setup_keys.c escrow-server/setup_state.c \
@@ -22,7 +24,7 @@ $(eval $(call program,libexec/web,$(server_child) escrow-server/web_main.c escro
 
 $(eval $(call program,libexec/writer,$(server_child) escrow-server/writer_main.c escrow-server/writer_batch.c \
     escrow-server/writer_sync.c escrow-server/writer_enroll.c escrow-server/writer_disclosed.c \
-    escrow-server/enroll_text.c escrow-server/pki.c $(server_store),-lsqlite3))
+    escrow-server/enroll_text.c escrow-server/pki.c $(server_store),$(server_store_libs)))
 
 $(eval $(call program,libexec/vault,$(server_child) escrow-server/vault_main.c escrow-server/vault_keys.c \
     escrow-server/vault_log.c escrow-server/vault_person.c escrow-server/vault_disclose.c \
@@ -33,10 +35,10 @@ $(eval $(call program,tests/record_tool,tests/server/record_tool.c escrow-server
 
 $(eval $(call unit,test_server_msg,escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c \
     escrow-server/msg_vault.c,))
-$(eval $(call unit,test_server_store,$(server_store) escrow-server/slog.c,-lsqlite3))
+$(eval $(call unit,test_server_store,$(server_store) escrow-server/slog.c,$(server_store_libs)))
 $(eval $(call unit,test_server_people,escrow-server/people.c escrow-server/options.c escrow-server/places.c,\
     -ljson-c -lcrypt))
 $(eval $(call unit,test_server_writer,escrow-server/writer_batch.c escrow-server/writer_sync.c \
     escrow-server/writer_enroll.c escrow-server/writer_disclosed.c escrow-server/enroll_text.c escrow-server/pki.c \
     escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_vault.c \
-    escrow-server/slog.c $(server_store),-lsqlite3))
+    escrow-server/slog.c $(server_store),$(server_store_libs)))

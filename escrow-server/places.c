@@ -27,6 +27,10 @@ static const struct setting {
     {"sync-every-seconds", VALUE_U64, offsetof(struct conf, sync_every_s),
      "when devices are asked to come back"},
     {"disclosures-per-hour", VALUE_U64, offsetof(struct conf, quota_per_hour), "by one person"},
+    {"recovery", VALUE_TEXT, offsetof(struct conf, store[0]),
+     "the two stores: empty for SQLite, or a PostgreSQL connection string without a password, as\n"
+     "# postgres://keyholt@db1,db2/keyholt?sslmode=verify-full&passfile=/etc/keyholt/writer.pgpass"},
+    {"compliance", VALUE_TEXT, offsetof(struct conf, store[1]), NULL},
     {"offline-root-key", VALUE_TEXT, offsetof(struct conf, root_key),
      "where init put the offline keys; the server refuses to run while it can read them"},
     {"offline-desk-key", VALUE_TEXT, offsetof(struct conf, desk_key), NULL},

@@ -48,6 +48,7 @@ struct conf {
     uint64_t quota_per_hour; /* disclosures of one person */
     char root_key[PATH_MAX]; /* where init put the offline root key and the desk's key; no process of */
     char desk_key[PATH_MAX]; /* the server may be able to read them */
+    char store[2][PATH_MAX]; /* connection strings, by enum store_half; empty: SQLite */
     char passphrase_file[PATH_MAX]; /* of the vault's keys; empty when they lie in clear */
 };
 

@@ -1,0 +1,76 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The statements of the stores, by name. Each dialect has its own text for them, in one file: sql_sqlite.c
+ * and sql_pg.c hold all SQL, and nothing else. Parameters stand in the same order in both. */
+
+#include "escrow-server/store.h"
+
+enum sql {
+    SQL_BEGIN,
+    SQL_COMMIT,
+    SQL_ROLLBACK,
+    SQL_MARK,
+    SQL_UNDO,
+    SQL_RELEASE,
+    SQL_RECORD_PUT,
+    SQL_FORKED,
+    SQL_HAS_SEQUENCE,
+    SQL_KNOWN,
+    /* PostgreSQL only, around COMMIT: write something to the WAL; is there a synchronous standby that has it
+     * (parameter: what the first one gave)? */
+    SQL_WAL,
+    SQL_STANDBY,
+    /* recovery only */
+    SQL_DEVICE_GET,
+    SQL_DEVICE_PUT,
+    SQL_DEVICE_SEEN,
+    SQL_TOKEN_PUT,
+    SQL_TOKEN_USE,
+    SQL_TOKEN_CHECK,
+    SQL_ENVELOPE_PUT,
+    SQL_FLAG_PUT,
+    SQL_DIGEST,
+    SQL_FIND,
+    SQL_DISCLOSED_PUT,
+    SQL_DISCLOSED_SAME,
+    SQL_COMMAND_PUT,
+    SQL_COMMAND_DONE,
+    SQL_COMMAND_OPEN,
+    SQL_COMMANDS,
+    /* compliance only */
+    /* PostgreSQL only: before SQL_RECORD_PUT, of a name, and the moment of arrival; the month's partitions */
+    SQL_RECORD_LOCK,
+    SQL_MONTHS,
+    SQL_EVENT_PUT,
+    SQL_BOOTS,
+    SQL_COUNT
+};
+
+struct sql_statement {
+    unsigned halves; /* bit of each enum store_half it is for; 0: this dialect can do without it */
+    const char *text;
+};
+
+#define SQL_RECOVERY   (1u << STORE_RECOVERY)
+#define SQL_COMPLIANCE (1u << STORE_COMPLIANCE)
+#define SQL_BOTH       (SQL_RECOVERY | SQL_COMPLIANCE)
+
+/* Migrations are numbered from 1 and only go forward; each runs in a transaction of its own with the new
+ * number. Where the number is kept: SQLite, PRAGMA user_version; PostgreSQL, the table keyholt_schema. */
+#define SQL_SQLITE_VERSION 1
+extern const struct sql_statement sql_sqlite[SQL_COUNT];
+extern const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION];
+/* Run on every open, before the schema. */
+extern const char *const sql_sqlite_open;
+
+#define SQL_PG_VERSION 1
+extern const struct sql_statement sql_pg[SQL_COUNT];
+extern const char *const sql_pg_schema[STORE_HALVES][SQL_PG_VERSION];
+/* Each half has a schema of its own, so that both may be in one database. */
+extern const char *const sql_pg_name[STORE_HALVES];
+/* What a new connection runs, in this order. */
+extern const char *const sql_pg_server; /* version, encoding, in recovery, fsync */
+extern const char *const sql_pg_has_schema, *const sql_pg_make_schema[STORE_HALVES];
+extern const char *const sql_pg_session, *const sql_pg_path; /* $1: the schema */
+extern const char *const sql_pg_lock, *const sql_pg_version_table, *const sql_pg_version_get;
+extern const char *const sql_pg_version_set; /* $1: the number */
