@@ -199,6 +199,122 @@ def test_what_is_refused_at_start():
         s.start()
 
 
+# ---- a primary and its standby
+
+@contextlib.contextmanager
+def pair(synchronous=True):
+    """A primary with a standby that has caught up; `synchronous`: the primary waits for it."""
+    with cluster() as p, cluster(primary=p) as standby:
+        if synchronous:
+            p.reload(synchronous_standby_names='standby1')
+        want = 'sync' if synchronous else 'async'
+        until(f'an {want} standby', lambda: p.sql('SELECT sync_state FROM pg_stat_replication') == want)
+        yield p, standby
+
+
+def hold(pg, sig):
+    """Stop a server's processes where they are, or let them go on."""
+    with open(os.path.join(pg.data, 'postmaster.pid'), encoding='ascii') as f:
+        pid = f.readline().strip()
+    for one_pid in subprocess.run(['ps', '-o', 'pid=', '--ppid', pid], capture_output=True, text=True).stdout.split():
+        os.kill(int(one_pid), sig)
+
+
+def has(p, record, half='recovery'):
+    return count(p, f'keyholt_{half}.records', f"name = '\\x{record['name']}'") == 1
+
+
+def test_receipt_classes():
+    with pair(synchronous=False) as (p, standby), server(p.url, p.url) as s:
+        d = enrolled(s, 'four')
+        eq(classes(d, d.sync(d.escrow(), d.report('{}'))[2]), [LOCAL], 'an asynchronous standby promises nothing')
+        p.reload(synchronous_standby_names='standby1')
+        until('a sync standby', lambda: p.sql('SELECT sync_state FROM pg_stat_replication') == 'sync')
+        for records in ([d.escrow()], [d.report('{}')], [d.escrow(), d.report('{}')]):
+            eq(classes(d, d.sync(*records)[2]), [REPLICATED], 'a synchronous one does')
+            for r, half in zip(records, ('recovery', 'compliance') if len(records) == 2 else
+                               (('recovery',) if records[0].get('key_id') else ('compliance',))):
+                holds(has(standby, r, half), f'on the standby, in {half}, when the receipt comes')
+            eq(classes(d, d.sync(*records)[2]), [REPLICATED], 'the same again: that commit, too, waited')
+        p.reload(synchronous_standby_names='')
+        until('an async standby', lambda: p.sql('SELECT sync_state FROM pg_stat_replication') == 'async')
+        eq(classes(d, d.sync(d.escrow())[2]), [LOCAL], 'and no more')
+
+
+def test_cancelled_wait_gives_no_receipt():
+    with pair() as (p, standby), server(p.url, p.url) as s:
+        d = enrolled(s, 'five')
+        receipted(d, [d.escrow()])
+        for name, cancel in (('pg_cancel_backend', 'SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity'),
+                             ('pg_terminate_backend', 'SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity'),
+                             ('nobody, until the server gives up waiting', None)):
+            record, answer = d.escrow(), []
+            hold(standby, signal.SIGSTOP)
+            try:
+                sender = threading.Thread(target=lambda record=record, answer=answer: answer.append(d.sync(record)))
+                sender.start()
+                until('the commit waits', lambda: count(p, 'pg_stat_activity', "wait_event = 'SyncRep'") > 0)
+                if cancel:
+                    holds(int(p.sql(cancel + " WHERE wait_event = 'SyncRep'")) > 0, 'a backend was cancelled')
+                sender.join(40)
+                status, headers, body = answer[0]
+                eq(status, 503, f'{name}: {body}')
+                holds('receipts' not in body and int(headers['Retry-After']) > 0, f'{name}: no receipt: {body}')
+                holds(has(p, record), f'{name}: though the row is there')
+            finally:
+                hold(standby, signal.SIGCONT)
+            receipted(d, [record])
+            answer = d.sync(record)[2]
+            eq(classes(d, answer), [REPLICATED], f'{name}: told again, it waits again')
+            holds(has(standby, record), f'{name}: on the standby')
+            eq(s.recover(record['key_id'])[0]['recovery_password'], record['digits'], 'disclosed')
+
+
+def test_reading_goes_on_while_no_standby_answers():
+    with pair() as (p, standby), server(p.url, p.url) as s:
+        d = enrolled(s, 'six')
+        known = d.escrow()
+        receipted(d, [known])
+        standby.stop('immediate')
+        eq(d.sync(d.escrow())[0], 503, 'not replicated')
+        eq(s.recover(known['key_id'])[0]['recovery_password'], known['digits'], 'disclosed all the same')
+
+
+def test_failover_loses_nothing_receipted():
+    """Primary killed under load, standby promoted: whatever had a `replicated` receipt is there."""
+    with pair() as (p, standby):
+        both = p.url + ',' + standby.dir.replace('/', '%2F')
+        with server(both, both) as s:
+            devices = [enrolled(s, f'load{i}') for i in range(4)]
+            safe, stop = [], threading.Event()
+
+            def load(d):
+                while not stop.is_set():
+                    record = d.escrow()
+                    try:
+                        status, _, answer = d.sync(record)
+                    except OSError:
+                        continue
+                    if status == 200 and classes(d, answer) == [REPLICATED]:
+                        safe.append((d, record))
+            threads = [threading.Thread(target=load, args=(d,)) for d in devices]
+            for t in threads:
+                t.start()
+            until('some records are safe', lambda: len(safe) > 30, 60)
+            p.kill()
+            time.sleep(0.5)
+            stop.set()
+            for t in threads:
+                t.join(60)
+            standby.promote()
+            lost = [r['name'] for _, r in safe if not has(standby, r)]
+            eq(lost, [], f'of {len(safe)} records with a receipt, lost')
+            d, record = safe[-1]
+            until('enrolled devices go on', lambda: d.sync()[0] == 200, 40)
+            eq(s.recover(record['key_id'])[0]['recovery_password'], record['digits'], 'disclosed from the new primary')
+            print(f'    {len(safe)} records had a replicated receipt, all are there')
+
+
 def one(name, test):
     start = time.monotonic()
     try:
