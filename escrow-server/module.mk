@@ -4,7 +4,7 @@ server_child := escrow-server/child.c escrow-server/control.c escrow-server/slog
     escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_vault.c
 
 server_store := escrow-server/store_sqlite.c escrow-server/store.c escrow-server/store_query.c \
-    escrow-server/store_devices.c escrow-server/store_records.c escrow-server/store_find.c \
+    escrow-server/store_devices.c escrow-server/store_records.c escrow-server/store_find.c escrow-server/store_retain.c \
     escrow-server/sql_sqlite.c escrow-server/cwd_vfs.c escrow-server/store_pg.c escrow-server/store_pg_connect.c \
     escrow-server/store_pg_wire.c escrow-server/sql_pg.c
 server_store_libs := -lsqlite3 -lpq -pthread

@@ -43,6 +43,17 @@ enum sql {
     SQL_MONTHS,
     SQL_EVENT_PUT,
     SQL_BOOTS,
+    /* retention: before the moment of the first parameter */
+    SQL_RETAINED, /* second parameter: now */
+    SQL_FORGET,
+    SQL_RETAIN,
+    SQL_RETAIN_EVENTS,
+    SQL_RETENTION,
+    SQL_PATIENT, /* PostgreSQL only: no limit to how long a statement takes */
+    /* no text of their own: db_ops.prepare() */
+    SQL_FREE_1,
+    SQL_FREE_2,
+    SQL_FREE_3,
     SQL_COUNT
 };
 
@@ -51,13 +62,15 @@ struct sql_statement {
     const char *text;
 };
 
+#define SQL_RETAIN_STEP 1000 /* as sql_sqlite.c has it */
+
 #define SQL_RECOVERY   (1u << STORE_RECOVERY)
 #define SQL_COMPLIANCE (1u << STORE_COMPLIANCE)
 #define SQL_BOTH       (SQL_RECOVERY | SQL_COMPLIANCE)
 
 /* Migrations are numbered from 1 and only go forward; each runs in a transaction of its own with the new
  * number. Where the number is kept: SQLite, PRAGMA user_version; PostgreSQL, the table keyholt_schema. */
-#define SQL_SQLITE_VERSION 1
+#define SQL_SQLITE_VERSION 2
 extern const struct sql_statement sql_sqlite[SQL_COUNT];
 extern const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION];
 /* Run on every open, before the schema. */

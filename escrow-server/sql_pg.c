@@ -81,6 +81,31 @@ const char *const sql_pg_schema[STORE_HALVES][SQL_PG_VERSION] = {
      " received_us bigint NOT NULL, PRIMARY KEY (record, received_us)) PARTITION BY RANGE (received_us);"
      "CREATE INDEX events_key ON events (event, key_id);"
      "CREATE INDEX events_device ON events (device, time);"
+     "CREATE TABLE retentions (cutoff_us bigint PRIMARY KEY, time bigint NOT NULL,"
+     " records bigint NOT NULL, events bigint NOT NULL);"
+     /* drops the months that end at the moment or before it; what is dropped is on record */
+     "CREATE FUNCTION keyholt_drop(cutoff bigint, now bigint) RETURNS void LANGUAGE plpgsql AS $$ DECLARE"
+     " p record; n bigint; sums bigint[] := ARRAY[0, 0]; BEGIN"
+     " PERFORM pg_advisory_xact_lock(hashtext('keyholt months'));"
+     " FOR p IN SELECT c.oid::regclass AS part, i.inhparent = 'records'::regclass AS is_record"
+     " FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+     " WHERE i.inhparent IN ('records'::regclass, 'events'::regclass) AND c.relkind = 'r' AND"
+     " extract(epoch FROM (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month')) * 1000000"
+     " <= cutoff ORDER BY c.relname LOOP"
+     " IF p.is_record THEN EXECUTE format('INSERT INTO forgotten AS f (device, incarnation, sequence,"
+     " name, received_us) SELECT DISTINCT ON (device, incarnation) device, incarnation, sequence, name,"
+     " received_us FROM %s ORDER BY device, incarnation, sequence DESC"
+     " ON CONFLICT (device, incarnation) DO UPDATE SET sequence = excluded.sequence,"
+     " name = excluded.name, received_us = excluded.received_us WHERE excluded.sequence > f.sequence',"
+     " p.part); END IF;"
+     " EXECUTE format('SELECT count(*) FROM %s', p.part) INTO n;"
+     " sums[CASE WHEN p.is_record THEN 1 ELSE 2 END] :="
+     " sums[CASE WHEN p.is_record THEN 1 ELSE 2 END] + n;"
+     " EXECUTE format('DROP TABLE %s', p.part); END LOOP;"
+     " IF sums[1] > 0 OR sums[2] > 0 THEN INSERT INTO retentions AS r (cutoff_us, time, records, events)"
+     " VALUES (cutoff, now, sums[1], sums[2]) ON CONFLICT (cutoff_us) DO UPDATE SET"
+     " time = excluded.time, records = r.records + excluded.records,"
+     " events = r.events + excluded.events; END IF; END $$;"
      /* makes the partitions of a moment's month and of the one after it */
      "CREATE FUNCTION keyholt_months(us bigint) RETURNS void LANGUAGE plpgsql AS $$ DECLARE"
      " m timestamp := date_trunc('month', to_timestamp(us / 1000000) AT TIME ZONE 'UTC'); t text;"
@@ -185,6 +210,10 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
                        " reason, time, received_us) SELECT $1::bytea, $2::bytea, $3::bigint, $4::text,"
                        " $5::text, $6::bytea, $7::bigint, $8::bigint, $9::bigint, $10::bigint"
                        " WHERE NOT EXISTS (SELECT 1 FROM events WHERE record = $1::bytea)"},
+    [SQL_RETAINED] = {SQL_COMPLIANCE, "SELECT keyholt_drop($1, $2)"},
+    [SQL_RETENTION] = {SQL_COMPLIANCE, "SELECT records, events FROM retentions WHERE cutoff_us = $1"},
+    [SQL_PATIENT] = {SQL_BOTH, "SELECT set_config('statement_timeout', '0', false),"
+                               " set_config('idle_in_transaction_session_timeout', '0', false)"},
     [SQL_BOOTS] = {SQL_COMPLIANCE,
                    "SELECT time, received_us, device, key_id, volume, result, reason FROM events"
                    " WHERE event = 1 AND key_id >= $1 AND key_id < $2 ORDER BY received_us DESC LIMIT $3"},

@@ -13,6 +13,12 @@ const char *const sql_sqlite_open =
     "CREATE INDEX records_chain ON records (device, incarnation, sequence);"                                 \
     "CREATE INDEX records_received ON records (device, received_us, sequence);"
 
+/* What retention took away, as far as the chain of a device needs it: the last record of each incarnation, so
+ * that what follows it is no gap. */
+#define SCHEMA_FORGOTTEN                                                                                     \
+    "CREATE TABLE forgotten (device BLOB NOT NULL, incarnation BLOB NOT NULL, sequence INTEGER NOT NULL,"    \
+    " name BLOB NOT NULL, received_us INTEGER NOT NULL, PRIMARY KEY (device, incarnation)) WITHOUT ROWID;"
+
 const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
     [STORE_RECOVERY] =
         {SCHEMA_RECORDS
@@ -40,14 +46,22 @@ const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
          " done INTEGER, bytes BLOB NOT NULL, PRIMARY KEY (device, key_id)) WITHOUT ROWID;"
          "CREATE TABLE flags (device BLOB NOT NULL, kind TEXT NOT NULL, incarnation BLOB NOT NULL,"
          " sequence INTEGER NOT NULL, record BLOB NOT NULL, received_us INTEGER NOT NULL,"
-         " PRIMARY KEY (device, kind, record)) WITHOUT ROWID;"},
+         " PRIMARY KEY (device, kind, record)) WITHOUT ROWID;",
+         SCHEMA_FORGOTTEN},
     [STORE_COMPLIANCE] =
         {SCHEMA_RECORDS
          "CREATE TABLE events (record BLOB PRIMARY KEY, device BLOB NOT NULL, event INTEGER NOT NULL,"
          " key_id TEXT NOT NULL, other_key_id TEXT NOT NULL, volume BLOB NOT NULL, result INTEGER NOT NULL,"
          " reason INTEGER NOT NULL, time INTEGER NOT NULL, received_us INTEGER NOT NULL) WITHOUT ROWID;"
          "CREATE INDEX events_key ON events (event, key_id);"
-         "CREATE INDEX events_device ON events (device, time);"},
+         "CREATE INDEX events_device ON events (device, time);",
+         /* No table for each month, as in PostgreSQL: a statement names its tables, so every one would be
+          * made anew each month and join dozens of them. Retention deletes by these indexes, some rows at a
+          * time; the pages are used again. */
+         SCHEMA_FORGOTTEN "CREATE INDEX records_age ON records (received_us, name);"
+                          "CREATE INDEX events_age ON events (received_us, record);"
+                          "CREATE TABLE retentions (cutoff_us INTEGER PRIMARY KEY, time INTEGER NOT NULL,"
+                          " records INTEGER NOT NULL, events INTEGER NOT NULL);"},
 };
 
 const struct sql_statement sql_sqlite[SQL_COUNT] = {
@@ -64,12 +78,17 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
                     "SELECT 1 FROM records WHERE device = ?1 AND incarnation = ?2 AND"
                     " ((sequence = ?3 AND name <> ?4) OR (sequence = ?3 - 1 AND name <> ?5)) LIMIT 1"},
     [SQL_HAS_SEQUENCE] = {SQL_BOTH, "SELECT 1 FROM records WHERE device = ?1 AND incarnation = ?2 AND"
-                                    " (?3 = 0 OR sequence = ?3) LIMIT 1"},
+                                    " (?3 = 0 OR sequence = ?3) UNION ALL SELECT 1 FROM forgotten WHERE"
+                                    " device = ?1 AND incarnation = ?2 AND sequence >= ?3 LIMIT 1"},
     /* the incarnation that spoke last, and the highest number it reached */
-    [SQL_KNOWN] = {SQL_BOTH,
-                   "SELECT incarnation, sequence, name, received_us FROM records WHERE device = ?1 AND"
-                   " incarnation = (SELECT incarnation FROM records WHERE device = ?1"
-                   " ORDER BY received_us DESC, sequence DESC LIMIT 1) ORDER BY sequence DESC LIMIT 1"},
+    [SQL_KNOWN] =
+        {SQL_BOTH,
+         "SELECT incarnation, sequence, name, received_us FROM (SELECT * FROM (SELECT 0 AS source,"
+         " incarnation, sequence, name, received_us FROM records WHERE device = ?1 AND"
+         " incarnation = (SELECT incarnation FROM records WHERE device = ?1"
+         " ORDER BY received_us DESC, sequence DESC LIMIT 1) ORDER BY sequence DESC LIMIT 1)"
+         " UNION ALL SELECT * FROM (SELECT 1, incarnation, sequence, name, received_us FROM forgotten"
+         " WHERE device = ?1 ORDER BY received_us DESC LIMIT 1)) ORDER BY source LIMIT 1"},
     [SQL_DEVICE_GET] = {SQL_RECOVERY,
                         "SELECT spki, courier, revoked, computer, enrolled FROM devices WHERE id = ?1"},
     [SQL_DEVICE_PUT] = {SQL_RECOVERY, "INSERT INTO devices (id, spki, courier, computer, enrolled)"
@@ -127,6 +146,29 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
                        " result, reason, time, received_us)"
                        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
                        " ON CONFLICT (record) DO NOTHING"},
+    /* One step of retention, in this order, of at most SQL_RETAIN_STEP rows each. */
+    [SQL_RETAINED] = {SQL_COMPLIANCE,
+                      "INSERT INTO retentions (cutoff_us, time, records, events) SELECT ?1, ?2,"
+                      " (SELECT count(*) FROM (SELECT 1 FROM records WHERE received_us < ?1 LIMIT 1000)),"
+                      " (SELECT count(*) FROM (SELECT 1 FROM events WHERE received_us < ?1 LIMIT 1000))"
+                      " WHERE EXISTS (SELECT 1 FROM records WHERE received_us < ?1)"
+                      " OR EXISTS (SELECT 1 FROM events WHERE received_us < ?1)"
+                      " ON CONFLICT (cutoff_us) DO UPDATE SET time = excluded.time,"
+                      " records = records + excluded.records, events = events + excluded.events"},
+    [SQL_FORGET] =
+        {SQL_COMPLIANCE,
+         "INSERT INTO forgotten (device, incarnation, sequence, name, received_us)"
+         " SELECT device, incarnation, max(sequence), name, received_us FROM (SELECT * FROM records"
+         " WHERE received_us < ?1 ORDER BY received_us, name LIMIT 1000) WHERE true"
+         " GROUP BY device, incarnation ON CONFLICT (device, incarnation) DO UPDATE SET"
+         " sequence = excluded.sequence, name = excluded.name, received_us = excluded.received_us"
+         " WHERE excluded.sequence > sequence"},
+    [SQL_RETAIN] = {SQL_COMPLIANCE, "DELETE FROM records WHERE name IN (SELECT name FROM records WHERE"
+                                    " received_us < ?1 ORDER BY received_us, name LIMIT 1000)"},
+    [SQL_RETAIN_EVENTS] = {SQL_COMPLIANCE,
+                           "DELETE FROM events WHERE record IN (SELECT record FROM events WHERE"
+                           " received_us < ?1 ORDER BY received_us, record LIMIT 1000)"},
+    [SQL_RETENTION] = {SQL_COMPLIANCE, "SELECT records, events FROM retentions WHERE cutoff_us = ?1"},
     [SQL_BOOTS] = {SQL_COMPLIANCE,
                    "SELECT time, received_us, device, key_id, volume, result, reason FROM events"
                    " WHERE event = 1 AND key_id >= ?1 AND key_id < ?2 ORDER BY received_us DESC"

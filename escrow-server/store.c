@@ -15,7 +15,7 @@ static void close_store(struct store *s)
 static enum err open_half(const struct store_place *place, enum store_half half, struct db **ret)
 {
     const char *url = place->url[half];
-    return url != NULL && url[0] != '\0' ? store_pg_open(url, half, ret)
+    return url != NULL && url[0] != '\0' ? store_pg_open(url, place->patient, half, ret)
                                          : store_sqlite_open(place->dir, half, ret);
 }
 
@@ -101,6 +101,8 @@ const struct store_ops store_sql = {
     .digest = store_digest,
     .find = store_find,
     .boots = store_boots,
+    .retain = store_retain,
+    .retained = store_retained,
     .disclosed_put = store_disclosed_put,
     .command_put = store_command_put,
     .command_done = store_command_done,

@@ -48,6 +48,7 @@ struct store_command {
 struct store_place {
     const char *dir; /* folder of the SQLite files, "." without walking there; NULL: in memory (tests) */
     const char *url[STORE_HALVES]; /* libpq connection string, borrowed while open; NULL or "": SQLite */
+    bool patient; /* a command's, not the writer's: statements may take long; a server must be reached */
 };
 
 struct store_ops {
@@ -108,6 +109,12 @@ struct store_ops {
      * ret's pointers are good until the next call. */
     enum err (*find)(struct store *s, const struct msg_find *f, struct msg_found *ret);
     enum err (*boots)(struct store *s, const struct msg_find *f, struct msg_boots *ret);
+    /* The only deletion there is: one step of taking away what the compliance store got before cutoff_us, the
+     * beginning of a month, with an entry in its table `retentions`. The last record of each chain leaves its
+     * number behind. In a transaction. ret_more: another step is needed */
+    enum err (*retain)(struct store *s, uint64_t cutoff_us, uint64_t now, bool *ret_more);
+    /* What the retention of that moment took away, in all. err: NOT_FOUND (nothing) */
+    enum err (*retained)(struct store *s, uint64_t cutoff_us, uint64_t *ret_records, uint64_t *ret_events);
 
     /* Idempotent. err: CONFLICT (another disclosure has this place in the chain; it stays) */
     enum err (*disclosed_put)(struct store *s, const struct msg_entry *e);

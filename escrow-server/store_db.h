@@ -15,6 +15,7 @@ struct db_column {
     const uint8_t *p; /* NULL for SQL's NULL; good until the next row or the query's end */
     size_t len;
     uint64_t number; /* of an integer column */
+    bool null;
 };
 
 /* The engine of one half. Transactions as in struct store_ops. */
@@ -27,6 +28,9 @@ struct db_ops {
     enum err (*mark)(struct db *d);
     void (*undo)(struct db *d);
     enum err (*release)(struct db *d);
+    /* Give one of SQL_FREE_1 to 3 a text: portable SQL, parameters $1, $2, ... in the order they first
+     * appear. */
+    enum err (*prepare)(struct db *d, enum sql which, const char *text);
     /* Run to the end. ret_changed: number of rows; NULL: nobody waits, and inside a transaction a failure
      * may be reported only by what comes next, at the latest by release or commit. Nothing to do where the
      * dialect has no such statement */
@@ -49,9 +53,9 @@ struct store {
 
 /* dir: as store_open's; here: the folder is the working directory */
 MUST_CHECK enum err store_sqlite_open(const char *dir, enum store_half half, struct db **ret);
-/* url: a connection string of libpq. ret is there also when the server cannot be reached now. err: VERSION,
- * UNSUPPORTED, NOMEM */
-MUST_CHECK enum err store_pg_open(const char *url, enum store_half half, struct db **ret);
+/* url: a connection string of libpq. patient: as in struct store_place. ret is there also when the server
+ * cannot be reached now. err: VERSION, UNSUPPORTED, NOMEM */
+MUST_CHECK enum err store_pg_open(const char *url, bool patient, enum store_half half, struct db **ret);
 
 enum query_kind { QUERY_NULL, QUERY_BLOB, QUERY_U64, QUERY_STRING };
 
@@ -100,6 +104,9 @@ void column_text(const struct query *q, int column, char *ret, size_t cap);
 uint64_t column_u64(const struct query *q, int column);
 
 /* The operations of the table in store.c. */
+MUST_CHECK enum err store_retain(struct store *s, uint64_t cutoff_us, uint64_t now, bool *ret_more);
+MUST_CHECK enum err store_retained(struct store *s, uint64_t cutoff_us, uint64_t *ret_records,
+                                   uint64_t *ret_events);
 MUST_CHECK enum err store_device_get(struct store *s, const uint8_t id[static 32], struct store_device *ret);
 MUST_CHECK enum err store_device_put(struct store *s, const struct store_device *d);
 MUST_CHECK enum err store_device_seen(struct store *s, const uint8_t id[static 32], uint64_t now,

@@ -86,10 +86,29 @@ static enum err post(struct pg *p, enum sql which)
     return pg_post(p, &q);
 }
 
+static enum err prepare(struct db *d, enum sql which, const char *text)
+{
+    struct pg *p = pg_of(d);
+    char name[24];
+    if (p->c == NULL)
+        return ERR_OFFLINE;
+    p->prepared[which]++;
+    pg_name(p, which, name);
+    if (PQsendPrepare(p->c, name, text, 0, NULL) != 1)
+        return ERR_OFFLINE;
+    p->posted++;
+    return pg_wait(p, PG_WAIT_MS, "prepare", NULL);
+}
+
 static enum err run(struct query *q, uint64_t *ret_changed)
 {
     struct pg *p = pg_of(q->db);
     RESULT(r) = NULL;
+    if (sql_pg[q->which].halves == 0 && p->prepared[q->which] == 0) { /* the dialect can do without it */
+        if (ret_changed != NULL)
+            *ret_changed = 0;
+        return ERR_OK;
+    }
     TRY(pg_post(p, q));
     if (ret_changed == NULL && p->in_tx)
         return ERR_OK;
@@ -118,7 +137,8 @@ static enum err row(struct query *q)
 static void column(const struct query *q, int i, struct db_column *ret)
 {
     *ret = (struct db_column){.p = NULL};
-    if (PQgetisnull(q->result, q->row, i))
+    ret->null = PQgetisnull(q->result, q->row, i) == 1;
+    if (ret->null)
         return;
     ret->p = (const uint8_t *)PQgetvalue(q->result, q->row, i);
     ret->len = (size_t)PQgetlength(q->result, q->row, i);
@@ -277,6 +297,7 @@ static const struct db_ops pg_ops = {
     .mark = mark,
     .undo = undo,
     .release = release,
+    .prepare = prepare,
     .run = run,
     .row = row,
     .column = column,
@@ -296,7 +317,7 @@ static bool has_password(const char *url)
 }
 
 /* The first connection is waited for, a while: a database of a newer program must stop the start. */
-enum err store_pg_open(const char *url, enum store_half half, struct db **ret)
+enum err store_pg_open(const char *url, bool patient, enum store_half half, struct db **ret)
 {
     const struct timespec nap = {.tv_nsec = 5000000};
     if (has_password(url)) {
@@ -317,9 +338,14 @@ enum err store_pg_open(const char *url, enum store_half half, struct db **ret)
         if (e == ERR_BUSY)
             nanosleep(&nap, NULL);
     }
-    if (e == ERR_VERSION || e == ERR_UNSUPPORTED || e == ERR_NOMEM) {
+    if (e == ERR_OK && patient) {
+        struct query q = plain(p, SQL_PATIENT, "session");
+        p->patient = true;
+        e = run(&q, NULL);
+    }
+    if (e == ERR_VERSION || e == ERR_UNSUPPORTED || e == ERR_NOMEM || (patient && e != ERR_OK)) {
         close_pg(&p->db);
-        return e;
+        return e == ERR_BUSY ? ERR_OFFLINE : e;
     }
     *ret = &p->db;
     return ERR_OK;

@@ -8,8 +8,9 @@
 #include <postgresql/libpq-fe.h>
 
 #define PG_WAIT_MS        10000 /* for one answer; the server gives up after 8 s (sql_pg_session) */
-#define PG_CANCEL_MS      3000  /* for the answer to a cancellation */
-#define PG_SYNC_MS        4000  /* for a commit, before the wait for a standby is cancelled */
+#define PG_PATIENT_MS     (24 * 3600 * 1000)
+#define PG_CANCEL_MS      3000 /* for the answer to a cancellation */
+#define PG_SYNC_MS        4000 /* for a commit, before the wait for a standby is cancelled */
 #define PG_BACKOFF_MIN_MS 100
 #define PG_BACKOFF_MAX_MS 5000
 #define PG_IDLE_MS        1000 /* how often an idle connection is looked at */
@@ -28,6 +29,8 @@ struct pg {
     unsigned posted; /* statements whose results were not read */
     bool warned;     /* a warning came since this was cleared */
     uint64_t months_at_s;
+    bool patient;
+    unsigned prepared[SQL_COUNT]; /* how often a free statement got another text */
 };
 
 static inline struct pg *pg_of(struct db *d)
@@ -56,6 +59,8 @@ void pg_log(const struct pg *p, const char *doing, const char *state, const char
 
 /* The connection is of no use any more. */
 void pg_lose(struct pg *p, const char *reason);
+/* Its name on the server. */
+void pg_name(const struct pg *p, enum sql which, char ret[static 24]);
 /* Send a statement and read nothing. */
 MUST_CHECK enum err pg_post(struct pg *p, const struct query *q);
 /* Read the results of all that was posted; what is not there in time is cancelled, and the connection lost

@@ -120,15 +120,23 @@ static void put_param(struct wire *w, unsigned i, const struct query_param *p)
         put_text(w, i, p);
 }
 
+void pg_name(const struct pg *p, enum sql which, char ret[static 24])
+{
+    if (p->prepared[which] > 0)
+        snprintf(ret, 24, "k%u_%u", (unsigned)which, p->prepared[which]);
+    else
+        snprintf(ret, 24, "k%u", (unsigned)which);
+}
+
 enum err pg_post(struct pg *p, const struct query *q)
 {
     struct wire w = {.len = {0}};
-    char name[16];
+    char name[24];
     if (p->c == NULL)
         return ERR_OFFLINE;
     for (unsigned i = 0; i < q->n; i++)
         put_param(&w, i, &q->param[i]);
-    snprintf(name, sizeof name, "k%u", (unsigned)q->which);
+    pg_name(p, q->which, name);
     if (PQsendQueryPrepared(p->c, name, (int)q->n, w.value, w.len, w.binary, 1) != 1) {
         pg_lose(p, PQerrorMessage(p->c));
         return ERR_OFFLINE;
@@ -202,6 +210,8 @@ enum err pg_wait(struct pg *p, int timeout_ms, const char *doing, PGresult **ret
     struct gather g = {.err = ERR_OK};
     if (p->c == NULL)
         return ERR_OFFLINE;
+    if (p->patient)
+        timeout_ms = PG_PATIENT_MS;
     enum err e = PQpipelineSync(p->c) == 1 ? gather_all(p, pg_now_ms() + timeout_ms, doing, &g) : ERR_OFFLINE;
     if (e == ERR_TIMEOUT) {
         pg_cancel(p);

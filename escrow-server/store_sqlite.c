@@ -145,6 +145,15 @@ static int tend(struct db *d)
 
 /* Statements. */
 
+static enum err prepare_one(struct db *d, enum sql which, const char *text)
+{
+    struct lite *l = lite_of(d);
+    sqlite3_finalize(l->stmt[which]);
+    l->stmt[which] = NULL;
+    return sqlite3_prepare_v2(l->c, text, -1, &l->stmt[which], NULL) == SQLITE_OK ? ERR_OK
+                                                                                  : report(l, "prepare");
+}
+
 static void bind(sqlite3_stmt *stmt, const struct query *q)
 {
     for (int i = 0; i < (int)q->n; i++) {
@@ -178,8 +187,11 @@ static int step(struct query *q)
 static enum err run(struct query *q, uint64_t *ret_changed)
 {
     struct lite *l = lite_of(q->db);
-    if (sql_sqlite[q->which].halves == 0)
+    if (l->stmt[q->which] == NULL) { /* the dialect can do without it */
+        if (ret_changed != NULL)
+            *ret_changed = 0;
         return ERR_OK;
+    }
     int code = step(q);
     if (code != SQLITE_DONE && code != SQLITE_ROW)
         return report(l, q->doing);
@@ -204,6 +216,7 @@ static void column(const struct query *q, int i, struct db_column *ret)
 {
     sqlite3_stmt *stmt = lite_of(q->db)->stmt[q->which];
     *ret = (struct db_column){.p = NULL};
+    ret->null = sqlite3_column_type(stmt, i) == SQLITE_NULL;
     if (sqlite3_column_type(stmt, i) == SQLITE_INTEGER) {
         ret->number = (uint64_t)sqlite3_column_int64(stmt, i);
         return;
@@ -215,7 +228,7 @@ static void column(const struct query *q, int i, struct db_column *ret)
 static void end(struct query *q)
 {
     sqlite3_stmt *stmt = lite_of(q->db)->stmt[q->which];
-    if (!q->sent)
+    if (!q->sent || stmt == NULL)
         return;
     sqlite3_reset(stmt);
     sqlite3_clear_bindings(stmt);
@@ -281,6 +294,7 @@ static const struct db_ops sqlite_ops = {
     .mark = mark,
     .undo = undo,
     .release = release,
+    .prepare = prepare_one,
     .run = run,
     .row = row,
     .column = column,

@@ -167,8 +167,8 @@ int main(int argc, char **argv)
     struct child child;
     child_start(argc, argv, PROCESS_WRITER, &child);
     struct writer_state w = {.ops = &store_sql, .org = child.org};
-    const struct store_place place = {".",
-                                      {child.conf.store[STORE_RECOVERY], child.conf.store[STORE_COMPLIANCE]}};
+    const struct store_place place = {
+        .dir = ".", .url = {child.conf.store[STORE_RECOVERY], child.conf.store[STORE_COMPLIANCE]}};
     enum err e = prepare(&w, &place);
     if (e != ERR_OK) {
         slog(SLOG_ERROR, "start", "failed=\"open the stores and keys\" reason=\"%s\"", err_text(e));

@@ -4,7 +4,7 @@
  * and in files; with a connection string on PostgreSQL, whose two schemas it drops and makes again for each
  * test (tests/server/test_postgres.py). */
 #include "crypto/hash.h"
-#include "escrow-server/store.h"
+#include "escrow-server/sql.h"
 #include <ftw.h>
 #include <postgresql/libpq-fe.h>
 #include <setjmp.h>
@@ -503,6 +503,82 @@ static void test_a_newer_database_is_refused(void **state)
     }
 }
 
+static bool has_in(struct store *s, enum store_half half, const struct store_record *r)
+{
+    bool there = false;
+    assert_int_equal(ops->has_sequence(s, half, r->r.device, r->r.incarnation, r->r.sequence, &there),
+                     ERR_OK);
+    return there;
+}
+
+/* Retention takes whole months of the compliance store, leaves its word, and makes no gap in a chain. */
+static void test_retention(void **state)
+{
+    struct store *s = *state;
+    const uint64_t feb_us = 31ull * 86400 * 1000000, mar_us = 59ull * 86400 * 1000000;
+    struct store_record r[] = {make_record(1, 1, 1, 1), make_record(1, 1, 2, 2), make_record(1, 1, 3, 3),
+                               make_record(2, 1, 1, 4), make_record(3, 1, 7, 5)};
+    const uint64_t received[] = {5, feb_us + 5, mar_us + 5, feb_us - 1, feb_us};
+    struct store_known k;
+    uint64_t records = 0, events = 0;
+    bool more, is_new, fork;
+    for (size_t i = 0; i < 5; i++) {
+        r[i].received_us = received[i];
+        r[i].r.event = EVENT_BOOT_RECOVERY;
+        assert_int_equal(ops->record_put(s, STORE_COMPLIANCE, &r[i], &is_new), ERR_OK);
+        assert_int_equal(ops->record_put(s, STORE_RECOVERY, &r[i], &is_new), ERR_OK);
+        if (i != 2)
+            assert_int_equal(ops->event_put(s, &r[i]), ERR_OK);
+    }
+    assert_int_equal(ops->retained(s, mar_us, &records, &events), ERR_NOT_FOUND);
+    do
+        assert_int_equal(ops->retain(s, mar_us, 77, &more), ERR_OK);
+    while (more);
+    assert_int_equal(ops->retained(s, mar_us, &records, &events), ERR_OK);
+    assert_int_equal(records, 4);
+    assert_int_equal(events, 4);
+    assert_int_equal(ops->known(s, STORE_COMPLIANCE, r[0].r.device, &k), ERR_OK);
+    assert_int_equal(k.sequence, 3); /* what is there goes before what was there */
+    assert_int_equal(ops->known(s, STORE_COMPLIANCE, r[4].r.device, &k), ERR_OK);
+    assert_int_equal(k.sequence, 7);
+    assert_memory_equal(k.name, r[4].name, 32);
+    for (size_t i = 0; i < 5; i++) {
+        assert_true(has_in(s, STORE_COMPLIANCE, &r[i]));
+        assert_int_equal(ops->record_put(s, STORE_RECOVERY, &r[i], &is_new), ERR_OK);
+        assert_false(is_new); /* the other half is not touched */
+        assert_int_equal(ops->forked(s, STORE_COMPLIANCE, &r[i], &fork), ERR_OK);
+        assert_false(fork);
+    }
+    struct store_record next = make_record(3, 1, 8, 9), beyond = make_record(3, 1, 10, 10);
+    assert_false(has_in(s, STORE_COMPLIANCE, &next));
+    assert_false(has_in(s, STORE_COMPLIANCE, &beyond));
+    assert_int_equal(ops->retain(s, mar_us, 78, &more), ERR_OK); /* nothing more to do */
+    assert_int_equal(ops->retained(s, mar_us, &records, &events), ERR_OK);
+    assert_int_equal(records, 4);
+}
+
+/* More than one step takes. */
+static void test_retention_in_steps(void **state)
+{
+    struct store *s = *state;
+    const uint64_t feb_us = 31ull * 86400 * 1000000;
+    uint64_t records = 0, events = 0;
+    bool more, is_new;
+    for (unsigned i = 0; i < SQL_RETAIN_STEP + 5; i++) {
+        struct store_record r = make_record(1, 1, i + 1, 1);
+        memcpy(r.name, &i, sizeof i);
+        r.received_us = i;
+        assert_int_equal(ops->record_put(s, STORE_COMPLIANCE, &r, &is_new), ERR_OK);
+    }
+    do
+        assert_int_equal(ops->retain(s, feb_us, 77, &more), ERR_OK);
+    while (more);
+    assert_int_equal(ops->retained(s, feb_us, &records, &events), ERR_OK);
+    assert_int_equal(records, SQL_RETAIN_STEP + 5);
+    struct store_record last = make_record(1, 1, SQL_RETAIN_STEP + 5, 1);
+    assert_true(has_in(s, STORE_COMPLIANCE, &last));
+}
+
 #define STORE_TEST(f) cmocka_unit_test_setup_teardown(f, open_store, close_store)
 
 /* Memory does not outlive its store: there the last tests would find nothing. */
@@ -525,6 +601,8 @@ static int run_all(const char *name)
         STORE_TEST(test_boot_events),
         STORE_TEST(test_devices),
         STORE_TEST(test_texts_that_are_none),
+        STORE_TEST(test_retention),
+        STORE_TEST(test_retention_in_steps),
         STORE_TEST(test_only_what_was_committed_stays),
         cmocka_unit_test(test_a_newer_database_is_refused),
     };
