@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # escrow-server/: the command (its verbs and the supervisor) and the three processes that it starts.
 server_child := escrow-server/child.c escrow-server/control.c escrow-server/slog.c escrow-server/places.c \
-    escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_vault.c
+    escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_vault.c \
+    escrow-server/state.c
 
 server_store := escrow-server/store_sqlite.c escrow-server/store.c escrow-server/store_query.c \
     escrow-server/store_devices.c escrow-server/store_records.c escrow-server/store_find.c escrow-server/store_retain.c \
@@ -14,7 +15,11 @@ $(eval $(call program,bin/keyholt-server,escrow-server/main.c escrow-server/opti
     escrow-server/setup_org.c escrow-server/pki.c escrow-server/people.c escrow-server/verb_serve.c \
     escrow-server/listen.c escrow-server/supervise.c escrow-server/control.c escrow-server/local.c \
     escrow-server/verb_recover.c escrow-server/verb_audit.c escrow-server/audit_view.c escrow-server/audit_reading.c \
-    escrow-server/audit_import.c escrow-server/verb_user.c escrow-server/verb_token.c,-ljson-c -lcrypt))
+    escrow-server/audit_import.c escrow-server/verb_user.c escrow-server/verb_token.c escrow-server/state.c \
+    escrow-server/state_store.c escrow-server/state_backup.c escrow-server/store_rows.c escrow-server/store_check.c \
+    escrow-server/sql_tables.c escrow-server/verb_backup.c escrow-server/verb_restore.c escrow-server/verb_verify.c \
+    escrow-server/verb_move.c escrow-server/verb_retain.c $(server_store),\
+    -ljson-c -lcrypt $(server_store_libs)))
 
 $(eval $(call program,libexec/web,$(server_child) escrow-server/web_main.c escrow-server/web_back.c \
     escrow-server/web_replay.c escrow-server/web_tls.c escrow-server/web_conn.c escrow-server/web_http.c \

@@ -76,6 +76,40 @@ extern const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION];
 /* Run on every open, before the schema. */
 extern const char *const sql_sqlite_open;
 
+/* The tables as both dialects have them, for copying and checking (sql_tables.c): portable texts for
+ * db_ops.prepare(). Pages are in the order of the key, which is the first n_key columns. */
+#define SQL_PAGE        500
+#define SQL_COLUMNS_MAX 13
+struct sql_table {
+    enum store_half half;
+    const char *name;
+    const char *kinds; /* of each column: b bytes, n number, t text */
+    unsigned n_key;
+    const char *first, *next, *add; /* page; page behind a key; one row, unless it is there */
+};
+enum sql_table_name {
+    TABLE_RECORDS, /* name, received_us, device, incarnation, sequence, previous, kind, time, bytes */
+    TABLE_DEVICES, /* id, spki, courier, revoked, computer, enrolled, seen, audit_head */
+    TABLE_TOKENS,
+    TABLE_ENVELOPES, /* hash, sender, record, key_id, volume, device, own, commitment, computer, label, time,
+                        received_us, bytes */
+    TABLE_DISCLOSURES, /* chain, n, time, who, key_id, volume, device */
+    TABLE_COMMANDS,    /* device, key_id, made, done, bytes */
+    TABLE_FLAGS,
+    TABLE_FORGOTTEN,
+    TABLE_COMPLIANCE_RECORDS, /* as records */
+    TABLE_EVENTS,
+    TABLE_COMPLIANCE_FORGOTTEN,
+    TABLE_RETENTIONS,
+    TABLE_COUNT
+};
+extern const struct sql_table sql_tables[TABLE_COUNT];
+/* Is there such a row? Parameters: the columns named. */
+extern const char *const sql_has_envelope;   /* hash, sender */
+extern const char *const sql_has_record;     /* name */
+extern const char *const sql_has_event;      /* record */
+extern const char *const sql_has_disclosure; /* chain, n */
+
 #define SQL_PG_VERSION 1
 extern const struct sql_statement sql_pg[SQL_COUNT];
 extern const char *const sql_pg_schema[STORE_HALVES][SQL_PG_VERSION];

@@ -51,6 +51,8 @@ struct store {
     uint8_t found[MSG_CANDIDATES][ENVELOPE_MAX]; /* what the last find() lent out */
 };
 
+extern const char *const store_sqlite_file[STORE_HALVES]; /* names */
+
 /* dir: as store_open's; here: the folder is the working directory */
 MUST_CHECK enum err store_sqlite_open(const char *dir, enum store_half half, struct db **ret);
 /* url: a connection string of libpq. patient: as in struct store_place. ret is there also when the server
@@ -90,6 +92,10 @@ void query_text(struct query *q, const char *text);
 void query_guid(struct query *q, const struct guid *g);
 /* The range of key IDs that begin with a prefix: two parameters. */
 void query_prefix(struct query *q, const char *prefix);
+
+/* PostgreSQL takes no text that is not UTF-8, and a record is never refused for its sender's bad taste: the
+ * record has the bytes as they came; what is indexed of them gets question marks. Returns p, or scratch. */
+const void *query_utf8(const void *p, size_t *len, char scratch[static QUERY_TEXT]);
 
 /* As in struct db_ops; one log line on failure. */
 MUST_CHECK enum err query_run(struct query *q);

@@ -67,44 +67,12 @@ void pg_lose(struct pg *p, const char *reason)
     p->again_ms = 0;
 }
 
-/* PostgreSQL takes no text that is not UTF-8, and a record is never refused for its sender's bad taste: the
- * record has the bytes as they came; what is indexed of them gets question marks. */
-static bool is_utf8(const uint8_t *p, size_t len)
-{
-    for (size_t i = 0, n; i < len; i += n) {
-        uint32_t v = p[i] < 0x80 ? p[i] : p[i] < 0xe0 ? p[i] & 0x1fu : p[i] < 0xf0 ? p[i] & 0xfu : p[i] & 7u;
-        n = p[i] < 0x80 ? 1 : p[i] < 0xc2 ? 0 : p[i] < 0xe0 ? 2 : p[i] < 0xf0 ? 3 : p[i] < 0xf5 ? 4 : 0;
-        if (n == 0 || p[i] == 0 || len - i < n)
-            return false;
-        for (size_t k = 1; k < n; k++) {
-            if ((p[i + k] & 0xc0) != 0x80)
-                return false;
-            v = v << 6 | (p[i + k] & 0x3fu);
-        }
-        if ((n == 3 && v < 0x800) || (n == 4 && (v < 0x10000 || v > 0x10ffff)) || (v >= 0xd800 && v < 0xe000))
-            return false;
-    }
-    return true;
-}
-
 struct wire {
     const char *value[QUERY_PARAMS];
     int len[QUERY_PARAMS], binary[QUERY_PARAMS];
     uint64_t number[QUERY_PARAMS];
     char text[QUERY_PARAMS][QUERY_TEXT];
 };
-
-static void put_text(struct wire *w, unsigned i, const struct query_param *p)
-{
-    if (is_utf8(p->p, p->len))
-        return;
-    const uint8_t *bytes = p->p;
-    size_t len = p->len < QUERY_TEXT ? p->len : QUERY_TEXT - 1;
-    for (size_t k = 0; k < len; k++)
-        w->text[i][k] = bytes[k] >= 0x80 || bytes[k] == 0 ? '?' : (char)bytes[k];
-    w->value[i] = w->text[i];
-    w->len[i] = (int)len;
-}
 
 static void put_param(struct wire *w, unsigned i, const struct query_param *p)
 {
@@ -116,8 +84,11 @@ static void put_param(struct wire *w, unsigned i, const struct query_param *p)
         w->value[i] = (const char *)&w->number[i];
         w->len[i] = sizeof w->number[i];
     }
-    if (p->kind == QUERY_STRING)
-        put_text(w, i, p);
+    if (p->kind == QUERY_STRING) {
+        size_t len = p->len;
+        w->value[i] = query_utf8(p->p, &len, w->text[i]);
+        w->len[i] = (int)len;
+    }
 }
 
 void pg_name(const struct pg *p, enum sql which, char ret[static 24])

@@ -59,6 +59,36 @@ void query_prefix(struct query *q, const char *prefix)
     own_text(q, prefix, "~");
 }
 
+static bool is_utf8(const uint8_t *p, size_t len)
+{
+    for (size_t i = 0, n; i < len; i += n) {
+        uint32_t v = p[i] < 0x80 ? p[i] : p[i] < 0xe0 ? p[i] & 0x1fu : p[i] < 0xf0 ? p[i] & 0xfu : p[i] & 7u;
+        n = p[i] < 0x80 ? 1 : p[i] < 0xc2 ? 0 : p[i] < 0xe0 ? 2 : p[i] < 0xf0 ? 3 : p[i] < 0xf5 ? 4 : 0;
+        if (n == 0 || p[i] == 0 || len - i < n)
+            return false;
+        for (size_t k = 1; k < n; k++) {
+            if ((p[i + k] & 0xc0) != 0x80)
+                return false;
+            v = v << 6 | (p[i + k] & 0x3fu);
+        }
+        if ((n == 3 && v < 0x800) || (n == 4 && (v < 0x10000 || v > 0x10ffff)) || (v >= 0xd800 && v < 0xe000))
+            return false;
+    }
+    return true;
+}
+
+const void *query_utf8(const void *p, size_t *len, char scratch[static QUERY_TEXT])
+{
+    const uint8_t *bytes = p;
+    if (is_utf8(bytes, *len))
+        return p;
+    if (*len > QUERY_TEXT)
+        *len = QUERY_TEXT;
+    for (size_t i = 0; i < *len; i++)
+        scratch[i] = bytes[i] >= 0x80 || bytes[i] == 0 ? '?' : (char)bytes[i];
+    return scratch;
+}
+
 enum err query_run(struct query *q)
 {
     return q->db->ops->run(q, NULL);
