@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/agent.h"
-#include "agent/identity.h"
 #include "agent/org_store.h"
-#include "agent/tpm_esys.h"
+#include "agent/policy_store.h"
+#include "agent/tpm_module.h"
 #include "crypto/host/file.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,18 +25,10 @@ static enum err open_state(struct agent *a, struct problem *why)
     enum err e = file_mkdirs(dir, 0700);
     if (e != ERR_OK)
         return problem_set(why, e, "the folder %s cannot be made: %s", dir, err_text(e));
-    TRY(file_join(a->root, AGENT_DEVICE_KEY, path, sizeof path));
-    e = device_key_load(path, a->tpm, &a->key);
-    if (e != ERR_OK)
-        return problem_set(why, e, "the device key %s cannot be used: %s; move it away to get a new identity",
-                           path, err_text(e));
     TRY(file_join(a->root, KH_AGENT_STATE "/cache.db", path, sizeof path));
     e = cache_open(path, &a->cache);
     if (e != ERR_OK)
         return problem_set(why, e, "the cache %s cannot be opened: %s", path, err_text(e));
-    e = identity_adopt(a, a->key.is_new ? IDENTITY_TPM : IDENTITY_LOST);
-    if (e != ERR_OK)
-        return problem_set(why, e, "the cache %s cannot take the new identity: %s", path, err_text(e));
     return ERR_OK;
 }
 
@@ -61,7 +53,7 @@ static enum err choose_tpm(struct agent *a, const char *tcti)
     if (!tcti)
         TRY(file_join(a->root, TPM_DEVICE, name + n, sizeof name - n));
     a->tpm = malloc(sizeof *a->tpm);
-    return a->tpm ? tpm_init(a->tpm, &tpm_esys, tcti ? tcti : name) : ERR_NOMEM;
+    return a->tpm ? tpm_init(a->tpm, &tpm_module, tcti ? tcti : name) : ERR_NOMEM;
 }
 
 static enum err open_places(struct agent *a, const struct agent_places *p)
@@ -75,6 +67,7 @@ static enum err open_places(struct agent *a, const struct agent_places *p)
 enum err agent_open(struct agent *a, const struct agent_places *places, struct problem *why)
 {
     memset(a, 0, sizeof *a);
+    policy_defaults(&a->policy);
     enum err e = open_places(a, places);
     if (e != ERR_OK)
         return problem_set(why, e, "a path is too long");
@@ -87,6 +80,7 @@ enum err agent_open(struct agent *a, const struct agent_places *places, struct p
          * enrolment work without; what needs one says why it has none. */
         struct problem ignored;
         e = open_org(a, &ignored);
+        policy_store_load(a);
         e = e == ERR_NOMEM ? e : ERR_OK;
     }
     if (e != ERR_OK)

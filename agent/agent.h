@@ -4,10 +4,12 @@
  * organisation. */
 
 #include "agent/cache.h"
+#include "agent/conf.h"
 #include "agent/device_key.h"
 #include "agent/problem.h"
 #include "formats/names.h"
 #include "formats/org.h"
+#include "formats/policy.h"
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,13 +32,21 @@ struct agent {
     struct cache *cache;
     struct tpm *tpm; /* never NULL: "none" is one that is not there */
     struct device_key key;
-    struct org *org; /* NULL while there is none */
+    struct org *org;      /* NULL while there is none */
+    struct policy policy; /* the defaults while there is none */
+    bool wanted;          /* a rotation is wanted, or a key may go: chores_run() looks */
+    struct conf conf;     /* agent.conf, read again for each errand to a server */
+    struct {              /* the page of hashes that the batch under way carries (sync_set.c) */
+        unsigned n;
+        uint8_t last[32];
+    } set_page;
+    int64_t clock_said_ms; /* when a wrong clock was last recorded; 0: not since the start (sync_clock.c) */
     /* where sentences about progress go; may be NULL */
     void (*progress)(void *ctx, const char *sentence);
     void *progress_ctx;
 };
 
-/* Open everything: cache, device key (made when there is none), organisation if there is one.
+/* Open everything but the device key (identity_open() does): cache, organisation if there is one.
  * why: filled on failure */
 MUST_CHECK enum err agent_open(struct agent *a, const struct agent_places *places, struct problem *why);
 void agent_close(struct agent *a);

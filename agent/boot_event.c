@@ -33,8 +33,8 @@ static enum err want_rotation(struct agent *a, const struct boot_event *b, const
 {
     if (b->result != BOOT_OPENED || k->state == KEY_RETIRED)
         return ERR_OK;
-    enum err e =
-        rotate_want(a, &k->volume, true, "its recovery password was used at boot and is to be replaced");
+    enum err e = rotate_spend(a, &b->key_id, KH_CAUSE_USED,
+                              "its recovery password was used at boot and is to be replaced");
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 

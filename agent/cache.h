@@ -31,7 +31,7 @@ struct cache_volume {
     char device[PATH_MAX];
     char label[RECORD_TEXT_MAX + 1];
     uint8_t state;         /* enum cache_volume_state */
-    bool rotate;           /* a rotation is wanted */
+    uint8_t rotate;        /* enum kh_cause of a rotation that is wanted, 0 none */
     char note[CACHE_NOTE]; /* what a person should know, or empty */
 };
 
@@ -50,7 +50,10 @@ struct cache_key {
     uint8_t fingerprint[32], commitment[32];
     uint64_t verified; /* time of the last proof, 0 never */
     uint64_t made;
+    uint8_t cause;            /* enum kh_cause: why it was made, 0 not known */
+    uint8_t spent;            /* enum kh_cause: USED or DISCLOSED, 0 not */
     bool recorded, receipted; /* its escrow record exists; a receipt covers it */
+    bool packed;              /* a receipt of class `packed` covers it */
 };
 
 /* Open, create, or bring to this version's schema. A new or damaged one gets a new incarnation; a damaged
@@ -75,6 +78,28 @@ MUST_CHECK enum err cache_get_volume(struct cache *c, const struct guid *uuid, s
 /* ret: CACHE_VOLUMES elements */
 MUST_CHECK enum err cache_volumes(struct cache *c, struct cache_volume *ret, unsigned *ret_n);
 
+/* What the keeper knows of a volume's header beside its keys. */
+enum cache_management {
+    MANAGEMENT_NONE = 0,     /* never made: an older agent protected it, or there was no room */
+    MANAGEMENT_NO_PLACE = 1, /* this computer's root is not encrypted: its key would lie in clear */
+    MANAGEMENT_FILE = 2,     /* its key, in root's file, opened the volume at the last look */
+    MANAGEMENT_TPM = 3,      /* the same, bound to the TPM */
+    MANAGEMENT_LOST = 4      /* made once; its key or keyslot is gone */
+};
+
+struct cache_life {
+    struct guid uuid;
+    uint64_t seqid;     /* of the header, when it was last looked at */
+    uint64_t checked;   /* time of the last look at every keyslot of ours, 0 never */
+    uint8_t management; /* enum cache_management */
+    bool is_exposed;    /* a removed password may still open a copy of the header */
+    uint8_t digest[32]; /* header_digest(): another one means another volume key, which ends that */
+};
+
+/* err: NOT_FOUND */
+MUST_CHECK enum err cache_get_life(struct cache *c, const struct guid *uuid, struct cache_life *ret);
+MUST_CHECK enum err cache_put_life(struct cache *c, const struct cache_life *l);
+
 /* Keep an envelope for ever; known ones stay as they are. */
 MUST_CHECK enum err cache_put_envelope(struct cache *c, const struct guid *key_id, const uint8_t *p,
                                        size_t len);
@@ -94,6 +119,9 @@ MUST_CHECK enum err cache_get_key(struct cache *c, const struct guid *key_id, st
 MUST_CHECK enum err cache_keys(struct cache *c, const struct guid *volume, struct cache_key *ret,
                                unsigned *ret_n);
 
+/* When the newest key of a volume was made that was ever in use; 0: there is none. */
+MUST_CHECK enum err cache_newest_key(struct cache *c, const struct guid *volume, uint64_t *ret);
+
 struct cache_record {
     uint8_t name[32];
     uint8_t *bytes; /* owned; free() */
@@ -110,20 +138,37 @@ MUST_CHECK enum err cache_find_record(struct cache *c, const uint8_t name[static
  * ret: max elements; their bytes are the caller's */
 MUST_CHECK enum err cache_outbox(struct cache *c, const uint8_t device[static 32], struct cache_record *ret,
                                  unsigned max, unsigned *ret_n);
+/* The same without the first skip of them. */
+MUST_CHECK enum err cache_outbox_from(struct cache *c, const uint8_t device[static 32], unsigned skip,
+                                      struct cache_record *ret, unsigned max, unsigned *ret_n);
 MUST_CHECK enum err cache_outbox_count(struct cache *c, const uint8_t device[static 32], unsigned *ret);
 /* Of all others. */
 MUST_CHECK enum err cache_outbox_others(struct cache *c, const uint8_t device[static 32], unsigned *ret);
 /* Keep a receipt whole and mark the records that it covers. A record that went back into the outbox wants a
  * newer receipt, by the server's clock, than it ever had: an old one says nothing of what was lost since.
+ * class: enum receipt_class; a higher one replaces a lower one
  * time: of the receipt
  * ret_n: records that it settled */
-MUST_CHECK enum err cache_add_receipt(struct cache *c, const uint8_t *bytes, size_t len, uint64_t time,
-                                      const uint8_t *names, unsigned n, unsigned *ret_n);
+MUST_CHECK enum err cache_add_receipt(struct cache *c, const uint8_t *bytes, size_t len, uint8_t class,
+                                      uint64_t time, const uint8_t *names, unsigned n, unsigned *ret_n);
 /* A record says that this key was replaced; the first one counts. */
 MUST_CHECK enum err cache_put_rotation(struct cache *c, const struct guid *key_id,
                                        const uint8_t name[static 32]);
 /* Put the record that says so into the outbox again. err: NOT_FOUND (none does) */
 MUST_CHECK enum err cache_resend_rotation(struct cache *c, const struct guid *key_id);
+/* Hashes of envelopes whose record this device signed and a receipt covers, sorted: those behind after (NULL:
+ * from the first on).
+ * ret: max elements */
+MUST_CHECK enum err cache_envelope_page(struct cache *c, const uint8_t device[static 32],
+                                        const uint8_t *after, unsigned max, uint8_t (*ret)[32],
+                                        unsigned *ret_n);
+/* Put this device's escrow record of one envelope into the outbox again; an unknown hash does nothing. */
+MUST_CHECK enum err cache_resend_envelope(struct cache *c, const uint8_t device[static 32],
+                                          const uint8_t hash[static 32]);
+/* Escrow records of this device that no receipt covers. */
+MUST_CHECK enum err cache_outbox_escrows(struct cache *c, const uint8_t device[static 32], unsigned *ret);
+/* When a server receipted that record, by the server's clock. err: NOT_FOUND (none did) */
+MUST_CHECK enum err cache_rotation_time(struct cache *c, const struct guid *key_id, uint64_t *ret);
 /* A new identity: what an earlier one said of replaced keys is not its word; it says so itself when asked. */
 MUST_CHECK enum err cache_clear_rotations(struct cache *c);
 /* Put every escrow record of this device into the outbox again: the server says that it lacks some. */

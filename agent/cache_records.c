@@ -52,12 +52,19 @@ static enum err record_row(sqlite3_stmt *s, struct cache_record *ret)
 enum err cache_outbox(struct cache *c, const uint8_t device[static 32], struct cache_record *ret,
                       unsigned max, unsigned *ret_n)
 {
+    return cache_outbox_from(c, device, 0, ret, max, ret_n);
+}
+
+enum err cache_outbox_from(struct cache *c, const uint8_t device[static 32], unsigned skip,
+                           struct cache_record *ret, unsigned max, unsigned *ret_n)
+{
     unsigned n = 0;
     enum err e;
     STMT(s);
     TRY(cache_db_prepare(c, SQL_OUTBOX, &s));
     cache_db_u64(s, 1, max);
     cache_db_blob(s, 2, device, 32);
+    cache_db_u64(s, 3, skip);
     while (n < max && (e = cache_db_step(s)) != ERR_NOT_FOUND) {
         if (e == ERR_OK)
             e = record_row(s, &ret[n]);
@@ -92,14 +99,53 @@ enum err cache_outbox_others(struct cache *c, const uint8_t device[static 32], u
     return count_of(c, SQL_OUTBOX_OTHER, device, ret);
 }
 
-static enum err mark_receipted(struct cache *c, const uint8_t *name, uint64_t receipt, uint64_t time,
-                               unsigned *n)
+enum err cache_outbox_escrows(struct cache *c, const uint8_t device[static 32], unsigned *ret)
+{
+    return count_of(c, SQL_OUTBOX_ESCROWS, device, ret);
+}
+
+enum err cache_envelope_page(struct cache *c, const uint8_t device[static 32], const uint8_t *after,
+                             unsigned max, uint8_t (*ret)[32], unsigned *ret_n)
+{
+    unsigned n = 0;
+    enum err e = ERR_NOT_FOUND;
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_ENVELOPE_PAGE, &s));
+    cache_db_blob(s, 1, device, 32);
+    cache_db_blob(s, 2, after, after ? 32 : 0);
+    cache_db_u64(s, 3, max);
+    while (n < max && (e = cache_db_step(s)) == ERR_OK)
+        TRY(cache_db_get_fixed(s, 0, ret[n++], 32));
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    *ret_n = n;
+    return ERR_OK;
+}
+
+enum err cache_resend_envelope(struct cache *c, const uint8_t device[static 32],
+                               const uint8_t hash[static 32])
+{
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_RESEND_ENVELOPE, &s));
+    cache_db_blob(s, 1, device, 32);
+    cache_db_blob(s, 2, hash, 32);
+    return cache_db_run(s);
+}
+
+/* The receipt that was put last. */
+struct newest {
+    uint64_t id, time;
+    uint8_t class;
+};
+
+static enum err mark_receipted(struct cache *c, const uint8_t *name, const struct newest *r, unsigned *n)
 {
     STMT(s);
     TRY(cache_db_prepare(c, SQL_RECEIPTED, &s));
     cache_db_blob(s, 1, name, 32);
-    cache_db_u64(s, 2, receipt);
-    cache_db_u64(s, 3, time);
+    cache_db_u64(s, 2, r->id);
+    cache_db_u64(s, 3, r->time);
+    cache_db_u64(s, 4, r->class);
     TRY(cache_db_run(s));
     *n += (unsigned)sqlite3_changes(c->db);
     return ERR_OK;
@@ -112,25 +158,31 @@ static enum err prune_receipts(struct cache *c)
     return cache_db_run(s);
 }
 
-static enum err add_receipt(struct cache *c, const uint8_t *bytes, size_t len, uint64_t time,
-                            const uint8_t *names, unsigned n, unsigned *settled)
+static enum err put_receipt(struct cache *c, const uint8_t *bytes, size_t len)
 {
     STMT(s);
     TRY(cache_db_prepare(c, SQL_RECEIPT_ADD, &s));
     cache_db_blob(s, 1, bytes, len);
-    TRY(cache_db_run(s));
-    uint64_t id = (uint64_t)sqlite3_last_insert_rowid(c->db);
+    return cache_db_run(s);
+}
+
+static enum err settle(struct cache *c, struct newest *r, const uint8_t *names, unsigned n, unsigned *settled)
+{
+    r->id = (uint64_t)sqlite3_last_insert_rowid(c->db);
     for (unsigned i = 0; i < n; i++)
-        TRY(mark_receipted(c, names + 32 * (size_t)i, id, time, settled));
+        TRY(mark_receipted(c, names + 32 * (size_t)i, r, settled));
     return prune_receipts(c); /* one that covers nothing of ours, or nothing any more */
 }
 
-enum err cache_add_receipt(struct cache *c, const uint8_t *bytes, size_t len, uint64_t time,
+enum err cache_add_receipt(struct cache *c, const uint8_t *bytes, size_t len, uint8_t class, uint64_t time,
                            const uint8_t *names, unsigned n, unsigned *ret_n)
 {
+    struct newest r = {.time = time, .class = class};
     unsigned settled = 0;
     TRY(cache_begin(c));
-    enum err e = add_receipt(c, bytes, len, time, names, n, &settled);
+    enum err e = put_receipt(c, bytes, len);
+    if (e == ERR_OK)
+        e = settle(c, &r, names, n, &settled);
     if (e == ERR_OK)
         e = cache_commit(c);
     else
@@ -183,4 +235,14 @@ enum err cache_resend_rotation(struct cache *c, const struct guid *key_id)
         TRY(cache_db_get_fixed(s, 0, name, sizeof name));
     }
     return resend_one(c, name);
+}
+
+enum err cache_rotation_time(struct cache *c, const struct guid *key_id, uint64_t *ret)
+{
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_ROTATION_TIME, &s));
+    cache_db_blob(s, 1, key_id->bytes, sizeof key_id->bytes);
+    TRY(cache_db_step(s));
+    *ret = cache_db_get_u64(s, 0);
+    return ERR_OK;
 }

@@ -3,6 +3,7 @@
 #include "agent/cache_db.h"
 #include "agent/cache_sql.h"
 #include "crypto/hash.h"
+#include "formats/receipt.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +26,7 @@ static enum err volume_row(sqlite3_stmt *s, struct cache_volume *ret)
     TRY(cache_db_get_text(s, 1, ret->device, sizeof ret->device));
     TRY(cache_db_get_text(s, 2, ret->label, sizeof ret->label));
     ret->state = (uint8_t)cache_db_get_u64(s, 3);
-    ret->rotate = cache_db_get_u64(s, 4) != 0;
+    ret->rotate = (uint8_t)cache_db_get_u64(s, 4);
     return cache_db_get_text(s, 5, ret->note, sizeof ret->note);
 }
 
@@ -128,6 +129,8 @@ enum err cache_put_key(struct cache *c, const struct cache_key *k)
     cache_db_blob(s, 7, k->commitment, sizeof k->commitment);
     cache_db_u64(s, 8, k->verified);
     cache_db_u64(s, 9, k->made);
+    cache_db_u64(s, 10, k->cause);
+    cache_db_u64(s, 11, k->spent);
     return cache_db_run(s);
 }
 
@@ -144,6 +147,9 @@ static enum err key_row(sqlite3_stmt *s, struct cache_key *ret)
     ret->made = cache_db_get_u64(s, 8);
     ret->recorded = cache_db_get_u64(s, 9) != 0;
     ret->receipted = cache_db_get_u64(s, 10) != 0;
+    ret->cause = (uint8_t)cache_db_get_u64(s, 11);
+    ret->spent = (uint8_t)cache_db_get_u64(s, 12);
+    ret->packed = ret->receipted && cache_db_get_u64(s, 13) == RECEIPT_PACKED;
     return ERR_OK;
 }
 
@@ -170,5 +176,44 @@ enum err cache_keys(struct cache *c, const struct guid *volume, struct cache_key
         TRY(key_row(s, &ret[n++]));
     }
     *ret_n = n;
+    return ERR_OK;
+}
+
+enum err cache_get_life(struct cache *c, const struct guid *uuid, struct cache_life *ret)
+{
+    struct cache_life l = {.uuid = *uuid};
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_LIFE_GET, &s));
+    cache_db_blob(s, 1, uuid->bytes, sizeof uuid->bytes);
+    TRY(cache_db_step(s));
+    l.seqid = cache_db_get_u64(s, 0);
+    l.checked = cache_db_get_u64(s, 1);
+    l.management = (uint8_t)cache_db_get_u64(s, 2);
+    l.is_exposed = cache_db_get_u64(s, 3) != 0;
+    TRY(cache_db_get_fixed(s, 4, l.digest, sizeof l.digest));
+    *ret = l;
+    return ERR_OK;
+}
+
+enum err cache_put_life(struct cache *c, const struct cache_life *l)
+{
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_LIFE_PUT, &s));
+    cache_db_blob(s, 1, l->uuid.bytes, sizeof l->uuid.bytes);
+    cache_db_u64(s, 2, l->seqid);
+    cache_db_u64(s, 3, l->checked);
+    cache_db_u64(s, 4, l->management);
+    cache_db_u64(s, 5, l->is_exposed);
+    cache_db_blob(s, 6, l->digest, sizeof l->digest);
+    return cache_db_run(s);
+}
+
+enum err cache_newest_key(struct cache *c, const struct guid *volume, uint64_t *ret)
+{
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_KEY_NEWEST, &s));
+    cache_db_blob(s, 1, volume->bytes, sizeof volume->bytes);
+    TRY(cache_db_step(s));
+    *ret = cache_db_get_u64(s, 0);
     return ERR_OK;
 }

@@ -20,6 +20,11 @@ static const char *const cache_migrations[] = {
     "CREATE TABLE rotation(key_id BLOB PRIMARY KEY, record BLOB NOT NULL REFERENCES record(name))"
     " WITHOUT ROWID;",
     "ALTER TABLE record ADD COLUMN settled INTEGER NOT NULL DEFAULT -1;", /* time of its newest receipt */
+    "ALTER TABLE key ADD COLUMN cause INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE key ADD COLUMN spent INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE record ADD COLUMN class INTEGER NOT NULL DEFAULT 0;" /* of that receipt */
+    "CREATE TABLE life(uuid BLOB PRIMARY KEY, seqid INTEGER NOT NULL, checked INTEGER NOT NULL,"
+    " management INTEGER NOT NULL, exposed INTEGER NOT NULL, digest BLOB NOT NULL) WITHOUT ROWID;",
 };
 
 /* locking_mode before journal_mode: with EXCLUSIVE there is no shared memory file, which a full disk could
@@ -54,14 +59,21 @@ static const char *const cache_migrations[] = {
 #define SQL_ENVELOPES "SELECT hash FROM envelope WHERE record IS NOT NULL ORDER BY hash"
 
 #define SQL_KEY_PUT                                                                                          \
-    "INSERT INTO key VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9) ON CONFLICT(key_id) DO UPDATE SET slot=?3,count=?4," \
-    "state=?5,fingerprint=?6,commitment=?7,verified=?8"
+    "INSERT INTO key VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11) ON CONFLICT(key_id) DO UPDATE SET "          \
+    "slot=?3,count=?4,state=?5,fingerprint=?6,commitment=?7,verified=?8,cause=?10,spent=?11"
 #define SQL_KEY_COLUMNS                                                                                      \
     "SELECT k.key_id,k.volume,k.slot,k.count,k.state,k.fingerprint,k.commitment,k.verified,k.made,"          \
-    "e.record IS NOT NULL,r.receipt IS NOT NULL FROM key k LEFT JOIN envelope e ON e.key_id=k.key_id "       \
+    "e.record IS NOT NULL,r.receipt IS NOT NULL,k.cause,k.spent,r.class FROM key k LEFT JOIN "               \
+    "envelope e ON e.key_id=k.key_id "                                                                       \
     "LEFT JOIN record r ON r.name=e.record "
 #define SQL_KEY_GET SQL_KEY_COLUMNS "WHERE k.key_id=?1"
 #define SQL_KEYS    SQL_KEY_COLUMNS "WHERE k.volume=?1 ORDER BY k.made DESC,k.key_id LIMIT ?2"
+
+#define SQL_KEY_NEWEST "SELECT coalesce(max(made),0) FROM key WHERE volume=?1 AND verified<>0"
+#define SQL_LIFE_GET   "SELECT seqid,checked,management,exposed,digest FROM life WHERE uuid=?1"
+#define SQL_LIFE_PUT                                                                                         \
+    "INSERT INTO life VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(uuid) DO UPDATE SET seqid=?2,checked=?3,"        \
+    "management=?4,exposed=?5,digest=?6"
 
 #define SQL_RECORD_ADD  "INSERT OR IGNORE INTO record(name,kind,bytes) VALUES(?1,?2,?3)"
 #define SQL_RECORD_FIND "SELECT 1 FROM record WHERE name=?1"
@@ -69,16 +81,28 @@ static const char *const cache_migrations[] = {
 #define SQL_SIGNED_BY "substr(bytes,9,32)="
 #define SQL_OUTBOX                                                                                           \
     "SELECT name,bytes FROM record WHERE receipt IS NULL AND " SQL_SIGNED_BY "?2 ORDER BY kind<>1,id LIMIT " \
-    "?1"
+    "?1 OFFSET ?3"
 #define SQL_OUTBOX_COUNT "SELECT count(*) FROM record WHERE receipt IS NULL AND " SQL_SIGNED_BY "?1"
 #define SQL_OUTBOX_OTHER "SELECT count(*) FROM record WHERE receipt IS NULL AND NOT " SQL_SIGNED_BY "?1"
 #define SQL_RECEIPT_ADD  "INSERT INTO receipt(bytes) VALUES(?1)"
 #define SQL_RECEIPTED                                                                                        \
-    "UPDATE record SET receipt=?2,settled=?3 WHERE name=?1 AND receipt IS NULL AND settled<?3"
-#define SQL_RESEND         "UPDATE record SET receipt=NULL WHERE kind=1 AND " SQL_SIGNED_BY "?1"
-#define SQL_ROTATION_PUT   "INSERT OR IGNORE INTO rotation VALUES(?1,?2)"
-#define SQL_ROTATION_GET   "SELECT record FROM rotation WHERE key_id=?1"
+    "UPDATE record SET receipt=?2,settled=?3,class=?4 WHERE name=?1 AND "                                    \
+    "CASE WHEN receipt IS NULL THEN settled<?3 ELSE class<?4 END"
+#define SQL_RESEND       "UPDATE record SET receipt=NULL,class=0 WHERE kind=1 AND " SQL_SIGNED_BY "?1"
+#define SQL_ROTATION_PUT "INSERT OR IGNORE INTO rotation VALUES(?1,?2)"
+#define SQL_ROTATION_GET "SELECT record FROM rotation WHERE key_id=?1"
+#define SQL_ROTATION_TIME                                                                                    \
+    "SELECT r.settled FROM rotation o JOIN record r ON r.name=o.record WHERE o.key_id=?1 AND "               \
+    "r.receipt IS NOT NULL"
 #define SQL_ROTATION_CLEAR "DELETE FROM rotation"
-#define SQL_RESEND_ONE     "UPDATE record SET receipt=NULL WHERE name=?1"
+#define SQL_ENVELOPE_PAGE                                                                                    \
+    "SELECT e.hash FROM envelope e JOIN record r ON r.name=e.record WHERE r.receipt IS NOT NULL AND "        \
+    "substr(r.bytes,9,32)=?1 AND e.hash>?2 ORDER BY e.hash LIMIT ?3"
+#define SQL_RESEND_ENVELOPE                                                                                  \
+    "UPDATE record SET receipt=NULL,class=0 WHERE " SQL_SIGNED_BY "?1 AND "                                  \
+    "name=(SELECT record FROM envelope WHERE hash=?2)"
+#define SQL_OUTBOX_ESCROWS                                                                                   \
+    "SELECT count(*) FROM record WHERE receipt IS NULL AND kind=1 AND " SQL_SIGNED_BY "?1"
+#define SQL_RESEND_ONE "UPDATE record SET receipt=NULL WHERE name=?1"
 #define SQL_RECEIPTS_PRUNE                                                                                   \
     "DELETE FROM receipt WHERE id NOT IN (SELECT receipt FROM record WHERE receipt NOT NULL)"

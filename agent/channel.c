@@ -4,6 +4,7 @@
 #include "crypto/host/file.h"
 #include "crypto/secret.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,13 @@ enum err channel_connect(const char *path, struct channel *ret)
     }
     *ret = (struct channel){.fd = fd};
     return ERR_OK;
+}
+
+void channel_adopt(int fd, struct channel *ret)
+{
+    (void)fcntl(fd, F_SETFL,
+                O_NONBLOCK); /* it has no other flags, and fails only for what is no descriptor */
+    *ret = (struct channel){.fd = fd};
 }
 
 static void drop(uint8_t **p, size_t len)

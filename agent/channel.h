@@ -24,6 +24,8 @@ MUST_CHECK enum err channel_listen(const char *path, mode_t mode, int *ret_fd);
 MUST_CHECK enum err channel_accept(int listen_fd, struct channel *ret, uid_t *ret_uid);
 /* err: NOT_FOUND (no socket), OFFLINE (nobody listens), DENIED, IO */
 MUST_CHECK enum err channel_connect(const char *path, struct channel *ret);
+/* Over a connected socket; takes fd and makes it non-blocking. */
+void channel_adopt(int fd, struct channel *ret);
 /* Wipe buffers and close. Takes a closed channel, too. */
 void channel_close(struct channel *c);
 static inline bool channel_is_open(const struct channel *c)

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/courier.h"
-#include "agent/channel.h"
 #include "crypto/host/file.h"
 #include "crypto/host/process.h"
-#include "crypto/random.h"
 #include "formats/names.h"
-#include <curl/curl.h>
 #include <errno.h>
 #include <getopt.h>
 #include <linux/netlink.h>
@@ -16,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,14 +22,22 @@
 #define RECONNECT_MS   1000
 #define RECONNECT_SAID 8000
 #define RECONNECT_LONG 15000 /* shorter than the keeper lets a person wait for us */
+#define DISLIKED_MS    2000  /* a keeper that hangs up so soon after an answer did not like it */
 
 struct courier {
-    struct courier_identity identity;
+    const char *root;
     struct courier_schedule schedule;
+    struct courier_servers servers;
+    struct courier_child child;
     struct channel keeper;
     char socket[PATH_MAX];
-    int netlink; /* -1: none; the timer does without */
-    bool asked;  /* BATCH_WANTED is out, no answer yet */
+    int netlink;                                  /* -1: none; the timer does without */
+    uint16_t wanted;                              /* enum msg_type of what the errand under way is to bring */
+    bool asked;                                   /* BATCH_WANTED is out and not settled yet */
+    bool person;                                  /* for a person who waits */
+    enum { AGAIN_NO, AGAIN, AGAIN_PERSON } again; /* SYNC_NOW came while an errand was under way */
+    bool full;                                    /* the batch that is out holds all that one can */
+    int64_t answered_ms;                          /* of the last answer; 0 when the keeper has spoken since */
 };
 
 static int64_t now_ms(void)
@@ -41,11 +47,12 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* Jitter only: without random bytes the nanoseconds do. (Not cr_random(): it would bring OpenSSL, which this
+ * process does without.) */
 static uint32_t dice(void)
 {
     uint32_t v;
-    /* Jitter only: without random bytes the nanoseconds do. */
-    if (cr_random(&v, sizeof v) != ERR_OK) {
+    if (getrandom(&v, sizeof v, GRND_NONBLOCK) != (ssize_t)sizeof v) {
         struct timespec t;
         (void)clock_gettime(CLOCK_MONOTONIC, &t);
         v = (uint32_t)t.tv_nsec * 2654435761u;
@@ -61,118 +68,150 @@ static enum err want_batch(struct courier *c)
     return channel_send(&c->keeper, &m, SEND_MS);
 }
 
-static void settle(struct courier *c, const struct courier_answer *a, uint64_t retry_after_s)
+/* An errand of the keeper's to the servers came to its end. */
+static void settle(struct courier *c, uint32_t status, uint64_t retry_after_s)
 {
-    c->asked = false;
-    if (a->status == MSG_DONE) {
-        courier_schedule_done(&c->schedule, now_ms(), retry_after_s, dice());
+    int64_t now = now_ms();
+    uint64_t wait_s = courier_servers_wait_s(&c->servers, now);
+    c->asked = c->person = false;
+    if (status == MSG_DONE)
+        courier_schedule_done(&c->schedule, now, retry_after_s, dice());
+    else
+        courier_schedule_failed(&c->schedule, now, wait_s, dice());
+}
+
+static void log_problem(const struct msg_span *problem)
+{
+    (void)fprintf(stderr, "courier: %.*s; the next try comes by itself\n", (int)problem->len,
+                  (const char *)problem->p);
+}
+
+static enum err answer(struct courier *c, const struct msg *m)
+{
+    enum err e = channel_send(&c->keeper, m, SEND_MS);
+    c->answered_ms = now_ms();
+    switch (m->type) {
+    case MSG_ENROLLED:
+        if (m->enrolled.status != MSG_DONE)
+            log_problem(&m->enrolled.problem);
+        settle(c, m->enrolled.status, 0);
+        if (m->enrolled.status == MSG_DONE)
+            c->schedule.due_ms = now_ms(); /* what waited for the enrolment */
+        break;
+    case MSG_SYNC_ANSWER:
+        if (m->sync_answer.status != MSG_DONE)
+            log_problem(&m->sync_answer.problem);
+        settle(c, m->sync_answer.status, m->sync_answer.retry_after_s);
+        if (m->sync_answer.status == MSG_DONE && c->full && m->sync_answer.receipts.n > 0)
+            courier_schedule_more(&c->schedule, now_ms(), dice());
+        break;
+    default: /* CSR, CERTIFICATE_KEPT: the keeper says how it goes on */
+        break;
+    }
+    if (c->again != AGAIN_NO && !c->asked) {
+        c->person = c->again == AGAIN_PERSON;
+        c->again = AGAIN_NO;
+        courier_schedule_wanted(&c->schedule, now_ms(), c->person);
+    }
+    return e;
+}
+
+/* What the keeper hears when an errand brought nothing. */
+static enum err give_up(struct courier *c, const char *problem)
+{
+    struct msg m = {.type = c->wanted};
+    switch (c->wanted) {
+    case MSG_ENROLLED:
+        m.enrolled.status = MSG_OFFLINE;
+        m.enrolled.problem = msg_text(problem);
+        break;
+    case MSG_SYNC_ANSWER:
+        m.sync_answer.status = MSG_OFFLINE;
+        m.sync_answer.problem = msg_text(problem);
+        break;
+    case MSG_CERTIFICATE_KEPT:
+        m.certificate_kept.status = MSG_OFFLINE;
+        m.certificate_kept.problem = msg_text(problem);
+        break;
+    default:
+        (void)fprintf(stderr, "courier: %s\n", problem);
+        return ERR_IO; /* the keeper cannot go on without; the connection begins anew */
+    }
+    return answer(c, &m);
+}
+
+static uint16_t answer_to(uint16_t type)
+{
+    switch (type) {
+    case MSG_CSR_WANTED:
+        return MSG_CSR;
+    case MSG_ENROLL_DO:
+        return MSG_ENROLLED;
+    case MSG_CERTIFICATE:
+        return MSG_CERTIFICATE_KEPT;
+    default:
+        return MSG_SYNC_ANSWER;
+    }
+}
+
+/* The keeper names the organisation's servers; which of them are asked, and in which order, is ours. */
+static enum err choose_servers(struct courier *c, struct msg_list *servers)
+{
+    struct msg_list pick;
+    char text[64];
+    courier_servers_pick(&c->servers, servers, now_ms(), c->person, &pick);
+    if (pick.n == 0 && servers->n > 0) {
+        (void)snprintf(text, sizeof text, "the servers ask to come back in %llu seconds",
+                       (unsigned long long)courier_servers_wait_s(&c->servers, now_ms()));
+        return give_up(c, text);
+    }
+    *servers = pick;
+    return ERR_OK;
+}
+
+static enum err start(struct courier *c, struct msg *m)
+{
+    c->wanted = answer_to(m->type);
+    c->full = m->type == MSG_SYNC_BATCH && m->sync_batch.records.n == MSG_LIST_MAX;
+    if (m->type == MSG_SYNC_BATCH)
+        TRY(choose_servers(c, &m->sync_batch.servers));
+    if (m->type == MSG_ENROLL_DO)
+        TRY(choose_servers(c, &m->enroll_do.servers));
+    if (!c->asked)
+        return ERR_OK; /* nobody is to be asked now; that was the answer */
+    enum err e = courier_child_start(&c->child, c->root,
+                                     courier_schedule_patience_ms(&c->schedule, c->person), now_ms(), m);
+    return e == ERR_OK ? ERR_OK : give_up(c, "the courier's errand cannot be started");
+}
+
+static void sync_wanted(struct courier *c, bool person)
+{
+    if (c->child.pid) { /* its batch may be older than what is new */
+        if (person || c->again == AGAIN_NO)
+            c->again = person ? AGAIN_PERSON : AGAIN;
         return;
     }
-    (void)fprintf(stderr, "courier: %s; the next try comes by itself\n", a->problem);
-    courier_schedule_failed(&c->schedule, now_ms(), a->retry_after_s, dice());
+    c->person = c->person || person;
+    if (!c->asked)
+        courier_schedule_wanted(&c->schedule, now_ms(), c->person);
 }
 
-static void refuse(struct courier_answer *a, const char *what, enum err e)
+static enum err handle(struct courier *c, struct msg *m)
 {
-    a->status = MSG_REFUSED;
-    (void)snprintf(a->problem, sizeof a->problem, "%s: %s", what, err_text(e));
-}
-
-static enum err send_csr(struct courier *c, const struct msg *m)
-{
-    char pem[COURIER_PEM_MAX];
-    if (m->csr_wanted.device.len != 32)
-        return ERR_FORMAT;
-    enum err e = courier_identity_csr(&c->identity, m->csr_wanted.device.p, pem);
-    if (e != ERR_OK) {
-        (void)fprintf(stderr, "courier: %s: the TLS key cannot be made or read: %s\n", c->identity.key,
-                      err_text(e));
-        return e;
-    }
-    const struct msg answer = {.type = MSG_CSR, .csr.pem = msg_text(pem)};
-    return channel_send(&c->keeper, &answer, SEND_MS);
-}
-
-static enum err enroll(struct courier *c, const struct msg *m)
-{
-    struct courier_answer a;
-    char *json, *certificate = NULL;
-
-    TRY(courier_enroll_request(m, &json));
-    const struct courier_request r = {
-        .servers = &m->enroll_do.servers, .ca = m->enroll_do.ca, .path = "/v1/enroll", .json = json};
-    courier_post(&r, &a);
-    free(json);
-    if (a.status == MSG_DONE) {
-        enum err e = courier_enroll_answer(a.body, a.body_len, &certificate);
-        if (e == ERR_OK)
-            e = courier_identity_keep(&c->identity, certificate);
-        if (e != ERR_OK)
-            refuse(&a, "the server's answer to the enrolment cannot be used", e);
-    }
-    const struct msg answer = {
-        .type = MSG_ENROLLED,
-        .enrolled = {.status = a.status,
-                     .certificate = a.status == MSG_DONE ? msg_text(certificate) : (struct msg_span){0},
-                     .problem = msg_text(a.problem)}};
-    enum err e = channel_send(&c->keeper, &answer, SEND_MS);
-    settle(c, &a, 0);
-    if (a.status == MSG_DONE)
-        c->schedule.due_ms = now_ms(); /* what waited for the enrolment */
-    free(certificate);
-    free(a.body);
-    return e;
-}
-
-static enum err sync_now(struct courier *c, const struct msg *m)
-{
-    struct courier_answer a;
-    struct msg answer = {.type = MSG_SYNC_ANSWER};
-    uint8_t *arena = NULL;
-    char *json;
-    bool full = m->sync_batch.records.n == MSG_LIST_MAX;
-
-    TRY(courier_sync_request(m, &json));
-    const struct courier_request r = {.servers = &m->sync_batch.servers,
-                                      .ca = m->sync_batch.ca,
-                                      .path = "/v1/sync",
-                                      .as = &c->identity,
-                                      .json = json};
-    courier_post(&r, &a);
-    free(json);
-    if (a.status == MSG_DONE) {
-        enum err e = courier_sync_answer(a.body, a.body_len, &answer, &arena);
-        if (e != ERR_OK)
-            refuse(&a, "the server's answer to the sync cannot be used", e);
-    }
-    if (a.status != MSG_DONE)
-        answer.sync_answer.retry_after_s = a.retry_after_s;
-    answer.sync_answer.status = a.status;
-    answer.sync_answer.problem = msg_text(a.problem);
-    enum err e = channel_send(&c->keeper, &answer, SEND_MS);
-    settle(c, &a, answer.sync_answer.retry_after_s);
-    if (a.status == MSG_DONE && full && answer.sync_answer.receipts.n > 0)
-        c->schedule.due_ms = now_ms(); /* a full batch: more waits behind it */
-    free(arena);
-    free(a.body);
-    return e;
-}
-
-static enum err handle(struct courier *c, const struct msg *m)
-{
+    c->answered_ms = 0;
     switch (m->type) {
     case MSG_SYNC_NOW:
-        return c->asked ? ERR_OK : want_batch(c);
+        sync_wanted(c, m->sync_now.person);
+        return ERR_OK;
     case MSG_IDLE:
-        c->asked = false;
+        c->asked = c->person = false;
         c->schedule.due_ms = COURIER_NEVER;
         return ERR_OK;
     case MSG_CSR_WANTED:
-        return send_csr(c, m);
     case MSG_ENROLL_DO:
-        return enroll(c, m);
     case MSG_SYNC_BATCH:
-        return sync_now(c, m);
+    case MSG_CERTIFICATE:
+        return c->asked && !c->child.pid ? start(c, m) : ERR_FORMAT;
     default:
         return ERR_FORMAT;
     }
@@ -182,11 +221,30 @@ static enum err read_keeper(struct courier *c)
 {
     struct msg m;
     enum err filled = channel_fill(&c->keeper), e;
-    while ((e = channel_next(&c->keeper, &m)) == ERR_OK) {
+    while ((e = channel_next(&c->keeper, &m)) == ERR_OK)
         TRY(handle(c, &m));
-        (void)malloc_trim(0); /* at rest between timers: give back what TLS needed */
-    }
+    (void)malloc_trim(0); /* a batch is large, and we rest between timers */
     return e == ERR_NOT_FOUND ? filled : e;
+}
+
+/* What an errand says: how each server did, then its answer. */
+static enum err read_child(struct courier *c)
+{
+    struct msg m;
+    enum err filled = channel_fill(&c->child.channel), e;
+    while ((e = channel_next(&c->child.channel, &m)) == ERR_OK && m.type == MSG_SERVER_SAID)
+        courier_servers_said(&c->servers, m.server_said.server, m.server_said.status,
+                             m.server_said.retry_after_s, now_ms());
+    if (e == ERR_NOT_FOUND && filled == ERR_OK)
+        return ERR_OK; /* more is to come */
+    bool good = e == ERR_OK && m.type == c->wanted;
+    struct channel from = c->child.channel; /* m borrows its buffer */
+    c->child.channel = (struct channel){.fd = -1};
+    courier_child_end(&c->child);
+    e = good ? answer(c, &m) : give_up(c, "the courier's errand ended without an answer");
+    channel_close(&from);
+    (void)malloc_trim(0);
+    return e;
 }
 
 static int open_netlink(void)
@@ -207,34 +265,74 @@ static void read_netlink(struct courier *c)
     char drop[8192];
     while (recv(c->netlink, drop, sizeof drop, 0) > 0)
         ;
-    courier_schedule_network(&c->schedule, now_ms(), dice());
+    if (!c->asked)
+        courier_schedule_network(&c->schedule, now_ms(), dice());
 }
 
-static int wait_ms(int64_t due_ms)
+static int wait_ms(const struct courier *c)
 {
+    int64_t due_ms = c->child.pid ? c->child.kill_ms : c->asked ? COURIER_NEVER : c->schedule.due_ms;
     if (due_ms == COURIER_NEVER)
         return -1;
     int64_t left = due_ms - now_ms();
     return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }
 
+static enum err look_at_clock(struct courier *c)
+{
+    int64_t now = now_ms();
+    if (c->child.pid && now >= c->child.kill_ms) {
+        courier_child_end(&c->child);
+        return give_up(c, "the courier's errand hung and was ended");
+    }
+    if (!c->child.pid && !c->asked && c->schedule.due_ms != COURIER_NEVER && now >= c->schedule.due_ms)
+        return want_batch(c);
+    return ERR_OK;
+}
+
+static short child_events(const struct courier *c)
+{
+    return c->child.pid ? channel_events(&c->child.channel) : 0;
+}
+
 /* One connection to the keeper, until it ends. */
 static enum err serve(struct courier *c)
 {
-    TRY(want_batch(c));
+    if (c->schedule.failures == 0 || now_ms() >= c->schedule.due_ms)
+        TRY(want_batch(c)); /* at start */
     for (;;) {
+        TRY(look_at_clock(c));
         struct pollfd p[] = {{.fd = c->keeper.fd, .events = channel_events(&c->keeper)},
-                             {.fd = c->netlink, .events = POLLIN}};
-        int n = poll(p, 2, wait_ms(c->schedule.due_ms));
+                             {.fd = c->netlink, .events = POLLIN},
+                             {.fd = c->child.channel.fd, .events = child_events(c)}};
+        int n = poll(p, 3, wait_ms(c));
         if (n < 0 && errno != EINTR)
             return err_from_errno(errno);
-        if (n > 0 && p[1].revents)
+        if (n <= 0)
+            continue;
+        if (p[1].revents)
             read_netlink(c);
-        if (n > 0 && p[0].revents)
+        if (p[2].revents & POLLOUT && channel_flush(&c->child.channel) != ERR_OK)
+            c->child.kill_ms = 0;
+        if (p[2].revents & (POLLIN | POLLHUP | POLLERR))
+            TRY(read_child(c));
+        if (p[0].revents)
             TRY(read_keeper(c));
-        if (!c->asked && c->schedule.due_ms != COURIER_NEVER && now_ms() >= c->schedule.due_ms)
-            TRY(want_batch(c));
     }
+}
+
+/* The keeper is gone, and with it everything that was under way for it. */
+static void end_connection(struct courier *c)
+{
+    courier_child_end(&c->child);
+    channel_close(&c->keeper);
+    if (c->asked && c->schedule.due_ms == COURIER_NEVER)
+        c->schedule.due_ms = now_ms();
+    c->asked = c->person = false;
+    c->again = AGAIN_NO;
+    if (c->answered_ms && now_ms() - c->answered_ms < DISLIKED_MS)
+        courier_schedule_failed(&c->schedule, now_ms(), 0, dice());
+    c->answered_ms = 0;
 }
 
 static _Noreturn void run(struct courier *c)
@@ -245,7 +343,7 @@ static _Noreturn void run(struct courier *c)
         enum err e = channel_connect(c->socket, &c->keeper);
         if (e == ERR_OK) {
             e = serve(c);
-            channel_close(&c->keeper);
+            end_connection(c);
         }
         if (now_ms() - since > RECONNECT_LONG)
             pause_ms = RECONNECT_MS; /* it was a real connection, not one that ends at once again and again */
@@ -259,12 +357,11 @@ static _Noreturn void run(struct courier *c)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"root", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
-    static struct courier c = {.keeper = {.fd = -1}};
-    const char *root = "";
+    static struct courier c = {.root = "", .keeper.fd = -1, .child.channel.fd = -1};
 
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;)
         if (o == 'r')
-            root = optarg;
+            c.root = optarg;
         else
             optind = argc + 1;
     if (optind != argc) {
@@ -273,16 +370,14 @@ int main(int argc, char **argv)
     }
     enum err e = process_harden(false);
     if (e == ERR_OK)
-        e = courier_identity_init(&c.identity, root);
-    if (e == ERR_OK)
-        e = file_join(root, KH_COURIER_SOCK, c.socket, sizeof c.socket);
-    if (e != ERR_OK || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-        (void)fprintf(stderr, "courier: %s" KH_COURIER_STATE ": cannot be used: %s\n", root, err_text(e));
+        e = file_join(c.root, KH_COURIER_SOCK, c.socket, sizeof c.socket);
+    if (e != ERR_OK) {
+        (void)fprintf(stderr, "courier: it cannot start: %s\n", err_text(e));
         return KH_EXIT_FAILED;
     }
     (void)signal(SIGPIPE, SIG_IGN);
     c.netlink = open_netlink();
-    e = courier_sandbox();
+    e = courier_sandbox(true);
     if (e != ERR_OK) {
         (void)fprintf(stderr, "courier: the system-call filter cannot be set: %s\n", err_text(e));
         return KH_EXIT_FAILED;

@@ -13,8 +13,7 @@
 MUST_CHECK enum err courier_csr_key(const uint8_t *pem, size_t len, uint8_t ret[static CR_SHA256_SIZE]);
 
 /* Is it a client certificate of this CA, for this device (CN: its ID in hex), with this public key?
- * ca: PEM text
+ * ca: PEM text; key: 32 bytes, NULL when it is not known
  * err: FORMAT (not a certificate), AUTH (of another CA), CONFLICT (another device or key), NOMEM */
 MUST_CHECK enum err courier_certificate_check(const uint8_t *pem, size_t len, const char *ca,
-                                              const uint8_t device[static 32],
-                                              const uint8_t key[static CR_SHA256_SIZE]);
+                                              const uint8_t device[static 32], const uint8_t *key);

@@ -3,9 +3,10 @@
 #include <errno.h>
 #include <seccomp.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 /* What libcurl, OpenSSL and glibc's resolver with its plug-ins need to talk to a server and to keep two
- * small files. Not in it: executing, tracing, mounting, kernel keys, modules, bpf, changing ids. */
+ * small files. Not in it: tracing, mounting, kernel keys, modules, bpf, changing ids. */
 static const int allowed[] = {
     /* memory and threads (the resolver runs in one) */
     SCMP_SYS(brk),
@@ -118,13 +119,30 @@ static const int allowed[] = {
     SCMP_SYS(eventfd2),
 };
 
+/* More, for starting an errand, and for what a program does before it gives this up, too. */
+static const int starting[] = {
+    SCMP_SYS(execve),          SCMP_SYS(vfork), SCMP_SYS(wait4),     SCMP_SYS(waitid),  SCMP_SYS(kill),
+    SCMP_SYS(set_tid_address), SCMP_SYS(prctl), SCMP_SYS(setrlimit), SCMP_SYS(seccomp),
+#ifdef __NR_arch_prctl
+    SCMP_SYS(arch_prctl),
+#endif
+};
+
 static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
 
-static bool add_rules(scmp_filter_ctx filter)
+static bool allow(scmp_filter_ctx filter, const int *calls, size_t n)
 {
-    for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++)
-        if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0) != 0)
+    for (size_t i = 0; i < n; i++)
+        if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0) != 0)
             return false;
+    return true;
+}
+
+static bool add_rules(scmp_filter_ctx filter, bool may_start)
+{
+    if (!allow(filter, allowed, sizeof allowed / sizeof allowed[0]) ||
+        (may_start && !allow(filter, starting, sizeof starting / sizeof starting[0])))
+        return false;
     for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
         if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i])) != 0)
@@ -133,13 +151,13 @@ static bool add_rules(scmp_filter_ctx filter)
            0;
 }
 
-enum err courier_sandbox(void)
+enum err courier_sandbox(bool may_start)
 {
     /* "No such system call" instead of death: a resolver plug-in that wants more finds its own way round. */
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
     if (!filter)
         return ERR_NOMEM;
-    enum err e = add_rules(filter) && seccomp_load(filter) == 0 ? ERR_OK : ERR_INTERNAL;
+    enum err e = add_rules(filter, may_start) && seccomp_load(filter) == 0 ? ERR_OK : ERR_INTERNAL;
     seccomp_release(filter);
     return e;
 }

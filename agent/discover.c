@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/discover.h"
 #include "crypto/host/file.h"
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#define BLOCK_CLASS "/sys/class/block"
-/* How device-mapper's UUID of an unlocked volume begins. source: cryptsetup lib/utils_devpath.c, libdevmapper
- */
-#define CRYPT_UUID "CRYPT-"
 
 struct search {
     struct agent *a;
@@ -20,33 +14,12 @@ struct search {
     unsigned n;
 };
 
-static bool is_crypt(const char *holders, const char *name)
+/* By what is built upon a block device; FOUND_NEW when nothing is. */
+static uint8_t rank_of(const struct block_tree *t, unsigned i)
 {
-    char path[PATH_MAX], uuid[sizeof CRYPT_UUID] = "";
-    int n = snprintf(path, sizeof path, "%s/%s/dm/uuid", holders, name);
-    FILE *f = n > 0 && (size_t)n < sizeof path ? fopen(path, "re") : NULL;
-    if (!f)
-        return false;
-    bool yes = fgets(uuid, sizeof uuid, f) && strcmp(uuid, CRYPT_UUID) == 0;
-    (void)fclose(f);
-    return yes;
-}
-
-/* What is built upon a block device; FOUND_NEW when nothing is. */
-static uint8_t rank_by_holders(const char *root, const char *name)
-{
-    char place[512], path[PATH_MAX];
-    uint8_t rank = FOUND_NEW;
-    int n = snprintf(place, sizeof place, BLOCK_CLASS "/%s/holders", name);
-    if (n < 0 || (size_t)n >= sizeof place || file_join(root, place, path, sizeof path) != ERR_OK)
-        return rank;
-    DIR *d = opendir(path);
-    for (struct dirent *f; d && rank != FOUND_OPEN && (f = readdir(d));)
-        if (f->d_name[0] != '.')
-            rank = is_crypt(path, f->d_name) ? FOUND_OPEN : FOUND_PART;
-    if (d)
-        closedir(d);
-    return rank;
+    if (block_unlocked(t, i) >= 0)
+        return FOUND_OPEN;
+    return block_is_part(t, i, NULL) ? FOUND_PART : FOUND_NEW;
 }
 
 static bool is_same_device(const char *one, const char *other)
@@ -59,11 +32,11 @@ static bool is_same_device(const char *one, const char *other)
     return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-static void add(struct search *s, const char *device, uint8_t rank)
+static void add(struct search *s, const char *device, uint8_t rank, const struct guid *uuid, bool token)
 {
-    struct found f = {.rank = rank};
-    bool token = false, known = false;
-    if (s->n == DISCOVER_MAX || strlen(device) >= sizeof f.device || !header_look(device, &f.uuid, &token))
+    struct found f = {.uuid = *uuid, .rank = rank};
+    bool known = false;
+    if (s->n == DISCOVER_MAX || strlen(device) >= sizeof f.device)
         return;
     for (unsigned i = 0; i < s->n; i++)
         if (is_same_device(s->found[i].device, device))
@@ -80,39 +53,51 @@ static void add(struct search *s, const char *device, uint8_t rank)
     s->found[s->n++] = f;
 }
 
-static void add_block_devices(struct search *s)
+/* What the probe saw: nothing is read here, so no device can keep the keeper waiting. */
+static void add_block_devices(struct search *s, const struct inventory *v)
 {
-    char dir[PATH_MAX], device[PATH_MAX], name[300] = "/dev/";
-    if (file_join(s->a->root, BLOCK_CLASS, dir, sizeof dir) != ERR_OK)
-        return;
-    DIR *d = opendir(dir);
-    for (struct dirent *f; d && (f = readdir(d));) {
-        if (f->d_name[0] == '.' || strlen(f->d_name) >= sizeof name - 5)
-            continue;
-        strcpy(name + 5, f->d_name);
-        for (char *p = name + 5; *p; p++)
-            if (*p == '!') /* how sysfs writes a slash */
-                *p = '/';
-        if (file_join(s->a->root, name, device, sizeof device) == ERR_OK)
-            add(s, device, rank_by_holders(s->a->root, f->d_name));
+    char device[PATH_MAX];
+    for (unsigned i = 0; i < v->tree.n; i++)
+        if (v->probed[i].has_volume_id && inventory_path(s->a->root, &v->tree.device[i], device) == ERR_OK)
+            add(s, device, rank_of(&v->tree, i), &v->probed[i].volume_id, v->probed[i].ours);
+}
+
+/* Image files, which are in no list of the kernel's. */
+static void add_remembered(struct search *s, const char *device)
+{
+    struct guid uuid;
+    struct stat st;
+    bool token = false;
+    if (stat(device, &st) == 0 && S_ISREG(st.st_mode) && header_look(device, &uuid, &token))
+        add(s, device, FOUND_NEW, &uuid, token);
+}
+
+static enum err search(struct search *s, const struct inventory *v, unsigned *ret_n)
+{
+    s->known = calloc(CACHE_VOLUMES, sizeof *s->known);
+    enum err e = s->known ? cache_volumes(s->a->cache, s->known, &s->n_known) : ERR_NOMEM;
+    if (e == ERR_OK) {
+        add_block_devices(s, v);
+        for (unsigned i = 0; i < s->n_known; i++)
+            add_remembered(s, s->known[i].device);
+        *ret_n = s->n;
     }
-    if (d)
-        closedir(d);
+    free(s->known);
+    return e;
+}
+
+enum err discover_in(struct agent *a, const struct inventory *v, struct found *ret, unsigned *ret_n)
+{
+    struct search s = {.a = a, .found = ret};
+    return search(&s, v, ret_n);
 }
 
 enum err discover_devices(struct agent *a, struct found *ret, unsigned *ret_n)
 {
-    struct search s = {.a = a, .found = ret, .known = calloc(CACHE_VOLUMES, sizeof *s.known)};
-    if (!s.known)
-        return ERR_NOMEM;
-    enum err e = cache_volumes(a->cache, s.known, &s.n_known);
-    if (e == ERR_OK) {
-        add_block_devices(&s);
-        for (unsigned i = 0; i < s.n_known; i++)
-            add(&s, s.known[i].device, FOUND_NEW);
-        *ret_n = s.n;
-    }
-    free(s.known);
+    struct inventory v;
+    TRY(inventory_make(a->root, &v));
+    enum err e = discover_in(a, &v, ret, ret_n);
+    inventory_free(&v);
     return e;
 }
 

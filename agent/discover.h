@@ -6,6 +6,7 @@
 
 #include "agent/agent.h"
 #include "agent/header.h"
+#include "agent/inventory.h"
 #include "crypto/err.h"
 
 #define DISCOVER_MAX (2 * CACHE_VOLUMES)
@@ -24,9 +25,11 @@ struct found {
     uint8_t rank; /* enum found_rank */
 };
 
-/* Every device with a token of ours, or with the UUID of a volume that the cache knows: block devices of
- * /sys/class/block, then what the cache remembers (image files).
- * ret: DISCOVER_MAX elements */
+/* Every device with a token of ours, or with the UUID of a volume that the cache knows: block devices that
+ * the inventory saw, then what the cache remembers (image files). ret: DISCOVER_MAX elements */
+MUST_CHECK enum err discover_in(struct agent *a, const struct inventory *v, struct found *ret,
+                                unsigned *ret_n);
+/* The same with an inventory made for it. */
 MUST_CHECK enum err discover_devices(struct agent *a, struct found *ret, unsigned *ret_n);
 /* Open each volume once, on the device that it is. Volumes that cannot be opened are skipped.
  * each: borrows h; its result is its own affair */

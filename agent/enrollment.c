@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/enrollment.h"
+#include "agent/courier_certificate.h"
 #include "agent/identity.h"
 #include "crypto/cursor.h"
 #include "crypto/hash.h"
@@ -11,8 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TOKEN_FILE KH_AGENT_STATE "/token"
-#define CONTEXT    "keyholt enroll v1" /* its zero byte is signed, too */
+#define TOKEN_FILE  KH_AGENT_STATE "/token"
+#define COURIER_KEY "courier_key"
+#define CONTEXT     "keyholt enroll v1" /* its zero byte is signed, too */
 
 static enum err keep_token(struct agent *a, struct msg_span token)
 {
@@ -112,12 +114,30 @@ enum err enrollment_request(struct agent *a, struct msg_span csr, struct enrollm
     ret->enroll_do.computer = msg_text(a->computer);
     ret->enroll_do.time = now;
     ret->enroll_do.signature = (struct msg_span){buf->signature, sizeof buf->signature};
+    ret->enroll_do.proxy = msg_text(a->conf.proxy);
+    ret->enroll_do.no_proxy = msg_text(a->conf.no_proxy);
     return ERR_OK;
 }
 
 void enrollment_request_wipe(struct enrollment_request *buf)
 {
     cr_wipe(buf, sizeof *buf);
+}
+
+enum err enrollment_keep_key(struct agent *a, const uint8_t key[static 32])
+{
+    return cache_set(a->cache, COURIER_KEY, key, 32);
+}
+
+enum err enrollment_certificate_check(struct agent *a, struct msg_span pem)
+{
+    uint8_t key[32];
+    size_t len = 0;
+    if (!a->org || pem.len > ENROLLMENT_PEM_MAX)
+        return ERR_FORMAT;
+    enum err e = cache_get(a->cache, COURIER_KEY, key, sizeof key, &len);
+    bool known = e == ERR_OK && len == sizeof key; /* a lost cache knows none; the courier looks, too */
+    return courier_certificate_check(pem.p, pem.len, a->org->ca, a->key.id, known ? key : NULL);
 }
 
 enum err enrollment_finish(struct agent *a)

@@ -33,5 +33,14 @@ MUST_CHECK enum err enrollment_request(struct agent *a, struct msg_span csr, str
                                        struct msg *ret);
 void enrollment_request_wipe(struct enrollment_request *buf);
 
+/* The courier's key, as its certificate request showed it: what a certificate that comes must be for. */
+MUST_CHECK enum err enrollment_keep_key(struct agent *a, const uint8_t key[static 32]);
+/* A certificate of the organisation's CA for this device and the courier's key? err: AUTH, CONFLICT, FORMAT
+ */
+MUST_CHECK enum err enrollment_certificate_check(struct agent *a, struct msg_span pem);
+/* In the cache: one that verified and that the courier does not have yet. */
+#define ENROLLMENT_CERTIFICATE "courier_certificate"
+#define ENROLLMENT_PEM_MAX     8192
+
 /* A server accepted: remember it and delete the token. */
 MUST_CHECK enum err enrollment_finish(struct agent *a);

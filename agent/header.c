@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/header.h"
 #include "agent/header_lib.h"
+#include "crypto/cursor.h"
+#include "crypto/hash.h"
 #include "crypto/host/file.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -148,7 +150,12 @@ int header_find_token(const struct header *h, const struct guid *key_id)
 
 bool header_slot_fits(const struct header *h, int slot, uint32_t count)
 {
-    if (slot <= 0 || slot >= LUKS2_SLOTS || count < KH_PBKDF2_MIN || count > KH_PBKDF2_MAX)
+    return count >= KH_PBKDF2_MIN && count <= KH_PBKDF2_MAX && header_slot_made(h, slot, count);
+}
+
+bool header_slot_made(const struct header *h, int slot, uint32_t count)
+{
+    if (slot <= 0 || slot >= LUKS2_SLOTS)
         return false;
     const struct luks2_slot *s = &h->luks.slot[slot];
     return s->used && s->supported && s->kdf == LUKS2_PBKDF2 && s->hash == CR_SHA256 &&
@@ -195,6 +202,19 @@ enum err header_fingerprint(struct header *h, unsigned slot, uint8_t ret[static 
     return e;
 }
 
+enum err header_digest(const struct header *h, uint8_t ret[static 32])
+{
+    const struct luks2_digest *d = &h->luks.digest[0]; /* of the first crypt segment */
+    uint8_t both[sizeof d->salt + sizeof d->value];
+    struct writer w;
+    size_t len;
+    writer_init(&w, both, sizeof both);
+    writer_bytes(&w, d->salt, d->salt_len);
+    writer_bytes(&w, d->value, d->value_len);
+    TRY(writer_end(&w, &len));
+    return cr_sha256(both, len, ret);
+}
+
 static bool any_token(const struct luks2 *l)
 {
     for (int t = 0; t < LUKS2_TOKENS; t++)
@@ -203,26 +223,40 @@ static bool any_token(const struct luks2 *l)
     return false;
 }
 
-bool header_look(const char *device, struct guid *ret_uuid, bool *ret_token)
+static struct problem unsaid; /* of a header that nobody changes; never read */
+
+enum err header_peek(const char *device, struct header **ret)
 {
-    struct problem ignored;
     struct header *h = calloc(1, sizeof *h);
-    size_t len = LUKS2_SCRATCH(LUKS2_HDR_MIN) * 4;
     if (!h)
-        return false;
+        return ERR_NOMEM;
     h->fd = -1;
-    h->why = &ignored;
-    h->scratch = malloc(len);
-    bool found = false;
-    if (h->scratch && strlen(device) < sizeof h->device) {
+    h->why = &unsaid;
+    h->scratch_len = LUKS2_SCRATCH(LUKS2_HDR_MIN) * 4;
+    h->scratch = malloc(h->scratch_len);
+    enum err e = !h->scratch ? ERR_NOMEM : strlen(device) >= sizeof h->device ? ERR_RANGE : ERR_OK;
+    if (e == ERR_OK) {
         struct volume_io io = header_io(h);
         strcpy(h->device, device);
-        found = open_fd(h) == ERR_OK && luks2_load(&io, h->scratch, len, &h->luks) == ERR_OK;
+        e = open_fd(h);
+        if (e == ERR_OK)
+            e = luks2_load(&io, h->scratch, h->scratch_len, &h->luks);
     }
-    if (found) {
-        *ret_uuid = h->luks.uuid;
-        *ret_token = any_token(&h->luks);
+    if (e != ERR_OK) {
+        header_close(h);
+        return e;
     }
+    *ret = h;
+    return ERR_OK;
+}
+
+bool header_look(const char *device, struct guid *ret_uuid, bool *ret_token)
+{
+    struct header *h;
+    if (header_peek(device, &h) != ERR_OK)
+        return false;
+    *ret_uuid = h->luks.uuid;
+    *ret_token = any_token(&h->luks);
     header_close(h);
-    return found;
+    return true;
 }

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #define HEADER_TOKEN_NEW (-1)
+#define HEADER_ANY_SLOT  (-1)
 /* Of aes-xts-plain64, the area cipher of every recovery keyslot. source: docs/formats.md#luks2-token */
 #define HEADER_AREA_KEY 64
 
@@ -39,6 +40,9 @@ struct header {
  * err: NOT_FOUND (no such file), UNSUPPORTED (not LUKS2, LUKS1), DENIED, BUSY, FORMAT, IO, NOMEM */
 MUST_CHECK enum err header_open(const char *device, struct problem *why, struct header **ret);
 void header_close(struct header *h); /* takes NULL */
+/* Open it to look only: nothing of libcryptsetup is called, so nothing is locked, written or repaired. Good
+ * for what reads: header_reload() excepted. err: as above, without sentences */
+MUST_CHECK enum err header_peek(const char *device, struct header **ret);
 /* Read the header again. Pointers into h->luks stay valid, their content is new. */
 MUST_CHECK enum err header_reload(struct header *h);
 
@@ -47,6 +51,10 @@ int header_find_token(const struct header *h, const struct guid *key_id);
 /* Is keyslot n made as we make the recovery keyslot that a token of ours describes: not number 0, PBKDF2,
  * SHA-256, this count, salt and area cipher? */
 bool header_slot_fits(const struct header *h, int slot, uint32_t count);
+/* The same, whatever the range of the count: the hand that made it, not what for. */
+bool header_slot_made(const struct header *h, int slot, uint32_t count);
+/* What the volume key must match: changes with it, and with nothing else. */
+MUST_CHECK enum err header_digest(const struct header *h, uint8_t ret[static 32]);
 /* Is this token's key in use: live, and its keyslot is still the one it describes? */
 bool header_is_live(const struct header *h, const struct luks2_token *t);
 /* Number of such tokens. */
@@ -63,9 +71,14 @@ bool header_is_proved(struct header *h, const struct luks2_token *t);
  * err: BUSY (re-encryption), FULL; each with its own sentence */
 MUST_CHECK enum err header_check_room(struct header *h, size_t n_bytes, unsigned *ret_slot);
 
-/* The volume key, by any keyslot that this passphrase opens. err: AUTH (opens none), NOMEM, IO */
-MUST_CHECK enum err header_unlock(struct header *h, const struct secret *passphrase,
-                                  struct secret *ret_volume_key);
+/* The volume key, by a keyslot that this passphrase opens.
+ * slot:     the one to try, or HEADER_ANY_SLOT
+ * ret_slot: the one that it opened
+ * err:      AUTH (opens none), NOMEM, IO */
+MUST_CHECK enum err header_unlock(struct header *h, int slot, const struct secret *passphrase,
+                                  struct secret *ret_volume_key, int *ret_slot);
+/* Is this the volume's key? err: AUTH */
+MUST_CHECK enum err header_check_volume_key(struct header *h, const struct secret *volume_key);
 /* Does this passphrase open this keyslot? err: AUTH */
 MUST_CHECK enum err header_try(struct header *h, unsigned slot, const struct secret *passphrase);
 
@@ -74,7 +87,8 @@ MUST_CHECK enum err header_try(struct header *h, unsigned slot, const struct sec
 MUST_CHECK enum err header_put_token(struct header *h, int token, const struct guid *key_id, const char *json,
                                      int *ret_token);
 MUST_CHECK enum err header_remove_token(struct header *h, int token, const struct guid *key_id);
-/* Add a recovery keyslot. err: CONFLICT (the number is taken), FULL, IO */
+/* Add a keyslot as docs/formats.md#luks2-token says, recovery or management. err: CONFLICT (the number is
+ * taken), FULL, IO */
 MUST_CHECK enum err header_add_slot(struct header *h, unsigned slot, uint32_t count,
                                     const struct secret *volume_key, const struct secret *password);
 /* Wipe and remove the keyslot of a token of ours.

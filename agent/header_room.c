@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Is there room for one more recovery keyslot and its token? Asked before anything is written. */
 #include "agent/header_lib.h"
+#include "agent/header_manage.h"
 #include <libcryptsetup.h>
 #include <string.h>
 
@@ -32,6 +33,11 @@ static enum err json_room(struct header *h, size_t need)
 
 static bool token_wants(const struct header *h, int slot)
 {
+    struct header_management m[LUKS2_TOKENS];
+    unsigned n = header_managements(h, m);
+    for (unsigned i = 0; i < n; i++)
+        if (m[i].m.slot == slot)
+            return true;
     for (int i = 0; i < LUKS2_TOKENS; i++)
         if (h->luks.token[i].used && h->luks.token[i].slot == slot)
             return true;

@@ -51,6 +51,18 @@ enum err identity_adopt(struct agent *a, enum record_identity why)
     return e;
 }
 
+enum err identity_open(struct agent *a, struct problem *why)
+{
+    char path[PATH_MAX];
+    TRY(problem_set(why, file_join(a->root, AGENT_DEVICE_KEY, path, sizeof path), "a path is too long"));
+    enum err e = device_key_load(path, a->tpm, &a->key);
+    if (e != ERR_OK)
+        return problem_set(why, e, "the device key %s cannot be used: %s; move it away to get a new identity",
+                           path, err_text(e));
+    e = identity_adopt(a, a->key.is_new ? IDENTITY_TPM : IDENTITY_LOST);
+    return problem_set(why, e, "the cache cannot take the new identity: %s", err_text(e));
+}
+
 static enum err add_event(struct agent *a, struct record *r)
 {
     uint64_t why = 0;

@@ -9,7 +9,11 @@
 #include "agent/agent.h"
 #include "crypto/err.h"
 
-/* Bring the cache in line with the device key; at start, before any record is made. Signs nothing.
+/* Load the device key, or make one, and bring the cache in line with it. After the sockets are there: a TPM
+ * may take a second.
+ * why: filled on failure */
+MUST_CHECK enum err identity_open(struct agent *a, struct problem *why);
+/* Bring the cache in line with the device key, before any record is made. Signs nothing.
  * err: FULL, IO (of the cache) */
 MUST_CHECK enum err identity_adopt(struct agent *a, enum record_identity why);
 /* Sign what a new identity has to say: the event, and every envelope again. Does nothing when all is said;

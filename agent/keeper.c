@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/keeper.h"
+#include "agent/identity.h"
 #include "agent/startup.h"
 #include "crypto/host/file.h"
 #include "crypto/host/process.h"
@@ -19,8 +20,10 @@
 #include <unistd.h>
 
 #define COURIER_USER "_keyholt"
+#define LARGE_BLOCK  (32 * 1024)
 #define ERRAND_MS    90000 /* longer than the courier tries all servers */
 #define REQUEST_MS   10000 /* a command that connects and says nothing */
+#define WAIT_MAX_MS  60000 /* commands give up after two minutes */
 #define COURIER_MS   20000 /* longer than the courier pauses between two tries to connect */
 
 int64_t keeper_now_ms(void)
@@ -43,7 +46,8 @@ static const struct verb {
     void (*run)(struct keeper *k, struct client *c, const struct msg *m);
 } verbs[] = {
     {MSG_ENROLL, verb_enroll}, {MSG_PROTECT, verb_protect}, {MSG_ROTATE, verb_rotate},
-    {MSG_STATUS, verb_status}, {MSG_SYNC, verb_sync},
+    {MSG_STATUS, verb_status}, {MSG_SYNC, verb_sync},       {MSG_VERIFY, verb_verify},
+    {MSG_EXPORT, verb_export}, {MSG_IMPORT, verb_import},
 };
 
 static void run_verb(struct keeper *k, struct client *c, const struct msg *m)
@@ -55,6 +59,8 @@ static void run_verb(struct keeper *k, struct client *c, const struct msg *m)
             k->agent.progress_ctx = c;
             verbs[i].run(k, c, m);
             k->agent.progress = NULL;
+            if (m->type != MSG_STATUS)
+                reporter_soon(&k->reporter, keeper_now_ms());
             (void)malloc_trim(0); /* what is kept here is locked memory */
             return;
         }
@@ -126,7 +132,7 @@ static void accept_courier(struct keeper *k)
 void keeper_await(struct keeper *k, struct client *c, enum keeper_errand which, const char *no_courier)
 {
     c->waits = which;
-    if (keeper_wake_courier(k))
+    if (keeper_hurry_courier(k))
         return;
     agent_say(&k->agent, "the courier is not connected yet; waiting for it");
     c->no_courier = no_courier;
@@ -154,6 +160,8 @@ static void close_late_clients(struct keeper *k)
 static int wait_ms(struct keeper *k)
 {
     int64_t least = startup_retry(&k->agent, false), now = keeper_now_ms();
+    int64_t look = chores_wait_ms(&k->chores, now);
+    least = least < 0 || (look >= 0 && look < least) ? look : least;
     for (int i = 0; i < KEEPER_CLIENTS; i++)
         if (channel_is_open(&k->client[i].channel)) {
             int64_t left = k->client[i].deadline_ms > now ? k->client[i].deadline_ms - now : 0;
@@ -182,27 +190,39 @@ static void handle_events(struct keeper *k, const struct pollfd *p)
         accept_courier(k);
 }
 
+/* Where the reporter's descriptors begin among those that are waited for. */
+#define REPORTS (4 + KEEPER_CLIENTS + CHORES_FDS)
+
 static enum err serve(struct keeper *k)
 {
     (void)malloc_trim(0); /* of the start */
     for (;;) {
-        struct pollfd p[4 + KEEPER_CLIENTS] = {{.fd = k->signal_fd, .events = POLLIN},
-                                               {.fd = k->command_fd, .events = POLLIN},
-                                               {.fd = k->courier_fd, .events = POLLIN},
-                                               {.fd = k->courier.fd, .events = channel_events(&k->courier)}};
+        int chore[CHORES_FDS];
+        chores_run(&k->chores, &k->agent, keeper_now_ms());
+        chores_fds(&k->chores, chore);
+        struct pollfd p[REPORTS + REPORTER_FDS] = {
+            {.fd = k->signal_fd, .events = POLLIN},
+            {.fd = k->command_fd, .events = POLLIN},
+            {.fd = k->courier_fd, .events = POLLIN},
+            {.fd = k->courier.fd, .events = channel_events(&k->courier)}};
         for (int i = 0; i < KEEPER_CLIENTS; i++)
             p[4 + i] = (struct pollfd){.fd = k->client[i].channel.fd,
                                        .events = channel_events(&k->client[i].channel)};
+        for (int i = 0; i < CHORES_FDS; i++)
+            p[4 + KEEPER_CLIENTS + i] = (struct pollfd){.fd = chore[i], .events = POLLIN};
+        reporter_poll(&k->reporter, p + REPORTS);
         bool more = channel_has_message(&k->courier); /* in our buffer, where poll() does not see it */
         if (more)
             p[3].events &= (short)~POLLIN;
-        int n = poll(p, 4 + KEEPER_CLIENTS, more ? 0 : wait_ms(k));
+        int n = poll(p, REPORTS + REPORTER_FDS, more ? 0 : wait_ms(k));
         if (n < 0 && errno != EINTR)
             return err_from_errno(errno);
         if (n > 0 && p[0].revents)
             return ERR_OK; /* asked to stop; nothing is ever half done here */
         if (n > 0 || (n == 0 && more))
             handle_events(k, p);
+        if (n > 0)
+            reporter_run(&k->reporter, &k->agent, p + REPORTS, keeper_now_ms());
         close_late_clients(k);
     }
 }
@@ -230,6 +250,21 @@ static void close_sockets(const char *root)
             (void)unlink(path);
 }
 
+/* After work that nobody asked for. */
+static void chores_done(void *ctx)
+{
+    unsigned n = 0;
+    struct keeper *k = ctx;
+    if (cache_outbox_count(k->agent.cache, k->agent.key.id, &n) == ERR_OK && n)
+        (void)keeper_wake_courier(k);
+    reporter_soon(&k->reporter, keeper_now_ms());
+}
+
+static void report_made(void *ctx)
+{
+    (void)keeper_wake_courier(ctx);
+}
+
 static enum err open_signals(struct keeper *k)
 {
     sigset_t set;
@@ -255,9 +290,17 @@ static int run(struct keeper *k, const struct agent_places *places)
     if (e == ERR_OK)
         e = problem_set(&why, open_signals(k), "signals cannot be set up");
     if (e == ERR_OK)
+        e = identity_open(&k->agent, &why);
+    if (e == ERR_OK)
         e = problem_set(&why, startup(&k->agent), "privileges cannot be dropped");
     if (e == ERR_OK)
+        e = problem_set(&why, chores_open(&k->chores, &k->agent), "volumes cannot be watched");
+    if (e == ERR_OK)
+        e = problem_set(&why, reporter_open(&k->reporter, &k->agent), "devices cannot be watched");
+    if (e == ERR_OK)
         e = problem_set(&why, serve(k), "waiting for messages failed");
+    chores_close(&k->chores);
+    reporter_close(&k->reporter);
     agent_close(&k->agent);
     if (k->command_fd >= 0) /* else they may be another keeper's */
         close_sockets(places->root);
@@ -267,25 +310,36 @@ static int run(struct keeper *k, const struct agent_places *places)
     return KH_EXIT_FAILED;
 }
 
-/* At most a minute: commands give up after two. */
-static bool take_wait(const char *text, int *ret_ms)
+static bool take_wait(const char *text, long max_ms, long *ret_ms)
 {
     char *end;
     long ms = strtol(text, &end, 10);
-    if (end == text || *end || ms < 0 || ms > 60000)
+    if (end == text || *end || ms < 0 || ms > max_ms)
         return false;
-    *ret_ms = (int)ms;
+    *ret_ms = ms;
     return true;
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"root", required_argument, NULL, 'r'},         {"esp", required_argument, NULL, 'e'},
-        {"efivars", required_argument, NULL, 'v'},      {"tpm", required_argument, NULL, 't'},
-        {"courier-wait", required_argument, NULL, 'w'}, {NULL, 0, NULL, 0}};
-    static struct keeper k = {
-        .command_fd = -1, .courier_fd = -1, .signal_fd = -1, .courier.fd = -1, .courier_wait_ms = COURIER_MS};
+    static const struct option options[] = {{"root", required_argument, NULL, 'r'},
+                                            {"esp", required_argument, NULL, 'e'},
+                                            {"efivars", required_argument, NULL, 'v'},
+                                            {"tpm", required_argument, NULL, 't'},
+                                            {"courier-wait", required_argument, NULL, 'w'},
+                                            {"report-after", required_argument, NULL, 'a'},
+                                            {NULL, 0, NULL, 0}};
+    static struct keeper k = {.reporter = {.timer_fd = -1,
+                                           .dev_fd = -1,
+                                           .mount_fd = -1,
+                                           .start_ms = REPORTER_START_MS,
+                                           .made = report_made},
+                              .chores = {.timer_fd = -1, .watch_fd = -1, .done = chores_done},
+                              .command_fd = -1,
+                              .courier_fd = -1,
+                              .signal_fd = -1,
+                              .courier.fd = -1,
+                              .courier_wait_ms = COURIER_MS};
     struct agent_places places = {.root = ""};
     bool good = true;
     for (int o; good && (o = getopt_long(argc, argv, "", options, NULL)) != -1;)
@@ -302,18 +356,24 @@ int main(int argc, char **argv)
         case 't':
             places.tpm = optarg;
             break;
+        case 'a':
+            good = take_wait(optarg, REPORTER_DAY_MS, &k.reporter.start_ms);
+            break;
         case 'w':
-            good = take_wait(optarg, &k.courier_wait_ms);
+            good = take_wait(optarg, WAIT_MAX_MS, &k.courier_wait_ms);
             break;
         default:
             good = false;
         }
     if (!good || optind != argc) {
         fputs("usage: keeper [--root DIR] [--esp DIR] [--efivars DIR] [--tpm TCTI|none]\n"
-              "              [--courier-wait MILLISECONDS]\n",
+              "              [--courier-wait MILLISECONDS] [--report-after MILLISECONDS]\n",
               stderr);
         return KH_EXIT_USAGE;
     }
+    k.chores.ctx = k.reporter.ctx = &k;
+    /* Large blocks outside the heap: malloc_trim() cannot give back the middle of a heap that is locked. */
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
     for (int i = 0; i < KEEPER_CLIENTS; i++)
         k.client[i].channel.fd = -1;
     struct passwd *pw = getpwnam(COURIER_USER);

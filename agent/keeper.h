@@ -5,12 +5,14 @@
 
 #include "agent/agent.h"
 #include "agent/channel.h"
+#include "agent/chores.h"
+#include "agent/reporter.h"
 #include <json-c/json.h>
 #include <stdint.h>
 
 #define KEEPER_CLIENTS 4
 
-enum keeper_errand { ERRAND_NONE = 0, ERRAND_ENROLL = 1, ERRAND_SYNC = 2 };
+enum keeper_errand { ERRAND_NONE = 0, ERRAND_ENROLL = 1, ERRAND_SYNC = 2, ERRAND_EXPORT = 3 };
 
 /* A command that is connected; it may wait for an errand of the courier. */
 struct client {
@@ -22,6 +24,8 @@ struct client {
 
 struct keeper {
     struct agent agent;
+    struct chores chores;
+    struct reporter reporter;
     int command_fd, courier_fd, signal_fd; /* listening sockets, signalfd */
     struct channel courier;
     uint16_t courier_owes; /* enum msg_type of the answer that is outstanding; 0 when the courier may ask */
@@ -30,7 +34,7 @@ struct keeper {
     uint8_t courier_key[32];  /* SHA-256 of the public key that is being enrolled */
     struct client client[KEEPER_CLIENTS];
     uid_t courier_uid;
-    int courier_wait_ms;            /* how long a command waits for a courier that is not connected */
+    long courier_wait_ms;           /* how long a command waits for a courier that is not connected */
     char last_problem[PROBLEM_MAX]; /* why the courier's last errand did not succeed; empty when it did */
 };
 
@@ -46,8 +50,10 @@ void keeper_finish(struct keeper *k, enum keeper_errand which, int exit_code, co
  * later than commands can be given: where it is not there, the client waits for it, too, for a short time.
  * no_courier: the answer when it does not come; kept, not copied */
 void keeper_await(struct keeper *k, struct client *c, enum keeper_errand which, const char *no_courier);
-/* Ask the courier to come for a batch. False when it is not connected. */
+/* Ask the courier to come for a batch: something is new. False when it is not connected. */
 bool keeper_wake_courier(struct keeper *k);
+/* The same for a person who waits: whatever a server said about coming later. */
+bool keeper_hurry_courier(struct keeper *k);
 int64_t keeper_now_ms(void);
 
 /* Verbs (verb_*.c). */
@@ -56,6 +62,12 @@ void verb_protect(struct keeper *k, struct client *c, const struct msg *m);
 void verb_rotate(struct keeper *k, struct client *c, const struct msg *m);
 void verb_status(struct keeper *k, struct client *c, const struct msg *m);
 void verb_sync(struct keeper *k, struct client *c, const struct msg *m);
+void verb_verify(struct keeper *k, struct client *c, const struct msg *m);
+void verb_export(struct keeper *k, struct client *c, const struct msg *m);
+void verb_import(struct keeper *k, struct client *c, const struct msg *m);
+/* Answer every client that waits to export: the courier's certificate request is here (enrollment:
+ * MSG_ENROLL_DO), or none is needed any more (NULL). */
+void keeper_export_waiting(struct keeper *k, const struct msg *enrollment);
 
 /* A message of the courier (verb_courier.c): BATCH_WANTED while it owes nothing, else the one answer that it
  * owes. err: what ends the connection */

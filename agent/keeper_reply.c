@@ -58,8 +58,18 @@ void keeper_finish(struct keeper *k, enum keeper_errand which, int exit_code, co
             keeper_finish_one(&k->client[i], exit_code, text);
 }
 
+static bool call_courier(struct keeper *k, bool person)
+{
+    const struct msg m = {.type = MSG_SYNC_NOW, .sync_now.person = person};
+    return channel_is_open(&k->courier) && channel_queue(&k->courier, &m) == ERR_OK;
+}
+
 bool keeper_wake_courier(struct keeper *k)
 {
-    const struct msg m = {.type = MSG_SYNC_NOW};
-    return channel_is_open(&k->courier) && channel_queue(&k->courier, &m) == ERR_OK;
+    return call_courier(k, false);
+}
+
+bool keeper_hurry_courier(struct keeper *k)
+{
+    return call_courier(k, true);
 }

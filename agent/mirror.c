@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/mirror.h"
+#include "agent/mirror_run.h"
+#include "agent/owned.h"
 #include "agent/records.h"
 #include "crypto/secret.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-struct mirror {
-    struct agent *a;
-    struct header *h;
-    struct cache_volume v;
-    struct guid newest; /* good key made last */
-    uint64_t newest_time;
-    bool known; /* the cache knew the volume: a key that it does not know was not made here */
-    unsigned n_live, n_good, n_changed, n_unknown, n_returned, n_elsewhere, n_left;
-};
 
 static void text_copy(char *ret, size_t cap, const char *from)
 {
@@ -32,6 +24,10 @@ static enum err load_volume(struct mirror *m)
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     m->known = e == ERR_OK;
+    e = cache_get_life(m->a->cache, &h->luks.uuid, &m->life);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    m->life.uuid = h->luks.uuid;
     m->v.uuid = h->luks.uuid;
     text_copy(m->v.device, sizeof m->v.device, h->device);
     const char *slash = strrchr(h->device, '/');
@@ -80,49 +76,102 @@ static enum err queue_escrow(struct mirror *m, const struct luks2_token *t)
     return e;
 }
 
-/* Which kind of key in use this is; k as the cache has it, state 0 when it does not. */
-static bool is_good(struct mirror *m, const struct luks2_token *t, const struct envelope *e,
-                    struct cache_key *k)
+/* It is what it was once more, or still: a change that was undone leaves no trace but its event. */
+static enum err judge_known(struct mirror *m, struct cache_key *k, bool verified, bool *ret_good)
 {
-    bool verified = still_verified(m, t, k);
-    if (k->state == KEY_RETIRED) { /* an old header came back: the password may be known */
-        m->n_returned++;
-        m->v.rotate = true;
-        k->verified = 0;
-        return false;
-    }
+    bool was_good = k->state == KEY_LIVE;
+    *ret_good = verified;
+    if (verified)
+        return ERR_OK;
+    m->n_changed += k->verified != 0;
+    m->n_unknown += k->verified == 0;
+    return was_good ? mirror_drift(m, DRIFT_CHANGED, &k->key_id) : ERR_OK;
+}
+
+/* An old header came back: whoever kept it may have kept it with the password. */
+static enum err judge_returned(struct mirror *m, struct cache_key *k)
+{
+    m->restored = true;
+    k->verified = 0;
+    if (k->spent)
+        TRY(mirror_expose(m, &k->key_id));
+    return mirror_drift(m, DRIFT_RETURNED, &k->key_id);
+}
+
+/* The cache knows the volume, and not this key. One that says that it was made here, after every other, was
+ * perhaps made by us, and the cache went back since; nothing proves it. */
+static enum err judge_stranger(struct mirror *m, const struct luks2_token *t, const struct envelope *e)
+{
+    uint64_t newest = 0;
+    m->n_unknown++;
+    TRY(cache_newest_key(m->a->cache, &m->h->luks.uuid, &newest));
+    if (owned_is_from_here(m->a, t) && header_is_unchanged(m->h, t) && e->time > newest)
+        TRY(mirror_went_back(m, &t->key_id));
+    return mirror_drift(m, DRIFT_UNKNOWN, &t->key_id);
+}
+
+/* Which kind of key in use this is; k as the cache has it, state 0 when it does not. */
+static enum err judge_key(struct mirror *m, const struct luks2_token *t, const struct envelope *e,
+                          struct cache_key *k, bool *ret_good)
+{
+    bool verified = still_verified(m, t, k), stranger = k->state == 0 && m->known;
+    *ret_good = false;
+    if (k->state == KEY_RETIRED)
+        return judge_returned(m, k);
     if (verified && !k->verified)
         k->verified = (uint64_t)time(NULL);
     if (!mirror_is_sealed_to_us(m->a, e)) {
         m->n_elsewhere++;
-        return false;
+        return ERR_OK;
     }
-    m->n_changed += !verified && k->verified;
-    m->n_unknown += !verified && !k->verified;
-    return verified;
+    return stranger ? judge_stranger(m, t, e) : judge_known(m, k, verified, ret_good);
+}
+
+/* The key whose place this one took, because people know its password. */
+static enum err note_replaced(struct mirror *m, const struct luks2_token *t)
+{
+    struct cache_key old;
+    if (!t->has_replaces)
+        return ERR_OK;
+    enum err e = cache_get_key(m->a->cache, &t->replaces, &old);
+    if (e != ERR_OK || old.spent)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    old.spent = t->cause == KH_CAUSE_DISCLOSED ? KH_CAUSE_DISCLOSED : KH_CAUSE_USED;
+    return cache_put_key(m->a->cache, &old);
+}
+
+static enum err keep_key(struct mirror *m, const struct luks2_token *t, const struct envelope *e,
+                         struct cache_key *k, bool good)
+{
+    bool first = k->state == 0 || k->state == KEY_PLANNED;
+    m->made = m->made || (k->state == KEY_PLANNED && good);
+    k->slot = t->slot;
+    k->count = t->count;
+    k->state = good ? KEY_LIVE : KEY_UNVERIFIED;
+    k->made = first ? e->time : k->made;
+    k->cause = t->cause ? t->cause : k->cause;
+    if (first) /* later ones would hide what was proved */
+        memcpy(k->fingerprint, t->fingerprint, sizeof k->fingerprint);
+    memcpy(k->commitment, e->commitment, sizeof k->commitment);
+    TRY(cache_put_envelope(m->a->cache, &t->key_id, t->envelope, t->envelope_len));
+    TRY(cache_put_key(m->a->cache, k));
+    return note_replaced(m, t);
 }
 
 static enum err live_key(struct mirror *m, const struct luks2_token *t)
 {
     struct cache_key k = {0};
     struct envelope e;
+    bool good = false;
     if (envelope_decode(t->envelope, t->envelope_len, &e) != ERR_OK)
         return ERR_OK; /* not an envelope: whoever wrote it, it is no key of ours to report */
     enum err known = cache_get_key(m->a->cache, &t->key_id, &k);
     if (known != ERR_OK && known != ERR_NOT_FOUND)
         return known;
-    bool first = k.state == 0 || k.state == KEY_PLANNED, good = is_good(m, t, &e, &k);
     k.key_id = t->key_id;
     k.volume = m->h->luks.uuid;
-    k.slot = t->slot;
-    k.count = t->count;
-    k.state = good ? KEY_LIVE : KEY_UNVERIFIED;
-    k.made = first ? e.time : k.made;
-    if (first) /* later ones would hide what was proved */
-        memcpy(k.fingerprint, t->fingerprint, sizeof k.fingerprint);
-    memcpy(k.commitment, e.commitment, sizeof k.commitment);
-    TRY(cache_put_envelope(m->a->cache, &t->key_id, t->envelope, t->envelope_len));
-    TRY(cache_put_key(m->a->cache, &k));
+    TRY(judge_key(m, t, &e, &k, &good));
+    TRY(keep_key(m, t, &e, &k, good));
     if (!k.recorded && mirror_is_sealed_to_us(m->a, &e))
         TRY(queue_escrow(m, t));
     m->n_live++;
@@ -134,28 +183,33 @@ static enum err live_key(struct mirror *m, const struct luks2_token *t)
     return ERR_OK;
 }
 
-/* A key of the cache that is no longer in use. */
-static enum err gone_key(struct mirror *m, struct cache_key *k)
+static enum err add_gone(struct mirror *m, const struct cache_key *k, bool replaced)
 {
-    bool was_used = k->state != KEY_PLANNED;
-    k->state = KEY_RETIRED;
-    TRY(cache_put_key(m->a->cache, k));
-    if (!was_used)
-        return ERR_OK;
-    m->v.rotate = m->v.rotate && m->n_good == 0; /* done when a live key stands in its place */
     struct record *r = calloc(1, sizeof *r);
     if (!r)
         return ERR_NOMEM;
     r->kind = RECORD_EVENT;
-    r->event = m->n_good ? EVENT_ROTATED : EVENT_RETIRED;
-    r->key_id = m->n_good ? m->newest : k->key_id;
-    if (m->n_good)
+    r->event = replaced ? EVENT_ROTATED : EVENT_RETIRED;
+    r->key_id = replaced ? m->newest : k->key_id;
+    if (replaced)
         r->other_key_id = k->key_id;
     r->volume = k->volume;
     r->event_time = (uint64_t)time(NULL);
     enum err e = records_add(m->a, r, NULL);
     free(r);
     return e;
+}
+
+/* A key of the cache that is no longer in use: replaced by a later one, or removed by somebody. */
+static enum err gone_key(struct mirror *m, struct cache_key *k)
+{
+    bool was_used = k->state != KEY_PLANNED, replaced = m->n_good && m->newest_time >= k->made;
+    k->state = KEY_RETIRED;
+    TRY(cache_put_key(m->a->cache, k));
+    if (!was_used)
+        return ERR_OK;
+    TRY(add_gone(m, k, replaced));
+    return replaced ? ERR_OK : mirror_drift(m, DRIFT_REMOVED, &k->key_id);
 }
 
 /* Its token is gone, or it is a live one whose keyslot somebody removed or exchanged. */
@@ -179,38 +233,6 @@ static enum err gone_keys(struct mirror *m)
     return e;
 }
 
-static const char *note_of(const struct mirror *m)
-{
-    if (m->n_live == 0)
-        return "no recovery key opens it; protect it: keyholt-agent protect --device DEV --passphrase-file F";
-    if (m->n_live == m->n_elsewhere)
-        return "its recovery key is sealed to escrow keys that this organisation does not have; protect it: "
-               "keyholt-agent protect --device DEV --passphrase-file F";
-    if (m->n_returned)
-        return "a recovery key that was replaced is in the header again (an old header was restored?); "
-               "rotate it";
-    if (m->n_changed)
-        return "a recovery keyslot was changed by another program; rotate it";
-    if (m->n_unknown)
-        return "the header has a recovery key that this computer does not know to have made; rotate it";
-    if (m->n_left)
-        return "an old recovery password still opens it: its keyslot could not be removed; remove the token "
-               "of another "
-               "program that names it (cryptsetup luksDump), then rotate";
-    return "";
-}
-
-static void judge(struct mirror *m)
-{
-    bool wanted = m->v.rotate, waits = m->v.state == VOLUME_NEEDS_SECRET;
-    bool pending = m->n_live == m->n_elsewhere; /* none at all, too */
-    m->v.state = pending                              ? VOLUME_PENDING
-                 : m->n_returned || (wanted && waits) ? VOLUME_NEEDS_SECRET
-                                                      : VOLUME_PROTECTED;
-    if (pending || !wanted || m->n_returned) /* else it says why a rotation is wanted */
-        text_copy(m->v.note, sizeof m->v.note, note_of(m));
-}
-
 static enum err mirror(struct mirror *m)
 {
     TRY(load_volume(m));
@@ -221,7 +243,8 @@ static enum err mirror(struct mirror *m)
         m->n_left += t->used && t->state == LUKS2_TOKEN_RETIRED && header_slot_fits(m->h, t->slot, t->count);
     }
     TRY(gone_keys(m));
-    judge(m);
+    TRY(mirror_life(m));
+    mirror_judge(m);
     return cache_put_volume(m->a->cache, &m->v);
 }
 
@@ -254,7 +277,7 @@ enum err mirror_note_volume(struct agent *a, struct header *h)
     m->h = h;
     enum err e = load_volume(m);
     if (e == ERR_OK && m->v.state == 0) { /* new */
-        judge(m);
+        mirror_judge(m);
         e = cache_put_volume(a->cache, &m->v);
     }
     free(m);

@@ -11,6 +11,11 @@
 /* One transaction; the cache stays as it was on failure. err: FULL, IO */
 MUST_CHECK enum err mirror_volume(struct agent *a, struct header *h);
 
+/* The password of this key, which is gone, came into somebody's hands, and he may have a copy of the header:
+ * status says that re-encryption is recommended, until the volume key is another one. Recorded once. */
+MUST_CHECK enum err mirror_note_exposed(struct agent *a, const struct guid *volume,
+                                        const struct guid *key_id);
+
 /* Does an envelope name an escrow key of our organisation? True while there is no organisation to ask. */
 bool mirror_is_sealed_to_us(const struct agent *a, const struct envelope *e);
 

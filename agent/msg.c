@@ -12,7 +12,7 @@ struct field {
     uint16_t off; /* in struct msg */
 };
 
-#define FIELDS_MAX 11
+#define FIELDS_MAX 20
 
 struct layout {
     uint16_t type;
@@ -38,21 +38,30 @@ struct layout {
 
 /* The wire layout of every message; encode and decode both walk this table, so they cannot differ. */
 static const struct layout layouts[] = {
-    {MSG_ENROLL, {SPAN(enroll.org), SPAN(enroll.sig), SPAN(enroll.root), SPAN(enroll.token)}},
+    {MSG_ENROLL,
+     {SPAN(enroll.org), SPAN(enroll.sig), SPAN(enroll.root), SPAN(enroll.token), SPAN(enroll.policy),
+      SPAN(enroll.policy_sig)}},
     {MSG_PROTECT, {SPAN(protect.device), SPAN(protect.passphrase), U32(protect.flags)}},
     {MSG_STATUS, {{0}}},
-    {MSG_ROTATE, {SPAN(rotate.device), SPAN(rotate.passphrase)}},
+    {MSG_ROTATE, {SPAN(rotate.device), SPAN(rotate.passphrase), U32(rotate.flags)}},
     {MSG_SYNC, {{0}}},
+    {MSG_VERIFY, {SPAN(verify.device)}},
+    {MSG_EXPORT, {{0}}},
+    {MSG_IMPORT, {SPAN(import.bytes)}},
     {MSG_PROGRESS, {SPAN(progress.text)}},
+    {MSG_PIECE, {SPAN(piece.bytes)}},
     {MSG_RESULT, {U32(result.exit_code), SPAN(result.text), SPAN(result.json)}},
     {MSG_CSR_WANTED, {SPAN(csr_wanted.device)}},
     {MSG_ENROLL_DO,
      {LIST(enroll_do.servers), SPAN(enroll_do.ca), SPAN(enroll_do.csr), SPAN(enroll_do.token),
-      SPAN(enroll_do.spki), SPAN(enroll_do.computer), U64(enroll_do.time), SPAN(enroll_do.signature)}},
+      SPAN(enroll_do.spki), SPAN(enroll_do.computer), U64(enroll_do.time), SPAN(enroll_do.signature),
+      SPAN(enroll_do.proxy), SPAN(enroll_do.no_proxy)}},
     {MSG_SYNC_BATCH,
      {LIST(sync_batch.servers), SPAN(sync_batch.ca), SPAN(sync_batch.device), LIST(sync_batch.records),
-      SPAN(sync_batch.envelopes), SPAN(sync_batch.audit_head)}},
-    {MSG_SYNC_NOW, {{0}}},
+      SPAN(sync_batch.envelopes), SPAN(sync_batch.audit_head), SPAN(sync_batch.set), SPAN(sync_batch.proxy),
+      SPAN(sync_batch.no_proxy), U64(sync_batch.policy)}},
+    {MSG_SYNC_NOW, {U32(sync_now.person)}},
+    {MSG_CERTIFICATE, {SPAN(certificate.pem)}},
     {MSG_IDLE, {{0}}},
     {MSG_CSR, {SPAN(csr.pem)}},
     {MSG_ENROLLED, {U32(enrolled.status), SPAN(enrolled.certificate), SPAN(enrolled.problem)}},
@@ -61,7 +70,14 @@ static const struct layout layouts[] = {
      {U32(sync_answer.status), SPAN(sync_answer.problem), LIST(sync_answer.receipts),
       LIST(sync_answer.commands), U64(sync_answer.audit_length), SPAN(sync_answer.audit_hash),
       SPAN(sync_answer.known_incarnation), U64(sync_answer.known_sequence), SPAN(sync_answer.known_name),
-      U32(sync_answer.envelopes_match), U64(sync_answer.retry_after_s)}},
+      U32(sync_answer.envelopes_match), U64(sync_answer.retry_after_s), U64(sync_answer.time),
+      U32(sync_answer.want_set), SPAN(sync_answer.server_envelopes), U32(sync_answer.has_missing),
+      SPAN(sync_answer.missing), SPAN(sync_answer.certificate), SPAN(sync_answer.policy),
+      SPAN(sync_answer.policy_sig)}},
+    {MSG_CERTIFICATE_KEPT, {U32(certificate_kept.status), SPAN(certificate_kept.problem)}},
+    {MSG_SERVER_SAID, {SPAN(server_said.server), U32(server_said.status), U64(server_said.retry_after_s)}},
+    {MSG_PROBE, {SPAN(probe.device), U32(probe.flags)}},
+    {MSG_PROBED, {SPAN(probed.json)}},
 };
 
 static const struct layout *find(uint16_t type)

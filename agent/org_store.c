@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define JSON_FILE       KH_ORG_DIR "/org.json"
 #define SIG_FILE        KH_ORG_DIR "/org.json.sig"
@@ -149,6 +150,26 @@ static enum err check_successor(const char *root, const struct org *new, const u
     return e;
 }
 
+/* The policy outlives a new org.json: copied over, byte for byte; its version is what keeps an older one out.
+ * It is checked whenever it is read, so one that the new organisation does not certify is none. */
+static enum err carry_over(const char *root, const char *name)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+    uint8_t *p;
+    size_t len;
+    if (snprintf(from, sizeof from, "%s" KH_ORG_DIR "/%s", root, name) >= (int)sizeof from ||
+        snprintf(to, sizeof to, "%s" NEW_DIR "/%s", root, name) >= (int)sizeof to)
+        return ERR_RANGE;
+    enum err e = file_read(from, ORG_STORE_FILE_MAX, &p, &len);
+    if (e == ERR_NOT_FOUND)
+        return unlink(to) == 0 || errno == ENOENT ? ERR_OK : err_from_errno(errno);
+    if (e != ERR_OK)
+        return e;
+    e = file_write(to, p, len, 0644);
+    free(p);
+    return e;
+}
+
 /* The four files change together or not at all: a new folder beside, then one rename. */
 static enum err keep(const char *root, const struct org_files *f, const uint8_t pin[static 32])
 {
@@ -163,6 +184,8 @@ static enum err keep(const char *root, const struct org_files *f, const uint8_t 
     TRY(write_file(root, NEW_DIR "/pin", hex, strlen(hex)));
     TRY(write_file(root, NEW_DIR "/org.json.sig", f->sig, f->sig_len));
     TRY(write_file(root, NEW_DIR "/org.json", f->json, f->json_len));
+    TRY(carry_over(root, "policy.json"));
+    TRY(carry_over(root, "policy.json.sig"));
     if (renameat2(AT_FDCWD, beside, AT_FDCWD, dir, RENAME_EXCHANGE) < 0)
         return err_from_errno(errno);
     return ERR_OK; /* the old files stay in the folder beside until the next change */

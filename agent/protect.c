@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/protect.h"
 #include "agent/mirror.h"
-#include "agent/org_store.h"
 #include "agent/recover.h"
+#include "agent/seal.h"
 #include "agent/token_json.h"
 #include "crypto/random.h"
 #include "formats/envelope.h"
@@ -25,23 +25,27 @@ static size_t token_room(const struct org *org)
     return TOKEN_JSON_MAX - BASE64_LEN(ENVELOPE_MAX) + BASE64_LEN(ENVELOPE_LEN(org->n_escrow));
 }
 
+/* A recovery password that authorises a change was in somebody's hands: it is used up. */
+static void take_spent(struct protect_run *r)
+{
+    for (int i = 0; i < LUKS2_TOKENS; i++) {
+        const struct luks2_token *t = &r->header->luks.token[i];
+        if (!header_is_live(r->header, t) || t->slot != r->opened)
+            continue;
+        r->token.cause = KH_CAUSE_USED;
+        r->token.has_replaces = true;
+        r->token.replaces = t->key_id;
+    }
+}
+
 enum err protect_check(struct protect_run *r)
 {
-    struct org org; /* read again: a damaged or exchanged org.json must not be sealed to */
     unsigned slot;
-    TRY(org_store_load(r->agent->root, &org, r->why));
-    if (org.n_escrow == 0 || org.n_escrow > ENVELOPE_RECIPIENTS)
-        return problem_set(r->why, ERR_RANGE,
-                           "org.json names %u escrow keys, 1 to %u are possible; nothing was changed",
-                           org.n_escrow, (unsigned)ENVELOPE_RECIPIENTS);
-    if (!r->agent->org)
-        r->agent->org = malloc(sizeof org);
-    if (!r->agent->org)
-        return problem_set(r->why, ERR_NOMEM, "not enough memory; nothing was changed");
-    *r->agent->org = org;
-    TRY(header_check_room(r->header, token_room(&org), &slot));
-    TRY(header_unlock(r->header, r->unlock, &r->volume_key));
+    TRY(seal_load_org(r->agent, r->why));
+    TRY(header_check_room(r->header, token_room(r->agent->org), &slot));
+    TRY(unlock_volume(r->agent, r->header, r->unlock, &r->volume_key, &r->opened));
     r->token.slot = (int)slot;
+    take_spent(r);
     return ERR_OK;
 }
 
@@ -86,31 +90,17 @@ enum err protect_generate(struct protect_run *r)
     return ERR_OK;
 }
 
-static enum err escrow_keys(const struct org *org, struct cr_p256_pub *ret)
-{
-    for (unsigned i = 0; i < org->n_escrow; i++)
-        TRY(cr_p256_from_spki(org->escrow[i].spki, sizeof org->escrow[i].spki, &ret[i]));
-    return ERR_OK;
-}
-
 enum err protect_seal(struct protect_run *r)
 {
-    const struct org *org = r->agent->org;
-    struct cr_p256_pub to[ENVELOPE_RECIPIENTS];
-    struct envelope head = {.kind = ENVELOPE_RECOVERY_PASSWORD,
-                            .key_id = r->token.key_id,
-                            .volume = r->header->luks.uuid,
-                            .time = r->time};
-    memcpy(head.device, r->agent->key.id, sizeof head.device);
-    enum err e = escrow_keys(org, to);
-    if (e == ERR_OK)
-        e = envelope_seal(&head, &org->id, to, org->n_escrow, r->password.bytes, r->token.envelope,
-                          &r->token.envelope_len);
-    if (e == ERR_OK)
-        e = envelope_commitment(r->password.bytes, &head.key_id, &head.volume, r->commitment);
+    struct sealed s;
+    enum err e =
+        seal_password(r->agent, &r->token.key_id, &r->header->luks.uuid, r->time, r->password.bytes, &s);
     if (e != ERR_OK)
         return problem_set(
             r->why, e, "sealing to the escrow keys of org.json failed: %s; nothing was changed", err_text(e));
+    memcpy(r->token.envelope, s.envelope, s.len);
+    r->token.envelope_len = s.len;
+    memcpy(r->commitment, s.commitment, sizeof r->commitment);
     return ERR_OK;
 }
 
@@ -121,7 +111,8 @@ static void to_cache_key(const struct protect_run *r, uint8_t state, struct cach
                               .slot = r->token.slot,
                               .count = r->token.count,
                               .state = state,
-                              .made = r->time};
+                              .made = r->time,
+                              .cause = r->token.cause};
     memcpy(ret->commitment, r->commitment, sizeof ret->commitment);
 }
 
@@ -284,11 +275,14 @@ static void wipe_run(struct protect_run *r)
     secret_wipe(&r->volume_key);
 }
 
-enum err protect_volume(struct agent *a, struct header *h, const struct secret *unlock, struct problem *why,
-                        struct protect_result *ret)
+enum err protect_volume(struct agent *a, struct header *h, const struct protect_order *order,
+                        struct secret *ret_volume_key, struct protect_result *ret)
 {
     __attribute__((cleanup(wipe_run))) struct protect_run r = {
-        .agent = a, .header = h, .why = why, .unlock = unlock};
+        .agent = a, .header = h, .why = h->why, .unlock = order->unlock, .opened = HEADER_ANY_SLOT};
+    r.token.cause = order->cause;
+    r.token.has_replaces = order->has_spent;
+    r.token.replaces = order->spent;
     enum err e = run_steps(protect_steps, &r);
     if (e != ERR_OK && !r.live) {
         if (r.begun)
@@ -297,8 +291,9 @@ enum err protect_volume(struct agent *a, struct header *h, const struct secret *
     }
     if (e != ERR_OK)
         agent_say(a,
-                  "volume %s is protected, but the cache cannot be written (%s): the escrow is queued later",
+                  "volume %s is protected, but that cannot be recorded now (%s): the escrow is queued later",
                   h->device, err_text(e));
+    *ret_volume_key = r.volume_key;
     *ret = (struct protect_result){h->luks.uuid, r.token.key_id, r.token.slot, e == ERR_OK};
     return ERR_OK;
 }

@@ -6,6 +6,7 @@
 
 #include "agent/agent.h"
 #include "agent/header.h"
+#include "agent/unlock.h"
 #include "crypto/err.h"
 #include "crypto/secret.h"
 
@@ -14,10 +15,12 @@ struct protect_run {
     struct agent *agent;
     struct header *header;
     struct problem *why;
-    const struct secret *unlock; /* a passphrase that opens the volume now; borrowed */
+    const struct unlock *unlock; /* what opens the volume now; borrowed */
+    int opened;                  /* the keyslot that it opened, HEADER_ANY_SLOT none */
     struct secret volume_key;
-    struct secret password;   /* the 16 bytes that are sealed and from which the passphrase is made */
-    struct luks2_token token; /* as it is, or will be, in the header */
+    struct secret password; /* the 16 bytes that are sealed and from which the passphrase is made */
+    struct luks2_token
+        token; /* as it is, or will be, in the header; cause and replaces filled by the caller */
     int token_number;
     uint8_t commitment[32];
     uint64_t time;
@@ -51,8 +54,17 @@ struct protect_result {
     bool queued; /* the escrow record is in the outbox */
 };
 
+/* Why a new password is made. */
+struct protect_order {
+    const struct unlock *unlock; /* borrowed */
+    uint8_t cause;               /* enum kh_cause */
+    bool has_spent;
+    struct guid spent; /* the key whose password was used or shown */
+};
+
 /* Run the table on an open volume; undo what was begun when a step fails.
+ * ret_volume_key: of the volume, for what else is to be done
  * why:  on failure, what went wrong and whether anything was changed
  * err:  AUTH (passphrase), FULL (header or disk), NOT_FOUND (no organisation), CONFLICT, BUSY, IO, ... */
-MUST_CHECK enum err protect_volume(struct agent *a, struct header *h, const struct secret *unlock,
-                                   struct problem *why, struct protect_result *ret);
+MUST_CHECK enum err protect_volume(struct agent *a, struct header *h, const struct protect_order *order,
+                                   struct secret *ret_volume_key, struct protect_result *ret);

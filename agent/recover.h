@@ -11,14 +11,11 @@
  * is destroyed; then the token goes (the password is gone with the process that drew it).
  * retired token: keyslot destroyed, token removed, but only while another key stands as it was proved; in use
  * again when none does.
- * several live keys: a rotation was interrupted; the newest that stands as it was proved stays. A
- * key that a cache which knows this volume does not know decides nothing, and is left to a person.
+ * a key that the cache knows to be receipted: its token says so, too.
+ * several live keys: what may go by the rules of agent/settle.h does. A key that a cache which knows this
+ * volume does not know decides nothing, and is left to a person.
  * live token that names no keyslot any more: somebody removed it; the token goes.
  * A keyslot is destroyed only when it is made like ours, the envelope is this key's and volume's, and it is
  * what was proved; or, half wiped or never proved, this device or its cache says that we made it. Anything
  * else, and everything that is not ours, stays as it is. A volume in re-encryption is left alone. */
 MUST_CHECK enum err recover_volume(struct agent *a, struct header *h);
-
-/* Retire every key of ours but one: token retired → keyslot destroyed → token removed. The caller has proved
- * that keep opens the volume. err: CONFLICT (keep is not any more what was proved; then the others stay) */
-MUST_CHECK enum err recover_retire_others(struct agent *a, struct header *h, const struct guid *keep);

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/startup.h"
 #include "agent/boot_event.h"
-#include "agent/discover.h"
 #include "agent/esp.h"
 #include "agent/identity.h"
 #include "agent/keeper.h"
-#include "agent/mirror.h"
 #include "agent/privileged.h"
-#include "agent/recover.h"
 #include "agent/rotate.h"
+#include "agent/verify.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,24 +15,9 @@
 #define KEEP_MS  (9 * 60 * 1000)
 #define RETRY_MS (15 * 1000)
 
-static void resume(struct agent *a, struct header *h)
-{
-    h->why->text[0] = 0;
-    enum err e = recover_volume(a, h);
-    if (e != ERR_OK)
-        (void)fprintf(stderr, "keeper: volume %s cannot be brought in order: %s (%s)\n", h->device,
-                      h->why->text[0] ? h->why->text : err_text(e), err_name(e));
-    e = mirror_volume(a, h);
-    if (e != ERR_OK)
-        (void)fprintf(stderr, "keeper: what volume %s says cannot be kept in the cache: %s\n", h->device,
-                      err_text(e));
-}
-
 void startup_volumes(struct agent *a)
 {
-    enum err e = discover_volumes(a, resume);
-    if (e != ERR_OK)
-        (void)fprintf(stderr, "keeper: the volumes cannot be listed: %s\n", err_text(e));
+    verify_volumes(a);
 }
 
 static void collect_event(struct agent *a)
@@ -61,7 +44,7 @@ static struct waiting {
 
 static void keep_note(struct agent *a, const struct guid *volume, const char *why)
 {
-    if (rotate_want(a, volume, true, why) != ERR_OK)
+    if (rotate_want(a, volume, KH_CAUSE_USED, why) != ERR_OK)
         (void)fprintf(stderr, "keeper: nor can that be kept in the cache\n");
 }
 
@@ -76,11 +59,14 @@ static enum err rotate_device(struct agent *a, const struct used_password *u, st
 {
     struct cache_volume *v = malloc(sizeof *v);
     struct header *h = NULL;
+    UNLOCK(unlock);
+    unlock.kind = UNLOCK_PASSPHRASE;
+    unlock.secret = u->text;
     enum err e = v ? cache_get_volume(a->cache, &u->volume, v) : ERR_NOMEM;
     if (e == ERR_OK)
         e = header_open(v->device, why, &h);
     if (e == ERR_OK)
-        e = rotate_volume(a, h, &u->text, why, ret);
+        e = rotate_volume(a, h, &unlock, KH_CAUSE_USED, ret);
     header_close(h);
     free(v);
     return e;
@@ -194,6 +180,12 @@ static enum err hand_off(struct agent *a)
     return ERR_OK;
 }
 
+static void replaced_alone(struct agent *a, const struct protect_result *r)
+{
+    (void)a;
+    startup_forget(&r->volume);
+}
+
 /* Its first record comes before all others. */
 static void say_identity(struct agent *a)
 {
@@ -215,6 +207,7 @@ enum err startup(struct agent *a)
     say_identity(a);
     startup_volumes(a);
     TRY(hand_off(a));
+    rotate_pending(a, replaced_alone); /* what waits, and the management key opens */
     esp_refresh(a);
     return ERR_OK;
 }

@@ -2,5 +2,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The keeper's status object as a page for people. */
 
-/* Prints to standard output; what cannot be parsed is printed as it is. */
-void status_text_print(const char *json);
+#include <json-c/json.h>
+#include <stdbool.h>
+
+/* Prints to standard output. all: also the devices that are no volumes, each with its reason */
+void status_text_print(struct json_object *o, bool all);

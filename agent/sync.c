@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/sync.h"
+#include "agent/enrollment.h"
+#include "agent/mirror.h"
+#include "agent/policy_store.h"
 #include "agent/records.h"
 #include "agent/rotate.h"
+#include "agent/sync_clock.h"
+#include "agent/sync_set.h"
 #include "crypto/p256.h"
 #include "formats/command.h"
 #include "formats/receipt.h"
@@ -10,26 +15,35 @@
 #include <string.h>
 #include <time.h>
 
-#define AUDIT_HASH   "audit_hash"
 #define AUDIT_LENGTH "audit_length"
 #define AUDIT_DOUBTS "audit_doubts"
 #define LAST_SYNC    "last_sync"
-#define RESENT_FOR   "resent_for"
 
 #define HEAD_GROWTH 65536 /* entries; more than an organisation discloses between two syncs of a device */
 #define HEAD_DOUBTS 16
+
+static int64_t monotonic_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
 
 enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struct sync_batch *b,
                          struct msg *ret)
 {
     size_t head = 0;
+    unsigned n_set = 0;
     memset(b, 0, sizeof *b);
     memset(ret, 0, sizeof *ret);
     memcpy(b->device, device, sizeof b->device);
     TRY(cache_envelopes_digest(a->cache, b->envelopes));
-    enum err e = cache_get(a->cache, AUDIT_HASH, b->audit_head, sizeof b->audit_head, &head);
+    enum err e = cache_get(a->cache, SYNC_AUDIT_HASH, b->audit_head, sizeof b->audit_head, &head);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
+    a->set_page.n = 0;
+    if (memcmp(device, a->key.id, sizeof b->device) == 0) /* an earlier identity signs nothing any more */
+        TRY(sync_set_page(a, b->set, &n_set));
     TRY(cache_outbox(a->cache, device, b->record, MSG_LIST_MAX, &b->n));
     ret->type = MSG_SYNC_BATCH;
     for (unsigned i = 0; i < a->org->n_servers; i++)
@@ -41,6 +55,10 @@ enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struc
             (struct msg_span){b->record[i].bytes, b->record[i].len};
     ret->sync_batch.envelopes = (struct msg_span){b->envelopes, sizeof b->envelopes};
     ret->sync_batch.audit_head = (struct msg_span){b->audit_head, head};
+    ret->sync_batch.set = (struct msg_span){b->set[0], 32 * (size_t)n_set};
+    ret->sync_batch.proxy = msg_text(a->conf.proxy);
+    ret->sync_batch.no_proxy = msg_text(a->conf.no_proxy);
+    ret->sync_batch.policy = a->policy.version;
     return ERR_OK;
 }
 
@@ -72,8 +90,9 @@ static enum err take_receipt(struct agent *a, const uint8_t device[static 32], s
         if (receipt_key(a, i, &pub) && receipt_decode(s.p, s.len, &pub, &r) == ERR_OK &&
             is_for(a, device, &r.org, r.device)) {
             unsigned n = 0;
-            TRY(cache_add_receipt(a->cache, s.p, s.len, r.time, r.names, r.n, &n));
+            TRY(cache_add_receipt(a->cache, s.p, s.len, r.class, r.time, r.names, r.n, &n));
             o->receipted += n;
+            a->wanted = a->wanted || n; /* a key that waited for it may go */
             return ERR_OK;
         }
     o->refused++;
@@ -116,6 +135,17 @@ static enum err say_rotated(struct agent *a, const struct cache_key *old, struct
     return e;
 }
 
+/* A password was shown to somebody although the server knew that it was replaced: he may have a copy of the
+ * header from before. */
+static enum err note_late_disclosure(struct agent *a, const struct command *c, const struct cache_key *k)
+{
+    uint64_t known = 0;
+    enum err e = cache_rotation_time(a->cache, &k->key_id, &known);
+    if (e == ERR_NOT_FOUND || (e == ERR_OK && c->time <= known))
+        return ERR_OK;
+    return e == ERR_OK ? mirror_note_exposed(a, &k->volume, &k->key_id) : e;
+}
+
 /* An order stays open, and is repeated, until it can be answered truthfully: not for a key that we do not
  * know and not without a successor. The answer is one record for ever: an order that comes again, even an old
  * one, gets the same bytes (invariant 7). */
@@ -126,9 +156,11 @@ static enum err do_rotate(struct agent *a, const struct command *c, struct sync_
     if (e != ERR_OK)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     if (k.state != KEY_RETIRED) {
-        e = rotate_want(a, &k.volume, true, "the organisation wants its recovery password replaced");
+        e = rotate_spend(a, &k.key_id, KH_CAUSE_DISCLOSED,
+                         "the organisation wants its recovery password replaced");
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     }
+    TRY(note_late_disclosure(a, c, &k));
     e = cache_resend_rotation(a->cache, &c->key_id);
     return e == ERR_NOT_FOUND ? say_rotated(a, &k, o) : e;
 }
@@ -178,7 +210,7 @@ static enum err take_audit_head(struct agent *a, const struct msg *m)
     if (contradicts && !enough)
         return ERR_OK;
     TRY(cache_set_u64(a->cache, AUDIT_LENGTH, length));
-    return cache_set(a->cache, AUDIT_HASH, m->sync_answer.audit_hash.p, 32);
+    return cache_set(a->cache, SYNC_AUDIT_HASH, m->sync_answer.audit_hash.p, 32);
 }
 
 /* Does the server hold a record of this incarnation that this cache never made: a later one, or another one
@@ -195,6 +227,27 @@ static enum err is_old_copy(struct agent *a, const struct msg *m, uint64_t seque
     return ERR_OK;
 }
 
+static enum err start_anew(struct agent *a)
+{
+    struct record *r = calloc(1, sizeof *r);
+    enum err e = r ? cache_begin(a->cache) : ERR_NOMEM;
+    if (e == ERR_OK) {
+        r->kind = RECORD_EVENT;
+        r->event = EVENT_WENT_BACK;
+        r->result = WENT_BACK_SERVER;
+        r->event_time = (uint64_t)time(NULL);
+        e = records_restart(a);
+        if (e == ERR_OK)
+            e = records_add(a, r, NULL);
+        if (e == ERR_OK)
+            e = cache_commit(a->cache);
+        else
+            cache_rollback(a->cache);
+    }
+    free(r);
+    return e;
+}
+
 /* Then our cache is an old copy, or the copy of another computer's (O6). */
 static enum err take_known(struct agent *a, const struct msg *m)
 {
@@ -206,31 +259,39 @@ static enum err take_known(struct agent *a, const struct msg *m)
         memcmp(m->sync_answer.known_incarnation.p, incarnation, sizeof incarnation) != 0)
         return ERR_OK;
     TRY(is_old_copy(a, m, sequence, &old));
-    return old ? records_new_incarnation(a) : ERR_OK;
+    return old ? start_anew(a) : ERR_OK;
 }
 
-/* The server lacks envelopes (or has more than we do, which sending cannot mend): send all again, once for
- * each set of envelopes. */
-static enum err take_mismatch(struct agent *a, const struct msg *m, struct sync_outcome *o)
+/* The organisation's certificate for the courier's own key, and nothing else, is handed on to it. The courier
+ * gets it when it comes for the next batch, so that a crash in between loses nothing. */
+static enum err take_certificate(struct agent *a, const struct msg *m, struct sync_outcome *o)
 {
-    uint8_t now[32], last[32];
-    size_t len = 0;
-    if (m->sync_answer.envelopes_match) /* mended; the next loss of the same set is a new one */
-        return cache_unset(a->cache, RESENT_FOR);
-    if (o->waiting)
+    const struct msg_span *pem = &m->sync_answer.certificate;
+    uint8_t waiting[ENROLLMENT_PEM_MAX];
+    size_t len;
+    if (pem->len == 0)
         return ERR_OK;
-    TRY(cache_envelopes_digest(a->cache, now));
-    enum err e = cache_get(a->cache, RESENT_FOR, last, sizeof last, &len);
-    if (e == ERR_OK && len == sizeof last && memcmp(last, now, sizeof now) == 0)
+    if (enrollment_certificate_check(a, *pem) != ERR_OK) {
+        o->refused++;
         return ERR_OK;
-    if (e != ERR_OK && e != ERR_NOT_FOUND)
-        return e;
-    TRY(cache_resend_escrows(a->cache, a->key.id));
-    o->more = true;
-    return cache_set(a->cache, RESENT_FOR, now, sizeof now);
+    }
+    /* one that waits already could not be kept just now: no hurry then */
+    o->more = cache_get(a->cache, ENROLLMENT_CERTIFICATE, waiting, sizeof waiting, &len) == ERR_NOT_FOUND;
+    return cache_set(a->cache, ENROLLMENT_CERTIFICATE, pem->p, pem->len);
 }
 
-enum err sync_apply(struct agent *a, const struct msg *m, struct sync_outcome *ret)
+/* Signed by the policy key or nothing. The disk may be full: then it comes again. */
+static void take_policy(struct agent *a, const struct msg *m, struct sync_outcome *o)
+{
+    struct problem why;
+    const struct msg_span *json = &m->sync_answer.policy, *sig = &m->sync_answer.policy_sig;
+    if (json->len == 0 || policy_store_install(a, json->p, json->len, sig->p, sig->len, &why) == ERR_OK)
+        return;
+    agent_say(a, "%s", why.text);
+    o->refused++;
+}
+
+enum err sync_apply_carried(struct agent *a, const struct msg *m, struct sync_outcome *ret)
 {
     struct sync_outcome o = {0};
     for (unsigned i = 0; i < m->sync_answer.receipts.n; i++)
@@ -239,8 +300,24 @@ enum err sync_apply(struct agent *a, const struct msg *m, struct sync_outcome *r
         TRY(take_command(a, m->sync_answer.commands.item[i], &o));
     TRY(take_audit_head(a, m));
     TRY(take_known(a, m));
+    TRY(take_certificate(a, m, &o));
+    take_policy(a, m, &o);
     TRY(cache_outbox_count(a->cache, a->key.id, &o.waiting));
-    TRY(take_mismatch(a, m, &o));
+    *ret = o;
+    return ERR_OK;
+}
+
+enum err sync_apply(struct agent *a, const struct msg *m, struct sync_outcome *ret)
+{
+    struct sync_outcome o = {0};
+    unsigned escrows = 0;
+    bool more = false;
+    TRY(sync_apply_carried(a, m, &o));
+    TRY(cache_outbox_escrows(a->cache, a->key.id, &escrows));
+    TRY(sync_set_take(a, m, escrows, &more));
+    TRY(sync_clock_take(a, m->sync_answer.time, (uint64_t)time(NULL), monotonic_ms()));
+    TRY(cache_outbox_count(a->cache, a->key.id, &o.waiting)); /* what is sent again, too */
+    o.more = o.more || more;
     TRY(cache_set_u64(a->cache, LAST_SYNC, (uint64_t)time(NULL)));
     *ret = o;
     return ERR_OK;

@@ -17,13 +17,32 @@ static const char *state_name(uint8_t state)
     }
 }
 
+static const char *const cause_name[] = {NULL,      "protect",  "used", "disclosed",
+                                         "command", "schedule", "drift"};
+
+/* What became of the key: only what there is to say. */
+static enum err put_life(const struct luks2_token *t, char *ret, size_t cap)
+{
+    char replaces[GUID_TEXT] = "";
+    if (t->cause >= sizeof cause_name / sizeof cause_name[0])
+        return ERR_RANGE;
+    if (t->has_replaces)
+        guid_encode(&t->replaces, replaces);
+    (void)snprintf(ret, cap, "%s%s%s%s%s%s%s", t->cause ? ",\"cause\":\"" : "",
+                   t->cause ? cause_name[t->cause] : "", t->cause ? "\"" : "",
+                   t->has_replaces ? ",\"replaces\":\"" : "", replaces, t->has_replaces ? "\"" : "",
+                   t->receipted ? ",\"receipted\":true" : "");
+    return ERR_OK;
+}
+
 enum err token_json_encode(const struct luks2_token *t, char ret[static TOKEN_JSON_MAX])
 {
     char key_id[GUID_TEXT], envelope[BASE64_LEN(ENVELOPE_MAX) + 1], slots[8] = "";
-    char fingerprint[BASE64_LEN(32) + 1], last[BASE64_LEN(32) + 32] = "";
+    char fingerprint[BASE64_LEN(32) + 1], last[BASE64_LEN(32) + 32] = "", life[128];
     const char *state = state_name(t->state);
     if (!state || t->slot < 0 || t->slot >= LUKS2_SLOTS || t->envelope_len > ENVELOPE_MAX)
         return ERR_RANGE;
+    TRY(put_life(t, life, sizeof life));
     guid_encode(&t->key_id, key_id);
     base64_encode(t->envelope, t->envelope_len, envelope);
     if (t->assigned)
@@ -34,7 +53,7 @@ enum err token_json_encode(const struct luks2_token *t, char ret[static TOKEN_JS
     }
     int n = snprintf(ret, TOKEN_JSON_MAX,
                      "{\"type\":\"" KH_TOKEN_TYPE "\",\"keyslots\":[%s],\"version\":1,\"state\":\"%s\","
-                     "\"slot\":%d,\"count\":%u,\"key_id\":\"%s\",\"envelope\":\"%s\"%s}",
-                     slots, state, t->slot, t->count, key_id, envelope, last);
+                     "\"slot\":%d,\"count\":%u,\"key_id\":\"%s\",\"envelope\":\"%s\"%s%s}",
+                     slots, state, t->slot, t->count, key_id, envelope, life, last);
     return n > 0 && n < (int)TOKEN_JSON_MAX ? ERR_OK : ERR_RANGE;
 }

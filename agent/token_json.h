@@ -6,8 +6,8 @@
 #include "formats/base.h"
 #include "formats/luks2.h"
 
-/* Longest text: the envelope in base64 and about 300 characters around it. */
-#define TOKEN_JSON_MAX (BASE64_LEN(ENVELOPE_MAX) + 400)
+/* Longest text: the envelope in base64 and about 400 characters around it. */
+#define TOKEN_JSON_MAX (BASE64_LEN(ENVELOPE_MAX) + 500)
 
 /* ret: zero-terminated. err: RANGE (fields that no token of ours has) */
 MUST_CHECK enum err token_json_encode(const struct luks2_token *t, char ret[static TOKEN_JSON_MAX]);

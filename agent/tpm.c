@@ -10,10 +10,10 @@
 #define TRIES    5  /* tpm2-tss tries a few times, too, but without waiting */
 #define PAUSE_MS 20 /* before the second try; doubled each time: 0.3 s in all */
 
-enum err tpm_init(struct tpm *t, const struct tpm_ops *ops, const char *tcti)
+enum err tpm_init(struct tpm *t, const struct tpm_edge *edge, const char *tcti)
 {
     memset(t, 0, sizeof *t);
-    t->ops = ops;
+    t->edge = edge;
     int n = snprintf(t->tcti, sizeof t->tcti, "%s", tcti);
     return n > 0 && (size_t)n < sizeof t->tcti ? ERR_OK : ERR_RANGE;
 }
@@ -26,21 +26,35 @@ bool tpm_is_there(const struct tpm *t)
     return strcmp(t->tcti, NONE) != 0;
 }
 
-enum err tpm_begin(struct tpm *t)
+static enum err call(struct tpm *t)
 {
-    if (!t->connection && !tpm_is_there(t))
+    if (!tpm_is_there(t))
         return ERR_NOT_FOUND;
-    if (!t->connection)
-        TRY(t->ops->open(t->tcti, &t->connection));
-    t->depth++;
-    return ERR_OK;
+    TRY(t->edge->load(&t->ops));
+    enum err e = t->ops->open(t->tcti, &t->connection);
+    if (e != ERR_OK) {
+        t->edge->unload();
+        t->ops = NULL;
+    }
+    return e;
 }
 
 static void hang_up(struct tpm *t)
 {
-    if (t->connection)
-        t->ops->close(t->connection);
+    if (!t->ops)
+        return;
+    t->ops->close(t->connection);
+    t->edge->unload();
     t->connection = NULL;
+    t->ops = NULL;
+}
+
+enum err tpm_begin(struct tpm *t)
+{
+    if (!t->ops)
+        TRY(call(t));
+    t->depth++;
+    return ERR_OK;
 }
 
 void tpm_end(struct tpm *t)
@@ -75,7 +89,7 @@ static enum err run(struct tpm *t, const struct job *j)
 {
     enum err e = once(t, j);
     for (unsigned i = 1; e == ERR_BUSY && i < TRIES; i++) {
-        t->ops->pause(PAUSE_MS << (i - 1));
+        t->edge->pause(PAUSE_MS << (i - 1));
         e = once(t, j);
     }
     return e;

@@ -52,13 +52,21 @@ struct tpm_ops {
     enum err (*seal)(void *connection, const struct secret *s, struct tpm_blob *ret);
     enum err (*unseal)(void *connection, const struct tpm_blob *b, struct secret *ret);
     enum err (*state)(void *connection, struct tpm_state *ret);
+};
+
+/* Where the operations come from: code that is needed for a moment a day need not lie in memory all day. */
+struct tpm_edge {
+    /* err: UNSUPPORTED (it is not installed) */
+    enum err (*load)(const struct tpm_ops **ret);
+    void (*unload)(void);
     void (*pause)(unsigned ms);
 };
 
 struct tpm {
-    const struct tpm_ops *ops;
+    const struct tpm_edge *edge;
+    const struct tpm_ops *ops; /* NULL outside a batch, like the next */
     char tcti[PATH_MAX + 16];
-    void *connection; /* NULL outside a batch */
+    void *connection;
     unsigned depth;
 };
 
@@ -66,7 +74,7 @@ struct tpm {
  * tcti: "none"; "device:PATH"; another TCTI of tpm2-tss by name ("swtpm:path=…"), for tests. Never NULL: then
  *       tpm2-tss would try every library it finds
  * err: RANGE */
-MUST_CHECK enum err tpm_init(struct tpm *t, const struct tpm_ops *ops, const char *tcti);
+MUST_CHECK enum err tpm_init(struct tpm *t, const struct tpm_edge *edge, const char *tcti);
 /* Does this computer seem to have one? Opens nothing. */
 bool tpm_is_there(const struct tpm *t);
 

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <tss2/tss2_mu.h>
 #include <tss2/tss2_sys.h>
 #include <tss2/tss2_tctildr.h>
@@ -164,12 +163,6 @@ enum err tpm_context_load(struct tpm_context *c, const struct tpm_blob *b, ESYS_
     return err_from_tss(Esys_Load(c->esys, c->primary, TPM_EMPTY_AUTH, NONE, NONE, &private, &public, ret));
 }
 
-static void esys_pause(unsigned ms)
-{
-    const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-    (void)nanosleep(&t, NULL);
-}
-
 const struct tpm_ops tpm_esys = {.open = esys_open,
                                  .close = esys_close,
                                  .primary = esys_primary,
@@ -177,5 +170,4 @@ const struct tpm_ops tpm_esys = {.open = esys_open,
                                  .sign = tpm_context_sign,
                                  .seal = tpm_context_seal,
                                  .unseal = tpm_context_unseal,
-                                 .state = tpm_context_state,
-                                 .pause = esys_pause};
+                                 .state = tpm_context_state};

@@ -28,6 +28,16 @@ static enum err send_batch(struct keeper *k, const uint8_t device[static 32])
     return e;
 }
 
+/* Without a file that can be read the errand goes without a proxy: perhaps it arrives all the same. */
+static void read_conf(struct keeper *k)
+{
+    struct problem why;
+    if (conf_load(k->agent.root, &k->agent.conf, &why) == ERR_OK)
+        return;
+    memset(&k->agent.conf, 0, sizeof k->agent.conf);
+    (void)fprintf(stderr, "keeper: %s\n", why.text);
+}
+
 /* What an earlier identity of this computer left in the outbox goes first: enrolling the new one replaces the
  * certificate that it is sent with. When that failed, an enrolment that waits has the next turn. */
 static bool is_formers_turn(struct keeper *k, uint8_t ret_device[static 32])
@@ -38,10 +48,11 @@ static bool is_formers_turn(struct keeper *k, uint8_t ret_device[static 32])
            cache_outbox_count(a->cache, ret_device, &n) == ERR_OK && n > 0;
 }
 
-static enum err batch_wanted(struct keeper *k)
+static enum err next_errand(struct keeper *k)
 {
     uint8_t former[32];
     if (enrollment_done(&k->agent)) {
+        keeper_export_waiting(k, NULL);
         enum err e = identity_announce(&k->agent); /* a TPM that was away may be back */
         if (e != ERR_OK)
             agent_say(&k->agent, "the new identity cannot be announced yet: %s", err_text(e));
@@ -55,11 +66,46 @@ static enum err batch_wanted(struct keeper *k)
         k->courier_owes = MSG_CSR;
         return channel_queue(&k->courier, &m);
     }
+    if (k->agent.org &&
+        !identity_trouble(&k->agent)) /* a lost cache does not know whether; the server does */
+        return send_batch(k, k->agent.key.id);
     const struct msg idle = {.type = MSG_IDLE};
-    keeper_finish(
-        k, ERRAND_SYNC, KH_EXIT_FAILED,
-        "this computer is not enrolled and has no enrolment token; enrol it again with a new bundle");
+    keeper_finish(k, ERRAND_SYNC, KH_EXIT_FAILED,
+                  k->agent.org ? "this computer is not enrolled and has no enrolment token; enrol it again "
+                                 "with a new bundle"
+                               : "this computer knows no organisation; enrol it: keyholt-agent enroll "
+                                 "--bundle DIR");
     return channel_queue(&k->courier, &idle);
+}
+
+/* A certificate that verified goes first: with it the next exchange is what it should be. */
+static enum err batch_wanted(struct keeper *k)
+{
+    uint8_t pem[ENROLLMENT_PEM_MAX];
+    size_t len = 0;
+    read_conf(k);
+    enum err e = cache_get(k->agent.cache, ENROLLMENT_CERTIFICATE, pem, sizeof pem, &len);
+    if (e == ERR_OK && enrollment_certificate_check(&k->agent, (struct msg_span){pem, len}) != ERR_OK) {
+        TRY(cache_unset(k->agent.cache, ENROLLMENT_CERTIFICATE)); /* of an earlier identity */
+        e = ERR_NOT_FOUND;
+    }
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND || e == ERR_RANGE ? next_errand(k) : e;
+    const struct msg m = {.type = MSG_CERTIFICATE, .certificate.pem = {pem, len}};
+    k->courier_owes = MSG_CERTIFICATE_KEPT;
+    return channel_queue(&k->courier, &m);
+}
+
+static enum err certificate_kept(struct keeper *k, const struct msg *m)
+{
+    uint32_t status = m->certificate_kept.status;
+    if (status != MSG_DONE)
+        (void)fprintf(stderr, "keeper: the courier cannot keep its new certificate: %.*s; %s\n",
+                      (int)m->certificate_kept.problem.len, (const char *)m->certificate_kept.problem.p,
+                      status == MSG_REFUSED ? "it is dropped" : "it is tried again");
+    if (status == MSG_DONE || status == MSG_REFUSED) /* refused: for a key that the courier no longer has */
+        TRY(cache_unset(k->agent.cache, ENROLLMENT_CERTIFICATE));
+    return next_errand(k);
 }
 
 static enum err csr_arrived(struct keeper *k, const struct msg *m)
@@ -70,7 +116,11 @@ static enum err csr_arrived(struct keeper *k, const struct msg *m)
         return ERR_NOMEM;
     enum err e = courier_csr_key(m->csr.pem.p, m->csr.pem.len, k->courier_key);
     if (e == ERR_OK)
+        e = enrollment_keep_key(&k->agent, k->courier_key);
+    if (e == ERR_OK)
         e = enrollment_request(&k->agent, m->csr.pem, buf, &out);
+    if (e == ERR_OK)
+        keeper_export_waiting(k, &out);
     if (e == ERR_OK)
         e = channel_queue(&k->courier, &out);
     if (e == ERR_OK)
@@ -164,6 +214,8 @@ static enum err sync_answered(struct keeper *k, const struct msg *m)
         return ERR_OK;
     }
     enum err e = apply(k, m, &o);
+    if (e == ERR_OK && o.receipted && !is_former(k) && !enrollment_done(&k->agent))
+        e = enrollment_finish(&k->agent); /* who has receipts is enrolled */
     if (e != ERR_OK) {
         keeper_finish(k, ERRAND_SYNC, KH_EXIT_FAILED,
                       "the server answered, but its answer cannot be kept in the cache; it is asked again");
@@ -171,9 +223,10 @@ static enum err sync_answered(struct keeper *k, const struct msg *m)
     }
     k->last_problem[0] = 0;
     if (o.refused)
-        (void)snprintf(k->last_problem, sizeof k->last_problem,
-                       "%u receipts or commands of the server do not verify under the organisation's keys",
-                       o.refused);
+        (void)snprintf(
+            k->last_problem, sizeof k->last_problem,
+            "%u receipts, commands or policies of the server do not verify under the organisation's keys",
+            o.refused);
     (void)snprintf(text, sizeof text, "synced: %u records receipted, %u waiting%s", o.receipted, o.waiting,
                    o.refused ? "; some receipts or commands did not verify" : "");
     keeper_finish(k, ERRAND_SYNC, o.refused ? KH_EXIT_FAILED : KH_EXIT_OK, text);
@@ -200,6 +253,8 @@ enum err courier_message(struct keeper *k, const struct msg *m)
         return enrolled(k, m);
     case MSG_SYNC_ANSWER:
         return sync_answered(k, m);
+    case MSG_CERTIFICATE_KEPT:
+        return certificate_kept(k, m);
     default:
         return ERR_UNSUPPORTED;
     }
@@ -211,4 +266,5 @@ void courier_gone(struct keeper *k)
     static const char text[] = "the courier went away; it is queued and tried again";
     keeper_finish(k, ERRAND_ENROLL, KH_EXIT_QUEUED, text);
     keeper_finish(k, ERRAND_SYNC, KH_EXIT_QUEUED, text);
+    keeper_finish(k, ERRAND_EXPORT, KH_EXIT_QUEUED, text);
 }

@@ -1,8 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/enrollment.h"
 #include "agent/keeper.h"
+#include "agent/policy_store.h"
 #include "formats/base.h"
 #include <stdio.h>
+
+/* The organisation's files are in use whatever becomes of its policy; but whoever enrols shall hear of it. */
+static void take_policy(struct keeper *k, const struct msg *m)
+{
+    struct problem why;
+    policy_store_load(&k->agent); /* a new org.json may certify another policy key */
+    if (m->enroll.policy.len &&
+        policy_store_install(&k->agent, m->enroll.policy.p, m->enroll.policy.len, m->enroll.policy_sig.p,
+                             m->enroll.policy_sig.len, &why) != ERR_OK)
+        agent_say(&k->agent, "warning: %s", why.text);
+}
 
 void verb_enroll(struct keeper *k, struct client *c, const struct msg *m)
 {
@@ -20,6 +32,7 @@ void verb_enroll(struct keeper *k, struct client *c, const struct msg *m)
         keeper_reply_error(c, e, why.text);
         return;
     }
+    take_policy(k, m);
     base16_encode(pin, sizeof pin, hex);
     agent_say(&k->agent, "organisation: %s; SHA-256 of its root key: %s", k->agent.org->name, hex);
     if (!enrollment_waits(&k->agent)) {

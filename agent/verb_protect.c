@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* protect and rotate, asked for by a person. */
+#include "agent/bitlocker_escrow.h"
 #include "agent/discover.h"
 #include "agent/esp.h"
 #include "agent/keeper.h"
@@ -16,22 +17,26 @@ struct order {
     struct client *c;
     struct problem why;
     char device[PATH_MAX];
-    struct secret unlock;
+    struct unlock unlock;
     bool leave_esp;
 };
 
 static void wipe_order(struct order *o)
 {
-    secret_wipe(&o->unlock);
+    unlock_wipe(&o->unlock);
 }
 
-static enum err take_secret(struct msg_span s, struct secret *ret)
+/* No secret: what the keeper has. */
+static enum err take_unlock(struct msg_span s, uint32_t flags, struct unlock *ret)
 {
-    if (s.len > sizeof ret->bytes)
+    if (s.len > sizeof ret->secret.bytes)
         return ERR_RANGE;
     if (s.len)
-        memcpy(ret->bytes, s.p, s.len);
-    ret->len = s.len;
+        memcpy(ret->secret.bytes, s.p, s.len);
+    ret->secret.len = s.len;
+    ret->kind = s.len == 0                       ? UNLOCK_MANAGEMENT
+                : flags & MSG_PROTECT_VOLUME_KEY ? UNLOCK_VOLUME_KEY
+                                                 : UNLOCK_PASSPHRASE;
     return ERR_OK;
 }
 
@@ -137,30 +142,87 @@ static enum err open_in_order(struct order *o, struct header **ret)
     return ERR_OK;
 }
 
+static void reply_escrowed(struct order *o, const struct protect_result *r)
+{
+    struct json_object *json = json_object_new_object();
+    char uuid[GUID_TEXT], id[GUID_TEXT], brief[9], text[PATH_MAX + 200];
+    guid_encode_lower(&r->volume, uuid);
+    guid_encode(&r->key_id, id);
+    guid_short(&r->key_id, brief);
+    json_object_object_add(json, "device", json_object_new_string(o->device));
+    json_object_object_add(json, "uuid", json_object_new_string(uuid));
+    json_object_object_add(json, "key_id", json_object_new_string(id));
+    json_object_object_add(json, "key_id_short", json_object_new_string(brief));
+    json_object_object_add(json, "state", json_object_new_string("escrowed"));
+    (void)snprintf(text, sizeof text, "volume %s: its recovery password opens it and %s; key ID %s",
+                   o->device, r->queued ? "is escrowed" : "was escrowed before", brief);
+    keeper_reply(o->c, KH_EXIT_OK, text, json);
+    (void)keeper_wake_courier(o->k);
+}
+
+/* A volume of BitLocker keeps its own recovery password; what is asked for is to escrow it. */
+static enum err protect_bitlocker(struct order *o, uint32_t flags)
+{
+    struct protect_result r;
+    if (!(flags & MSG_PROTECT_BITLOCKER))
+        return problem_set(
+            &o->why, ERR_UNSUPPORTED,
+            "volume %s is a BitLocker volume; nothing was changed; to escrow its recovery password: "
+            "keyholt-agent protect %s --recovery-password-file FILE",
+            o->device, o->device);
+    TRY(bitlocker_escrow(&o->k->agent, o->device, &o->unlock.secret, &o->why, &r));
+    reply_escrowed(o, &r);
+    return ERR_OK;
+}
+
+static enum err protect_luks(struct order *o, uint32_t flags)
+{
+    struct protect_result r;
+    struct header *h = NULL;
+    if (flags & MSG_PROTECT_BITLOCKER)
+        return problem_set(
+            &o->why, ERR_UNSUPPORTED,
+            "volume %s is no BitLocker volume, and only those bring a recovery password of their own; "
+            "nothing was changed",
+            o->device);
+    TRY(open_in_order(o, &h));
+    enum err e = ERR_OK;
+    if (protected_already(&o->k->agent, h, &r)) {
+        reply_done(o, h, &r, "protected already (\"rotate\" replaces its recovery password)");
+    } else {
+        e = rotate_volume(&o->k->agent, h, &o->unlock, KH_CAUSE_PROTECT, &r);
+        if (e == ERR_OK)
+            reply_done(o, h, &r, "protected");
+    }
+    header_close(h);
+    return e;
+}
+
 void verb_protect(struct keeper *k, struct client *c, const struct msg *m)
 {
     __attribute__((cleanup(wipe_order))) struct order o = {
         .k = k, .c = c, .why = {"the request is malformed"}};
-    struct protect_result r;
-    struct header *h = NULL;
     o.leave_esp = m->protect.flags & MSG_PROTECT_NO_ESP;
     enum err e = msg_text_copy(m->protect.device, o.device, sizeof o.device);
     if (e == ERR_OK)
-        e = take_secret(m->protect.passphrase, &o.unlock);
+        e = take_unlock(m->protect.passphrase, m->protect.flags, &o.unlock);
     if (e == ERR_OK)
-        e = open_in_order(&o, &h);
-    if (e == ERR_OK && protected_already(&k->agent, h, &r)) {
-        reply_done(&o, h, &r, "protected already (\"rotate\" replaces its recovery password)");
-        header_close(h);
-        return;
-    }
-    if (e == ERR_OK)
-        e = rotate_volume(&k->agent, h, &o.unlock, &o.why, &r);
-    if (e == ERR_OK)
-        reply_done(&o, h, &r, "protected");
-    else
+        e = bitlocker_escrow_is(o.device) ? protect_bitlocker(&o, m->protect.flags)
+                                          : protect_luks(&o, m->protect.flags);
+    if (e != ERR_OK)
         keeper_reply_error(c, e, o.why.text);
-    header_close(h);
+}
+
+static enum err wait_for_secret(struct order *o, const struct header *h)
+{
+    enum err e = rotate_want(&o->k->agent, &h->luks.uuid, KH_CAUSE_COMMAND, "a rotation was asked for");
+    if (e == ERR_NOT_FOUND)
+        return problem_set(&o->why, e, "volume %s is not protected; nothing was changed", o->device);
+    return problem_set(
+        &o->why, ERR_BUSY,
+        "volume %s: nothing opens it now for a rotation; nothing was changed; give a passphrase: "
+        "keyholt-agent rotate %s --passphrase-file FILE",
+        o->device, o->device);
 }
 
 static enum err rotate_one(struct order *o)
@@ -168,20 +230,12 @@ static enum err rotate_one(struct order *o)
     struct header *h = NULL;
     struct protect_result r;
     TRY(open_in_order(o, &h));
-    enum err e = ERR_OK;
-    if (o->unlock.len == 0) {
-        e = problem_set(
-            &o->why, ERR_BUSY,
-            "volume %s: nothing opens it now for a rotation; nothing was changed; give a passphrase: "
-            "keyholt-agent rotate %s --passphrase-file FILE",
-            o->device, o->device);
-        enum err noted = rotate_want(&o->k->agent, &h->luks.uuid, true, "a rotation was asked for");
-        if (noted == ERR_NOT_FOUND)
-            e = problem_set(&o->why, ERR_NOT_FOUND, "volume %s is not protected; nothing was changed",
-                            o->device);
-    } else {
-        e = rotate_volume(&o->k->agent, h, &o->unlock, &o->why, &r);
-    }
+    bool known = header_count_live(h) > 0;
+    enum err e = known || o->unlock.kind != UNLOCK_MANAGEMENT
+                     ? rotate_volume(&o->k->agent, h, &o->unlock, KH_CAUSE_COMMAND, &r)
+                     : ERR_NOT_FOUND;
+    if (e == ERR_NOT_FOUND && o->unlock.kind == UNLOCK_MANAGEMENT)
+        e = wait_for_secret(o, h);
     if (e == ERR_OK)
         reply_done(o, h, &r, "its recovery password is replaced");
     header_close(h);
@@ -211,7 +265,7 @@ void verb_rotate(struct keeper *k, struct client *c, const struct msg *m)
         .k = k, .c = c, .why = {"the request is malformed"}};
     enum err e = msg_text_copy(m->rotate.device, o.device, sizeof o.device);
     if (e == ERR_OK)
-        e = take_secret(m->rotate.passphrase, &o.unlock);
+        e = take_unlock(m->rotate.passphrase, m->rotate.flags, &o.unlock);
     if (e == ERR_OK && o.device[0] == 0)
         e = only_volume(&o);
     if (e == ERR_OK)

@@ -5,13 +5,13 @@
 #include "formats/recovery_password.h"
 #include <string.h>
 
-/* Most headers need LUKS2_SCRATCH_USUAL; one that holds more says how much. */
+/* Most headers need LUKS2_SCRATCH_USUAL; one that holds more says how much, and so may its second copy. */
 static enum err load_header(struct volume *v)
 {
     struct luks2_problem why = {.need = LUKS2_SCRATCH_USUAL};
     enum err e = ERR_FULL;
-    for (int tries = 0; e == ERR_FULL && tries < 2; tries++) {
-        size_t len = why.need;
+    for (size_t len = 0; e == ERR_FULL && why.need > len;) {
+        len = why.need;
         void *scratch = firmware_alloc(len);
         if (!scratch)
             return ERR_NOMEM;

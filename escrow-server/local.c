@@ -40,19 +40,23 @@ static enum err send_all(int fd, const void *p, size_t len)
     return ERR_OK;
 }
 
-static enum err send_request(int fd, struct json_object *request, const struct secret *secret)
+/* What follows the line of JSON. */
+struct tail {
+    const void *p;
+    size_t len;
+    bool newline; /* behind it */
+};
+
+static enum err send_request(int fd, struct json_object *request, const struct tail *tail)
 {
-    bool has = secret != NULL && secret->len > 0;
-    json_object_object_add(request, "secret", json_object_new_boolean(has));
     const char *line = json_object_to_json_string_ext(request, JSON_C_TO_STRING_PLAIN);
     if (line == NULL)
         return ERR_NOMEM;
     TRY(send_all(fd, line, strlen(line)));
     TRY(send_all(fd, "\n", 1));
-    if (!has)
-        return ERR_OK;
-    TRY(send_all(fd, secret->bytes, secret->len));
-    return send_all(fd, "\n", 1);
+    if (tail->len > 0)
+        TRY(send_all(fd, tail->p, tail->len));
+    return tail->len > 0 && tail->newline ? send_all(fd, "\n", 1) : ERR_OK;
 }
 
 /* Until the server closes. */
@@ -94,19 +98,36 @@ static enum err read_answer(const struct buffer *b, struct json_object **ret, st
     return ERR_OK;
 }
 
-enum err local_ask(const char *root, struct json_object *request, const struct secret *secret,
-                   struct json_object **ret, struct secret *ret_secret)
+static enum err ask(const char *root, struct json_object *request, const struct tail *tail,
+                    struct json_object **ret, struct secret *ret_secret)
 {
     char path[PATH_MAX];
     int fd;
     TRY(file_join(root, KH_SERVER_SOCK, path, sizeof path));
     TRY(listen_local_connect(path, &fd));
     __attribute__((cleanup(buffer_wipe))) struct buffer b = {.p = malloc(LOCAL_LINE_MAX)};
-    enum err e = b.p == NULL ? ERR_NOMEM : send_request(fd, request, secret);
+    enum err e = b.p == NULL ? ERR_NOMEM : send_request(fd, request, tail);
     if (e == ERR_OK)
         e = receive_all(fd, &b);
     close(fd);
     return e == ERR_OK ? read_answer(&b, ret, ret_secret) : e;
+}
+
+enum err local_ask(const char *root, struct json_object *request, const struct secret *secret,
+                   struct json_object **ret, struct secret *ret_secret)
+{
+    bool has = secret != NULL && secret->len > 0;
+    const struct tail tail = {has ? secret->bytes : NULL, has ? secret->len : 0, true};
+    json_object_object_add(request, "secret", json_object_new_boolean(has));
+    return ask(root, request, &tail, ret, ret_secret);
+}
+
+enum err local_ask_with(const char *root, struct json_object *request, const void *bytes, size_t len,
+                        struct json_object **ret)
+{
+    const struct tail tail = {bytes, len, false};
+    json_object_object_add(request, "bytes", json_object_new_int64((int64_t)len));
+    return ask(root, request, &tail, ret, NULL);
 }
 
 static enum err err_from_name(const char *name)

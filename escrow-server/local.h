@@ -8,6 +8,7 @@
  *   boots    key                      boot events with that key ID
  *   token    hash, expires, uses      a new enrolment token          (*)
  *   import   as, chain, n, head       a foreign chain is about to be copied in (*)
+ *   outbox   bytes                    that many bytes follow: an outbox; answered with "answer" in base64 (*)
  * (*) only from root, or from the user that runs the server.
  *
  * Answers: "status" is "ok" or "failed"; failed ones have "err" (err_name) and "detail" (a sentence), and
@@ -26,5 +27,8 @@
  * err: OFFLINE (no server runs here), DENIED (the socket is not yours), TIMEOUT, FORMAT, NOMEM */
 MUST_CHECK enum err local_ask(const char *root, struct json_object *request, const struct secret *secret,
                               struct json_object **ret, struct secret *ret_secret);
+/* The same with bytes that follow the request. */
+MUST_CHECK enum err local_ask_with(const char *root, struct json_object *request, const void *bytes,
+                                   size_t len, struct json_object **ret);
 /* The err and detail of a failed answer; ERR_OK when it did not fail. ret_detail: borrowed. */
 enum err local_result(struct json_object *answer, const char **ret_detail);

@@ -51,6 +51,7 @@ enum msg_type {
 #define MSG_RECORDS      256
 #define MSG_SEQUENCE_MAX INT64_MAX /* the stores and JSON hold no more */
 #define MSG_COMMANDS     16
+#define MSG_SET          512 /* hashes of envelopes in one page. source: docs/formats.md#sync */
 #define MSG_CANDIDATES   16
 #define MSG_ENTRIES_MAX  64
 #define MSG_BOOTS_MAX    64
@@ -89,6 +90,9 @@ struct msg_sync {
     uint8_t envelopes[32]; /* the device's digest */
     uint8_t audit_head[32];
     bool has_head;
+    struct msg_blob renew; /* SPKI of the courier's key, when its certificate is due; else empty */
+    bool has_set;
+    struct msg_blob set; /* hashes of envelopes that the device made, 32 bytes each */
     unsigned n;
     struct msg_blob record[MSG_RECORDS]; /* verified by the web worker, and again by the writer */
 };
@@ -101,6 +105,9 @@ struct msg_synced {
     uint64_t sequence;
     unsigned n_commands;
     uint8_t command[MSG_COMMANDS][COMMAND_LEN];
+    uint8_t digest[32];          /* over the envelopes of the device that are here */
+    struct msg_blob missing;     /* of the set: what is not here */
+    struct msg_blob certificate; /* PEM, renewed; or empty */
 };
 
 struct msg_find {

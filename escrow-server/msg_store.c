@@ -77,6 +77,9 @@ void msg_put_sync(struct writer *w, const struct msg_sync *m)
     writer_bytes(w, m->envelopes, sizeof m->envelopes);
     writer_u8(w, m->has_head);
     writer_bytes(w, m->audit_head, sizeof m->audit_head);
+    msg_put_blob(w, &m->renew);
+    writer_u8(w, m->has_set);
+    msg_put_blob(w, &m->set);
     writer_u16(w, (uint16_t)m->n);
     for (unsigned i = 0; i < m->n; i++)
         msg_put_blob(w, &m->record[i]);
@@ -90,6 +93,11 @@ enum err msg_get_sync(const uint8_t *p, size_t len, struct msg_sync *ret)
     reader_bytes(&r, ret->envelopes, sizeof ret->envelopes);
     ret->has_head = msg_get_bool(&r);
     reader_bytes(&r, ret->audit_head, sizeof ret->audit_head);
+    msg_get_blob(&r, &ret->renew);
+    ret->has_set = msg_get_bool(&r);
+    msg_get_blob(&r, &ret->set);
+    if (ret->set.len % 32 != 0 || ret->set.len > 32 * MSG_SET)
+        return ERR_RANGE;
     ret->n = msg_get_count(&r, MSG_RECORDS);
     for (unsigned i = 0; i < ret->n; i++)
         msg_get_blob(&r, &ret->record[i]);
@@ -107,6 +115,9 @@ void msg_put_synced(struct writer *w, const struct msg_synced *m)
     writer_u64(w, m->sequence);
     writer_u16(w, (uint16_t)m->n_commands);
     writer_bytes(w, m->command, (size_t)m->n_commands * COMMAND_LEN);
+    writer_bytes(w, m->digest, sizeof m->digest);
+    msg_put_blob(w, &m->missing);
+    msg_put_blob(w, &m->certificate);
 }
 
 enum err msg_get_synced(const uint8_t *p, size_t len, struct msg_synced *ret)
@@ -122,6 +133,11 @@ enum err msg_get_synced(const uint8_t *p, size_t len, struct msg_synced *ret)
     ret->sequence = reader_u64(&r);
     ret->n_commands = msg_get_count(&r, MSG_COMMANDS);
     reader_bytes(&r, ret->command, (size_t)ret->n_commands * COMMAND_LEN);
+    reader_bytes(&r, ret->digest, sizeof ret->digest);
+    msg_get_blob(&r, &ret->missing);
+    msg_get_blob(&r, &ret->certificate);
+    if (ret->missing.len % 32 != 0)
+        return ERR_RANGE;
     return reader_end(&r);
 }
 

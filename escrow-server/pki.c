@@ -167,7 +167,7 @@ enum err pki_make_server(const struct pki_ca *ca, const struct cr_p256_key *key,
 }
 
 /* P-256 only: SPKI of an uncompressed point, as everywhere. */
-static enum err key_id(EVP_PKEY *key, uint8_t ret[static 32])
+static enum err to_spki(EVP_PKEY *key, uint8_t ret[static CR_P256_SPKI])
 {
     uint8_t spki[CR_P256_SPKI + 64], *at = spki;
     struct cr_p256_pub pub;
@@ -175,7 +175,29 @@ static enum err key_id(EVP_PKEY *key, uint8_t ret[static 32])
     if (len != CR_P256_SPKI || i2d_PUBKEY(key, &at) != len)
         return ERR_FORMAT;
     TRY(cr_p256_from_spki(spki, (size_t)len, &pub));
-    return cr_p256_id(&pub, ret);
+    memcpy(ret, spki, CR_P256_SPKI);
+    return ERR_OK;
+}
+
+static enum err key_id(EVP_PKEY *key, uint8_t ret[static 32])
+{
+    uint8_t spki[CR_P256_SPKI];
+    TRY(to_spki(key, spki));
+    return cr_sha256(spki, sizeof spki, ret);
+}
+
+static enum err certify(const struct pki_ca *ca, EVP_PKEY *key, const uint8_t device[static 32],
+                        char ret[static PKI_PEM_MAX])
+{
+    __attribute__((cleanup(free_x509))) X509 *x = X509_new(), *issuer = NULL;
+    char name[BASE16_LEN(32) + 1];
+    if (x == NULL)
+        return ERR_NOMEM;
+    TRY(load_cert(ca->pem, &issuer));
+    base16_encode(device, 32, name);
+    TRY(fresh(x, key, name, PKI_COURIER_DAYS));
+    TRY(leaf_extensions(x, issuer, "clientAuth"));
+    return sign(x, issuer, ca->key, ret);
 }
 
 enum err pki_make_courier(const struct pki_ca *ca, const char *csr, size_t len,
@@ -185,23 +207,57 @@ enum err pki_make_courier(const struct pki_ca *ca, const char *csr, size_t len,
     __attribute__((cleanup(free_bio))) BIO *b = BIO_new_mem_buf(csr, (int)len);
     __attribute__((cleanup(free_req))) X509_REQ *req =
         b == NULL ? NULL : PEM_read_bio_X509_REQ(b, NULL, cr_no_passphrase, NULL);
-    __attribute__((cleanup(free_x509))) X509 *x = X509_new(), *issuer = NULL;
-    char name[BASE16_LEN(32) + 1];
     uint8_t id[32];
-    if (x == NULL)
-        return ERR_NOMEM;
     if (req == NULL)
         return ERR_FORMAT;
     EVP_PKEY *key = X509_REQ_get0_pubkey(req);
     TRY(key_id(key, id));
     if (X509_REQ_verify(req, key) != 1)
         return ERR_AUTH;
-    TRY(load_cert(ca->pem, &issuer));
-    base16_encode(device, 32, name);
-    TRY(fresh(x, key, name, PKI_COURIER_DAYS));
-    TRY(leaf_extensions(x, issuer, "clientAuth"));
-    TRY(sign(x, issuer, ca->key, ret));
+    TRY(certify(ca, key, device, ret));
     memcpy(ret_key_id, id, 32);
+    return ERR_OK;
+}
+
+enum err pki_csr_spki(const char *csr, size_t len, uint8_t ret[static CR_P256_SPKI])
+{
+    __attribute__((cleanup(free_bio))) BIO *b = BIO_new_mem_buf(csr, (int)len);
+    __attribute__((cleanup(free_req))) X509_REQ *req =
+        b == NULL ? NULL : PEM_read_bio_X509_REQ(b, NULL, cr_no_passphrase, NULL);
+    if (req == NULL)
+        return ERR_FORMAT;
+    EVP_PKEY *key = X509_REQ_get0_pubkey(req);
+    if (X509_REQ_verify(req, key) != 1)
+        return ERR_AUTH;
+    return to_spki(key, ret);
+}
+
+enum err pki_renew_courier(const struct pki_ca *ca, const uint8_t *spki, size_t len,
+                           const uint8_t device[static 32], char ret[static PKI_PEM_MAX])
+{
+    struct cr_p256_pub pub;
+    const uint8_t *at = spki;
+    TRY(cr_p256_from_spki(spki, len, &pub));
+    EVP_PKEY *key = d2i_PUBKEY(NULL, &at, (long)len);
+    if (key == NULL)
+        return ERR_FORMAT;
+    enum err e = certify(ca, key, device, ret);
+    EVP_PKEY_free(key);
+    return e;
+}
+
+enum err pki_courier_due(const struct x509_st *cert, bool *ret_due, uint8_t ret_spki[static CR_P256_SPKI])
+{
+    int days, seconds, days_left, seconds_left;
+    const ASN1_TIME *end = X509_get0_notAfter(cert);
+    if (ASN1_TIME_diff(&days, &seconds, X509_get0_notBefore(cert), end) != 1 ||
+        ASN1_TIME_diff(&days_left, &seconds_left, NULL, end) != 1)
+        return ERR_FORMAT;
+    int64_t life = (int64_t)days * 86400 + seconds, left = (int64_t)days_left * 86400 + seconds_left;
+    bool due = left * 3 < life;
+    if (due)
+        TRY(to_spki(X509_get0_pubkey(cert), ret_spki));
+    *ret_due = due;
     return ERR_OK;
 }
 

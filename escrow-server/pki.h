@@ -4,6 +4,7 @@
 
 #include "crypto/err.h"
 #include "crypto/p256.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,16 @@ MUST_CHECK enum err pki_make_server(const struct pki_ca *ca, const struct cr_p25
 MUST_CHECK enum err pki_make_courier(const struct pki_ca *ca, const char *csr, size_t len,
                                      const uint8_t device[static 32], char ret[static PKI_PEM_MAX],
                                      uint8_t ret_key_id[static 32]);
+/* The key of a request whose own signature verifies. err: FORMAT, AUTH */
+MUST_CHECK enum err pki_csr_spki(const char *csr, size_t len, uint8_t ret[static CR_P256_SPKI]);
+/* The same for a key that was certified before. spki: DER. err: FORMAT (not P-256) */
+MUST_CHECK enum err pki_renew_courier(const struct pki_ca *ca, const uint8_t *spki, size_t len,
+                                      const uint8_t device[static 32], char ret[static PKI_PEM_MAX]);
+/* Is less than a third of its life left, by the clock of this machine? It may have expired long ago.
+ * ret_spki: its key, when ret_due
+ * err: FORMAT */
+MUST_CHECK enum err pki_courier_due(const struct x509_st *cert, bool *ret_due,
+                                    uint8_t ret_spki[static CR_P256_SPKI]);
 /* What a verified client certificate says. err: FORMAT (not a courier's certificate) */
 MUST_CHECK enum err pki_read_courier(const struct x509_st *cert, uint8_t ret_device[static 32],
                                      uint8_t ret_key_id[static 32]);

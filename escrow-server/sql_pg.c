@@ -177,6 +177,7 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
                                     " received_us) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING"},
     [SQL_DIGEST] = {SQL_RECOVERY, "SELECT DISTINCT hash FROM envelopes WHERE device = $1 AND own = 1"
                                   " ORDER BY hash"},
+    [SQL_HAS_ENVELOPE] = {SQL_RECOVERY, "SELECT 1 FROM envelopes WHERE hash = $1 AND sender = $2"},
     /* As in sql_sqlite.c, where it is explained. */
     [SQL_FIND] =
         {SQL_RECOVERY,

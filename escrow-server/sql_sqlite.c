@@ -111,6 +111,7 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING"},
     [SQL_DIGEST] = {SQL_RECOVERY, "SELECT DISTINCT hash FROM envelopes WHERE device = ?1 AND own = 1"
                                   " ORDER BY hash"},
+    [SQL_HAS_ENVELOPE] = {SQL_RECOVERY, "SELECT 1 FROM envelopes WHERE hash = ?1 AND sender = ?2"},
     /* A key that came with its own device's signature shadows the same key brought by others, so that
      * nobody can put another envelope in its place; among one password's envelopes the newest is enough.
      * No device can crowd the others out of the list: two rows of each for one key ID, everybody's first row

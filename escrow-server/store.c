@@ -99,6 +99,7 @@ const struct store_ops store_sql = {
     .has_sequence = store_has_sequence,
     .known = store_known,
     .digest = store_digest,
+    .has_envelope = store_has_envelope,
     .find = store_find,
     .boots = store_boots,
     .retain = store_retain,

@@ -103,6 +103,9 @@ struct store_ops {
                       struct store_known *ret);
     /* SHA-256 over the sorted hashes of all envelopes that the device made. */
     enum err (*digest)(struct store *s, const uint8_t device[static 32], uint8_t ret[static 32]);
+    /* Is the envelope with this hash here, sent by that device? */
+    enum err (*has_envelope)(struct store *s, const uint8_t device[static 32], const uint8_t hash[static 32],
+                             bool *ret);
 
     /* The newest envelope of each password that fits, those that came from their own device first,
      * and at most two of one sender for one key ID. more: not all that fit are there.

@@ -115,6 +115,15 @@ enum err store_known(struct store *s, enum store_half half, const uint8_t device
     return ERR_OK;
 }
 
+enum err store_has_envelope(struct store *s, const uint8_t device[static 32], const uint8_t hash[static 32],
+                            bool *ret)
+{
+    QUERY(q, s, STORE_RECOVERY, SQL_HAS_ENVELOPE, "has-envelope");
+    query_blob(&q, hash, 32);
+    query_blob(&q, device, 32);
+    return query_any(&q, ret);
+}
+
 enum err store_digest(struct store *s, const uint8_t device[static 32], uint8_t ret[static 32])
 {
     QUERY(q, s, STORE_RECOVERY, SQL_DIGEST, "digest");

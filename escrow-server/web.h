@@ -90,6 +90,13 @@ void web_conn_answered(struct evhttp_connection *evcon);
 MUST_CHECK enum err web_conn_courier(struct evhttp_connection *evcon, uint8_t ret_device[static 32],
                                      uint8_t ret_key[static 32]);
 
+/* Is that certificate due for renewal? ret_spki: its key, then */
+bool web_conn_courier_due(struct evhttp_connection *evcon, uint8_t ret_spki[static 91]);
+
+/* web_records.c: are all records of that device, whole and signed by it? ret_detail: a sentence on failure */
+MUST_CHECK enum err web_records_check(const struct msg_sync *m, const uint8_t spki[static 91],
+                                      char *ret_detail, size_t cap);
+
 /* web_revoked.c: the revocation list of org.json. err: FORMAT */
 MUST_CHECK enum err web_revoked_load(struct web *w);
 bool web_revoked(const struct web *w, const uint8_t device[static 32]);

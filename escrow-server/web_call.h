@@ -14,6 +14,8 @@ struct call {
     bool gzip;    /* the client takes it */
     bool courier; /* it showed a certificate: */
     uint8_t device[32], courier_key[32];
+    bool renew; /* its certificate is due: */
+    uint8_t courier_spki[91];
     uint64_t waiting; /* question under way, 0 if none */
     void *state;      /* the handler's, freed with free_state */
     void (*free_state)(void *state);

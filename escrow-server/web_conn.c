@@ -150,3 +150,10 @@ enum err web_conn_courier(struct evhttp_connection *evcon, uint8_t ret_device[st
         return ERR_NOT_FOUND;
     return pki_read_courier(cert, ret_device, ret_key);
 }
+
+bool web_conn_courier_due(struct evhttp_connection *evcon, uint8_t ret_spki[static 91])
+{
+    bool due = false;
+    const X509 *cert = SSL_get0_peer_certificate(ssl_of(evcon));
+    return cert != NULL && pki_courier_due(cert, &due, ret_spki) == ERR_OK && due;
+}

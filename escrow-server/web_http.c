@@ -219,6 +219,7 @@ static void run_route(struct call *c, const struct route *route)
     struct evhttp_connection *evcon = evhttp_request_get_connection(c->req);
     enum err e = web_conn_courier(evcon, c->device, c->courier_key);
     c->courier = e == ERR_OK;
+    c->renew = c->courier && web_conn_courier_due(evcon, c->courier_spki);
     c->name = route->name;
     if (route->needs_courier && !c->courier)
         return call_problem(c, 401, 0, "A client certificate of this organisation is needed; enrol first.");

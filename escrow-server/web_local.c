@@ -18,7 +18,8 @@ static const struct {
 } ops[] = {{"recover", false, local_recover},
            {"boots", true, local_boots},
            {"token", true, local_token},
-           {"import", true, local_import}};
+           {"import", true, local_import},
+           {"outbox", true, local_outbox}};
 
 unsigned web_local_open_count(void)
 {
@@ -36,6 +37,8 @@ static void local_free(struct local *l)
     close(l->fd);
     json_object_put(l->request);
     json_object_put(l->keys);
+    free(l->bytes);
+    free(l->state);
     cr_wipe(l, sizeof *l);
     free(l);
     n_open--;
@@ -110,7 +113,43 @@ static void run(struct local *l)
                "The running server does not know this request; it may be older than the command.");
 }
 
-/* The whole request? Line one is JSON, line two the secret when line one says so. err: BUSY (more to come) */
+/* Line two, when line one says that there is a secret. err: BUSY (more to come) */
+static enum err take_secret(struct local *l, const char *line)
+{
+    size_t left = l->len - (size_t)(line - l->in);
+    const char *last = memchr(line, '\n', left);
+    if (last == NULL)
+        return l->len < sizeof l->in ? ERR_BUSY : ERR_RANGE;
+    if ((size_t)(last - line) > SECRET_MAX)
+        return ERR_RANGE;
+    l->secret.len = (size_t)(last - line);
+    memcpy(l->secret.bytes, line, l->secret.len);
+    return ERR_OK;
+}
+
+/* What of the bytes came along with line one; the rest is read to its place. err: BUSY (more to come) */
+static enum err begin_bytes(struct local *l, const char *from)
+{
+    uint64_t want = 0;
+    enum err e = json_get_u64(l->request, "bytes", &want);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK;
+    TRY(e);
+    size_t have = l->len - (size_t)(from - l->in);
+    if (!l->privileged)
+        return ERR_DENIED;
+    if (want > LOCAL_BYTES_MAX || have > want)
+        return ERR_RANGE;
+    l->bytes = malloc(want + 1);
+    if (l->bytes == NULL)
+        return ERR_NOMEM;
+    memcpy(l->bytes, from, have);
+    l->n_bytes = have;
+    l->want_bytes = want;
+    return have < want ? ERR_BUSY : ERR_OK;
+}
+
+/* The whole request? Line one is JSON. err: BUSY (more to come) */
 static enum err take_request(struct local *l)
 {
     char *end = memchr(l->in, '\n', l->len);
@@ -119,36 +158,43 @@ static enum err take_request(struct local *l)
     if (l->request == NULL)
         TRY(json_strict_parse(l->in, (size_t)(end - l->in), &l->request));
     struct json_object *has;
-    if (!json_object_object_get_ex(l->request, "secret", &has) || !json_object_get_boolean(has))
-        return ERR_OK;
-    const char *secret = end + 1;
-    size_t left = l->len - (size_t)(secret - l->in);
-    const char *last = memchr(secret, '\n', left);
-    if (last == NULL)
-        return l->len < sizeof l->in ? ERR_BUSY : ERR_RANGE;
-    if ((size_t)(last - secret) > SECRET_MAX)
-        return ERR_RANGE;
-    l->secret.len = (size_t)(last - secret);
-    memcpy(l->secret.bytes, secret, l->secret.len);
-    return ERR_OK;
+    if (json_object_object_get_ex(l->request, "secret", &has) && json_object_get_boolean(has))
+        return take_secret(l, end + 1);
+    return begin_bytes(l, end + 1);
+}
+
+/* err: BUSY (more to come), OFFLINE (it will not), and what the request is refused with */
+static enum err read_more(struct local *l, int fd)
+{
+    bool into_bytes = l->bytes != NULL;
+    ssize_t n = into_bytes ? recv(fd, l->bytes + l->n_bytes, l->want_bytes - l->n_bytes, 0)
+                           : recv(fd, l->in + l->len, sizeof l->in - l->len, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return ERR_BUSY;
+    if (n <= 0)
+        return ERR_OFFLINE;
+    if (into_bytes) {
+        l->n_bytes += (size_t)n;
+        return l->n_bytes < l->want_bytes ? ERR_BUSY : ERR_OK;
+    }
+    l->len += (size_t)n;
+    return take_request(l);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *ctx)
 {
     struct local *l = ctx;
     (void)what;
-    ssize_t n = recv(fd, l->in + l->len, sizeof l->in - l->len, 0);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n <= 0)
-        return local_free(l);
-    l->len += (size_t)n;
-    enum err e = take_request(l);
+    enum err e = read_more(l, fd);
     if (e == ERR_BUSY)
         return;
+    if (e == ERR_OFFLINE)
+        return local_free(l);
     cr_wipe(l->in, sizeof l->in);
     l->len = 0;
     event_del(l->readable); /* one request, one answer */
+    if (e == ERR_DENIED)
+        return local_fail(l, e, "Only root, or the user that runs the server, may ask this.");
     if (e != ERR_OK)
         return local_fail(l, e, "The request is not in the form of the local socket.");
     run(l);

@@ -7,6 +7,7 @@
 #include <json-c/json.h>
 
 #define LOCAL_REQUEST_MAX 8192
+#define LOCAL_BYTES_MAX   (2u << 20)
 #define LOCAL_OPEN_MAX    32
 #define LOCAL_SECONDS     40
 
@@ -20,6 +21,10 @@ struct local {
     struct secret secret;
     size_t len;
     char in[LOCAL_REQUEST_MAX];
+    uint8_t *bytes; /* what follows the request, when it says "bytes" */
+    size_t n_bytes, want_bytes;
+    void *state;       /* the request's own; free() */
+    bool known_device; /* outbox: enrolled before */
     /* recover */
     struct msg_find find;
     struct json_object *keys; /* the candidates, for an answer that lists them */
@@ -44,3 +49,5 @@ void local_recover(struct local *l);
 void local_boots(struct local *l);
 void local_token(struct local *l);
 void local_import(struct local *l);
+/* web_outbox.c */
+void local_outbox(struct local *l);

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "crypto/p256.h"
 #include "escrow-server/slog.h"
 #include "escrow-server/web_call.h"
 #include "formats/base.h"
@@ -8,11 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* A sync between its parts: the records decoded from base64, waiting for the device's public key. */
 struct sync {
     struct msg_sync m;
     uint8_t *bytes; /* all records, one behind the other */
+    uint8_t set[32 * MSG_SET];
     char detail[160];
 };
 
@@ -65,39 +66,16 @@ static enum err read_request(struct call *c, struct sync *s, struct json_object 
             return ERR_FORMAT;
         s->m.has_head = true;
     }
+    enum err e = json_get_base64(o, "set", s->set, sizeof s->set, &len);
+    s->m.has_set = e == ERR_OK;
+    if (e != ERR_NOT_FOUND)
+        TRY(e);
+    if (s->m.has_set && len % 32 != 0)
+        return ERR_FORMAT;
+    if (s->m.has_set)
+        s->m.set = (struct msg_blob){s->set, len};
     TRY(json_get_array(o, "records", MSG_RECORDS, &records));
     return read_records(s, records, c->body_len + 1);
-}
-
-/* Everything about a record that can be judged without the store. */
-static enum err check_record(const struct msg_blob *b, const uint8_t device[static 32],
-                             const struct cr_p256_pub *pub)
-{
-    struct record r;
-    struct envelope e;
-    TRY(record_decode(b->p, b->len, &r));
-    if (memcmp(r.device, device, 32) != 0)
-        return ERR_DENIED;
-    if (r.sequence > MSG_SEQUENCE_MAX)
-        return ERR_RANGE;
-    if (r.kind == RECORD_ESCROW)
-        TRY(envelope_decode(r.envelope, r.envelope_len, &e));
-    return record_verify(b->p, b->len, pub);
-}
-
-static enum err check_records(struct sync *s, const uint8_t spki[static 91])
-{
-    struct cr_p256_pub pub;
-    TRY(cr_p256_from_spki(spki, CR_P256_SPKI, &pub));
-    for (unsigned i = 0; i < s->m.n; i++) {
-        enum err e = check_record(&s->m.record[i], s->m.device, &pub);
-        if (e == ERR_OK)
-            continue;
-        snprintf(s->detail, sizeof s->detail, "Record %u of %u is refused (%s); nothing was stored.", i + 1,
-                 s->m.n, err_text(e));
-        return e;
-    }
-    return ERR_OK;
 }
 
 static void add_hex(struct json_object *o, const char *name, const uint8_t *p, size_t len)
@@ -128,7 +106,32 @@ static struct json_object *known_object(const struct msg_synced *m)
     return o;
 }
 
-static struct json_object *answer_object(const struct web *w, const struct msg_synced *m)
+static void add_base64_text(struct json_object *o, const char *name, struct msg_blob b)
+{
+    char *text = malloc(BASE64_LEN(b.len) + 1);
+    if (text == NULL)
+        return;
+    base64_encode(b.p, b.len, text);
+    json_object_object_add(o, name, json_object_new_string(text));
+    free(text);
+}
+
+/* What few answers have. */
+static void add_rare(struct json_object *o, const struct msg_synced *m, bool has_set)
+{
+    if (!m->match)
+        add_hex(o, "envelopes", m->digest, sizeof m->digest);
+    if (!m->match && !has_set)
+        json_object_object_add(o, "want_set", json_object_new_boolean(true));
+    if (has_set)
+        add_base64_text(o, "missing", m->missing);
+    if (m->certificate.len > 0)
+        json_object_object_add(
+            o, "certificate",
+            json_object_new_string_len((const char *)m->certificate.p, (int)m->certificate.len));
+}
+
+static struct json_object *answer_object(const struct web *w, const struct msg_synced *m, bool has_set)
 {
     struct json_object *o = json_object_new_object(), *receipts = json_object_new_array(),
                        *commands = json_object_new_array(), *head = json_object_new_object();
@@ -145,6 +148,8 @@ static struct json_object *answer_object(const struct web *w, const struct msg_s
     json_object_object_add(o, "audit_head", head);
     json_object_object_add(o, "envelopes_match", json_object_new_boolean(m->match));
     json_object_object_add(o, "retry_after", json_object_new_int64((int64_t)again));
+    json_object_object_add(o, "time", json_object_new_int64((int64_t)time(NULL)));
+    add_rare(o, m, has_set);
     return o;
 }
 
@@ -162,7 +167,7 @@ static void on_synced(void *ctx, enum err e, const struct msg_frame *m)
     base16_encode(c->device, sizeof c->device, device);
     slog(SLOG_INFO, "sync", "status=200 device=%s records=%u commands=%u incomplete=%d match=%d", device,
          s->m.n, synced.n_commands, synced.incomplete, synced.match);
-    call_json(c, answer_object(c->web, &synced));
+    call_json(c, answer_object(c->web, &synced, s->m.has_set));
 }
 
 static void on_device(void *ctx, enum err e, const struct msg_frame *m)
@@ -179,8 +184,10 @@ static void on_device(void *ctx, enum err e, const struct msg_frame *m)
         return call_problem(c, 403, 0, "This device was revoked.");
     if (!is.pinned)
         return call_problem(c, 403, 0, "The certificate is not the one that the device enrolled with last.");
-    if (check_records(s, is.spki) != ERR_OK)
+    if (web_records_check(&s->m, is.spki, s->detail, sizeof s->detail) != ERR_OK)
         return call_problem(c, 422, 0, s->detail);
+    if (c->renew)
+        s->m.renew = (struct msg_blob){c->courier_spki, sizeof c->courier_spki};
     struct writer *body = back_begin(c->web, BACK_WRITER, MSG_SYNC, on_synced, c, &c->waiting);
     if (body == NULL)
         return call_failed(c, ERR_OFFLINE, NULL);

@@ -36,7 +36,10 @@ struct pending {
     bool replicated[STORE_HALVES]; /* a synchronous standby has that half's records too */
     bool both;       /* an event that closes an order: receipted only when both halves have it */
     bool order_open; /* disclosure: the device still has to replace the key */
-    /* enrolment */
+    bool has_set;
+    unsigned n_set;
+    uint8_t set[MSG_SET][32]; /* at first all that was asked about, then what is missing */
+    /* enrolment, or a sync whose courier is to be renewed */
     char certificate[4096];
 };
 

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/hash.h"
+#include "escrow-server/pki.h"
 #include "escrow-server/slog.h"
 #include "escrow-server/writer.h"
 #include "formats/base.h"
@@ -39,19 +41,19 @@ static enum err check_record(const struct msg_sync *m, unsigned i, const struct 
     return record_verify(r.bytes, r.len, pub);
 }
 
-static enum err check_request(struct batch *b, const struct msg_sync *m, const char **ret_detail)
+static enum err check_request(struct batch *b, const struct msg_sync *m, struct store_device *d,
+                              const char **ret_detail)
 {
-    struct store_device d;
     struct cr_p256_pub pub;
-    enum err e = b->w->ops->device_get(b->w->store, m->device, &d);
+    enum err e = b->w->ops->device_get(b->w->store, m->device, d);
     *ret_detail =
         e == ERR_NOT_FOUND ? "This device is not enrolled here." : "The recovery store cannot be read now.";
     TRY(e);
     *ret_detail = "This device was revoked.";
-    if (d.revoked)
+    if (d->revoked)
         return ERR_DENIED;
     *ret_detail = "A record is not one of this device; nothing was stored.";
-    TRY(cr_p256_from_spki(d.spki, sizeof d.spki, &pub));
+    TRY(cr_p256_from_spki(d->spki, sizeof d->spki, &pub));
     for (unsigned i = 0; i < m->n; i++)
         TRY(check_record(m, i, &pub));
     return ERR_OK;
@@ -79,6 +81,8 @@ static enum err put_escrow(struct batch *b, const struct store_record *r)
 static enum err put_event(struct batch *b, struct pending *p, const struct store_record *r)
 {
     TRY(b->w->ops->event_put(b->w->store, r));
+    if (r->r.event == EVENT_CLOCK)
+        flag(b, "clock", r);
     if (r->r.event != EVENT_ROTATED)
         return ERR_OK;
     p->both = true;
@@ -183,10 +187,35 @@ static void store_half(struct batch *b, struct pending *p, const struct msg_sync
     p->n[half] = e == ERR_OK ? n : 0;
 }
 
+/* Only the key that the device enrolled with is certified again, whatever a web worker says. */
+static void renew(struct batch *b, struct pending *p, const struct msg_sync *m, const struct store_device *d)
+{
+    const struct pki_ca ca = {b->w->ca_key, b->w->org.ca};
+    uint8_t key[32];
+    if (m->renew.len == 0)
+        return;
+    enum err e = cr_sha256(m->renew.p, m->renew.len, key);
+    if (e == ERR_OK && memcmp(key, d->courier, sizeof key) != 0)
+        e = ERR_DENIED;
+    if (e == ERR_OK)
+        e = pki_renew_courier(&ca, m->renew.p, m->renew.len, m->device, p->certificate);
+    if (e != ERR_OK)
+        slog(SLOG_WARN, "sync", "certificate-not-renewed=1 reason=\"%s\"", err_text(e));
+}
+
+static void take_set(struct pending *p, const struct msg_sync *m)
+{
+    p->has_set = m->has_set;
+    p->n_set = (unsigned)(m->set.len / 32);
+    if (m->set.len > 0)
+        memcpy(p->set, m->set.p, m->set.len);
+}
+
 void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m)
 {
     const char *detail = "";
-    p->err = check_request(b, m, &detail);
+    struct store_device d;
+    p->err = check_request(b, m, &d, &detail);
     if (p->err != ERR_OK) {
         slog(SLOG_ERROR, "sync", "refused=\"%s\" reason=\"%s\"", detail, err_text(p->err));
         snprintf(p->detail, sizeof p->detail, "%s", detail);
@@ -194,6 +223,8 @@ void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m)
     }
     memcpy(p->device, m->device, 32);
     memcpy(p->envelopes, m->envelopes, 32);
+    take_set(p, m);
+    renew(b, p, m, &d);
     check_clone(b, m);
     for (unsigned half = 0; half < STORE_HALVES; half++)
         store_half(b, p, m, half);
@@ -234,10 +265,23 @@ static enum err make_receipt(struct writer_state *w, struct pending *p, uint8_t 
     return receipt_encode(&r, w->receipt_key, receipt, ret_len);
 }
 
+/* After the commit: what came with this very request is not missing. */
+static enum err find_missing(struct writer_state *w, struct pending *p)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < p->n_set; i++) {
+        bool here;
+        TRY(w->ops->has_envelope(w->store, p->device, p->set[i], &here));
+        if (!here)
+            memmove(p->set[n++], p->set[i], 32);
+    }
+    p->n_set = n;
+    return ERR_OK;
+}
+
 enum err writer_synced(struct writer_state *w, struct pending *p, uint8_t *receipt, struct msg_synced *ret)
 {
     struct store_known known;
-    uint8_t digest[32];
     *ret = (struct msg_synced){0};
     for (unsigned half = 0; half < STORE_HALVES; half++)
         if (p->half_err[half] != ERR_OK)
@@ -253,7 +297,10 @@ enum err writer_synced(struct writer_state *w, struct pending *p, uint8_t *recei
     } else if (e != ERR_NOT_FOUND) {
         return e;
     }
-    TRY(w->ops->digest(w->store, p->device, digest));
-    ret->match = memcmp(digest, p->envelopes, 32) == 0;
+    TRY(w->ops->digest(w->store, p->device, ret->digest));
+    ret->match = memcmp(ret->digest, p->envelopes, 32) == 0;
+    TRY(find_missing(w, p));
+    ret->missing = (struct msg_blob){p->set[0], 32 * (size_t)p->n_set};
+    ret->certificate = (struct msg_blob){(const uint8_t *)p->certificate, strlen(p->certificate)};
     return w->ops->commands(w->store, p->device, MSG_COMMANDS, ret->command, &ret->n_commands);
 }

@@ -67,9 +67,10 @@ static enum err try_sealed(void *ctx, const struct bitlocker_entry *e)
         return ERR_OK;
     struct search inner = *s;
     inner.nested = true;
-    TRY(bitlocker_entries(e->data + skip, e->len - skip, try_sealed, &inner));
+    /* what lies within and does not fit says nothing of what stands behind */
+    enum err got = bitlocker_entries(e->data + skip, e->len - skip, try_sealed, &inner);
     s->found = inner.found;
-    return ERR_OK;
+    return got == ERR_FORMAT ? ERR_OK : got;
 }
 
 static const uint8_t *properties(const struct bitlocker *b, const struct bitlocker_protector *p)

@@ -123,6 +123,22 @@ static enum err take_key(struct bitlocker_volume *v, const struct secret *key,
                            size, size);
 }
 
+/* The maps are gone when all is encrypted; before that nothing else says what is encrypted and what is not.
+ */
+static enum err lay_out_maps(struct bitlocker_volume *v, struct bitlocker_problem *ret_problem)
+{
+    const struct bitlocker *b = v->b;
+    enum err e = bitlocker_eow_load(v, ret_problem);
+    if (e != ERR_NOT_FOUND)
+        return e;
+    if (b->state == BITLOCKER_ENCRYPTED || b->state == BITLOCKER_DECRYPTED)
+        return ERR_OK;
+    return wrong(ret_problem, ERR_FORMAT,
+                 "both descriptors of encrypt-on-write are gone, and without them it cannot be told what of "
+                 "the volume is encrypted by now",
+                 b->eow_off[0]);
+}
+
 /* What Windows hides from whoever reads the volume. */
 static enum err lay_out(struct bitlocker_volume *v, struct bitlocker_problem *ret_problem)
 {
@@ -135,11 +151,8 @@ static enum err lay_out(struct bitlocker_volume *v, struct bitlocker_problem *re
             bitlocker_ranges_add(v, b->block_off[i], block_len);
     bitlocker_ranges_add(v, b->header_off, b->header_len);
     bitlocker_ranges_add(v, b->encrypted_size, b->log_len);
-    if (b->encrypt_on_write) {
-        enum err e = bitlocker_eow_load(v, ret_problem);
-        if (e != ERR_OK && e != ERR_NOT_FOUND) /* gone when all is encrypted */
-            return e;
-    }
+    if (b->encrypt_on_write)
+        TRY(lay_out_maps(v, ret_problem));
     bitlocker_ranges_sort(v);
     return ERR_OK;
 }

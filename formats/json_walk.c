@@ -328,6 +328,17 @@ enum err jw_u32(const struct jw *j, int node, enum jw_type type, uint32_t *ret)
     return ERR_OK;
 }
 
+enum err jw_bool(const struct jw *j, int node, bool *ret)
+{
+    if (jw_type(j, node) != JW_LITERAL)
+        return ERR_FORMAT;
+    char c = j->text[token(j, node)->start]; /* the grammar check knows three literals only */
+    if (c == 'n')
+        return ERR_FORMAT;
+    *ret = c == 't';
+    return ERR_OK;
+}
+
 enum err jw_base64(const struct jw *j, int node, uint8_t *ret, size_t cap, size_t *ret_len)
 {
     char text[BASE64_LEN(JW_BYTES_MAX) + 1];

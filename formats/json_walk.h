@@ -77,6 +77,8 @@ MUST_CHECK enum err jw_text(const struct jw *j, int node, char *ret, size_t cap,
  * err: FORMAT (another type, sign, fraction, exponent, no digits), RANGE (beyond max) */
 MUST_CHECK enum err jw_u64(const struct jw *j, int node, enum jw_type type, uint64_t max, uint64_t *ret);
 MUST_CHECK enum err jw_u32(const struct jw *j, int node, enum jw_type type, uint32_t *ret);
+/* err: FORMAT (neither true nor false) */
+MUST_CHECK enum err jw_bool(const struct jw *j, int node, bool *ret);
 /* Bytes of a base64 string of at most JW_BYTES_MAX bytes. err: FORMAT, FULL (longer than cap) */
 #define JW_BYTES_MAX 1024
 MUST_CHECK enum err jw_base64(const struct jw *j, int node, uint8_t *ret, size_t cap, size_t *ret_len);

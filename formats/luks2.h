@@ -81,6 +81,10 @@ struct luks2_token {
     size_t envelope_len;
     uint8_t fingerprint[32];
     bool has_fingerprint;
+    uint8_t cause;        /* enum kh_cause: why it was made; 0 not said, or by a later version */
+    bool receipted;       /* a server's receipt covers its escrow record */
+    bool has_replaces;    /* the password of this other key is spent: used, or shown to a person */
+    struct guid replaces; /* only with has_replaces */
 };
 
 /* A regular segment, one that holds data (backups of a re-encryption are none). In the order of their numbers

@@ -38,7 +38,7 @@ enum err luks2_fingerprint(const struct volume_io *io, const struct luks2 *l, un
         return ERR_NOT_FOUND;
     const struct luks2_slot *s = &l->slot[slot];
     size_t len = luks2_area_len(s);
-    /* Argon2 slots have one, although they cannot be opened here yet. */
+    /* Whatever its KDF: a slot of a kind that is not known here has none. */
     if (s->kdf == 0 || len == 0 || (l->digest[0].slots >> slot & 1) == 0)
         return ERR_UNSUPPORTED;
     if (area_len < len)

@@ -26,7 +26,7 @@ static enum err unsupported(struct luks2_metadata *m, int node, const char *what
  * cryptsetup takes keyslots of any number, and segments as long as there is no gap. */
 static bool is_far(const struct jw *j, int number, int section)
 {
-    unsigned id;
+    unsigned id = 0;
     return section == jw_get(j, JW_ROOT, "keyslots")
                ? luks2_is_numbered(j, number)
                : luks2_id(j, number, UINT32_MAX, &id) == ERR_OK && id < jw_count(j, section);

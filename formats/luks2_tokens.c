@@ -17,6 +17,23 @@ static enum err token_state(const struct jw *j, int node, uint8_t *ret)
     return ERR_OK;
 }
 
+/* What is known of the key beyond opening: members that came later. One that is missing or malformed says
+ * nothing; the volume's key is no worse for it. */
+static void token_life(const struct jw *j, int node, struct luks2_token *t)
+{
+    static const char *const cause[] = {"", "protect", "used", "disclosed", "command", "schedule", "drift"};
+    int why = jw_get(j, node, "cause"), replaces = jw_get(j, node, "replaces");
+    char text[GUID_TEXT + 2];
+    size_t len;
+    for (uint8_t i = KH_CAUSE_PROTECT; i < sizeof cause / sizeof cause[0]; i++)
+        if (jw_is(j, why, cause[i]))
+            t->cause = i;
+    if (jw_bool(j, jw_get(j, node, "receipted"), &t->receipted) != ERR_OK)
+        t->receipted = false;
+    t->has_replaces = jw_text(j, replaces, text, sizeof text, &len) == ERR_OK &&
+                      guid_decode(text, len, &t->replaces) == ERR_OK;
+}
+
 /* Members of a token of ours. err: FORMAT, and the like; the token is then left alone */
 static enum err keyholt_token(const struct jw *j, int node, struct luks2_token *t)
 {
@@ -33,6 +50,7 @@ static enum err keyholt_token(const struct jw *j, int node, struct luks2_token *
     TRY(jw_base64(j, jw_get(j, node, "envelope"), t->envelope, sizeof t->envelope, &t->envelope_len));
     if (t->slot < 0 && jw_u32(j, jw_get(j, node, "slot"), JW_NUMBER, &slot) == ERR_OK && slot < LUKS2_SLOTS)
         t->slot = (int)slot;
+    token_life(j, node, t);
     int fingerprint = jw_get(j, node, "fingerprint");
     if (fingerprint == JW_NONE)
         return ERR_OK;

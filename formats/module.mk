@@ -5,7 +5,7 @@ formats_sources := formats/guid.c formats/recovery_password.c formats/base.c for
     formats/json_grammar.c formats/json_walk.c formats/luks2_names.c formats/luks2_copy.c formats/luks2_foreign.c \
     formats/luks2_header.c formats/luks2_metadata.c formats/luks2_digests.c formats/luks2_segments.c \
     formats/luks2_slots.c formats/luks2_reasons.c formats/luks2_tokens.c formats/luks2_open.c formats/luks2_data.c \
-    formats/luks2_fingerprint.c formats/org.c
+    formats/luks2_fingerprint.c formats/org.c formats/management.c
 bitlocker_sources := formats/bitlocker.c formats/bitlocker_boot.c formats/bitlocker_info.c formats/bitlocker_entry.c \
     formats/bitlocker_block.c formats/bitlocker_protector.c formats/bitlocker_text.c formats/bitlocker_crc32.c \
     formats/bitlocker_key.c formats/bitlocker_stretch.c formats/bitlocker_unlock.c formats/bitlocker_startup_key.c \
@@ -13,7 +13,9 @@ bitlocker_sources := formats/bitlocker.c formats/bitlocker_boot.c formats/bitloc
     formats/bitlocker_read.c
 formats_sources += $(bitlocker_sources)
 # Hosted only (sealing, signing):
-formats_hosted_sources := formats/envelope_seal.c formats/record.c formats/receipt.c formats/command.c \
+formats_hosted_sources := \
+    formats/luks1.c formats/envelope_seal.c formats/record.c formats/receipt.c formats/command.c \
+    formats/management_encode.c formats/policy.c formats/outbox.c formats/outbox_answer.c \
     formats/org_verify.c formats/host/json_strict.c formats/host/audit_line.c formats/host/audit_chain.c
 # What the LUKS2 reader sees, for tests/luks2/
 $(eval $(call program,tests/luks2_tool,tests/luks2/luks2_tool.c,))
@@ -27,8 +29,10 @@ $(eval $(call unit,test_formats_password,,))
 $(eval $(call unit,test_formats_text,,))
 $(eval $(call unit,test_formats_envelope,,))
 $(eval $(call unit,test_formats_signed,,))
+$(eval $(call unit,test_formats_outbox,,))
 $(eval $(call unit,test_formats_json,,-ljson-c))
 $(eval $(call unit,test_luks2,tests/unit/luks2_image.c,))
+$(eval $(call unit,test_luks2_scratch,tests/unit/luks2_image.c,))
 $(eval $(call unit,test_luks2_data,,))
 $(eval $(call unit,test_luks2_read,,))
 $(eval $(call unit,test_luks2_json,,))
@@ -37,6 +41,8 @@ $(eval $(call unit,test_bitlocker,$(bitlocker_image),))
 $(eval $(call unit,test_bitlocker_unlock,$(bitlocker_image),))
 $(eval $(call unit,test_bitlocker_data,$(bitlocker_image),))
 $(eval $(call unit,test_org,,))
+$(eval $(call unit,test_management,,))
+$(eval $(call unit,test_policy,,))
 KEYHOLT_DATA ?= ../shared/data
 $(B)/data/luks2/unpacked: tests/luks2/unpack.py $(wildcard $(KEYHOLT_DATA)/luks2/*)
 	$(call say,UNPACK,$(KEYHOLT_DATA)/luks2)tests/luks2/unpack.py $(KEYHOLT_DATA)/luks2 $(@D) && touch $@
@@ -61,7 +67,10 @@ luks2_sources := $(filter formats/json% formats/luks2% formats/base.c formats/gu
 $(eval $(call fuzz,fuzz_formats,crypto/cursor.c $(filter-out formats/json% formats/luks2% formats/bitlocker%,$(formats_sources)) \
     $(filter-out formats/org_verify.c,$(formats_hosted_sources)),-ljson-c))
 $(eval $(call fuzz,fuzz_luks2,tests/unit/luks2_image.c crypto/cursor.c $(luks2_sources)))
+$(eval $(call fuzz,fuzz_policy,formats/policy.c formats/management.c formats/management_encode.c \
+    formats/json_grammar.c formats/json_walk.c formats/base.c formats/guid.c))
 $(eval $(call fuzz,fuzz_luks2_image,tests/unit/luks2_image.c crypto/cursor.c $(luks2_sources)))
 $(eval $(call fuzz,fuzz_bitlocker,$(bitlocker_image) $(bitlocker_sources) crypto/cursor.c formats/text.c formats/guid.c))
 $(eval $(call fuzz,fuzz_org,formats/org.c formats/json_grammar.c formats/json_walk.c formats/base.c formats/guid.c))
 -include $(shell find $(B)/asan -name '*.d' 2>/dev/null)
+$(eval $(call fuzz,fuzz_outbox,crypto/cursor.c formats/outbox.c formats/outbox_answer.c formats/base.c formats/text.c))

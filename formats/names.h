@@ -27,6 +27,10 @@
 #define KH_TOKEN_TYPE "keyholt"
 #define KH_PBKDF2_MIN 1001 /* a recovery keyslot's iteration count lies in this range and in no other */
 #define KH_PBKDF2_MAX 2024
+/* The agent's own way in, for unattended rotation: its token, and a count in a range of its own. */
+#define KH_TOKEN_MANAGEMENT      "keyholt-management"
+#define KH_PBKDF2_MANAGEMENT_MIN 2025
+#define KH_PBKDF2_MANAGEMENT_MAX 3048
 
 /* Domain separation: what a hash, a signature or a seal is for. */
 #define KH_INFO_ENVELOPE   "keyholt envelope v1"
@@ -59,4 +63,14 @@ enum kh_reason {
     KH_REASON_TPM = 3,        /* the TPM did not release the key */
     KH_REASON_USER = 4,       /* the user asked for it */
     KH_REASON_HELPDESK = 5    /* the help desk asked for it */
+};
+
+/* Why a recovery password was made. Wire values. */
+enum kh_cause {
+    KH_CAUSE_PROTECT = 1,   /* the volume's first */
+    KH_CAUSE_USED = 2,      /* the one before was typed at boot, or authorised a change */
+    KH_CAUSE_DISCLOSED = 3, /* a server showed the one before to a person */
+    KH_CAUSE_COMMAND = 4,   /* a person asked for it */
+    KH_CAUSE_SCHEDULE = 5,  /* the one before was old enough */
+    KH_CAUSE_DRIFT = 6      /* the one before was not any more what had been proved */
 };

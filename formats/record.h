@@ -21,7 +21,27 @@ enum record_event {
     EVENT_BOOT_RECOVERY = 1, /* the recovery app opened a volume, or tried to */
     EVENT_ROTATED = 2,       /* key_id replaces other_key_id */
     EVENT_RETIRED = 3,       /* key_id was removed from the volume */
-    EVENT_IDENTITY = 4       /* the first word of a new device identity, which takes the place of former */
+    EVENT_IDENTITY = 4,      /* the first word of a new device identity, which takes the place of former */
+    EVENT_DRIFT = 5,     /* key_id or its volume's header is not as it was left; result: enum record_drift */
+    EVENT_WENT_BACK = 6, /* the device's own records went back; result: enum record_went_back */
+    EVENT_EXPOSED = 7,   /* whoever has the password of key_id may have a copy of the header that it opens */
+    EVENT_CLOCK = 8      /* the device's clock (time) and the server's (event_time) began to differ by
+                            more than an hour, or no longer do */
+};
+
+/* What was found. Wire values. */
+enum record_drift {
+    DRIFT_CHANGED = 1,  /* its keyslot is not any more what was proved to open */
+    DRIFT_REMOVED = 2,  /* its keyslot or token is gone, and no later key took its place */
+    DRIFT_UNKNOWN = 3,  /* a key that the device does not know to have made */
+    DRIFT_RETURNED = 4, /* it was retired, and is in the header again */
+    DRIFT_OLDER = 5     /* the header has an older sequence number than before */
+};
+
+/* Who knows better. Wire values. */
+enum record_went_back {
+    WENT_BACK_SERVER = 1, /* a server has a later record of this incarnation */
+    WENT_BACK_HEADER = 2  /* a volume's header has a later key of this device */
 };
 
 /* Why a computer has another identity than before. Wire values. */
@@ -46,7 +66,8 @@ struct record {
     /* event */
     uint8_t event; /* enum record_event */
     struct guid key_id, other_key_id, volume;
-    uint8_t result; /* boot event: 1 opened, 2 not opened; identity: enum record_identity */
+    uint8_t result; /* boot event: 1 opened, 2 not opened; identity: enum record_identity;
+                     * drift: enum record_drift; went back: enum record_went_back */
     uint8_t reason; /* boot event: enum kh_reason */
     uint64_t event_time;
     uint8_t former[32]; /* identity: device ID before */

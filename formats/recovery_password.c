@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "formats/recovery_password.h"
 #include "crypto/reveal.h"
+#include <string.h>
 
 #define GROUP_DIGITS 6
 #define GROUP_FACTOR 11 /* source: docs/formats.md#recovery-password */
@@ -16,12 +17,39 @@ static bool is_digit(char c)
     return digit;
 }
 
-static bool is_separator(char c)
+/* Between groups stand spaces, tabs, dashes, and what word processors and web pages make of them, in UTF-8.
+ * source: Unicode, general category Pd, and the no-break spaces */
+#define SEPARATOR_MAX 3 /* bytes */
+static const struct separator {
+    uint8_t len;
+    char bytes[SEPARATOR_MAX];
+} separators[] = {
+    {1, {' '}},
+    {1, {'\t'}},
+    {1, {'-'}},
+    {2, {'\xc2', '\xa0'}},         /* no-break space */
+    {3, {'\xe2', '\x80', '\x90'}}, /* hyphen */
+    {3, {'\xe2', '\x80', '\x91'}}, /* non-breaking hyphen */
+    {3, {'\xe2', '\x80', '\x92'}}, /* figure dash */
+    {3, {'\xe2', '\x80', '\x93'}}, /* en dash */
+    {3, {'\xe2', '\x80', '\x94'}}, /* em dash */
+    {3, {'\xe2', '\x80', '\x95'}}, /* horizontal bar */
+    {3, {'\xe2', '\x80', '\xaf'}}, /* narrow no-break space */
+    {3, {'\xe2', '\x88', '\x92'}}, /* minus sign */
+};
+
+/* Bytes of the separator that text, left bytes, begins with; 0: none. */
+static size_t separator_at(const char *text, size_t left)
 {
-    if (is_digit(c))
-        return false;
-    cr_reveal(&c, sizeof c);
-    return c == ' ' || c == '\t' || c == '-';
+    char seen[SEPARATOR_MAX] = {0}; /* no byte of a separator is 0 */
+    for (size_t i = 0; i < sizeof seen && i < left && !is_digit(text[i]); i++) {
+        seen[i] = text[i];
+        cr_reveal(&seen[i], 1);
+    }
+    for (size_t i = 0; i < sizeof separators / sizeof *separators; i++)
+        if (memcmp(seen, separators[i].bytes, separators[i].len) == 0)
+            return separators[i].len;
+    return 0;
 }
 
 /* 0 for 0, else 1; a comparison may become a branch. */
@@ -57,8 +85,8 @@ static size_t count_digits(const char *text, size_t len)
 
 static size_t skip_separators(const char *text, size_t len, size_t off)
 {
-    while (off < len && is_separator(text[off]))
-        off++;
+    for (size_t n; (n = separator_at(text + off, len - off)) > 0;)
+        off += n;
     return off;
 }
 
@@ -90,6 +118,71 @@ enum err rp_decode(const char *text, size_t len, struct secret *ret, unsigned *r
     s.len = RP_BYTES;
     *ret = s;
     return ERR_OK;
+}
+
+static bool is_blank(char c)
+{
+    if (is_digit(c))
+        return false;
+    cr_reveal(&c, sizeof c);
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* Does text begin with the n bytes of a mark? */
+static bool begins_with(const char *text, size_t len, const char *mark, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (i >= len || is_digit(text[i]))
+            return false;
+        cr_reveal(&text[i], 1);
+        if (text[i] != mark[i])
+            return false;
+    }
+    return true;
+}
+
+/* UTF-16 becomes UTF-8, at most 3 bytes for 2. Surrogates become what nobody takes for a separator. */
+static size_t narrow(const char *wide, size_t len, char *ret)
+{
+    size_t n = 0;
+    for (size_t i = 0; i + 1 < len; i += 2) {
+        cr_reveal(&wide[i + 1], 1);
+        if (wide[i + 1] == 0 && is_digit(wide[i])) {
+            ret[n++] = wide[i];
+            continue;
+        }
+        cr_reveal(&wide[i], 1);
+        unsigned c = (uint8_t)wide[i] | (unsigned)(uint8_t)wide[i + 1] << 8;
+        if (c >= 0x800)
+            ret[n++] = (char)(0xe0 | c >> 12);
+        if (c >= 0x80)
+            ret[n++] = (char)(c >= 0x800 ? 0x80 | (c >> 6 & 0x3f) : 0xc0 | c >> 6);
+        ret[n++] = (char)(c >= 0x80 ? 0x80 | (c & 0x3f) : c);
+    }
+    return n;
+}
+
+static enum err decode_lines(const char *text, size_t len, struct secret *ret, unsigned *ret_group)
+{
+    size_t begin = 0;
+    while (begin < len && is_blank(text[begin]))
+        begin++;
+    while (len > begin && is_blank(text[len - 1]))
+        len--;
+    return rp_decode(text + begin, len - begin, ret, ret_group);
+}
+
+enum err rp_decode_file(const char *text, size_t len, struct secret *ret, unsigned *ret_group)
+{
+    char utf8[SECRET_MAX / 2 * 3];
+    if (begins_with(text, len, "\xef\xbb\xbf", 3)) /* the mark of UTF-8 (Notepad) */
+        return decode_lines(text + 3, len - 3, ret, ret_group);
+    if (len > SECRET_MAX || !begins_with(text, len, "\xff\xfe", 2)) /* of UTF-16 (PowerShell) */
+        return decode_lines(text, len, ret, ret_group);
+    size_t n = narrow(text + 2, len - 2, utf8);
+    enum err e = decode_lines(utf8, n, ret, ret_group);
+    cr_wipe(utf8, sizeof utf8);
+    return e;
 }
 
 void rp_encode(const uint8_t bytes[static RP_BYTES], struct secret *ret)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define KEY_HELP                                                                                             \
-    "  --recovery-password-file FILE  48 digits; spaces or dashes between groups or none\n"                  \
+    "  --recovery-password-file FILE  48 digits; spaces, dashes of any kind or nothing between\n"                  \
     "  --passphrase-file FILE         a passphrase; one newline at its end is left out\n"                    \
     "  --startup-key FILE             the .BEK file of a BitLocker volume\n"                                 \
     "  --clear-key                    nothing: for a BitLocker volume whose protection is suspended\n"       \
@@ -43,7 +43,8 @@ static const char decrypt_help[] =
     "Writes the decrypted volume into the file OUT, sparse where it is zero, readable by its owner only.\n"
     "OUT has that name only once it is complete and on disk.\n" IMAGE_HELP "\n" KEY_HELP HEADER_HELP
     "  --force                        replace OUT when it exists\n" JSON_HELP
-    "\nExit codes: 0 done, 1 failed (nothing is left of OUT), 2 wrong usage, 3 does not open.\n";
+    "\nExit codes: 0 done, 1 failed (nothing is left of OUT, or it says otherwise), 2 wrong usage,\n"
+    "3 does not open.\n";
 
 static const struct sub_verb {
     struct desk_verb verb;

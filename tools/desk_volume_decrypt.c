@@ -165,7 +165,7 @@ static int create(struct work *w)
     return err == ERR_OK ? KH_EXIT_OK : say_out(w, err, "it cannot be created");
 }
 
-static int report(const struct work *w)
+static int answer(const struct work *w)
 {
     const struct volume_info *info = &w->s.v->info;
     char size[SIZE_TEXT], holes[SIZE_TEXT], what[256];
@@ -175,7 +175,19 @@ static int report(const struct work *w)
     desk_text_size(info->size - w->out.written, holes);
     desk_text_protector(info, w->s.v->opened_by, what, sizeof what);
     printf("decrypted: %s, of which %s are holes; opened by %s\n", size, holes, what);
-    return fflush(stdout) == 0 ? KH_EXIT_OK : KH_EXIT_FAILED;
+    if (fflush(stdout) == 0)
+        return KH_EXIT_OK;
+    desk_say("the answer cannot be written");
+    return KH_EXIT_FAILED;
+}
+
+/* That OUT is there is said where standard output is not, too. */
+static int report(const struct work *w)
+{
+    int code = answer(w);
+    if (code != KH_EXIT_OK)
+        desk_say("%s is complete all the same", w->s.req->out);
+    return code;
 }
 
 static int decrypt(struct work *w)

@@ -82,7 +82,8 @@ static void put_kdf(struct out *to, const struct volume_kdf *kdf)
     put_text(&k, "name", kdf->name);
     if (kdf->hash[0])
         put_text(&k, "hash", kdf->hash);
-    put_number(&k, "iterations", kdf->iterations);
+    if (kdf->iterations) /* 0: nothing is known of this KDF but its name */
+        put_number(&k, "iterations", kdf->iterations);
     if (kdf->memory_kib) {
         put_number(&k, "memory_kib", kdf->memory_kib);
         put_number(&k, "lanes", kdf->lanes);
@@ -180,14 +181,14 @@ int desk_volume_json_show(const struct volume *v)
 }
 
 /* The key IDs of what the key that was given could have opened. */
-static void put_key_ids(struct out *to, const struct volume_info *info)
+static void put_key_ids(struct out *to, const struct volume_info *info, enum volume_way way)
 {
     struct json_object *a = array(to, "key_ids");
     for (unsigned i = 0; i < info->n_protectors && a; i++) {
         char text[GUID_TEXT];
         const struct volume_protector *p = &info->protector[i];
         guid_encode(&p->key_id, text);
-        if (p->recovery && p->has_key_id)
+        if (p->has_key_id && desk_volume_is_for(p, way))
             json_object_array_add(a, json_object_new_string(text));
     }
 }
@@ -204,7 +205,7 @@ int desk_volume_json_test(const struct desk_volume_session *s, bool opens)
         if (s->group)
             put_number(&o, "group", s->group);
         if (s->v)
-            put_key_ids(&o, &s->v->info);
+            put_key_ids(&o, &s->v->info, s->req->way);
     }
     return print(&o);
 }

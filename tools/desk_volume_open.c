@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "tools/desk_volume_open.h"
-#include "formats/bitlocker.h"
+#include "tools/desk_volume_text.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -66,7 +66,7 @@ __attribute__((format(printf, 2, 3))) static void add(struct text *t, const char
         t->len = (size_t)n < sizeof t->at - t->len ? t->len + (size_t)n : sizeof t->at - 1;
 }
 
-static bool is_of(const struct volume_protector *p, enum volume_way way)
+bool desk_volume_is_for(const struct volume_protector *p, enum volume_way way)
 {
     return way == VOLUME_RECOVERY_PASSWORD ? p->recovery : strcmp(p->type, volume_way_name(way)) == 0;
 }
@@ -80,7 +80,7 @@ static unsigned add_key_ids(struct text *t, const struct volume_info *info, enum
     for (unsigned i = 0; i < info->n_protectors; i++) {
         char id[GUID_TEXT];
         const struct volume_protector *p = &info->protector[i];
-        if (!p->has_key_id || !is_of(p, way))
+        if (!p->has_key_id || !desk_volume_is_for(p, way))
             continue;
         guid_encode(&p->key_id, id);
         if (n++ < SHOWN_IDS)
@@ -107,9 +107,30 @@ static void add_types(struct text *t, const struct volume_info *info)
         add(t, "nothing that can be used here");
 }
 
+/* Is there something that this kind of key is for, and only we cannot try it? Says so. */
+static bool cannot_try(const struct desk_volume_session *s)
+{
+    const struct volume_info *info = &s->v->info;
+    enum volume_way way = s->req->way;
+    bool typed = way == VOLUME_RECOVERY_PASSWORD || way == VOLUME_PASSPHRASE;
+    for (unsigned i = 0; i < info->n_protectors; i++) {
+        char what[256];
+        const struct volume_protector *p = &info->protector[i];
+        const char *reason = p->why_not[0] ? p->why_not : p->note;
+        if (!reason[0] || !(desk_volume_is_for(p, way) || (typed && strcmp(info->format, "LUKS2") == 0)))
+            continue;
+        desk_text_protector(info, i, what, sizeof what);
+        desk_say("%s: nothing could be tried; %s: %s", s->req->image, what, reason);
+        return true;
+    }
+    return false;
+}
+
 static int none_of_this_kind(struct desk_volume_session *s)
 {
     struct text t = {.len = 0};
+    if (cannot_try(s))
+        return KH_EXIT_FAILED;
     add_types(&t, &s->v->info);
     if (s->req->way == VOLUME_CLEAR_KEY && strcmp(s->v->info.format, "BitLocker") == 0)
         desk_say("%s has no clear key: its protection is not suspended; what opens it: %s", s->req->image,

@@ -20,5 +20,8 @@ int desk_volume_load(struct desk_volume_session *s);   /* the volume alone */
 int desk_volume_unlock(struct desk_volume_session *s); /* key, volume, and the two together */
 void desk_volume_end(struct desk_volume_session *s);
 
+/* Is the protector one that this kind of key is for? LUKS2's keyslots for passphrases: only by their type. */
+bool desk_volume_is_for(const struct volume_protector *p, enum volume_way way);
+
 /* Say what is wrong, and where. tail: what that means for the person ("nothing was written") */
 void desk_volume_say(const struct volume_problem *problem, const char *tail);

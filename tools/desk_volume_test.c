@@ -14,6 +14,8 @@ int desk_volume_test(const struct desk_volume_request *req)
         char what[256];
         desk_text_protector(&s.v->info, s.v->opened_by, what, sizeof what);
         printed = printf("opens: %s\n", what) < 0 || fflush(stdout) != 0 ? KH_EXIT_FAILED : KH_EXIT_OK;
+        if (printed != KH_EXIT_OK)
+            desk_say("the answer cannot be written");
     }
     desk_volume_end(&s);
     return printed == KH_EXIT_OK ? code : printed;

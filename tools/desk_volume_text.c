@@ -54,7 +54,7 @@ void desk_text_kdf(const struct volume_kdf *kdf, char *ret, size_t cap)
         snprintf(ret, cap, "PBKDF2-%s, %s iterations", hash, count);
     else if (strcmp(kdf->name, "sha256-chain") == 0)
         snprintf(ret, cap, "SHA-256, %s rounds", count);
-    else if (strncmp(kdf->name, "argon2", 6) == 0)
+    else if (strcmp(kdf->name, "argon2i") == 0 || strcmp(kdf->name, "argon2id") == 0)
         snprintf(ret, cap, "Argon2%s, %s, %s passes, %u lanes", kdf->name + 6, memory, count, kdf->lanes);
     else
         snprintf(ret, cap, "%s", kdf->name);

@@ -68,6 +68,11 @@ static const char *why_not(uint8_t kind)
         return "part of its key comes from the computer's TPM";
     case BITLOCKER_PUBLIC_KEY:
         return "its key comes from a smart card or a data recovery agent";
+    case BITLOCKER_CLEAR_KEY:
+    case BITLOCKER_RECOVERY:
+    case BITLOCKER_PASSPHRASE:
+    case BITLOCKER_STARTUP_KEY:
+        return "its entry in the metadata is damaged or lacks what it seals";
     default:
         return "it is of a kind that is not known here";
     }

@@ -145,7 +145,7 @@ static void describe_tokens(struct volume_info *info, const struct luks2 *l)
 enum err volume_describe_luks2(const struct luks2 *l, struct volume_info *info)
 {
     info->format = "LUKS2";
-    memcpy(info->id, l->uuid_text, sizeof info->id);
+    text_clean(l->uuid_text, strlen(l->uuid_text), info->id, sizeof info->id);
     text_clean(l->label, strlen(l->label), info->label, sizeof info->label);
     describe_cipher(info, l);
     describe_state(info, l);

@@ -16,22 +16,11 @@ const char *volume_way_name(enum volume_way way)
     return (unsigned)way < sizeof names / sizeof *names ? names[way] : "";
 }
 
-static bool is_space(uint8_t c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-/* A recovery password alone on its line, as an editor on any system leaves it. */
 static enum err load_recovery_password(const char *path, struct secret *ret, unsigned *ret_group)
 {
     SECRET(text);
-    size_t begin = 0;
     TRY(secret_from_file(path, &text));
-    while (begin < text.len && is_space(text.bytes[begin]))
-        begin++;
-    while (text.len > begin && is_space(text.bytes[text.len - 1]))
-        text.len--;
-    enum err err = rp_decode((const char *)text.bytes + begin, text.len - begin, ret, ret_group);
+    enum err err = rp_decode_file((const char *)text.bytes, text.len, ret, ret_group);
     return err == ERR_FORMAT || err == ERR_RANGE ? ERR_AUTH : err;
 }
 

@@ -41,8 +41,11 @@ static enum err load(struct volume *v, struct luks2 *l, struct volume_problem *p
 {
     struct luks2_problem why = {.what = err_text(ERR_NOMEM), .off = LUKS2_NO_OFF};
     enum err err = load_with(&v->header_io, LUKS2_SCRATCH_USUAL, &why, l);
-    if (err == ERR_FULL)
-        err = load_with(&v->header_io, why.need, &why, l);
+    /* the second copy may want more than the first one said */
+    for (size_t len = LUKS2_SCRATCH_USUAL; err == ERR_FULL && why.need > len;) {
+        len = why.need;
+        err = load_with(&v->header_io, len, &why, l);
+    }
     if (err == ERR_VERSION)
         volume_problem_set(
             problem, 0,
@@ -57,6 +60,19 @@ static enum err load(struct volume *v, struct luks2 *l, struct volume_problem *p
 static const char unfinished[] =
     "it is being encrypted anew, and not done; 'cryptsetup reencrypt --resume-only' brings that to its end";
 
+/* Data that begins at 0 lies on another device than the header; cryptsetup refuses to map the header, too. */
+static bool lacks_data(const struct volume *v, const struct luks2 *l)
+{
+    bool one = v->header.fd < 0 || volume_image_is(&v->header, v->image.path);
+    for (unsigned i = 0; i < l->n_segments && one; i++)
+        if (l->segment[i].off == 0)
+            return true;
+    return false;
+}
+
+static const char detached[] =
+    "it is a detached header without its data; name the data's device as IMAGE, and this one with --header";
+
 /* Whether and how much of it can be decrypted is known without the key. */
 static void describe_data(struct volume *v, struct luks2_volume *lv)
 {
@@ -64,6 +80,8 @@ static void describe_data(struct volume *v, struct luks2_volume *lv)
     struct luks2_data *d = &lv->lane[0];
     if (lv->l.reencrypting)
         snprintf(v->info.why_not, sizeof v->info.why_not, "%s", unfinished);
+    else if (lacks_data(v, &lv->l))
+        snprintf(v->info.why_not, sizeof v->info.why_not, "%s", detached);
     else if (luks2_data_init(&lv->l, &v->data_io, v->image.len, &why, d) == ERR_OK)
         v->info.size = d->size;
     else
@@ -169,8 +187,8 @@ static enum err prepare(struct volume *v, unsigned lanes, struct volume_problem 
     struct luks2_volume *lv = v->format;
     unsigned slot = v->info.protector[v->opened_by].number;
     struct luks2_problem why;
-    if (lv->l.reencrypting) {
-        volume_problem_set(problem, VOLUME_NO_OFF, "%s", unfinished);
+    if (lv->l.reencrypting || lacks_data(v, &lv->l)) {
+        volume_problem_set(problem, VOLUME_NO_OFF, "%s", lv->l.reencrypting ? unfinished : detached);
         return ERR_UNSUPPORTED;
     }
     for (; lv->n_lanes < lanes; lv->n_lanes++) {

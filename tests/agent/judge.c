@@ -108,6 +108,24 @@ static struct json_object *judge_slots(struct crypt_device *cd)
     return list;
 }
 
+/* A file that is itself an envelope: what it holds. */
+static struct json_object *judge_envelope(const char *path, const struct cr_p256_key *key, const struct guid *org)
+{
+    uint8_t *bytes;
+    size_t len;
+    SECRET(password);
+    SECRET(digits);
+    struct json_object *o = NULL;
+    if (file_read(path, ENVELOPE_MAX, &bytes, &len) != ERR_OK)
+        return NULL;
+    if (envelope_open(bytes, len, org, key, &password) == ERR_OK) {
+        rp_encode(password.bytes, &digits);
+        o = json_object_new_string_len((const char *)digits.bytes, (int)digits.len);
+    }
+    free(bytes);
+    return o;
+}
+
 static struct cr_p256_key *load_key(const char *path)
 {
     uint8_t *pem;
@@ -136,6 +154,7 @@ int main(int argc, char **argv)
     json_object_object_add(out, "loads", json_object_new_boolean(loads));
     json_object_object_add(out, "tokens", loads ? judge_tokens(cd, key, &org) : json_object_new_array());
     json_object_object_add(out, "slots", loads ? judge_slots(cd) : json_object_new_array());
+    json_object_object_add(out, "password", judge_envelope(argv[1], key, &org));
     puts(json_object_to_json_string_ext(out, JSON_C_TO_STRING_PLAIN));
     json_object_put(out);
     crypt_free(cd);

@@ -82,14 +82,34 @@ class Organisation:
         return folder
 
 
-class Machine:
-    """One --root with a keeper that can be started, killed and started again."""
+    def policy(self, folder, version=1, key='policy', **fields):
+        """Write a policy and its signature into folder; the two as bytes."""
+        text = json.dumps({'format': 'keyholt-policy', 'version': version, 'org': self.id, **fields}).encode()
+        os.makedirs(folder, exist_ok=True)
+        for name, data in (('policy.json', text), ('policy.json.sig', self.sign(text, key))):
+            with open(f'{folder}/{name}', 'wb') as f:
+                f.write(data)
+        return text, self.sign(text, key)
 
-    def __init__(self, root, keeper=KEEPER, courier_wait_ms=0, **env):
+
+class Machine:
+    """One --root with a keeper that can be started, killed and started again. Its sysfs says whether the root is
+    encrypted: only there does the keeper keep a key of its own that opens volumes."""
+
+    def __init__(self, root, keeper=KEEPER, courier_wait_ms=0, encrypted=True, report_after_ms=86400000, **env):
         self.root, self.keeper, self.env = root, keeper, env
-        self.options = ['--root', root, '--courier-wait', str(courier_wait_ms)]
+        self.options = ['--root', root, '--courier-wait', str(courier_wait_ms), '--report-after', str(report_after_ms)]
         self.process = None
         os.makedirs(root, exist_ok=True)
+        if encrypted:
+            self.encrypt_root()
+
+    def encrypt_root(self):
+        disk = os.stat(self.root).st_dev
+        dm = self.path(f'/sys/dev/block/{os.major(disk)}:{os.minor(disk)}/dm')
+        os.makedirs(dm, exist_ok=True)
+        with open(dm + '/uuid', 'w') as f:
+            f.write('CRYPT-LUKS2-00000000000000000000000000000000-root\n')
 
     def path(self, name):
         return self.root + name
@@ -185,7 +205,8 @@ def ask(machine, kind, *fields, timeout=20):
         s.close()
 
 
-MSG_PROTECT, MSG_STATUS, MSG_ROTATE = 2, 3, 4
+MSG_PROTECT, MSG_STATUS, MSG_ROTATE, MSG_VERIFY = 2, 3, 4, 6
+OURS = ('keyholt', 'keyholt-management')  # types of token
 NO_ESP = 1
 
 

@@ -9,15 +9,18 @@ import threading
 import uuid
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'courier'))
-from keeper import (BATCH_WANTED, CSR, CSR_WANTED, DONE, ENROLL_DO, ENROLLED, IDLE, OFFLINE, REFUSED, SYNC_ANSWER,
-                    SYNC_BATCH, SYNC_NOW, UNTRUSTED, decode, encode)
+from keeper import (BATCH_WANTED, CERTIFICATE, CERTIFICATE_KEPT, CSR, CSR_WANTED, DONE, ENROLL_DO, ENROLLED, IDLE, OFFLINE,
+                    REFUSED, SYNC_ANSWER, SYNC_BATCH, SYNC_NOW, UNTRUSTED, decode, encode)
 from machine import sh
 
 
-def answer_fields(status=DONE, problem=b'', receipts=(), commands=(), match=1, known=(b'', 0, b''), head=(0, b'')):
+def answer_fields(status=DONE, problem=b'', receipts=(), commands=(), match=1, known=(b'', 0, b''), head=(0, b''),
+                  **more):
     return {'status': status, 'problem': problem, 'receipts': list(receipts), 'commands': list(commands),
             'audit_length': head[0], 'audit_hash': head[1], 'known_incarnation': known[0], 'known_sequence': known[1],
-            'known_name': known[2], 'envelopes_match': match, 'retry_after_s': 60}
+            'known_name': known[2], 'envelopes_match': match, 'retry_after_s': 60, 'time': 0, 'want_set': 0,
+            'server_envelopes': b'', 'has_missing': 0, 'missing': b'', 'certificate': b'',
+            'policy': b'', 'policy_sig': b'', **more}
 
 
 class Courier:
@@ -100,9 +103,9 @@ def device_of(m):
     return bytes.fromhex(m.status()['device_id'])
 
 
-def receipt(org, device, records, key='receipt', organisation=None, when=1_800_000_000):
+def receipt(org, device, records, key='receipt', organisation=None, when=1_800_000_000, klass=1):
     names = sorted({hashlib.sha256(r).digest() for r in records})
-    b = b'KHC\1' + struct.pack('<BBHI', 1, 0, len(names), 0) + uuid.UUID(organisation or org.id).bytes_le + device + \
+    b = b'KHC\1' + struct.pack('<BBHI', klass, 0, len(names), 0) + uuid.UUID(organisation or org.id).bytes_le + device + \
         struct.pack('<Q', when) + bytes.fromhex(org.public(key)['id']) + b''.join(names)
     return b + org.sign(b, key)
 
@@ -113,9 +116,9 @@ def rotate_order(org, device, key_id, key='receipt'):
     return b + org.sign(b, key)
 
 
-def enroll(m, org, folder, courier, asking):
+def enroll(m, org, folder, courier, asking, request=None):
     """Accept the keeper whose command is asking; the command's result."""
-    request = courier_request(folder)
+    request = request or courier_request(folder)
     courier.tell(BATCH_WANTED)
     courier.hear(CSR_WANTED)
     courier.tell(CSR, pem=request)

@@ -1,15 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Power cut at any write of protect and rotate (outage line O10).
+"""Power cut at any write of protect, rotate and what follows a receipt or a restored header (outage line O10).
 
 1. The real keeper is killed (SIGKILL) before and in the middle of every write and fsync on the volume and on its
    cache. What is left is judged with the volume locked: header and one escrow key, nothing else.
 2. Then a keeper starts again on it, with its cache and with the cache lost, and must leave a clean state.
 3. The volume's writes are also replayed as a disk that loses what was not synced: every subset of the writes
    between two fsyncs, each also torn.
+Six scenes: protect a plain volume, which makes the management keyslot, too; rotate by passphrase; rotate unattended;
+rotate during an outage, with R and N in place (three recovery keyslots for a moment); a receipt for N, upon which R
+goes; an old header that was written back, upon which a new key is made and the returned one goes.
 4. A keeper whose table of steps has the token after the keyslot goes through 1 and must be caught.
 """
 import concurrent.futures
+import glob
+import hashlib
 import itertools
 import os
 import shutil
@@ -18,8 +23,9 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from machine import (FAST, JUDGE, MSG_PROTECT, MSG_ROTATE, MSG_STATUS, NO_ESP, PASSPHRASE, TOP, Checks, Machine, Organisation,
-                     ask, fast_folder, header, judge, make_volume, sh)
+from machine import (FAST, JUDGE, MSG_PROTECT, MSG_ROTATE, MSG_STATUS, MSG_VERIFY, NO_ESP, OURS, PASSPHRASE, TOP, Checks,
+                     Machine, Organisation, ask, fast_folder, header, judge, make_volume, opens, sh)
+from play_courier import Courier, device_of, enrolled, receipt
 
 SHIM = f'{TOP}/build/tests/crash_shim.so'
 WRONG = f'{TOP}/build/tests/keeper-wrong-table'
@@ -35,15 +41,51 @@ def copy_computer(source, to):
     return to
 
 
+def protect(m):
+    return ask(m, MSG_PROTECT, m.path('/dev/disk').encode(), PASSPHRASE, NO_ESP)
+
+
+def rotate(m, secret=PASSPHRASE):
+    return ask(m, MSG_ROTATE, m.path('/dev/disk').encode(), secret, 0)
+
+
+def verify(m):
+    return ask(m, MSG_VERIFY, b'')
+
+
+class Sync:
+    """A server's answer that receipts everything, prepared before the keeper may be killed."""
+
+    def __init__(self, org):
+        self.org = org
+
+    def __call__(self, m):
+        courier = Courier(m)
+        records = courier.batch()['records']
+        blob = receipt(self.org, device_of(m), records, when=1_900_000_000)
+
+        def answer():
+            try:
+                courier.answer(receipts=[blob])
+            except OSError:
+                return None
+            return ask(m, MSG_STATUS)  # answered when what the receipt makes possible is done
+        return answer
+
+
 class Scene:
     """One operation on a prepared computer; every run gets a copy of it."""
 
-    def __init__(self, name, folder, org, message, prepared, keeper=None):
-        self.name, self.folder, self.org, self.message, self.prepared = name, folder, org, message, prepared
-        self.keeper = keeper
+    def __init__(self, name, folder, org, operate, prepared, live=(1,), prepare=None, keeper=None):
+        self.name, self.folder, self.org, self.operate, self.prepared = name, folder, org, operate, prepared
+        self.live, self.prepare, self.keeper = live, prepare, keeper
         self.base = prepared + KEPT
         self.before = header(self.base)
         self.keys_before = sum(t['state'] == 'live' for t in judge(self.base, org)['tokens'])
+        mine = {k for t in self.before['tokens'].values() if t['type'] in OURS for k in t['keyslots']}
+        self.foreign_slots = set(self.before['keyslots']) - mine
+        self.foreign_tokens = [t for t in self.before['tokens'].values() if t['type'] not in OURS]
+        self.states, self.opened = set(), {}
 
     def copy(self, tag):
         m = Machine(copy_computer(self.prepared, f'{self.folder}/{self.name}-{tag}'))
@@ -61,51 +103,93 @@ class Scene:
         env.update({'SHIM_COUNT_STATE': '1'} if state else {})
         env.update({'SHIM_LOG': log} if log else {})
         m.start(**env)
+        operate = self.prepare(m) if self.prepare else lambda: self.operate(m)
         open(arm, 'w').close()
-        fields = [image.encode(), PASSPHRASE] + ([NO_ESP] if self.message == MSG_PROTECT else [])
-        answer = ask(m, self.message, *fields)
+        answer = operate()
         os.unlink(arm)  # closing the cache at the end is no part of the operation
         m.stop()
         return m, answer
+
+    def note(self, m, j):
+        """Which state this was, and which keys opened it."""
+        mark = hashlib.sha256()
+        for name in [m.path('/dev/disk'), *sorted(glob.glob(m.path('/var/lib/keyholt/agent/**'), recursive=True))]:
+            if os.path.isfile(name):
+                with open(name, 'rb') as f:
+                    mark.update(f.read())
+        if mark.digest() in self.states:
+            return
+        self.states.add(mark.digest())
+        by = ', '.join(sorted(t['state'] for t in j['tokens'] if t['opens'] >= 0)) or 'the passphrase alone'
+        self.opened[by] = self.opened.get(by, 0) + 1
+
+
+def managements(image):
+    return [t for t in header(image)['tokens'].values() if t['type'] == 'keyholt-management']
 
 
 def locked_view(scene, image, j=None):
     """What is wrong with this image, judged with the volume locked; empty when nothing is."""
     j = j or judge(image, scene.org)
+    management = {t['slot'] for t in managements(image)} if j['loads'] else set()
     if not j['loads']:
         return ['the header does not load']
     wrong = []
     kept = {t['slot'] for t in j['tokens'] if t['envelope']}
     for s in j['slots']:
-        if str(s['slot']) not in scene.foreign_slots and s['slot'] not in kept:
+        if str(s['slot']) not in scene.foreign_slots and s['slot'] not in kept | management:
             wrong.append(f'invariant 1: keyslot {s["slot"]} has no envelope in the header')
     if scene.keys_before and not any(t['opens'] >= 0 for t in j['tokens']):
         wrong.append('invariant 3: no envelope yields a password that opens')
     wrong += [f'a live key does not open: {t}' for t in j['tokens'] if t['state'] == 'live' and t['opens'] != t['slot']]
+    n_recovery = len(j['slots']) - len(scene.foreign_slots) - len(management & {s['slot'] for s in j['slots']})
+    if n_recovery > 3:
+        wrong.append(f'{n_recovery} recovery keyslots at once')
     now = header(image) if not wrong else None
     if now:
         if any(now['keyslots'].get(n) != scene.before['keyslots'][n] for n in scene.foreign_slots):
             wrong.append('a foreign keyslot was changed')
-        if [t for t in now['tokens'].values() if t['type'] != 'keyholt'] != scene.foreign_tokens:
+        if [t for t in now['tokens'].values() if t['type'] not in OURS] != scene.foreign_tokens:
             wrong.append('a foreign token was changed')
     return wrong
 
 
-def clean_state(scene, m, how):
+def way_in(m, image):
+    """What is wrong with the management keyslots and their keys; and how many work."""
+    wrong, works = [], 0
+    for t in managements(image):
+        name = m.path(f'/var/lib/keyholt/agent/management/{t["id"].lower()}.key')
+        if t['state'] != 'live' or not t['keyslots']:
+            wrong.append(f'management token left over: {t}')
+        elif os.path.exists(name):
+            with open(name, 'rb') as f:
+                works += opens(image, f.read()[24:], t['slot'])
+    return wrong, works
+
+
+def clean_state(scene, m, how, lost=False):
     """Start a keeper on it: nothing half done may be left, and status must say what the header says."""
     m.start()
     volumes = ask(m, MSG_STATUS)[2]['volumes']  # answered after resuming
-    status = {v['device']: v for v in volumes}.get(m.path('/dev/disk'))
-    j = judge(m.path('/dev/disk'), scene.org)
-    wrong = locked_view(scene, m.path('/dev/disk'), j)
+    image = m.path('/dev/disk')
+    status = {v['device']: v for v in volumes}.get(image)
+    j = judge(image, scene.org)
+    wrong = locked_view(scene, image, j)
     live = [t for t in j['tokens'] if t['state'] == 'live' and t['assigned'] and t['opens'] == t['slot']]
     if len(live) != len(j['tokens']):
         wrong.append(f'{how}: left over: {[t for t in j["tokens"] if t not in live]}')
-    if len(live) > 1 or (scene.keys_before and not live):
+    if len(live) not in ({0, *scene.live} if not scene.keys_before else scene.live):
         wrong.append(f'{how}: {len(live)} live keys')
-    if len(j['slots']) != len(scene.foreign_slots) + len(live):
+    left, works = way_in(m, image)
+    wrong += [f'{how}: {x}' for x in left]
+    n_management = len(managements(image))
+    if works > 1 or (n_management != works and not lost):  # with device key and key lost, it may be another computer's
+        wrong.append(f'{how}: of {n_management} management keyslots, {works} work')
+    if len(j['slots']) != len(scene.foreign_slots) + len(live) + n_management:
         wrong.append(f'{how}: keyslots {j["slots"]}')
-    if live and (not status or status['state'] != 'protected' or status['key_id'] != live[0]['key_id']):
+    want = 'protected' if works else 'needs-unlock-secret'
+    if live and (not status or status['state'] not in ('protected', want) or
+                 status['key_id'] not in [t['key_id'] for t in live] or not status['verified']):
         wrong.append(f'{how}: status says {status}')
     m.stop()
     return wrong
@@ -126,10 +210,12 @@ def kill_point(scene, kind, at, torn):
     where = f'{scene.name}, {tag}'
     if answer is not None:
         return None if kind == 'cache' and answer[0] == 0 else [f'{where}: the keeper was not killed: {answer}']
-    wrong = locked_view(scene, m.path('/dev/disk'))
+    j = judge(m.path('/dev/disk'), scene.org)
+    wrong = locked_view(scene, m.path('/dev/disk'), j)
     if not scene.keeper:
+        scene.note(m, j)
         lost = lose_cache(m, f'{m.root}-lost')
-        wrong += clean_state(scene, m, 'resumed') + clean_state(scene, lost, 'resumed without cache')
+        wrong += clean_state(scene, m, 'resumed') + clean_state(scene, lost, 'resumed without cache', lost=True)
         shutil.rmtree(lost.root)
     shutil.rmtree(m.root)
     return [f'{where}: {w}' for w in wrong]
@@ -185,9 +271,11 @@ def power_cuts(c, scene, ops):
         with open(m.path('/dev/disk'), 'wb') as f:
             f.write(image)
         n += 1
-        wrong += locked_view(scene, m.path('/dev/disk'))
         shutil.rmtree(m.path('/var/lib/keyholt/agent'), ignore_errors=True)  # it was inside the volume
-        wrong += clean_state(scene, m, 'resumed after a power cut')
+        j = judge(m.path('/dev/disk'), scene.org)
+        scene.note(m, j)
+        wrong += locked_view(scene, m.path('/dev/disk'), j)
+        wrong += clean_state(scene, m, 'resumed after a power cut', lost=True)
     c.check(not wrong, f'{scene.name}: {n} images after a power cut', wrong[:3])
     print(f'{scene.name}: {n} different images after a power cut judged and resumed', flush=True)
 
@@ -216,32 +304,70 @@ def every_point(scene, ops, image_only=False):
     return sum(f is not None for f in found), [w for f in found for w in f or []]
 
 
-def prepare(folder, org, bundle):
-    """A computer with a volume that has a passphrase and a token of somebody else; and one protected already."""
-    m = Machine(folder + '/plain')
+def new_computer(folder, bundle):
+    m = Machine(folder)
     os.makedirs(m.path('/dev'))
     os.makedirs(m.path('/sys/class/block/disk'))
     image = make_volume(m.path('/dev/disk'), '--luks2-keyslots-size', '1536k', '--offset', '4096', size='3M')
     sh('cryptsetup', 'token', 'import', '--token-id', '7', image, data=FOREIGN)
     m.install_org(bundle)
-    m.start()
-    m.stop()
-    p = Machine(copy_computer(m.root, folder + '/protected'))
-    p.start()
-    answer = ask(p, MSG_PROTECT, p.path('/dev/disk').encode(), PASSPHRASE, NO_ESP)
-    p.stop()
+    return m
+
+
+def must(answer):
     if not answer or answer[0]:
         raise RuntimeError(f'preparing: {answer}')
-    for prepared in (m, p):
-        os.rename(prepared.path('/dev/disk'), prepared.path(KEPT))
-    return m.root, p.root
 
 
-def with_foreign(scene):
-    mine = {k for t in scene.before['tokens'].values() if t['type'] == 'keyholt' for k in t['keyslots']}
-    scene.foreign_slots = set(scene.before['keyslots']) - mine
-    scene.foreign_tokens = [t for t in scene.before['tokens'].values() if t['type'] != 'keyholt']
-    return scene
+def then(m, folder, work):
+    """A copy of this computer, and something done on it; its disk is kept aside then, as the source's is."""
+    n = Machine(copy_computer(m.root, folder))
+    os.rename(n.path(KEPT), n.path('/dev/disk'))
+    n.start()
+    work(n)
+    n.stop()
+    os.rename(n.path('/dev/disk'), n.path(KEPT))
+    return n
+
+
+def prepare(folder, org, bundle):
+    """Computers whose volume has a passphrase and a token of somebody else: plain; protected; protected and receipted;
+    in an outage, with R and N; with an old header written back."""
+    def join(m):
+        m.courier = enrolled(m, org, folder, bundle)
+        must(protect(m))
+        records = m.courier.batch()['records']
+        m.courier.answer(receipts=[receipt(org, device_of(m), records)])
+        must(ask(m, MSG_STATUS))
+
+    def restore(m):
+        with open(m.path('/dev/disk'), 'rb') as f:
+            old = f.read()
+        must(rotate(m))
+        m.stop()
+        with open(m.path('/dev/disk'), 'wb') as f:
+            f.write(old)
+    plain = new_computer(folder + '/plain', bundle).start()
+    plain.stop()
+    os.rename(plain.path('/dev/disk'), plain.path(KEPT))
+    protected = then(plain, folder + '/protected', lambda m: must(protect(m)))
+    receipted = then(plain, folder + '/receipted', join)
+    outage = then(receipted, folder + '/outage', lambda m: must(rotate(m)))
+    restored = then(protected, folder + '/restored', restore)
+    return plain.root, protected.root, outage.root, restored.root
+
+
+def play(c, scene, start):
+    log = f'{scene.folder}/{scene.name}.log'
+    m, answer = scene.run('all', log=log)
+    ops = read_log(log)
+    c.check(answer and answer[0] == 0 and not locked_view(scene, m.path('/dev/disk')), f'{scene.name} works', answer)
+    kinds = ''.join(o[0] for o in ops)
+    c.check('WW' in kinds and 'S' in kinds and 's' in kinds, f'{scene.name}: the shim sees writes and syncs', kinds)
+    n, wrong = every_point(scene, ops)
+    c.check(not wrong and n > 0.9 * len(points_of(ops, False)), f'{scene.name}: killed at {n} points', wrong[:5])
+    print(f'{scene.name}: {len(ops)} operations, killed at {n} points, {time.monotonic() - start:.0f} s', flush=True)
+    power_cuts(c, scene, ops)
 
 
 def main():
@@ -252,20 +378,26 @@ def main():
     start = time.monotonic()
     c = Checks(fast_folder())
     org = Organisation(c.folder + '/org')
-    plain, protected = prepare(c.folder, org, org.bundle(c.folder + '/bundle'))
-    for name, message, prepared in (('protect', MSG_PROTECT, plain), ('rotate', MSG_ROTATE, protected)):
-        scene = with_foreign(Scene(name, c.folder, org, message, prepared))
-        log = f'{c.folder}/{name}.log'
-        m, answer = scene.run('all', log=log)
-        ops = read_log(log)
-        c.check(answer and answer[0] == 0 and not locked_view(scene, m.path('/dev/disk')), f'{name} works', answer)
-        kinds = ''.join(o[0] for o in ops)
-        c.check('WW' in kinds and 'S' in kinds and 's' in kinds, f'{name}: the shim sees writes and syncs', kinds)
-        n, wrong = every_point(scene, ops)
-        c.check(not wrong and n > 0.9 * len(points_of(ops, False)), f'{name}: killed at {n} points', wrong[:5])
-        print(f'{name}: {len(ops)} operations, killed at {n} points, {time.monotonic() - start:.0f} s', flush=True)
-        power_cuts(c, scene, ops)
-    mutant = with_foreign(Scene('wrong-table', c.folder, org, MSG_PROTECT, plain, keeper=WRONG))
+    plain, protected, outage, restored = prepare(c.folder, org, org.bundle(c.folder + '/bundle'))
+    scenes = [Scene('protect', c.folder, org, protect, plain),
+              Scene('rotate', c.folder, org, rotate, protected),
+              Scene('unattended', c.folder, org, lambda m: rotate(m, b''), protected),
+              Scene('outage', c.folder, org, lambda m: rotate(m, b''), outage, live=(2,)),
+              Scene('receipt', c.folder, org, None, outage, live=(1, 2), prepare=Sync(org)),
+              Scene('restored', c.folder, org, verify, restored)]
+    for scene in scenes:
+        if len(sys.argv) < 2 or scene.name in sys.argv[1:]:
+            play(c, scene, start)
+    states = set().union(*(s.states for s in scenes))
+    opened = {}
+    for s in scenes:
+        for by, n in s.opened.items():
+            opened[by] = opened.get(by, 0) + n
+    for by, n in sorted(opened.items()):
+        print(f'opened by {by}: {n} states')
+    c.check(len(states) >= 500 or len(sys.argv) > 1, 'at least 500 different states of header and cache', len(states))
+    print(f'{len(states)} different states of header and cache judged, {time.monotonic() - start:.0f} s', flush=True)
+    mutant = Scene('wrong-table', c.folder, org, protect, plain, keeper=WRONG)
     log = f'{c.folder}/wrong.log'
     _, answer = mutant.run('all', log=log)
     c.check(answer and answer[0] == 0, 'the wrong table works as long as nothing fails', answer)

@@ -17,7 +17,8 @@ from play_courier import (BATCH_WANTED, CSR, CSR_WANTED, DONE, ENROLL_DO, ENROLL
                           rotate_order)
 
 CERTIFICATE = b'-----BEGIN CERTIFICATE-----\nanything\n-----END CERTIFICATE-----\n'
-ESCROW, EVENT, ROTATED = 1, 3, 2
+ESCROW, EVENT = 1, 3
+ROTATED, RETIRED, DRIFT, WENT_BACK = 2, 3, 5, 6
 
 
 def der_signature(raw):
@@ -185,8 +186,11 @@ def test_orders(c, m, org, courier, image, key_id, device):
     sh('cryptsetup', 'luksKillSlot', '-q', image, str(o['slot']))
     m.status()
     fresh = [decode_record(r) for r in courier.batch()['records']]
-    c.check(len(fresh) == 1 and fresh[0]['sequence'] == 1 and fresh[0]['incarnation'] != told[0]['incarnation'],
+    c.check([r['sequence'] for r in fresh] == list(range(1, len(fresh) + 1)) and
+            {r['incarnation'] for r in fresh}.isdisjoint({told[0]['incarnation']}),
             'a server that knows later records than we do: a new incarnation', fresh)
+    c.check([(r['event'], r['result']) for r in fresh] == [(WENT_BACK, 1), (RETIRED, 0), (DRIFT, 2)],
+            'which it says, and then that a keyslot was removed', fresh)
     courier.answer(receipts=[receipt(org, device, [r['bytes'] for r in fresh])])
     order(rotate_order(org, device, o['key_id']))
     c.check(not courier.batch()['records'], 'an order for a key that is gone without a successor is not answered')
@@ -199,7 +203,7 @@ def main():
         return 1
     c = Checks(fast_folder())
     org = Organisation(c.folder + '/org')
-    m = Machine(c.folder + '/root').start()
+    m = Machine(c.folder + '/root', encrypted=False).start()
     try:
         courier = test_enrolment(c, m, org, c.folder)
         image, key_id, device = test_receipts(c, m, org, courier, c.folder)

@@ -26,7 +26,7 @@ class Laptop(Machine):
     """A protected computer whose disk can be put back to what it was."""
 
     def __init__(self, c, name, org, bundle, small=False):
-        super().__init__(f'{c.folder}/{name}')
+        super().__init__(f'{c.folder}/{name}', encrypted=False)
         self.org = org
         os.makedirs(self.path('/dev'))
         os.makedirs(self.path('/sys/class/block/sda2'))
@@ -117,7 +117,7 @@ def rotation_killed(m, **env):
     """The answer of a rotation under a shim, None when it was killed."""
     m.start(**env)
     open(m.path('/armed'), 'w').close()
-    answer = ask(m, MSG_ROTATE, m.disk.encode(), PASSPHRASE)
+    answer = ask(m, MSG_ROTATE, m.disk.encode(), PASSPHRASE, 0)
     os.unlink(m.path('/armed'))
     m.stop()
     return answer

@@ -463,8 +463,9 @@ def test_killed_at_each_write(c, tpm, folder):
                 env = {'LD_PRELOAD': SHIM, 'SHIM_IMAGE': '/none', 'SHIM_STATE': m.path(STATE) + '/', 'SHIM_ARM': arm,
                        'SHIM_COUNT_STATE': '1', 'SHIM_AT': str(at), **({'SHIM_TORN': '1'} if torn else {})}
                 m.start(**env)
-                ask(m, MSG_STATUS)  # answered after the start, or not at all
-                died = m.process.poll() is not None
+                died = ask(m, MSG_STATUS) is None  # answered after the start, or not at all
+                if died:
+                    m.process.wait(20)
                 os.unlink(arm)
                 m.stop()
                 tpm.flush()

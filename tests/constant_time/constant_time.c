@@ -72,6 +72,15 @@ static bool decode(void)
         {KNOWN, ERR_OK, 0},
         {"042647302313590458071500554323116567412181516978", ERR_OK, 0},
         {" 042647 302313\t590458 071500 554323-116567 412181 516978 ", ERR_OK, 0},
+        {"042647\xe2\x80\x93"
+         "302313\xe2\x80\x94"
+         "590458\xc2\xa0"
+         "071500\xe2\x80\x92"
+         "554323\xe2\x88\x92"
+         "116567 \xe2\x80\x93 412181\xc2\xa0\xc2\xa0"
+         "516978",
+         ERR_OK, 0},
+        {"\xef\xbb\xbf" KNOWN "\r\n", ERR_OK, 0},
         {"042648-302313-590458-071500-554323-116567-412181-516978", ERR_RANGE, 1},
         {"042647-302313-590458-071500-999999-116567-412181-516978", ERR_RANGE, 5},
         {"042647-302313-590458-071500-554323-116567-412181-516979", ERR_RANGE, 8},
@@ -82,12 +91,12 @@ static bool decode(void)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         SECRET(bytes);
         SECRET(again);
-        char text[80];
+        char text[96];
         size_t len = strlen(rows[i].text);
         unsigned group = 0;
         memcpy(text, rows[i].text, len);
         hide(text, len);
-        enum err e = rp_decode(text, len, &bytes, &group);
+        enum err e = rp_decode_file(text, len, &bytes, &group);
         ok = ok && e == rows[i].want && group == rows[i].group;
         if (e == ERR_OK) {
             rp_encode(bytes.bytes, &again);
@@ -95,6 +104,24 @@ static bool decode(void)
         }
     }
     return ok;
+}
+
+/* As PowerShell writes it, with en dashes. */
+static bool decode_wide(void)
+{
+    SECRET(bytes);
+    SECRET(again);
+    char wide[2 + 2 * RP_TEXT] = {'\xff', '\xfe'};
+    unsigned group;
+    for (size_t i = 0; i < RP_TEXT; i++) {
+        wide[2 + 2 * i] = KNOWN[i] == '-' ? '\x13' : KNOWN[i];
+        wide[3 + 2 * i] = KNOWN[i] == '-' ? '\x20' : 0;
+    }
+    hide(wide, sizeof wide);
+    if (rp_decode_file(wide, sizeof wide, &bytes, &group) != ERR_OK)
+        return false;
+    rp_encode(bytes.bytes, &again);
+    return again.len == RP_TEXT && same(again.bytes, KNOWN, RP_TEXT);
 }
 
 /* Bytes, words, and two chains side by side give one another's states. */
@@ -241,6 +268,7 @@ static const struct row {
 } rows[] = {
     {"cr_equal", equal, 0, 0},
     {"recovery password, typed text to 16 bytes and back", decode, 0, 0},
+    {"recovery password in UTF-16", decode_wide, 0, 0},
     {"SHA-256 compression", compress, 0, 0},
     {"PBKDF2 with each hash", pbkdf2, 0, 0},
     {"commitment of an envelope", commitment, 0, 0},

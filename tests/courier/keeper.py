@@ -9,8 +9,8 @@ import tempfile
 from checks import LIBEXEC
 
 COURIER = os.path.join(LIBEXEC, "courier")
-CSR_WANTED, ENROLL_DO, SYNC_BATCH, SYNC_NOW, IDLE = 32, 33, 34, 35, 36
-CSR, ENROLLED, BATCH_WANTED, SYNC_ANSWER = 48, 49, 50, 51
+CSR_WANTED, ENROLL_DO, SYNC_BATCH, SYNC_NOW, IDLE, CERTIFICATE = 32, 33, 34, 35, 36, 37
+CSR, ENROLLED, BATCH_WANTED, SYNC_ANSWER, CERTIFICATE_KEPT = 48, 49, 50, 51, 52
 DONE, OFFLINE, UNTRUSTED, REFUSED = 1, 2, 3, 4
 DEVICE = bytes(range(32))
 
@@ -18,15 +18,18 @@ DEVICE = bytes(range(32))
 LAYOUT = {
     CSR_WANTED: [("device", "s")],
     ENROLL_DO: [("servers", "l"), ("ca", "s"), ("csr", "s"), ("token", "s"), ("spki", "s"), ("computer", "s"),
-                ("time", "8"), ("signature", "s")],
+                ("time", "8"), ("signature", "s"), ("proxy", "s"), ("no_proxy", "s")],
     SYNC_BATCH: [("servers", "l"), ("ca", "s"), ("device", "s"), ("records", "l"), ("envelopes", "s"),
-                 ("audit_head", "s")],
-    SYNC_NOW: [], IDLE: [], BATCH_WANTED: [],
+                 ("audit_head", "s"), ("set", "s"), ("proxy", "s"), ("no_proxy", "s"), ("policy", "8")],
+    SYNC_NOW: [("person", "4")], IDLE: [], BATCH_WANTED: [], CERTIFICATE: [("pem", "s")],
+    CERTIFICATE_KEPT: [("status", "4"), ("problem", "s")],
     CSR: [("pem", "s")],
     ENROLLED: [("status", "4"), ("certificate", "s"), ("problem", "s")],
     SYNC_ANSWER: [("status", "4"), ("problem", "s"), ("receipts", "l"), ("commands", "l"), ("audit_length", "8"),
                   ("audit_hash", "s"), ("known_incarnation", "s"), ("known_sequence", "8"), ("known_name", "s"),
-                  ("envelopes_match", "4"), ("retry_after_s", "8")],
+                  ("envelopes_match", "4"), ("retry_after_s", "8"), ("time", "8"), ("want_set", "4"),
+                  ("server_envelopes", "s"), ("has_missing", "4"), ("missing", "s"), ("certificate", "s"),
+                  ("policy", "s"), ("policy_sig", "s")],
 }
 
 
@@ -69,9 +72,18 @@ class Keeper:
         os.makedirs(self.path("run/keyholt"))
         self.listen()
         self.log = open(self.path("courier.log"), "w+b")
+        self.start(env=env)
+
+    def start(self, env=None, **how):
         self.process = subprocess.Popen([COURIER, "--root", self.root.name], stderr=self.log,
-                                        env={**os.environ, **(env or {})})
+                                        env={**os.environ, **(env or {})}, **how)
         self.accept()
+
+    def restart(self, **how):
+        self.process.terminate()
+        self.process.wait(10)
+        self.socket.close()
+        self.start(**how)
 
     def path(self, *parts):
         return os.path.join(self.root.name, *parts)
@@ -113,17 +125,22 @@ class Keeper:
         self.send(CSR_WANTED, device=DEVICE)
         return self.expect(CSR)["pem"]
 
-    def enroll(self, servers, ca, csr, token=b"token"):
+    def enroll(self, servers, ca, csr, token=b"token", proxy=b"", no_proxy=b""):
         self.send(ENROLL_DO, servers=[s.encode() for s in servers], ca=ca, csr=csr, token=token, spki=b"spki" * 20,
-                  computer="laptop \u00e4".encode(), time=1800000000, signature=bytes(64))
+                  computer="laptop \u00e4".encode(), time=1800000000, signature=bytes(64), proxy=proxy, no_proxy=no_proxy)
         return self.expect(ENROLLED)
 
-    def sync(self, servers, ca, records=(b"record one", b"record two")):
-        """As an errand that was asked for: SYNC_NOW, then the batch."""
-        self.send(SYNC_NOW)
-        self.expect(BATCH_WANTED)
+    def batch(self, servers, ca, records=(b"record one", b"record two"), set=b"", proxy=b"", no_proxy=b"",
+              policy=0):
+        """The answer to BATCH_WANTED."""
         self.send(SYNC_BATCH, servers=[s.encode() for s in servers], ca=ca, device=DEVICE, records=list(records),
-                  envelopes=bytes(32), audit_head=b"")
+                  envelopes=bytes(32), audit_head=b"", set=set, proxy=proxy, no_proxy=no_proxy, policy=policy)
+
+    def sync(self, servers, ca, *args, person=1, **more):
+        """As an errand that was asked for: SYNC_NOW, then the batch."""
+        self.send(SYNC_NOW, person=person)
+        self.expect(BATCH_WANTED)
+        self.batch(servers, ca, *args, **more)
         return self.expect(SYNC_ANSWER)
 
     def said(self):

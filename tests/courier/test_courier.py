@@ -3,43 +3,17 @@
 """The courier's process against a real HTTPS server on loopback; the keeper is a stand-in."""
 import base64
 import os
+import signal
 import socket
 import stat
 import sys
 import time
 
 from checks import Checks
-from keeper import BATCH_WANTED, COURIER, DEVICE, DONE, IDLE, OFFLINE, REFUSED, SYNC_NOW, UNTRUSTED, Keeper
-from server import Authority, Server, openssl, packed
-
-OURS, FOREIGN = Authority("Example organisation"), Authority("Somebody else")
-DEAD = "https://127.0.0.1:1"
-ANSWER = {"receipts": [base64.b64encode(b"receipt").decode()], "commands": [base64.b64encode(b"command").decode()],
-          "known": {"incarnation": "11" * 16, "sequence": 7, "name": "22" * 32},
-          "audit_head": {"length": 3, "hash": "33" * 32}, "envelopes_match": True, "retry_after": 5400}
-
-
-def good(_path, _request):
-    return packed(ANSWER)
-
-
-def enroller(path, request):
-    if path != "/v1/enroll":
-        return packed(ANSWER)
-    certificate = OURS.sign(request["courier_csr"].encode(), "extendedKeyUsage=clientAuth")
-    return packed({"device": DEVICE.hex(), "certificate": certificate.decode()})
-
-
-def enrolled(keeper):
-    """Bring a courier as far as a sync: with key and certificate."""
-    keeper.expect(BATCH_WANTED)
-    with Server(OURS, enroller) as s:
-        answer = keeper.enroll([s.url], OURS.pem, keeper.csr())
-    if answer["status"] != DONE:
-        raise RuntimeError(answer)
-    keeper.expect(BATCH_WANTED)  # at once, for what waited for the enrolment
-    keeper.send(IDLE)
-    return keeper
+from keeper import (BATCH_WANTED, COURIER, DEVICE, DONE, IDLE, OFFLINE, REFUSED, SYNC_ANSWER, SYNC_NOW, UNTRUSTED,
+                    Keeper)
+from scene import ANSWER, DEAD, FOREIGN, OURS, enrolled, enroller, good
+from server import Server, openssl, packed
 
 
 def enrolment(t):
@@ -80,6 +54,8 @@ def enrolment(t):
         t.that("a certificate for another key is refused", answer["status"] == REFUSED, answer)
         t.that("and not kept", not os.path.exists(k.state("tls.crt")))
         problem = b'{"type":"about:blank","title":"Forbidden","status":403,"detail":"the token has expired\\u0007"}'
+        k.send(SYNC_NOW, person=1)
+        k.expect(BATCH_WANTED)
         with Server(OURS, lambda *_: (403, {"Content-Type": "application/problem+json"}, problem)) as s:
             answer = k.enroll([s.url], OURS.pem, csr)
         t.that("a refusal brings the server's sentence, without control characters", answer["status"] == REFUSED and
@@ -106,7 +82,7 @@ def syncing(t):
         k.expect(BATCH_WANTED)
         t.that("and the next one is asked for at once", True)
         k.send(IDLE)
-        k.send(SYNC_NOW)
+        k.send(SYNC_NOW, person=1)
         k.expect(BATCH_WANTED)
         t.that("SYNC_NOW ends idleness", True)
         k.send(IDLE)
@@ -118,7 +94,15 @@ def syncing(t):
     new = dict(ANSWER, known=None, receipts=[], commands=[])
     with enrolled(Keeper()) as k, Server(OURS, lambda *_: packed(new), clients=OURS) as s:
         a = k.sync([s.url], OURS.pem, [])
+        t.that("and sends no policy", a["policy"] == a["policy_sig"] == b"", a)
         t.that("a server that knows nothing of the device", a["status"] == DONE and a["known_incarnation"] == b"", a)
+    policy = {"json": base64.b64encode(b"{}").decode(), "sig": base64.b64encode(bytes(64)).decode()}
+    for what, given, status in (("a policy is handed on as it is", policy, DONE), ("half a policy is none", {"json": "e30="}, None)):
+        with enrolled(Keeper()) as k, Server(OURS, lambda *_: packed(dict(new, policy=given)), clients=OURS) as s:
+            a = k.sync([s.url], OURS.pem, [], policy=3)
+            t.that("the version in use is told", s.requests[0][1].get("policy") == 3, s.requests[0][1])
+            t.that(what, (a["status"] == DONE) == (status == DONE) and
+                   (a["policy"], a["policy_sig"]) == ((b"{}", bytes(64)) if status else (b"", b"")), a)
 
 
 def trust(t):
@@ -190,6 +174,87 @@ def outages(t):
         t.that("a failure is said on stderr, once", said == 1, k.said())
 
 
+def child_of(keeper):
+    """The errand under way."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        with open(f"/proc/{keeper.process.pid}/task/{keeper.process.pid}/children") as f:
+            pids = f.read().split()
+        if pids:
+            return int(pids[0])
+        time.sleep(0.01)
+    raise RuntimeError("no errand was started")
+
+
+def errands(t):
+    """Each exchange is a process of its own: confined, ended when it hangs, and not in the courier's way."""
+    with enrolled(Keeper()) as k, socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(8)
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+
+        def begin():
+            k.send(SYNC_NOW, person=1)
+            k.expect(BATCH_WANTED)
+            k.batch([url], OURS.pem)
+            silent.accept()
+            return child_of(k)
+        pid = begin()
+        with open(f"/proc/{pid}/status") as f:
+            status = f.read()
+        t.that("an errand gives up what the courier may still do", "Seccomp_filters:\t2" in status and
+               "NoNewPrivs:\t1" in status, status)
+        with open(f"/proc/{pid}/cmdline") as f:
+            t.that("nothing but folder and patience stands on its command line", OURS.pem.decode() not in f.read())
+        k.send(SYNC_NOW, person=0)  # a new escrow, while the errand is under way
+        a = k.expect(SYNC_ANSWER)
+        start = time.monotonic()
+        k.expect(BATCH_WANTED)
+        t.that("what was new meanwhile goes out at once afterwards", a["status"] == OFFLINE and
+               time.monotonic() - start < 1, a)
+        k.send(IDLE)
+        os.kill(begin(), signal.SIGKILL)
+        a = k.expect(SYNC_ANSWER)
+        t.that("an errand that dies is a failed one", a["status"] == OFFLINE and b"without an answer" in a["problem"], a)
+        pid = begin()
+        k.socket.close()
+        k.accept()
+        t.that("with the keeper gone its errand is ended", not os.path.exists(f"/proc/{pid}"))
+        k.expect(BATCH_WANTED)
+        k.send(IDLE)
+        pid = begin()
+        k.process.kill()
+        k.process.wait(10)
+        time.sleep(0.2)
+        t.that("nor does an errand outlive the courier", not os.path.exists(f"/proc/{pid}") or
+               "State:\tZ" in open(f"/proc/{pid}/status").read())
+        k.start()
+        k.expect(BATCH_WANTED)
+
+
+def retry_after(t):
+    with enrolled(Keeper()) as k, Server(OURS, lambda *_: (503, {"Retry-After": "600"}, b"{}")) as busy, \
+            Server(OURS, good, clients=OURS) as s:
+        a = k.sync([busy.url, s.url], OURS.pem, person=0)
+        a = k.sync([busy.url, s.url], OURS.pem, person=0)
+        t.that("a server that said when to come back is left alone until then", a["status"] == DONE and
+               len(busy.requests) == 1 and len(s.requests) == 2, (a, len(busy.requests)))
+        a = k.sync([busy.url], OURS.pem, person=0)
+        t.that("with no other, nobody is asked", a["status"] == OFFLINE and b"come back in" in a["problem"] and
+               len(busy.requests) == 1, a)
+        k.send(SYNC_NOW, person=0)
+        k.socket.settimeout(2)
+        try:
+            k.receive()
+            t.that("nor does a new escrow change that", False)
+        except TimeoutError:
+            t.that("nor does a new escrow change that", True)
+        k.socket.settimeout(30)
+        a = k.sync([busy.url], OURS.pem, person=1)
+        t.that("a person who asks gets through", a["status"] == OFFLINE and b"503" in a["problem"] and
+               len(busy.requests) == 2, a)
+
+
 def bad_answers(t):
     rows = {
         "a gzip bomb": b" " * (64 << 20),
@@ -229,4 +294,4 @@ def command_line(t):
 
 if not os.path.exists(COURIER):
     sys.exit(f"{COURIER} is missing: make")
-Checks().run(enrolment, syncing, trust, outages, bad_answers, command_line)
+Checks().run(enrolment, syncing, trust, outages, errands, retry_after, bad_answers, command_line)

@@ -113,6 +113,13 @@ def test_bitlocker_written(w):
         for name, way in rows:
             done = w.run("decrypt", image, out, "--force", *way)
             check(f"{kind}: {name}", done.returncode == 0 and sha256(out) == made["sha256"], why(done))
+        if made["startup_key"]:
+            wrong = bytearray(open(bek, "rb").read())
+            wrong[-1] ^= 1
+            done = w.run("test", image, "--json", "--startup-key", "-", data=bytes(wrong))
+            said = json.loads(done.out)
+            check(f"{kind}: JSON names the startup key, not the recovery password", done.returncode == 3 and
+                  len(said["key_ids"]) == 1 and said["key_ids"][0] in done.err, why(done))
         shown = json.loads(w.run("show", image, "--json").out)
         check(f"{kind}: shown", shown["format"] == "BitLocker" and len(shown["protectors"]) >= len(rows), shown)
 
@@ -153,6 +160,12 @@ def test_luks2(w):
         rows = [("recovery password", "--recovery-password-file", w.password_file(password), KEY_ID),
                 ("recovery password, spaces, CR LF", "--recovery-password-file",
                  w.password_file(" " + password.replace("-", " "), "\r\n"), KEY_ID),
+                ("recovery password from Notepad", "--recovery-password-file",
+                 w.write("given/notepad", b"\xef\xbb\xbf" + password.encode() + b"\r\n"), KEY_ID),
+                ("recovery password from PowerShell", "--recovery-password-file",
+                 w.write("given/powershell", (password + "\r\n").encode("utf-16")), KEY_ID),
+                ("recovery password, dashes of a word processor", "--recovery-password-file",
+                 w.write("given/dashes", password.replace("-", "\u2013", 4).replace("-", "\u00a0\u2014 ").encode() + b"\n"), KEY_ID),
                 ("recovery password as a passphrase", "--passphrase-file", w.password_file(password), "keyslot 1"),
                 ("passphrase", "--passphrase-file", w.passes[1], "keyslot 4")]
         for name, option, path, says in rows:
@@ -179,6 +192,16 @@ def test_luks2_shown(w):
           by_number[1]["keyholt"] and by_number[1]["key_id"] == KEY_ID and by_number[1]["kdf"] ==
           {"name": "pbkdf2", "hash": "sha256", "iterations": 1234} and not by_number[0]["keyholt"] and
           {t["type"] for t in shown["tokens"]} == {"keyholt", "clevis"}, shown)
+    foreign = w.copy(image, "foreign-uuid")
+    with open(foreign, "r+b") as f:
+        data = bytearray(f.read(2 * lab.HDR))
+        for off in (0, lab.HDR):
+            data[off + 168:off + 208] = b"\x1b]0;title\x07\x1b[2Jid".ljust(40, b"\0")
+            lab.seal(data, off)
+        f.seek(0)
+        f.write(data)
+    done = w.run("show", foreign)
+    check("a UUID that is none reaches no terminal", done.returncode == 0 and "?]0;title??[2Jid" in done.out, repr(done.out))
     lab.flip(image, 4096 + 20)
     done = w.run("show", image)
     check("a damaged primary header is told", done.returncode == 0 and "primary header is damaged" in done.out, why(done))
@@ -193,6 +216,12 @@ def test_luks2_detached(w):
              "--passphrase-file", w.passes[0])
     done = w.run("show", data)
     check("data without its header", no(done, 1, "neither a LUKS2 nor a BitLocker volume"), why(done))
+    for name, more in (("as IMAGE", []), ("as its own data", ["--header", header])):
+        out = w.name("out")
+        done = w.run("decrypt", header, out, *more, "--passphrase-file", w.passes[0])
+        check(f"a detached header {name}", no(done, 1, "without its data", "--header") and not os.path.exists(out), why(done))
+    done = w.run("show", header)
+    check("a detached header, shown", done.returncode == 0 and "without its data" in done.out, why(done))
     done = w.run("decrypt", data, header, "--force", "--header", header, "--passphrase-file", w.passes[0])
     check("OUT is the header", no(done, 1, "never written"), why(done))
 
@@ -241,6 +270,29 @@ def test_luks2_others(w):
     check("re-encryption under way, show", done.returncode == 0 and "cryptsetup reencrypt" in done.out, why(done))
     done = w.run("decrypt", image, w.name("out"), "--passphrase-file", w.passes[0])
     check("re-encryption under way, decrypt", no(done, 1, "being encrypted anew", "cryptsetup reencrypt") and not os.path.exists(w.name("out")), why(done))
+
+
+def test_nothing_to_try(w):
+    """What only we cannot open is not called the wrong key, and not called absent."""
+    out = w.name("out")
+    image = w.new("sha384", "--hash", "sha384")
+    ignored = w.new("ignored")
+    lab.cryptsetup("config", "--priority", "ignore", "-S", "0", ignored)
+    for name, volume, words in (("an unknown hash", image, "hash"), ("a keyslot to be ignored", ignored, "not tried unless")):
+        for verb in (["test", volume], ["decrypt", volume, out]):
+            done = w.run(*verb, "--json", "--passphrase-file", w.passes[0])
+            check(f"{name}, {verb[0]}", no(done, 1, "nothing could be tried", "keyslot 0", words), why(done))
+    done = w.run("test", image, "--recovery-password-file", "-", data=new_password().encode())
+    check("an unknown hash, recovery password", no(done, 1, "nothing could be tried", "keyslot 0"), why(done))
+
+
+def test_unknown_kdf(w):
+    image = w.new("kdf")
+    lab.rewrite_json(image, lambda meta: meta["keyslots"]["0"]["kdf"].update(type="argon2d"))
+    done = w.run("show", image)
+    check("an unknown KDF is shown by its name", done.returncode == 0 and "keyslot 0, argon2d\n" in done.out, why(done))
+    shown = json.loads(w.run("show", image, "--json").out)
+    check("and in JSON without numbers", shown["protectors"][0]["kdf"] == {"name": "argon2d"}, shown)
 
 
 def test_argon2(w):

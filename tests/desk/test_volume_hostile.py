@@ -187,6 +187,23 @@ def test_cut_luks2(w):
           os.path.getsize(w.name("out")) % 512 == 0, why(done))
 
 
+def test_large_copies(w):
+    """Both copies need more memory than usual, the second, newer one more than the first."""
+    image, size = w.new("large-copies", "--luks2-metadata-size", "1m", size=40 << 20), MIB
+    with open(image, "r+b") as f:
+        data = bytearray(f.read(2 * size))
+        for off, newer, n in ((0, 0, 300000), (size, 1, 600000)):
+            meta = lab.json.loads(data[off + 4096:off + size].split(b"\0")[0])
+            meta["tokens"]["0"] = {"type": "of-others", "keyslots": [], "text": "x" * n}
+            data[off + 23] += newer  # the last byte of the sequence number
+            lab.set_text(data, off, lab.json.dumps(meta, separators=(",", ":")).encode(), size)
+        f.seek(0)
+        f.write(data)
+    done = w.run("test", image, "--passphrase-file", w.passes[0])
+    check("a newer, larger second copy is read", done.returncode == 0, why(done))
+    lab.cryptsetup("open", "--test-passphrase", "-d", w.passes[0], image)  # this makes the first like the second
+
+
 def test_damaged_luks2(w):
     password = new_password()
     whole = w.new("whole")
@@ -275,6 +292,20 @@ def test_out_in_the_way(w):
     check("--force replaces a file", done.returncode == 0 and os.path.getsize(old) == 4 << 20, why(done))
     left = set(os.listdir(w.path)) - {"said", "given", "image", "old", "link", "hard", *(f"pass{i}" for i in range(4))}
     check("no other file appeared", not left, left)
+
+
+def test_no_answer(w):
+    """Where standard output is full, OUT is there, and that is said."""
+    image, way = w.new("image"), ["--passphrase-file", w.passes[0]]
+    for more in ([], ["--json"]):
+        with open("/dev/full", "wb") as full:
+            out = w.name("out")
+            for verb in (["test", image], ["decrypt", image, out, "--force"]):
+                done = subprocess.run([DESK, "volume", *verb, *way, *more], stdout=full, stderr=subprocess.PIPE, timeout=60)
+                words = [b"answer cannot be written"] + ([b"is complete"] if verb[0] == "decrypt" else [])
+                check(f"no room for the answer of {verb[0]} {more}", done.returncode == 1 and
+                      all(x in done.stderr for x in words), done)
+        check("OUT is there", os.path.getsize(out) == 4 << 20)
 
 
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ static void read_text(const char *text, size_t len)
     SECRET(password);
     text_clean(text, len, clean, sizeof clean);
     require(text_is_printable(clean, strlen(clean)));
-    require(rp_decode(text, len, &password, &group) != ERR_OK || password.len == RP_BYTES);
+    require(rp_decode_file(text, len, &password, &group) != ERR_OK || password.len == RP_BYTES);
     require(guid_decode(text, len, &guid) != ERR_OK || len >= GUID_TEXT - 1);
     require(qr_text_decode(text, len, bytes, sizeof bytes, &n) != ERR_OK || n > 0);
     require(base64_decode(text, len, bytes, sizeof bytes, &n) != ERR_OK || BASE64_LEN(n) == len);

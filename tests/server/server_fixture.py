@@ -162,6 +162,19 @@ class Server:
     def audit(self, *args, code=0):
         return json.loads(self.command('audit', 'show', '--json', *args, code=code).stdout)['entries']
 
+    def courier_certificate(self, device, start, end):
+        """One of the organisation's for the courier of a device, with these dates; its path."""
+        name = f'{device.name}-{start}'
+        run('openssl', 'req', '-new', '-key', device.cert[1], '-out', self.path(name + '.csr'), '-subj', '/CN=' + device.id)
+        os.makedirs(self.path('ca-work'), exist_ok=True)
+        self.put('ca-work/index.txt', '')
+        conf = self.put('ca-work/ca.conf', f'[ca]\ndefault_ca=x\n[x]\ndatabase={self.path("ca-work/index.txt")}\n'
+                        f'new_certs_dir={self.path("ca-work")}\ndefault_md=sha256\npolicy=p\nrand_serial=yes\n'
+                        'unique_subject=no\n[p]\ncommonName=supplied\n')
+        run('openssl', 'ca', '-batch', '-config', conf, '-in', self.path(name + '.csr'), '-cert', self.ca, '-keyfile',
+            self.state('writer/ca.key'), '-startdate', start, '-enddate', end, '-out', self.path(name + '.pem'), '-notext')
+        return self.path(name + '.pem')
+
     # ---- network
 
     def token(self):
@@ -255,6 +268,9 @@ class Device:
                 'audit_head': '', **fields}
         packed = gzip.compress(json.dumps(body).encode())
         return self.sync_raw(packed, cert, {'Content-Encoding': 'gzip', 'Accept-Encoding': 'gzip'})
+
+    def set(self):
+        return base64.b64encode(b''.join(sorted(bytes.fromhex(h) for h in set(self.envelopes)))).decode()
 
     def names(self, answer):
         """Names of the records that the (verified) receipts cover."""

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The server on real parts: TLS on loopback, its stores, its vault, its people. Closes with "N passed, N failed"."""
+import base64
 import contextlib
 import errno
 import gzip
@@ -371,18 +372,53 @@ def test_certificates(s):
     problem(d.sync(cert=(s.path('own.pem'), key)), 403)
 
 
-def test_expired_courier_certificate_still_syncs(s):
+def test_certificates_are_renewed(s):
+    """In the answer to a sync, for the same key, when less than a third of the life is left or none at all."""
     d = enrolled(s, 'expired')
-    csr = s.path('expired.csr')
-    run('openssl', 'req', '-new', '-key', d.cert[1], '-out', csr, '-subj', '/CN=' + d.id)
-    os.makedirs(s.path('ca-work'), exist_ok=True)
-    s.put('ca-work/index.txt', '')
-    conf = s.put('ca-work/ca.conf', f'[ca]\ndefault_ca=x\n[x]\ndatabase={s.path("ca-work/index.txt")}\nnew_certs_dir='
-                 f'{s.path("ca-work")}\ndefault_md=sha256\npolicy=p\nrand_serial=yes\n[p]\ncommonName=supplied\n')
-    run('openssl', 'ca', '-batch', '-config', conf, '-in', csr, '-cert', s.ca, '-keyfile', s.state('writer/ca.key'), '-startdate',
-        '20010101000000Z', '-enddate', '20020101000000Z', '-out', s.path('expired.pem'), '-notext')
-    holds('2002' in run('openssl', 'x509', '-noout', '-enddate', '-in', s.path('expired.pem')).stdout, 'it is expired')
-    eq(d.sync(d.escrow(), cert=(s.path('expired.pem'), d.cert[1]))[0], 200, 'sync')
+
+    def dated(days_before, days_after):
+        now = time.time()
+        start, end = (time.strftime('%Y%m%d%H%M%SZ', time.gmtime(now + 86400 * n)) for n in (-days_before, days_after))
+        return s.courier_certificate(d, start, end), d.cert[1]
+    for row, cert, due in (('fresh', d.cert, False), ('two thirds gone, nearly', dated(659, 341), False),
+                           ('two thirds gone', dated(670, 330), True), ('expired long ago', dated(9000, -8000), True)):
+        status, _, answer = d.sync(d.escrow(), cert=cert)
+        eq(status, 200, row)
+        eq('certificate' in answer, due, row)
+    new = s.put('renewed.pem', answer['certificate'])
+    run('openssl', 'verify', '-CAfile', s.ca, '-purpose', 'sslclient', new)
+    key, old = (run('openssl', 'x509', '-noout', '-pubkey', '-in', c).stdout for c in (new, d.cert[0]))
+    eq(key, old, 'the key stays')
+    holds(d.id in run('openssl', 'x509', '-noout', '-subject', '-in', new).stdout, 'so does the device')
+    eq('certificate' in d.sync(cert=(new, d.cert[1]))[2], False, 'the new one is good for a while')
+
+
+def test_missing_envelopes_are_named(s):
+    """Where the digests differ the server asks for the set, and then for what it lacks of it."""
+    d = enrolled(s, 'set')
+    made = [d.escrow() for _ in range(5)]
+    answer = d.sync(*made)[2]
+    eq((answer['envelopes_match'], 'want_set' in answer, 'missing' in answer, 'envelopes' in answer),
+       (True, False, False, False), 'nothing to ask')
+    holds(abs(answer['time'] - time.time()) < 5, 'the time of the server')
+    seen = d.digest()
+    lost = [d.escrow(), d.escrow()]
+    answer = d.sync()[2]
+    eq((answer['envelopes_match'], answer.get('want_set'), answer.get('envelopes')), (False, True, seen), 'a question')
+    answer = d.sync(set=d.set())[2]
+    eq((answer.get('want_set'), answer['envelopes_match']), (None, False), 'one question at a time')
+    want = sorted(bytes.fromhex(m['envelope']) for m in lost)
+    eq(base64.b64decode(answer['missing']), b''.join(want), 'what it lacks')
+    answer = d.sync(lost[0], set=d.set())[2]
+    eq(base64.b64decode(answer['missing']), bytes.fromhex(lost[1]['envelope']), 'what came along is not missing')
+    answer = d.sync(lost[1], set=d.set())[2]
+    eq((answer['missing'], answer['envelopes_match']), ('', True), 'nothing')
+    other = enrolled(s, 'set-other')
+    answer = other.sync(set=d.set())[2]
+    eq(len(base64.b64decode(answer['missing'])), 7 * 32, "another device's are no help")
+    for bad in ('!', base64.b64encode(bytes(33)).decode(), base64.b64encode(bytes(32 * 513)).decode(), 7):
+        problem(d.sync(set=bad), 422)
+    eq(d.sync(set=base64.b64encode(bytes(32 * 512)).decode())[0], 200, 'a full page')
 
 
 def test_revoked_device(s):

@@ -6,58 +6,11 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 import traceback
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.join(HERE, '../agent')]
-from server_fixture import BUILD, Server, free_port  # noqa: E402
-import machine  # noqa: E402
-
-COURIER = os.path.join(BUILD, 'libexec/courier')
-
-
-def holds(condition, what):
-    if not condition:
-        raise AssertionError(what)
-
-
-def until(what, question, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        got = question()
-        if got:
-            return got
-        time.sleep(0.1)
-    raise AssertionError(f'not within {seconds} s: {what}')
-
-
-class Laptop:
-    """A folder with a keeper, a courier and a LUKS2 image."""
-
-    def __init__(self, folder):
-        self.machine = machine.Machine(folder)
-        self.machine.start()
-        self.courier_log = open(folder + '/courier.log', 'ab')
-        self.courier = subprocess.Popen([COURIER, '--root', folder], stdin=subprocess.DEVNULL, stdout=self.courier_log,
-                                        stderr=self.courier_log)
-        self.image = folder + '/disk.img'
-        machine.sh('truncate', '-s', '32M', self.image)
-        machine.sh('cryptsetup', 'luksFormat', '--type', 'luks2', *machine.FAST, self.image, '-', data=machine.PASSPHRASE)
-
-    def run(self, *words, data=None, code=0):
-        got, out, err = self.machine.json(*words, data=data)
-        holds(got == code, f'{words}: exit {got}: {out} {err} {self.machine.log()[-800:]}')
-        return out
-
-    def volume(self):
-        return self.run('status')['volumes'][0]
-
-    def stop(self):
-        self.courier.terminate()
-        self.courier.wait(20)
-        self.machine.stop()
-        self.courier_log.close()
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from laptop import NEEDED, Laptop, holds, machine, until  # noqa: E402
+from server_fixture import Server, free_port  # noqa: E402
 
 
 def orders(s):
@@ -96,7 +49,7 @@ def story(s, laptop):
 
 
 def main():
-    for needed in (COURIER, machine.KEEPER, machine.AGENT):
+    for needed in NEEDED:
         if not os.path.exists(needed):
             print(f'{needed} was not built')
             print('0 passed, 1 failed, 0 skipped')
@@ -118,7 +71,7 @@ def main():
         traceback.print_exc(file=sys.stdout)
         print(s.read_log()[-2000:])
         if laptop:
-            print(laptop.machine.log()[-2000:], open(s.path('laptop/courier.log'), encoding='utf-8').read()[-2000:])
+            print(laptop.logs())
         failed = 1
     finally:
         if laptop:

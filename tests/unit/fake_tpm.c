@@ -136,12 +136,25 @@ static void fake_pause(unsigned ms)
     fake_tpm.paused_ms += ms;
 }
 
-const struct tpm_ops fake_tpm_ops = {.open = fake_open,
-                                     .close = fake_close,
-                                     .primary = fake_primary,
-                                     .create_key = fake_create,
-                                     .sign = fake_sign,
-                                     .seal = fake_seal,
-                                     .unseal = fake_unseal,
-                                     .state = fake_state,
-                                     .pause = fake_pause};
+static const struct tpm_ops fake_tpm_ops = {.open = fake_open,
+                                            .close = fake_close,
+                                            .primary = fake_primary,
+                                            .create_key = fake_create,
+                                            .sign = fake_sign,
+                                            .seal = fake_seal,
+                                            .unseal = fake_unseal,
+                                            .state = fake_state};
+
+static enum err fake_load(const struct tpm_ops **ret)
+{
+    fake_tpm.loaded++;
+    *ret = &fake_tpm_ops;
+    return ERR_OK;
+}
+
+static void fake_unload(void)
+{
+    fake_tpm.loaded--;
+}
+
+const struct tpm_edge fake_tpm_edge = {.load = fake_load, .unload = fake_unload, .pause = fake_pause};

@@ -9,10 +9,10 @@ struct fake_tpm {
     enum err fail;              /* what the operations answer ... */
     unsigned fail_after, fails; /* ... when so many were done, and so many times */
     bool lies;                  /* its signatures are of something else */
-    unsigned opened, open, operations, paused_ms;
+    unsigned loaded, opened, open, operations, paused_ms;
 };
 extern struct fake_tpm fake_tpm;
-extern const struct tpm_ops fake_tpm_ops;
+extern const struct tpm_edge fake_tpm_edge;
 
 /* A new one with this seed that never fails. */
 void fake_tpm_reset(uint8_t seed);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "tests/unit/luks2_image.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,108 +14,61 @@
 #define PBKDF2 "\"type\":\"pbkdf2\",\"hash\":\"sha256\",\"iterations\":1234"
 #define ARGON2 "\"type\":\"argon2id\",\"time\":4,\"memory\":1024,\"cpus\":2"
 
-const char image_json[] =
-    "{\"keyslots\":{\"0\":" SLOT(PBKDF2, "32768") ",\"1\":" SLOT(PBKDF2, "163840") ",\"5\":" SLOT(
-        ARGON2, "294912") "},"
-                          "\"tokens\":{\"0\":{\"type\":\"clevis\",\"keyslots\":[\"0\"],\"jwe\":{\"a\":[1,-2."
-                          "5e3,true,null]}},"
-                          "\"3\":{\"type\":\"keyholt\",\"keyslots\":[\"1\"],\"version\":1,\"state\":\"live\","
-                          "\"slot\":1,\"count\":1234,"
-                          "\"key_id\":\"3F2504E0-4F89-41D3-9A0C-0305E82C3301\",\"envelope\":\"S0hFAQ==\","
-                          "\"fingerprint\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"}},"
-                          "\"segments\":{\"0\":{\"type\":\"crypt\",\"offset\":\"524288\",\"size\":"
-                          "\"dynamic\",\"iv_tweak\":\"0\","
-                          "\"encryption\":\"aes-xts-plain64\",\"sector_size\":512}},"
-                          "\"digests\":{\"0\":{\"type\":\"pbkdf2\",\"keyslots\":[\"0\",\"1\",\"5\"],"
-                          "\"segments\":[\"0\"],"
-                          "\"hash\":\"sha256\",\"iterations\":1000,\"salt\":" SALT ",\"digest\":" SALT "}},"
-                          "\"config\":{\"json_size\":\"12288\",\"keyslots_size\":\"491520\"}}";
-
+#define SLOT_0 "\"0\":" SLOT(PBKDF2, "32768")
+#define SLOT_1 "\"1\":" SLOT(PBKDF2, "163840")
+#define SLOT_5 "\"5\":" SLOT(ARGON2, "294912")
+#define CLEVIS "\"0\":{\"type\":\"clevis\",\"keyslots\":[\"0\"],\"jwe\":{\"a\":[1,-2.5e3,true,null]}}"
+#define KEYHOLT                                                                                              \
+    "\"3\":{\"type\":\"keyholt\",\"keyslots\":[\"1\"],\"version\":1,\"state\":\"live\",\"slot\":1,"          \
+    "\"count\":1234,\"key_id\":\"3F2504E0-4F89-41D3-9A0C-0305E82C3301\",\"envelope\":\"S0hFAQ==\","          \
+    "\"fingerprint\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"}"
 #define CRYPT(flags, off, size)                                                                              \
     "{\"type\":\"crypt\",\"offset\":\"" off "\",\"size\":\"" size "\",\"iv_tweak\":\"0\","                   \
     "\"encryption\":\"aes-xts-plain64\",\"sector_size\":512" flags "}"
 #define DIGEST(slots, segments)                                                                              \
     "{\"type\":\"pbkdf2\",\"keyslots\":[" slots "],\"segments\":[" segments "],\"hash\":\"sha256\","         \
     "\"iterations\":1000,\"salt\":" SALT ",\"digest\":" SALT "}"
+#define SIZES "\"json_size\":\"12288\",\"keyslots_size\":\"491520\""
 
-const char image_json_reencrypting[] = "{\"keyslots\":{\"0\":" SLOT(PBKDF2, "32768") ",\"1\":" SLOT(
-    PBKDF2,
-    "163840") ","
-              "\"2\":{\"type\":\"reencrypt\",\"key_size\":1,\"mode\":\"reencrypt\",\"direction\":"
-              "\"forward\","
-              "\"area\":{\"type\":\"checksum\",\"hash\":\"sha256\",\"sector_size\":512,\"offset\":"
-              "\"294912\","
-              "\"size\":\"131072\"}}},"
-              "\"tokens\":{},"
-              "\"segments\":{\"0\":" CRYPT("", "524288", "65536") ",\"1\":" CRYPT(
-                  "", "589824",
-                  "dynamic") ","
-                             "\"2\":" CRYPT(
-                                 ",\"flags\":[\"backup-final\"]", "524288",
-                                 "dynamic") ","
-                                            "\"3\":" CRYPT(
-                                                ",\"flags\":[\"backup-previous\"]", "524288",
-                                                "dynamic") "},"
-                                                           "\"digests\":{\"0\":" DIGEST(
-                                                               "\"0\"",
-                                                               "\"1\","
-                                                               "\"3\"") ",\"1\":" DIGEST("\"1\"",
-                                                                                         "\"0\",\"2\"") ","
-                                                                                                        "\"2"
-                                                                                                        "\":{"
-                                                                                                        "\"ty"
-                                                                                                        "pe\""
-                                                                                                        ":"
-                                                                                                        "\"pb"
-                                                                                                        "kdf2"
-                                                                                                        "\","
-                                                                                                        "\"ke"
-                                                                                                        "yslo"
-                                                                                                        "ts\""
-                                                                                                        ":["
-                                                                                                        "\"2"
-                                                                                                        "\"],"
-                                                                                                        "\"se"
-                                                                                                        "gmen"
-                                                                                                        "ts\""
-                                                                                                        ":[]}"
-                                                                                                        "},"
-                                                                                                        "\"co"
-                                                                                                        "nfig"
-                                                                                                        "\":{"
-                                                                                                        "\"js"
-                                                                                                        "on_"
-                                                                                                        "size"
-                                                                                                        "\":"
-                                                                                                        "\"12"
-                                                                                                        "288"
-                                                                                                        "\","
-                                                                                                        "\"ke"
-                                                                                                        "yslo"
-                                                                                                        "ts_"
-                                                                                                        "size"
-                                                                                                        "\":"
-                                                                                                        "\"49"
-                                                                                                        "1520"
-                                                                                                        "\","
-                                                                                                        "\"re"
-                                                                                                        "quir"
-                                                                                                        "emen"
-                                                                                                        "ts\""
-                                                                                                        ":{"
-                                                                                                        "\"ma"
-                                                                                                        "ndat"
-                                                                                                        "ory"
-                                                                                                        "\":["
-                                                                                                        "\"on"
-                                                                                                        "line"
-                                                                                                        "-"
-                                                                                                        "reen"
-                                                                                                        "cryp"
-                                                                                                        "t-"
-                                                                                                        "v2\""
-                                                                                                        "]}}"
-                                                                                                        "}";
+const char image_json[] =
+    "{\"keyslots\":{" SLOT_0 "," SLOT_1 "," SLOT_5 "},"
+    "\"tokens\":{" CLEVIS "," KEYHOLT "},"
+    "\"segments\":{\"0\":" CRYPT("", "524288",
+                                 "dynamic") "},"
+                                            "\"digests\":{\"0\":" DIGEST("\"0\",\"1\",\"5\"",
+                                                                         "\"0\"") "},"
+                                                                                  "\"config\":{" SIZES "}}";
+
+#define STATE                                                                                                \
+    "\"2\":{\"type\":\"reencrypt\",\"key_size\":1,\"mode\":\"reencrypt\",\"direction\":\"forward\","         \
+    "\"area\":{\"type\":\"checksum\",\"hash\":\"sha256\",\"sector_size\":512,\"offset\":\"294912\","         \
+    "\"size\":\"131072\"}}"
+#define DONE     "\"0\":" CRYPT("", "524288", "65536")
+#define LEFT     "\"1\":" CRYPT("", "589824", "dynamic")
+#define FINAL    "\"2\":" CRYPT(",\"flags\":[\"backup-final\"]", "524288", "dynamic")
+#define PREVIOUS "\"3\":" CRYPT(",\"flags\":[\"backup-previous\"]", "524288", "dynamic")
+#define OLD_KEY  "\"0\":" DIGEST("\"0\"", "\"1\",\"3\"")
+#define NEW_KEY  "\"1\":" DIGEST("\"1\"", "\"0\",\"2\"")
+#define NO_KEY   "\"2\":{\"type\":\"pbkdf2\",\"keyslots\":[\"2\"],\"segments\":[]}"
+
+const char image_json_reencrypting[] = "{\"keyslots\":{" SLOT_0 "," SLOT_1 "," STATE "},"
+                                       "\"tokens\":{},"
+                                       "\"segments\":{" DONE "," LEFT "," FINAL "," PREVIOUS "},"
+                                       "\"digests\":{" OLD_KEY "," NEW_KEY "," NO_KEY "},"
+                                       "\"config\":{" SIZES ",\"requirements\":{"
+                                       "\"mandatory\":[\"online-reencrypt-v2\"]}}}";
+
+const char *image_edit(const char *text, const char *from, const char *to)
+{
+    static char out[16384];
+    const char *at = strstr(text, from);
+    if (at == NULL)
+        abort();
+    int n = snprintf(out, sizeof out, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    if (n < 0 || (size_t)n >= sizeof out)
+        abort();
+    return out;
+}
 
 static void put_be(uint8_t *p, uint64_t v, size_t n)
 {

@@ -1,6 +1,7 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* LUKS2 headers made in memory, for tests: any JSON text, right checksums, and a luks2_io that reads them. */
+/* LUKS2 headers made in memory, for tests: any JSON text, right checksums, and a volume_io that reads them.
+ */
 
 #include "formats/luks2.h"
 
@@ -16,6 +17,9 @@ struct image {
 extern const char image_json[];
 /* The same volume while a re-encryption runs. */
 extern const char image_json_reencrypting[];
+
+/* Text with the first occurrence of from replaced, in static memory; from must be there. */
+const char *image_edit(const char *text, const char *from, const char *to);
 
 /* Allocate IMAGE_SIZE bytes (or 3 × hdr_size if that is more) with both copies of a header, sequence
  * number 5. json longer than the area is cut. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/cache.h"
 #include "crypto/hash.h"
+#include "formats/receipt.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -111,7 +112,8 @@ static void expect_outbox(struct cache *c, const char *want)
 static void receipted(struct cache *c, uint64_t time, const uint8_t *names, unsigned n, unsigned want)
 {
     unsigned got = 99;
-    assert_int_equal(cache_add_receipt(c, (const uint8_t *)"R", 1, time, names, n, &got), ERR_OK);
+    assert_int_equal(cache_add_receipt(c, (const uint8_t *)"R", 1, RECEIPT_LOCAL, time, names, n, &got),
+                     ERR_OK);
     assert_int_equal(got, want);
 }
 
@@ -136,6 +138,69 @@ static void outbox_and_receipts(void **state)
     expect_outbox(c, "ea"); /* an older receipt says nothing of what was lost since */
     receipted(c, UINT64_MAX, names[0], 2, 1);
     expect_outbox(c, "a");
+}
+
+static bool is_packed(struct cache *c, const struct guid *key, bool *receipted)
+{
+    struct cache_key k;
+    assert_int_equal(cache_get_key(c, key, &k), ERR_OK);
+    *receipted = k.receipted;
+    return k.packed;
+}
+
+/* A receipt that says more replaces one that says less, never the other way round. */
+static void classes_of_receipts(void **state)
+{
+    struct cache *c = *state;
+    struct cache_key k = {.key_id = guid(1), .volume = guid(9), .state = KEY_LIVE, .slot = 1};
+    const uint8_t name[32] = {'e'};
+    unsigned n = 0;
+    bool receipted;
+    assert_int_equal(cache_put_key(c, &k), ERR_OK);
+    assert_int_equal(cache_put_envelope(c, &k.key_id, (const uint8_t *)"sealed", 6), ERR_OK);
+    add(c, RECORD_ESCROW, 'e', &k.key_id);
+    assert_false(is_packed(c, &k.key_id, &receipted) || receipted);
+    receipted = false;
+    assert_int_equal(cache_add_receipt(c, (const uint8_t *)"R", 1, RECEIPT_LOCAL, 10, name, 1, &n), ERR_OK);
+    assert_false(is_packed(c, &k.key_id, &receipted));
+    assert_true(receipted);
+    assert_int_equal(cache_add_receipt(c, (const uint8_t *)"P", 1, RECEIPT_PACKED, 9, name, 1, &n), ERR_OK);
+    assert_int_equal(n, 1);
+    assert_true(is_packed(c, &k.key_id, &receipted) && receipted);
+    assert_int_equal(cache_add_receipt(c, (const uint8_t *)"R", 1, RECEIPT_REPLICATED, 11, name, 1, &n),
+                     ERR_OK);
+    assert_int_equal(n, 0);
+    assert_true(is_packed(c, &k.key_id, &receipted));
+    assert_int_equal(cache_resend_escrows(c, device('D')), ERR_OK);
+    assert_false(is_packed(c, &k.key_id, &receipted) || receipted);
+}
+
+static void what_became_of_a_key(void **state)
+{
+    struct cache *c = *state;
+    struct cache_key k = {
+        .key_id = guid(1), .volume = guid(9), .state = KEY_LIVE, .slot = 1, .cause = KH_CAUSE_PROTECT};
+    assert_int_equal(cache_put_key(c, &k), ERR_OK);
+    k.spent = KH_CAUSE_DISCLOSED;
+    assert_int_equal(cache_put_key(c, &k), ERR_OK);
+    memset(&k, 0, sizeof k);
+    assert_int_equal(cache_get_key(c, &(struct guid){{1}}, &k), ERR_OK);
+    assert_true(k.cause == KH_CAUSE_PROTECT && k.spent == KH_CAUSE_DISCLOSED);
+}
+
+static void life_of_a_volume(void **state)
+{
+    struct cache *c = *state;
+    struct cache_life l = {.uuid = guid(3), .seqid = 17, .checked = 99, .management = MANAGEMENT_TPM}, got;
+    assert_int_equal(cache_get_life(c, &l.uuid, &got), ERR_NOT_FOUND);
+    assert_int_equal(cache_put_life(c, &l), ERR_OK);
+    assert_int_equal(cache_get_life(c, &l.uuid, &got), ERR_OK);
+    assert_true(got.seqid == 17 && got.checked == 99 && got.management == MANAGEMENT_TPM && !got.is_exposed);
+    l.is_exposed = true;
+    memset(l.digest, 7, sizeof l.digest);
+    assert_int_equal(cache_put_life(c, &l), ERR_OK);
+    assert_int_equal(cache_get_life(c, &l.uuid, &got), ERR_OK);
+    assert_true(got.is_exposed && got.digest[31] == 7);
 }
 
 /* A computer whose TPM was cleared signs as another device: each has its own outbox. */
@@ -280,6 +345,9 @@ int main(void)
         T(values),
         T(a_rolled_back_transaction_leaves_nothing),
         T(outbox_and_receipts),
+        T(classes_of_receipts),
+        T(what_became_of_a_key),
+        T(life_of_a_volume),
         T(two_identities),
         T(envelopes_and_their_digest),
         T(a_rotation_is_said_in_the_same_bytes),

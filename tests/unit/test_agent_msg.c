@@ -44,10 +44,11 @@ static struct msg sample(uint16_t type)
     return m;
 }
 
-static const uint16_t types[] = {MSG_ENROLL,    MSG_PROTECT,    MSG_STATUS,       MSG_ROTATE,
-                                 MSG_SYNC,      MSG_PROGRESS,   MSG_RESULT,       MSG_CSR_WANTED,
-                                 MSG_ENROLL_DO, MSG_SYNC_BATCH, MSG_SYNC_NOW,     MSG_IDLE,
-                                 MSG_CSR,       MSG_ENROLLED,   MSG_BATCH_WANTED, MSG_SYNC_ANSWER};
+static const uint16_t types[] = {
+    MSG_ENROLL,      MSG_PROTECT,    MSG_STATUS,       MSG_ROTATE,      MSG_SYNC,        MSG_PROGRESS,
+    MSG_RESULT,      MSG_CSR_WANTED, MSG_ENROLL_DO,    MSG_SYNC_BATCH,  MSG_SYNC_NOW,    MSG_IDLE,
+    MSG_CSR,         MSG_ENROLLED,   MSG_BATCH_WANTED, MSG_SYNC_ANSWER, MSG_CERTIFICATE, MSG_CERTIFICATE_KEPT,
+    MSG_SERVER_SAID, MSG_PROBE,      MSG_PROBED,       MSG_EXPORT,      MSG_IMPORT,      MSG_PIECE};
 #define N_TYPES (sizeof types / sizeof types[0])
 
 static void round_trip_and_truncation(void **state)

@@ -383,6 +383,37 @@ static void test_maps(void **state)
     expect("both descriptors", open_image(), ERR_FORMAT);
 }
 
+/* Without a descriptor only a volume that is done with can be read. */
+static void test_maps_gone(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        uint16_t now, next;
+        unsigned gone; /* descriptors */
+        enum err want;
+    } rows[] = {{"encrypted, both gone", 4, 4, 2, ERR_OK},
+                {"encrypting, one gone", 5, 4, 1, ERR_OK},
+                {"encrypting, both gone", 5, 4, 2, ERR_FORMAT},
+                {"encrypting, not at rest, both gone", 2, 4, 2, ERR_FORMAT},
+                {"decrypting, both gone", 2, 1, 2, ERR_FORMAT}};
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct bw_options o = with_clear_key();
+        o.on_write = true;
+        o.state_now = rows[i].now;
+        o.state_next = rows[i].next;
+        bi_make(&image, &o);
+        for (unsigned k = 0; k < rows[i].gone; k++)
+            image.p[BW_EOW_OFF + 0x1000 * k] = 0;
+        expect(rows[i].name, open_image(), rows[i].want);
+        if (rows[i].want == ERR_OK)
+            continue;
+        assert_non_null(strstr(image.problem.what, "encrypt-on-write are gone"));
+        assert_int_equal(image.problem.off, BW_EOW_OFF);
+        assert_int_equal(bitlocker_read(&volume, 0, got, 512), ERR_RANGE);
+    }
+}
+
 /* Numbers in the maps that lead astray, with right sums. */
 static void test_maps_astray(void **state)
 {
@@ -428,11 +459,12 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layouts),   cmocka_unit_test(test_methods),
-        cmocka_unit_test(test_odd_size),  cmocka_unit_test(test_no_sector_size),
-        cmocka_unit_test(test_decrypted), cmocka_unit_test(test_hash),
-        cmocka_unit_test(test_keys),      cmocka_unit_test(test_range),
-        cmocka_unit_test(test_maps),      cmocka_unit_test(test_maps_astray),
+        cmocka_unit_test(test_layouts),     cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_odd_size),    cmocka_unit_test(test_no_sector_size),
+        cmocka_unit_test(test_decrypted),   cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_keys),        cmocka_unit_test(test_range),
+        cmocka_unit_test(test_maps),        cmocka_unit_test(test_maps_gone),
+        cmocka_unit_test(test_maps_astray),
     };
     return cmocka_run_group_tests(tests, NULL, tear_down);
 }

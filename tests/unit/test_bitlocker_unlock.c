@@ -2,6 +2,7 @@
 /* The ways into a BitLocker volume. Each try of a typed secret costs 2^20 rounds, so there are few of them.
  */
 #include "crypto/sha256.h"
+#include "formats/bitlocker_format.h"
 #include "tests/bitlocker/bitlocker_image.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -235,6 +236,33 @@ static void test_nested_and_newest(void **state)
     bi_free(&other);
 }
 
+/* What is damaged within the stretch of one protector: cryptsetup does not look there, and the next protector
+ * is tried in any case. */
+static void test_damaged_within(void **state)
+{
+    (void)state;
+    static struct bi other;
+    struct bw_options o;
+    SECRET(vmk);
+    unsigned which;
+    bw_defaults(&o);
+    o.n_recovery = 2;
+    bi_make(&other, &o);
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t stretch = bi_entry(&other, BITLOCKER_TYPE_VMK, BITLOCKER_VALUE_VMK, 0) + 8 + 28 +
+                           bw_block_off(i) - bw_block_off(0);
+        assert_int_equal(other.p[stretch + 4], BITLOCKER_VALUE_STRETCH);
+        bi_poke(&other, stretch + 8 + 20, 0xffff, 2); /* length of the first entry within */
+        bw_seal_block(&o, other.p, i);
+    }
+    assert_int_equal(bi_load(&other), ERR_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(bitlocker_unlock_recovery(&other.b, o.recovery[i], &which, &vmk), ERR_OK);
+        assert_int_equal(which, i);
+    }
+    bi_free(&other);
+}
+
 static int tear_down(void **state)
 {
     (void)state;
@@ -255,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_clear_key),
         cmocka_unit_test(test_none_of_the_kind),
         cmocka_unit_test(test_nested_and_newest),
+        cmocka_unit_test(test_damaged_within),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -28,6 +28,11 @@ static void known_answer(void **state)
     assert_memory_equal(text.bytes, KNOWN, 55);
 }
 
+#define REST "590458-071500-554323-116567-412181-516978"
+#define SPELLED(mark)                                                                                        \
+    "042647" mark "302313" mark "590458" mark "071500" mark "554323" mark "116567" mark "412181" mark "5169" \
+    "78"
+
 /* Zeros for "untouched": a failing row must leave the secret as it was. */
 static const struct decode_row {
     const char *name, *text;
@@ -52,6 +57,29 @@ static const struct decode_row {
     {"a letter between", "042647-302313x590458-071500-554323-116567-412181-516978", ERR_FORMAT, 3},
     {"a letter behind", KNOWN "x", ERR_FORMAT, 8},
     {"dash within a group", "042647-302-313-590458-071500-554323-116567-412181-516978", ERR_FORMAT, 2},
+    {"en dashes", SPELLED("\xe2\x80\x93"), ERR_OK, 0},
+    {"em dashes", SPELLED("\xe2\x80\x94"), ERR_OK, 0},
+    {"figure dashes", SPELLED("\xe2\x80\x92"), ERR_OK, 0},
+    {"horizontal bars", SPELLED("\xe2\x80\x95"), ERR_OK, 0},
+    {"hyphens", SPELLED("\xe2\x80\x90"), ERR_OK, 0},
+    {"non-breaking hyphens", SPELLED("\xe2\x80\x91"), ERR_OK, 0},
+    {"minus signs", SPELLED("\xe2\x88\x92"), ERR_OK, 0},
+    {"no-break spaces", SPELLED("\xc2\xa0"), ERR_OK, 0},
+    {"narrow no-break spaces", SPELLED("\xe2\x80\xaf"), ERR_OK, 0},
+    {"en dashes in no-break spaces", "\xc2\xa0" SPELLED("\xc2\xa0\xe2\x80\x93 ") "\xc2\xa0", ERR_OK, 0},
+    {"typing error among en dashes",
+     "042647\xe2\x80\x93"
+     "302314\xe2\x80\x93" REST,
+     ERR_RANGE, 2},
+    {"half a dash behind", KNOWN "\xe2\x80", ERR_FORMAT, 8},
+    {"half a dash between",
+     "042647\xe2\x80"
+     "302313" REST,
+     ERR_FORMAT, 2},
+    {"a euro sign between",
+     "042647\xe2\x82\xac"
+     "302313" REST,
+     ERR_FORMAT, 2},
     {"newline behind", KNOWN "\n", ERR_FORMAT, 8},
 };
 
@@ -75,6 +103,68 @@ static void decode_table(void **state)
             fail_msg("%s: length %zu", row->name, got.len);
         if (err == ERR_OK && memcmp(got.bytes, vector_password, RP_BYTES) != 0)
             fail_msg("%s: other bytes", row->name);
+    }
+}
+
+static void files(void **state)
+{
+    (void)state;
+    static const struct decode_row rows[] = {
+        {"a line", KNOWN "\n", ERR_OK, 0},
+        {"a line of Windows", KNOWN "\r\n", ERR_OK, 0},
+        {"blank lines around", "\r\n \t" KNOWN "\n\n \n", ERR_OK, 0},
+        {"a byte order mark", "\xef\xbb\xbf" KNOWN "\r\n", ERR_OK, 0},
+        {"a no-break space before the line's end", "\n" SPELLED("\xe2\x80\x93") "\xc2\xa0\r\n", ERR_OK, 0},
+        {"half a byte order mark", "\xef\xbb" KNOWN, ERR_FORMAT, 1},
+        {"a mark behind", KNOWN "\xef\xbb\xbf", ERR_FORMAT, 8},
+        {"a line's end within", "042647\n302313-" REST, ERR_FORMAT, 2},
+        {"typing error",
+         "\xef\xbb\xbf"
+         "042648-302313-" REST "\n",
+         ERR_RANGE, 1},
+        {"nothing", "", ERR_FORMAT, 0},
+        {"a mark alone", "\xef\xbb\xbf", ERR_FORMAT, 0},
+        {"line ends alone", "\r\n\r\n", ERR_FORMAT, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct decode_row *row = &rows[i];
+        SECRET(got);
+        unsigned group = 0;
+        size_t len = strlen(row->text);
+        char *text = malloc(len + 1);
+        assert_non_null(text);
+        memcpy(text, row->text, len);
+        enum err err = rp_decode_file(text, len, &got, &group);
+        free(text);
+        if (err != row->err || group != row->group)
+            fail_msg("%s: %s, group %u", row->name, err_name(err), group);
+        if (err == ERR_OK && memcmp(got.bytes, vector_password, RP_BYTES) != 0)
+            fail_msg("%s: other bytes", row->name);
+    }
+}
+
+/* UTF-16 of an ASCII text, each dash an en dash, cut to every length. */
+static void wide_file(void **state)
+{
+    (void)state;
+    static const char text[] = KNOWN "\r\n";
+    char wide[2 * sizeof text] = {'\xff', '\xfe'};
+    for (size_t i = 0; i + 1 < sizeof text; i++) {
+        wide[2 + 2 * i] = text[i] == '-' ? '\x13' : text[i];
+        wide[3 + 2 * i] = text[i] == '-' ? '\x20' : 0;
+    }
+    for (size_t len = 0; len <= sizeof wide; len++) {
+        SECRET(got);
+        unsigned group = 0;
+        char *cut = malloc(len + 1);
+        assert_non_null(cut);
+        memcpy(cut, wide, len);
+        enum err err = rp_decode_file(cut, len, &got, &group);
+        free(cut);
+        if (len < 2 + 2 * RP_TEXT ? err != ERR_FORMAT || group != 0 : err != ERR_OK)
+            fail_msg("cut to %zu bytes: %s, group %u", len, err_name(err), group);
+        if (err == ERR_OK)
+            assert_memory_equal(got.bytes, vector_password, RP_BYTES);
     }
 }
 
@@ -191,6 +281,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_answer),
         cmocka_unit_test(decode_table),
+        cmocka_unit_test(files),
+        cmocka_unit_test(wide_file),
         cmocka_unit_test(every_truncation_fails),
         cmocka_unit_test(groups),
         cmocka_unit_test(round_trip),

@@ -240,11 +240,26 @@ static void test_bytes(void **state)
     assert_int_equal(jw_base64(&j, 4, got, sizeof got, &len), ERR_FORMAT);
 }
 
+static void test_bool(void **state)
+{
+    (void)state;
+    struct jw j;
+    bool got = false;
+    assert_int_equal(parse("[true,false,null,\"true\",1]", &j), ERR_OK);
+    assert_int_equal(jw_bool(&j, 1, &got), ERR_OK);
+    assert_true(got);
+    assert_int_equal(jw_bool(&j, 2, &got), ERR_OK);
+    assert_false(got);
+    for (int i = 3; i <= 6; i++)
+        assert_int_equal(jw_bool(&j, i == 6 ? JW_NONE : i, &got), ERR_FORMAT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_grammar), cmocka_unit_test(test_depth), cmocka_unit_test(test_walk),
-        cmocka_unit_test(test_numbers), cmocka_unit_test(test_texts), cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_bool),  cmocka_unit_test(test_grammar), cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_walk),  cmocka_unit_test(test_numbers), cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

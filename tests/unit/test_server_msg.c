@@ -37,14 +37,21 @@ static enum err get_enroll(const uint8_t *p, size_t len)
 
 static void put_sync(struct writer *w)
 {
-    struct msg_sync m = {.has_head = true, .n = 2, .record = {{bytes, 9}, {bytes + 9, 0}}};
+    struct msg_sync m = {.has_head = true,
+                         .has_set = true,
+                         .set = {bytes, 64},
+                         .renew = {bytes, 80},
+                         .n = 2,
+                         .record = {{bytes, 9}, {bytes + 9, 0}}};
     msg_put_sync(w, &m);
 }
 static enum err get_sync(const uint8_t *p, size_t len)
 {
     struct msg_sync m;
     TRY(msg_get_sync(p, len, &m));
-    assert_true(m.has_head);
+    assert_true(m.has_head && m.has_set);
+    assert_int_equal(m.set.len, 64);
+    assert_int_equal(m.renew.len, 80);
     assert_int_equal(m.n, 2);
     assert_int_equal(m.record[0].len, 9);
     assert_memory_equal(m.record[0].p, bytes, 9);
@@ -54,8 +61,14 @@ static enum err get_sync(const uint8_t *p, size_t len)
 
 static void put_synced(struct writer *w)
 {
-    struct msg_synced m = {
-        .receipt = {bytes, 30}, .match = true, .has_known = true, .sequence = 12, .n_commands = 1};
+    struct msg_synced m = {.receipt = {bytes, 30},
+                           .missing = {bytes, 32},
+                           .certificate = {bytes, 70},
+                           .digest = {7},
+                           .match = true,
+                           .has_known = true,
+                           .sequence = 12,
+                           .n_commands = 1};
     m.command[0][COMMAND_LEN - 1] = 9;
     msg_put_synced(w, &m);
 }
@@ -68,6 +81,9 @@ static enum err get_synced(const uint8_t *p, size_t len)
     assert_int_equal(m.n_commands, 1);
     assert_int_equal(m.command[0][COMMAND_LEN - 1], 9);
     assert_int_equal(m.receipt.len, 30);
+    assert_int_equal(m.missing.len, 32);
+    assert_int_equal(m.certificate.len, 70);
+    assert_int_equal(m.digest[0], 7);
     return ERR_OK;
 }
 
@@ -232,10 +248,23 @@ static void test_bounds(void **state)
     struct msg_failed failed;
     struct msg_find find;
     writer_init(&w, body, sizeof body); /* more records than there is room for */
-    for (int i = 0; i < 97; i++)
+    for (int i = 0; i < 106; i++)
         writer_u8(&w, 0);
     writer_u16(&w, MSG_RECORDS + 1);
     assert_int_equal(msg_get_sync(body, w.off, &sync), ERR_RANGE);
+    for (uint32_t len = 0; len <= 33; len += 33) { /* hashes have 32 bytes */
+        const uint8_t none[33] = {0};
+        writer_init(&w, body, sizeof body);
+        writer_bytes(&w, bytes, 64);
+        writer_u8(&w, 0);
+        writer_bytes(&w, none, 32);
+        writer_u32(&w, 0);
+        writer_u8(&w, 1);
+        writer_u32(&w, len);
+        writer_bytes(&w, none, len);
+        writer_u16(&w, 0);
+        assert_int_equal(msg_get_sync(body, w.off, &sync), len ? ERR_RANGE : ERR_OK);
+    }
     writer_init(&w, body, sizeof body); /* a text with a zero byte inside */
     writer_u8(&w, 1);
     writer_u16(&w, 3);

@@ -333,6 +333,12 @@ static void test_digest_counts_what_the_device_made(void **state)
     assert_int_equal(cr_sha256(hashes, sizeof hashes, want), ERR_OK);
     assert_int_equal(ops->digest(s, r[0].r.device, got), ERR_OK);
     assert_memory_equal(got, want, 32);
+    for (size_t i = 0; i < 4; i++) { /* of the set it lacks what the digest does not count */
+        bool here = i >= 2;
+        assert_int_equal(cr_sha256(m[i].bytes, sizeof m[i].bytes, got), ERR_OK);
+        assert_int_equal(ops->has_envelope(s, r[0].r.device, got, &here), ERR_OK);
+        assert_int_equal(here, i < 2);
+    }
 }
 
 static void test_orders_wait_until_they_are_done(void **state)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "agent/courier.h"
+#include "agent/errand.h"
 #include "formats/base.h"
 #include "formats/host/json_strict.h"
 #include <stdlib.h>
@@ -66,7 +66,7 @@ static enum err print(struct json_object *o, bool whole, char **ret)
     return ERR_OK;
 }
 
-enum err courier_enroll_request(const struct msg *m, char **ret)
+enum err errand_enroll_request(const struct msg *m, char **ret)
 {
     struct json_object *o = json_object_new_object();
     if (m->enroll_do.time > INT64_MAX)
@@ -79,19 +79,22 @@ enum err courier_enroll_request(const struct msg *m, char **ret)
     return print(o, whole, ret);
 }
 
-enum err courier_sync_request(const struct msg *m, char **ret)
+enum err errand_sync_request(const struct msg *m, char **ret)
 {
     struct json_object *o = json_object_new_object();
-    bool whole = o && add(o, "device", hex(m->sync_batch.device)) &&
-                 add(o, "records", base64_array(&m->sync_batch.records)) &&
-                 add(o, "envelopes", hex(m->sync_batch.envelopes)) &&
-                 add(o, "audit_head", hex(m->sync_batch.audit_head));
+    bool whole =
+        o && add(o, "device", hex(m->sync_batch.device)) &&
+        add(o, "records", base64_array(&m->sync_batch.records)) &&
+        add(o, "envelopes", hex(m->sync_batch.envelopes)) &&
+        add(o, "audit_head", hex(m->sync_batch.audit_head)) &&
+        (m->sync_batch.set.len == 0 || add(o, "set", base64(m->sync_batch.set))) &&
+        (m->sync_batch.policy == 0 || add(o, "policy", json_object_new_uint64(m->sync_batch.policy)));
     return print(o, whole, ret);
 }
 
 /* Answers. */
 
-enum err courier_enroll_answer(const char *body, size_t len, char **ret_certificate)
+enum err errand_enroll_answer(const char *body, size_t len, char **ret_certificate)
 {
     struct json_object *o;
     const char *pem;
@@ -101,7 +104,7 @@ enum err courier_enroll_answer(const char *body, size_t len, char **ret_certific
     TRY(json_strict_parse(body, len, &o));
     enum err e = json_get_hex(o, "device", device, sizeof device);
     if (e == ERR_OK)
-        e = json_get_text(o, "certificate", COURIER_PEM_MAX - 1, &pem);
+        e = json_get_text(o, "certificate", ERRAND_PEM_MAX - 1, &pem);
     if (e == ERR_OK && !(copy = strdup(pem)))
         e = ERR_NOMEM;
     json_object_put(o);
@@ -185,6 +188,60 @@ static enum err take_bool(struct json_object *o, const char *key, uint32_t *ret)
     return ERR_OK;
 }
 
+static enum err take_bytes(struct arena *a, struct json_object *o, const char *key, struct msg_span *ret)
+{
+    size_t len;
+    TRY(json_get_base64(o, key, a->base + a->off, a->cap - a->off, &len));
+    *ret = (struct msg_span){a->base + a->off, len};
+    a->off += len;
+    return ERR_OK;
+}
+
+static enum err take_text(struct arena *a, struct json_object *o, const char *key, struct msg_span *ret)
+{
+    const char *text;
+    TRY(json_get_text(o, key, ERRAND_PEM_MAX - 1, &text));
+    size_t len = strlen(text);
+    if (a->cap - a->off < len)
+        return ERR_FORMAT;
+    memcpy(a->base + a->off, text, len);
+    *ret = (struct msg_span){a->base + a->off, len};
+    a->off += len;
+    return ERR_OK;
+}
+
+static enum err optional(enum err e)
+{
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+static enum err take_policy(struct arena *a, struct json_object *o, struct msg *m)
+{
+    struct json_object *policy;
+    TRY(take_object(o, "policy", &policy));
+    if (!policy)
+        return ERR_OK;
+    enum err e = take_bytes(a, policy, "json", &m->sync_answer.policy);
+    if (e == ERR_OK)
+        e = take_bytes(a, policy, "sig", &m->sync_answer.policy_sig);
+    return e == ERR_NOT_FOUND ? ERR_FORMAT : e;
+}
+
+/* What older servers do not say, and most answers need not. */
+static enum err read_rare(struct json_object *o, struct arena *a, struct msg *m)
+{
+    TRY(optional(json_get_u64(o, "time", &m->sync_answer.time)));
+    TRY(optional(take_bool(o, "want_set", &m->sync_answer.want_set)));
+    TRY(optional(take_hex(a, o, "envelopes", 32, &m->sync_answer.server_envelopes)));
+    enum err e = take_bytes(a, o, "missing", &m->sync_answer.missing);
+    m->sync_answer.has_missing = e == ERR_OK;
+    TRY(optional(e));
+    if (m->sync_answer.missing.len % 32 != 0)
+        return ERR_FORMAT;
+    TRY(optional(take_policy(a, o, m)));
+    return optional(take_text(a, o, "certificate", &m->sync_answer.certificate));
+}
+
 static enum err read_answer(struct json_object *o, struct arena *a, struct msg *m)
 {
     TRY(take_base64_array(a, o, "receipts", &m->sync_answer.receipts));
@@ -192,10 +249,11 @@ static enum err read_answer(struct json_object *o, struct arena *a, struct msg *
     TRY(take_known(a, o, m));
     TRY(take_audit_head(a, o, m));
     TRY(take_bool(o, "envelopes_match", &m->sync_answer.envelopes_match));
-    return json_get_u64(o, "retry_after", &m->sync_answer.retry_after_s);
+    TRY(json_get_u64(o, "retry_after", &m->sync_answer.retry_after_s));
+    return read_rare(o, a, m);
 }
 
-enum err courier_sync_answer(const char *body, size_t len, struct msg *ret, uint8_t **ret_arena)
+enum err errand_sync_answer(const char *body, size_t len, struct msg *ret, uint8_t **ret_arena)
 {
     struct json_object *o;
     TRY(json_strict_parse(body, len, &o));
@@ -215,7 +273,7 @@ enum err courier_sync_answer(const char *body, size_t len, struct msg *ret, uint
     return e;
 }
 
-void courier_problem(const char *body, size_t len, char *ret, size_t cap)
+void errand_problem(const char *body, size_t len, char *ret, size_t cap)
 {
     struct json_object *o;
     const char *sentence;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "agent/courier.h"
+#include "agent/errand.h"
 #include <stdlib.h>
 #define ZLIB_CONST /* input is const */
 #include <zlib.h>
 
-enum err courier_gzip(const void *p, size_t len, uint8_t **ret, size_t *ret_len)
+enum err errand_gzip(const void *p, size_t len, uint8_t **ret, size_t *ret_len)
 {
     const int gzip_window = 15 + 16; /* zlib: the largest window, gzip framing */
     z_stream z = {0};

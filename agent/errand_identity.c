@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "agent/courier.h"
+#include "agent/errand.h"
 #include "crypto/host/file.h"
 #include "crypto/host/no_passphrase.h"
 #include "crypto/secret.h"
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum err courier_identity_init(struct courier_identity *id, const char *root)
+enum err errand_identity_init(struct errand_identity *id, const char *root)
 {
     char folder[PATH_MAX];
     TRY(file_join(root, KH_COURIER_STATE, folder, sizeof folder));
@@ -24,7 +24,7 @@ static enum err load_key(const char *path, EVP_PKEY **ret)
 {
     uint8_t *pem;
     size_t len;
-    TRY(file_read(path, COURIER_PEM_MAX, &pem, &len));
+    TRY(file_read(path, ERRAND_PEM_MAX, &pem, &len));
     BIO *in = BIO_new_mem_buf(pem, (int)len);
     EVP_PKEY *key = in ? PEM_read_bio_PrivateKey(in, NULL, cr_no_passphrase, NULL) : NULL;
     BIO_free(in);
@@ -75,7 +75,7 @@ static enum err sign_request(EVP_PKEY *key, const uint8_t device[static 32], cha
     if (req && out && fill_request(req, key, device) && PEM_write_bio_X509_REQ(out, req) == 1) {
         char *pem;
         long len = BIO_get_mem_data(out, &pem);
-        if (len > 0 && len < COURIER_PEM_MAX) {
+        if (len > 0 && len < ERRAND_PEM_MAX) {
             memcpy(ret, pem, (size_t)len);
             ret[len] = 0;
             e = ERR_OK;
@@ -86,7 +86,7 @@ static enum err sign_request(EVP_PKEY *key, const uint8_t device[static 32], cha
     return e;
 }
 
-enum err courier_identity_csr(const struct courier_identity *id, const uint8_t device[static 32], char *ret)
+enum err errand_identity_csr(const struct errand_identity *id, const uint8_t device[static 32], char *ret)
 {
     EVP_PKEY *key = NULL;
     enum err e = load_key(id->key, &key);
@@ -98,7 +98,7 @@ enum err courier_identity_csr(const struct courier_identity *id, const uint8_t d
     return e;
 }
 
-enum err courier_identity_keep(const struct courier_identity *id, const char *pem)
+enum err errand_identity_keep(const struct errand_identity *id, const char *pem)
 {
     EVP_PKEY *key = NULL;
     TRY(load_key(id->key, &key));

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/header_manage.h"
+#include "agent/header_lib.h"
+#include <libcryptsetup.h>
+#include <string.h>
+
+static bool token_at(const struct header *h, int number, struct management *ret)
+{
+    const char *type = NULL, *json = NULL;
+    if (crypt_token_status(h->cd, number, &type) < CRYPT_TOKEN_INTERNAL || !type ||
+        strcmp(type, KH_TOKEN_MANAGEMENT) != 0 || crypt_token_json_get(h->cd, number, &json) < 0)
+        return false;
+    return management_decode(json, strlen(json), ret) == ERR_OK;
+}
+
+unsigned header_managements(const struct header *h, struct header_management *ret)
+{
+    unsigned n = 0;
+    for (int t = 0; t < crypt_token_max(CRYPT_LUKS2) && n < LUKS2_TOKENS; t++)
+        if (token_at(h, t, &ret[n].m))
+            ret[n++].token = t;
+    return n;
+}
+
+bool header_management_fits(const struct header *h, const struct management *m)
+{
+    return m->count >= KH_PBKDF2_MANAGEMENT_MIN && m->count <= KH_PBKDF2_MANAGEMENT_MAX &&
+           header_slot_made(h, m->slot, m->count);
+}
+
+bool header_management_is_proved(struct header *h, const struct management *m)
+{
+    uint8_t now[32];
+    return m->state == MANAGEMENT_LIVE && m->assigned && m->has_fingerprint && header_management_fits(h, m) &&
+           header_fingerprint(h, (unsigned)m->slot, now) == ERR_OK &&
+           cr_equal(now, m->fingerprint, sizeof now);
+}
+
+static bool is_there(const struct header *h, const struct change *c, struct management *ret)
+{
+    return token_at(h, c->token, ret) && guid_equal(&ret->id, c->key_id);
+}
+
+static enum err put_once(struct header *h, struct change *c, int *r)
+{
+    struct management m;
+    if (c->token != HEADER_TOKEN_NEW && !is_there(h, c, &m))
+        return header_someone_else(h, "Keyholt's management token");
+    *r = crypt_token_json_set(h->cd, c->token == HEADER_TOKEN_NEW ? CRYPT_ANY_TOKEN : c->token, c->json);
+    c->ret_token = *r;
+    return ERR_OK;
+}
+
+enum err header_put_management(struct header *h, int token, const struct management *m, int *ret_token)
+{
+    char json[MANAGEMENT_JSON_MAX];
+    struct change c = {.token = token, .key_id = &m->id, .json = json};
+    TRY(management_encode(m, json));
+    TRY(header_run(h, "writing the management token", put_once, &c));
+    *ret_token = c.ret_token;
+    return ERR_OK;
+}
+
+static enum err destroy_once(struct header *h, struct change *c, int *r)
+{
+    struct management m;
+    if (!is_there(h, c, &m) || !header_management_fits(h, &m))
+        return header_someone_else(h, "the management keyslot");
+    int claim = header_foreign_claim(h, m.slot, c->token);
+    if (claim >= 0)
+        return header_claimed(h, m.slot, claim);
+    *r = crypt_keyslot_destroy(h->cd, m.slot);
+    return ERR_OK;
+}
+
+enum err header_destroy_management(struct header *h, int token, const struct guid *id)
+{
+    struct change c = {.token = token, .key_id = id};
+    return header_run(h, "removing the management keyslot", destroy_once, &c);
+}
+
+static enum err remove_once(struct header *h, struct change *c, int *r)
+{
+    struct management m;
+    if (!is_there(h, c, &m))
+        return header_someone_else(h, "Keyholt's management token");
+    *r = crypt_token_json_set(h->cd, c->token, NULL);
+    return ERR_OK;
+}
+
+enum err header_remove_management(struct header *h, int token, const struct guid *id)
+{
+    struct change c = {.token = token, .key_id = id};
+    return header_run(h, "removing the management token", remove_once, &c);
+}

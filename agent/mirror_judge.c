@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a difference between header and cache means: events, what is wanted, the volume's state. */
+#include "agent/mirror.h"
+#include "agent/mirror_run.h"
+#include "agent/records.h"
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static enum err add_event(struct agent *a, const struct guid *volume, uint8_t event, uint8_t result,
+                          const struct guid *key_id)
+{
+    struct record *r = calloc(1, sizeof *r);
+    if (!r)
+        return ERR_NOMEM;
+    r->kind = RECORD_EVENT;
+    r->event = event;
+    r->result = result;
+    r->key_id = *key_id;
+    r->volume = *volume;
+    r->event_time = (uint64_t)time(NULL);
+    enum err e = records_add(a, r, NULL);
+    free(r);
+    return e;
+}
+
+static const char *drift_text(uint8_t what)
+{
+    static const char *const text[] = {"?",
+                                       "its keyslot was changed",
+                                       "its keyslot was removed",
+                                       "this computer does not know to have made it",
+                                       "it was replaced, and is in the header again",
+                                       "the header has an older sequence number than before"};
+    return text[what <= DRIFT_OLDER ? what : 0];
+}
+
+enum err mirror_drift(struct mirror *m, uint8_t what, const struct guid *key_id)
+{
+    char id[9];
+    guid_short(key_id, id);
+    agent_say(m->a, "volume %s: key %s is not as it was (%s)", m->h->device, id, drift_text(what));
+    TRY(add_event(m->a, &m->h->luks.uuid, EVENT_DRIFT, what, key_id));
+    if (what == DRIFT_UNKNOWN || what == DRIFT_OLDER) /* a new key would not undo that */
+        return ERR_OK;
+    m->v.rotate = KH_CAUSE_DRIFT;
+    m->a->wanted = true;
+    return ERR_OK;
+}
+
+enum err mirror_expose(struct mirror *m, const struct guid *key_id)
+{
+    if (m->life.is_exposed)
+        return ERR_OK;
+    m->life.is_exposed = true;
+    return add_event(m->a, &m->h->luks.uuid, EVENT_EXPOSED, 0, key_id);
+}
+
+static enum err note_exposed(struct agent *a, const struct guid *volume, const struct guid *key_id)
+{
+    struct cache_life l;
+    enum err e = cache_get_life(a->cache, volume, &l);
+    if (e != ERR_OK || l.is_exposed)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    l.is_exposed = true;
+    TRY(cache_put_life(a->cache, &l));
+    return add_event(a, volume, EVENT_EXPOSED, 0, key_id);
+}
+
+enum err mirror_note_exposed(struct agent *a, const struct guid *volume, const struct guid *key_id)
+{
+    TRY(cache_begin(a->cache));
+    enum err e = note_exposed(a, volume, key_id);
+    if (e == ERR_OK)
+        return cache_commit(a->cache);
+    cache_rollback(a->cache);
+    return e;
+}
+
+enum err mirror_went_back(struct mirror *m, const struct guid *key_id)
+{
+    TRY(records_restart(m->a));
+    agent_say(m->a, "this computer's own records went back to an older state; they start anew");
+    return add_event(m->a, &m->h->luks.uuid, EVENT_WENT_BACK, WENT_BACK_HEADER, key_id);
+}
+
+enum err mirror_life(struct mirror *m)
+{
+    uint8_t digest[32];
+    struct cache_life *l = &m->life;
+    TRY(header_digest(m->h, digest));
+    bool same = memcmp(digest, l->digest, sizeof digest) == 0;
+    if (l->is_exposed &&
+        !same) /* another volume key: copies of the old header open nothing that is written now */
+        l->is_exposed = false;
+    if (m->h->luks.seqid < l->seqid && same && !m->restored)
+        TRY(mirror_drift(m, DRIFT_OLDER, m->n_good ? &m->newest : &(struct guid){{0}}));
+    l->seqid = m->h->luks.seqid;
+    memcpy(l->digest, digest, sizeof digest);
+    return cache_put_life(m->a->cache, l);
+}
+
+#define AGAIN "protect it: keyholt-agent protect --device DEV --passphrase-file F"
+
+static const char *note_of(const struct mirror *m)
+{
+    if (m->n_live == 0)
+        return "no recovery key opens it; " AGAIN;
+    if (m->n_live == m->n_elsewhere)
+        return "its recovery key is sealed to escrow keys that this organisation does not have; " AGAIN;
+    if (m->restored)
+        return "a recovery key that was replaced is in the header again (an old header was restored?); "
+               "rotate it";
+    if (m->n_changed)
+        return "a recovery keyslot was changed by another program; rotate it";
+    if (m->n_unknown)
+        return "the header has a recovery key that this computer does not know to have made; rotate it";
+    if (m->n_left)
+        return "an old recovery password still opens it: its keyslot could not be removed; remove the token "
+               "of another "
+               "program that names it (cryptsetup luksDump), then rotate";
+    if (m->life.management == MANAGEMENT_LOST)
+        return "the key with which this computer replaces its recovery password by itself is gone; rotate it "
+               "once "
+               "with a passphrase: keyholt-agent rotate DEV --passphrase-file F";
+    return "";
+}
+
+void mirror_judge(struct mirror *m)
+{
+    uint8_t way_in = m->life.management;
+    bool alone = way_in == MANAGEMENT_FILE || way_in == MANAGEMENT_TPM;
+    if (m->made && !m->n_changed && !m->restored)
+        m->v.rotate = 0;
+    bool wanted = m->v.rotate != 0, pending = m->n_live == m->n_elsewhere; /* none at all, too */
+    m->v.state = pending                                           ? VOLUME_PENDING
+                 : (wanted && !alone) || way_in == MANAGEMENT_LOST ? VOLUME_NEEDS_SECRET
+                                                                   : VOLUME_PROTECTED;
+    if (pending || !wanted || m->restored || m->n_changed) { /* else it says why a rotation is wanted */
+        const char *note = note_of(m);
+        memcpy(m->v.note, note, strlen(note) + 1);
+    }
+}

@@ -1,0 +1,30 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Inside agent/mirror*.c only: one comparison of a header with the cache, and what it found. */
+
+#include "agent/agent.h"
+#include "agent/header.h"
+
+struct mirror {
+    struct agent *a;
+    struct header *h;
+    struct cache_volume v;
+    struct cache_life life;
+    struct guid newest; /* good key made last */
+    uint64_t newest_time;
+    bool known;    /* the cache knew the volume: a key that it does not know was not made here */
+    bool made;     /* a key that this keeper just made is in use: what was wanted is done */
+    bool restored; /* a key that was retired is in the header again */
+    unsigned n_live, n_good, n_changed, n_unknown, n_elsewhere, n_left, n_removed;
+};
+
+/* What enum record_drift says of a key: an event of its own, and a new key is wanted. Once for each key. */
+MUST_CHECK enum err mirror_drift(struct mirror *m, uint8_t what, const struct guid *key_id);
+/* A removed password may have been copied with the header. Recorded once. */
+MUST_CHECK enum err mirror_expose(struct mirror *m, const struct guid *key_id);
+/* The cache went back behind what the header says. A new incarnation, and an event. */
+MUST_CHECK enum err mirror_went_back(struct mirror *m, const struct guid *key_id);
+/* The header went back behind what the cache says; or nothing of the kind. Then remember how it is now. */
+MUST_CHECK enum err mirror_life(struct mirror *m);
+/* State and note of the volume, from all that was found. */
+void mirror_judge(struct mirror *m);

@@ -1,0 +1,31 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Which recovery keys of a volume may go (DESIGN section 6, Rotate). Pure: what is known of the keys comes
+ * in.
+ *
+ * The newest that is proved to open (N) stays, always, and so does the last one that a server has receipted
+ * (R): while N has no receipt, R is what a help desk can read back. Every other key goes: a rotation during
+ * an outage replaces the N before it. R goes when N is receipted; after a scheduled rotation only once a pack
+ * holds N or 30 days have passed, so that an outage pack stays useful; when its password is spent (typed, or
+ * shown to a person) as soon as N stands, unless the policy wants a receipt first. A key that is not proved
+ * any more may open nothing: it takes nobody's place, and goes when there is an N. */
+
+#include "formats/guid.h"
+#include "formats/luks2.h"
+#include "formats/policy.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct settle_key {
+    struct guid id;
+    uint64_t made; /* time, as the envelope says */
+    uint8_t cause; /* enum kh_cause */
+    bool proved;   /* in use, known to be ours, and its keyslot is what was proved to open */
+    bool receipted, packed, spent;
+    bool preferred; /* made on this computer for this organisation: newer than any that is not */
+};
+
+/* Index of N, -1 when no key is proved: then none may go. */
+int settle_newest(const struct settle_key *k, unsigned n);
+/* Bit i: k[i] may go now. n: at most LUKS2_TOKENS. now: time */
+uint32_t settle_may_go(const struct settle_key *k, unsigned n, const struct policy *p, uint64_t now);

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/volume_list.h"
+#include "agent/compliance.h"
+#include "agent/discover.h"
+#include "agent/inventory.h"
+#include "agent/volume_status.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct list {
+    struct agent *a;
+    struct inventory v;
+    struct found *found;
+    unsigned n_found;
+    struct cache_volume *known;
+    unsigned n_known;
+    bool *shown; /* of known */
+    struct json_object *volumes, *others;
+};
+
+static void add(struct json_object *o, const char *name, const char *text)
+{
+    json_object_object_add(o, name, text && text[0] ? json_object_new_string(text) : NULL);
+}
+
+static void add_flag(struct json_object *o, const char *name, bool v)
+{
+    json_object_object_add(o, name, json_object_new_boolean(v));
+}
+
+static void add_number(struct json_object *o, const char *name, uint64_t v)
+{
+    json_object_object_add(o, name, json_object_new_uint64(v));
+}
+
+static void add_names(struct list *l, unsigned i, struct json_object *o)
+{
+    char path[PATH_MAX] = "", name[PATH_MAX];
+    (void)!inventory_path(l->a->root, &l->v.tree.device[i], path);
+    inventory_name(&l->v.tree.device[i], name);
+    add(o, "device", path);
+    add(o, "name", name);
+}
+
+static struct json_object *protectors_json(const struct probed *p)
+{
+    struct json_object *all = json_object_new_array();
+    for (unsigned i = 0; i < p->n_protectors; i++) {
+        struct json_object *o = json_object_new_object();
+        char id[GUID_TEXT];
+        add(o, "type", protector_name(p->protector[i].kind));
+        add_number(o, "n", p->protector[i].n);
+        guid_encode(&p->protector[i].id, id);
+        if (p->protector[i].has_id)
+            add(o, "id", id);
+        json_object_array_add(all, o);
+    }
+    return all;
+}
+
+/* What the disk says. */
+static void add_disk_facts(struct list *l, unsigned i, struct json_object *o)
+{
+    const struct probed *p = &l->v.probed[i];
+    const struct seen *s = &l->v.seen[i];
+    const struct block_device *d = &l->v.tree.device[i];
+    char name[PATH_MAX];
+    inventory_name(d, name);
+    add(o, "name", name);
+    add(o, "format", seen_class_name(s->class));
+    add(o, "kind", volume_kind_name(s->kind));
+    json_object_object_add(o, "size", d->size == BLOCK_SIZE_UNKNOWN ? NULL : json_object_new_uint64(d->size));
+    add(o, "file_system", s->class == SEEN_UNENCRYPTED ? p->type : NULL);
+    add(o, "label", p->label);
+    add(o, "mount", s->mount);
+    add_flag(o, "unlocked", s->unlocked);
+    add_flag(o, "boot", s->boot);
+    add(o, "cipher", p->cipher);
+    add_number(o, "key_bits", p->key_bits);
+    json_object_object_add(o, "protectors", protectors_json(p));
+    add_number(o, "room", p->room);
+    add_number(o, "slots", p->slots);
+    add_number(o, "slots_max", p->slots_max);
+    add_flag(o, "converting", p->reencrypting);
+    add_flag(o, "suspended", p->suspended);
+    add_flag(o, "damaged", p->damaged);
+    add_flag(o, "read_only", d->read_only);
+    add(o, "problem", p->problem);
+}
+
+/* Does this BitLocker volume still have a recovery password that is escrowed? */
+static bool is_escrowed(struct list *l, const struct probed *p)
+{
+    struct cache_key k;
+    for (unsigned i = 0; i < p->n_protectors; i++)
+        if (p->protector[i].kind == PROTECTOR_RECOVERY && p->protector[i].has_id &&
+            cache_get_key(l->a->cache, &p->protector[i].id, &k) == ERR_OK && k.state == KEY_LIVE &&
+            guid_equal(&k.volume, &p->volume_id))
+            return true;
+    return false;
+}
+
+/* State and note of a volume that the cache does not know, or knows less of than the disk says. */
+static void add_state(struct list *l, unsigned i, const struct cache_volume *known,
+                      const struct cache_volume *copy_of, struct json_object *o)
+{
+    const struct seen *s = &l->v.seen[i];
+    const struct probed *p = &l->v.probed[i];
+    char note[PATH_MAX + 200] = "", name[PATH_MAX];
+    const char *state = NULL;
+    inventory_name(&l->v.tree.device[i], name);
+    if (copy_of) {
+        state = "copy";
+        (void)snprintf(note, sizeof note, "it has the UUID of %s; it is left alone", copy_of->device);
+    } else if (s->class == SEEN_LUKS2 && !known) {
+        state = "not-protected";
+        (void)snprintf(note, sizeof note, "%s", p->problem);
+    } else if (s->class == SEEN_LUKS1) {
+        state = "not-protected";
+        (void)snprintf(
+            note, sizeof note,
+            "LUKS1 has no place for a sealed password; convert it while it is closed: cryptsetup convert "
+            "%s --type luks2",
+            name);
+    } else if (s->class == SEEN_BITLOCKER && is_escrowed(l, p)) {
+        state = "escrowed";
+    } else if (s->class == SEEN_BITLOCKER) {
+        state = "not-escrowed";
+        (void)snprintf(note, sizeof note, "%s",
+                       p->problem[0] ? p->problem
+                       : known       ? "its recovery password is not the one that was escrowed"
+                                     : "");
+    } else if (s->class == SEEN_OTHER_CRYPT) {
+        state = "not-manageable";
+        (void)snprintf(note, sizeof note, "%s", s->why);
+    } else if (s->class == SEEN_UNENCRYPTED) {
+        state = "unencrypted";
+        (void)snprintf(note, sizeof note, "%s",
+                       s->boot         ? "what the boot loader reads; it cannot be encrypted"
+                       : s->part_clear ? "some of the disks below it are encrypted, not all"
+                                       : "");
+    }
+    if (!state)
+        return;
+    add(o, "state", state);
+    add(o, "note", note);
+}
+
+static bool text_is(struct json_object *o, const char *name, const char *value)
+{
+    struct json_object *v;
+    return json_object_object_get_ex(o, name, &v) && v && strcmp(json_object_get_string(v), value) == 0;
+}
+
+static void add_verdict(struct list *l, unsigned i, struct json_object *o)
+{
+    const struct seen *s = &l->v.seen[i];
+    const struct probed *p = &l->v.probed[i];
+    struct json_object *verified = NULL, *names = json_object_new_array();
+    (void)json_object_object_get_ex(o, "verified", &verified);
+    bool bitlocker = s->class == SEEN_BITLOCKER, secret = text_is(o, "state", "needs-unlock-secret");
+    const struct compliance_facts f = {.class = s->class,
+                                       .kind = s->kind,
+                                       .boot = s->boot,
+                                       .part_clear = s->part_clear,
+                                       .suspended = p->suspended,
+                                       .converting = p->reencrypting,
+                                       .unreadable = p->problem[0] != 0,
+                                       .protected_ = secret || text_is(o, "state", "protected") ||
+                                                     text_is(o, "state", "escrowed"),
+                                       .needs_secret = secret,
+                                       .verified = bitlocker || json_object_get_boolean(verified)};
+    unsigned r = text_is(o, "state", "copy") ? 0 : compliance_judge(&l->a->policy, &f);
+    for (unsigned b = 1; r >> COMPLIANCE_REASONS == 0 && b < 1u << COMPLIANCE_REASONS; b <<= 1)
+        if (r & b)
+            json_object_array_add(names, json_object_new_string(compliance_name(b)));
+    add_flag(o, "compliant", r == 0);
+    json_object_object_add(o, "reasons", names);
+}
+
+/* Other devices with the volume's UUID. */
+static void add_copies(struct list *l, const struct cache_volume *v, struct json_object *o)
+{
+    struct json_object *all = json_object_new_array();
+    for (unsigned i = 0; i < l->n_found; i++)
+        if (guid_equal(&l->found[i].uuid, &v->uuid) && l->found[i].rank != FOUND_PART &&
+            strcmp(l->found[i].device, v->device) != 0)
+            json_object_array_add(all, json_object_new_string(l->found[i].device));
+    json_object_object_add(o, "copies", all);
+}
+
+/* The volume of the cache with this UUID. ret_copy: it is another device than this one */
+static struct cache_volume *known_volume(struct list *l, unsigned i, bool *ret_copy)
+{
+    char path[PATH_MAX] = "";
+    *ret_copy = false;
+    if (!l->v.probed[i].has_volume_id || inventory_path(l->a->root, &l->v.tree.device[i], path) != ERR_OK)
+        return NULL;
+    for (unsigned k = 0; k < l->n_known; k++)
+        if (guid_equal(&l->known[k].uuid, &l->v.probed[i].volume_id)) {
+            *ret_copy = l->v.seen[i].class == SEEN_LUKS2 && strcmp(l->known[k].device, path) != 0;
+            if (!*ret_copy)
+                l->shown[k] = true;
+            return &l->known[k];
+        }
+    return NULL;
+}
+
+static struct json_object *unknown_volume(struct list *l, unsigned i)
+{
+    static const char *const later[] = {"state", "note", "key_id", "key_id_short", "slot"};
+    struct json_object *o = json_object_new_object();
+    char uuid[GUID_TEXT] = "";
+    add_names(l, i, o);
+    if (l->v.probed[i].has_volume_id)
+        guid_encode_lower(&l->v.probed[i].volume_id, uuid);
+    add(o, "uuid", uuid[0] ? uuid : l->v.probed[i].uuid);
+    for (size_t k = 0; k < sizeof later / sizeof later[0]; k++)
+        json_object_object_add(o, later[k], NULL);
+    add_flag(o, "verified", false);
+    json_object_object_add(o, "escrow", NULL);
+    return o;
+}
+
+static void add_volume(struct list *l, unsigned i)
+{
+    bool copy;
+    struct cache_volume *known = known_volume(l, i, &copy);
+    struct json_object *o = known && !copy ? volume_status(l->a, known) : unknown_volume(l, i);
+    add_state(l, i, copy ? NULL : known, copy ? known : NULL, o);
+    add_disk_facts(l, i, o);
+    add_verdict(l, i, o);
+    add_flag(o, "present", true);
+    if (known && !copy)
+        add_copies(l, known, o);
+    json_object_array_add(l->volumes, o);
+}
+
+static void add_other(struct list *l, unsigned i)
+{
+    struct json_object *o = json_object_new_object();
+    add_names(l, i, o);
+    add(o, "reason", l->v.seen[i].why);
+    add_flag(o, "clear_swap", l->v.seen[i].clear_swap);
+    add_flag(o, "no_answer", l->v.seen[i].no_answer);
+    json_object_array_add(l->others, o);
+}
+
+/* Image files, and disks that are not here now. */
+static void add_rest(struct list *l)
+{
+    for (unsigned k = 0; k < l->n_known; k++) {
+        if (l->shown[k])
+            continue;
+        struct json_object *o = volume_status(l->a, &l->known[k]);
+        add(o, "name", l->known[k].device);
+        /* a device that is listed, but not as this volume, holds another one now */
+        add_flag(o, "present",
+                 inventory_find(&l->v, l->a->root, l->known[k].device) < 0 &&
+                     access(l->known[k].device, F_OK) == 0);
+        add_copies(l, &l->known[k], o);
+        json_object_array_add(l->volumes, o);
+    }
+}
+
+static enum err collect(struct list *l)
+{
+    TRY(inventory_make(l->a->root, &l->v));
+    l->found = calloc(DISCOVER_MAX, sizeof *l->found);
+    l->known = calloc(CACHE_VOLUMES, sizeof *l->known);
+    l->shown = calloc(CACHE_VOLUMES, sizeof *l->shown);
+    if (!l->found || !l->known || !l->shown)
+        return ERR_NOMEM;
+    TRY(discover_in(l->a, &l->v, l->found, &l->n_found));
+    return cache_volumes(l->a->cache, l->known, &l->n_known);
+}
+
+static void build(struct list *l)
+{
+    l->volumes = json_object_new_array();
+    l->others = json_object_new_array();
+    for (uint8_t kind = KIND_OS; kind <= KIND_REMOVABLE; kind++)
+        for (unsigned i = 0; i < l->v.tree.n; i++)
+            if (l->v.seen[i].class != SEEN_NONE && l->v.seen[i].kind == kind)
+                add_volume(l, i);
+    for (unsigned i = 0; i < l->v.tree.n; i++)
+        if (l->v.seen[i].class == SEEN_NONE)
+            add_other(l, i);
+    add_rest(l);
+}
+
+enum err volume_list(struct agent *a, struct volume_list *ret)
+{
+    struct list l = {.a = a};
+    enum err e = collect(&l);
+    if (e == ERR_OK) {
+        build(&l);
+        *ret = (struct volume_list){l.volumes, l.others};
+    }
+    inventory_free(&l.v);
+    free(l.found);
+    free(l.known);
+    free(l.shown);
+    return e;
+}

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A laptop in a folder, with every process of the agent: keeper, courier and a LUKS2 image."""
+import os
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, '../agent')]
+from server_fixture import BUILD  # noqa: E402
+import machine  # noqa: E402
+
+COURIER = os.path.join(BUILD, 'libexec/courier')
+NEEDED = (COURIER, os.path.join(BUILD, 'libexec/errand'), machine.KEEPER, machine.AGENT)
+
+
+def holds(condition, what):
+    if not condition:
+        raise AssertionError(what)
+
+
+def until(what, question, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        got = question()
+        if got:
+            return got
+        time.sleep(0.1)
+    raise AssertionError(f'not within {seconds} s: {what}')
+
+
+class Laptop:
+    def __init__(self, folder, **env):
+        self.folder, self.env = folder, env
+        self.machine = machine.Machine(folder, courier_wait_ms=5000, **env)
+        self.machine.start()
+        self.courier = None
+        self.start_courier()
+        self.image = folder + '/disk.img'
+        machine.sh('truncate', '-s', '32M', self.image)
+        machine.sh('cryptsetup', 'luksFormat', '--type', 'luks2', *machine.FAST, self.image, '-', data=machine.PASSPHRASE)
+
+    def start_courier(self):
+        with open(self.folder + '/courier.log', 'ab') as log:
+            self.courier = subprocess.Popen([COURIER, '--root', self.folder], stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, env={**os.environ, **self.env})
+
+    def stop_courier(self):
+        self.courier.terminate()
+        self.courier.wait(20)
+
+    def run(self, *words, data=None, code=0):
+        got, out, err = self.machine.json(*words, data=data)
+        holds(got == code, f'{words}: exit {got}: {out} {err} {self.logs()}')
+        return out
+
+    def status(self):
+        return self.run('status')
+
+    def volume(self):
+        return self.status()['volumes'][0]
+
+    def protect(self):
+        return self.run('protect', '--passphrase-file', '-', '--no-esp', self.image, data=machine.PASSPHRASE)
+
+    def rotate(self):
+        return self.run('rotate', '--passphrase-file', '-', self.image, data=machine.PASSPHRASE)
+
+    def logs(self):
+        with open(self.folder + '/courier.log', encoding='utf-8', errors='replace') as f:
+            return self.machine.log()[-1500:] + f.read()[-1500:]
+
+    def stop(self):
+        self.stop_courier()
+        self.machine.stop()

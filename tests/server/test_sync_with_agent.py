@@ -1,0 +1,247 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Syncing with both ends real: what a server lost comes back, certificates are renewed, clocks are wrong by years,
+a proxy stands in between."""
+import contextlib
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, '../courier')]
+from laptop import NEEDED, Laptop, holds, machine, until  # noqa: E402
+from proxy import Proxy  # noqa: E402
+from server_fixture import BUILD, Server, free_port, run  # noqa: E402
+
+YEAR = 31557600
+
+
+def rows(s, sql, *args):
+    with contextlib.closing(sqlite3.connect(f'file:{s.state("writer/recovery.db")}?mode=ro', uri=True)) as db:
+        return db.execute(sql, args).fetchall()
+
+
+def envelopes(s):
+    """{hash: when it came}"""
+    return dict(rows(s, 'SELECT hash, received_us FROM envelopes WHERE own = 1'))
+
+
+def enrolled(s, folder, **env):
+    laptop = Laptop(s.path(folder), **env)
+    laptop.run('enroll', '--bundle', s.bundle)
+    return laptop
+
+
+def synced_records(s, start):
+    """Records of each sync since then, from the server's log."""
+    return [int(n) for n in re.findall(r'event=sync status=200 \S+ records=(\d+)', s.read_log(start))]
+
+
+def test_half_of_the_envelopes_lost(s):
+    laptop = enrolled(s, 'lossy')
+    try:
+        laptop.protect()
+        for _ in range(7):
+            laptop.rotate()
+        laptop.run('sync')
+        until('all receipted', lambda: laptop.status()['queued'] == 0)
+        before = envelopes(s)
+        holds(len(before) == 8, f'{len(before)} envelopes')
+        laptop.stop_courier()
+        s.stop()
+        lost = sorted(before)[::2]
+        with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db, db:
+            for h in lost:
+                db.execute('DELETE FROM records WHERE name IN (SELECT record FROM envelopes WHERE hash = ?)', (h,))
+                db.execute('DELETE FROM envelopes WHERE hash = ?', (h,))
+        start = os.path.getsize(s.log)
+        s.start(s.port)
+        laptop.start_courier()
+        until('they are back', lambda: set(envelopes(s)) == set(before))
+        until('receipted again', lambda: laptop.status()['queued'] == 0)
+        after = envelopes(s)
+        holds({h for h in after if after[h] != before[h]} == set(lost), 'exactly what was lost came again')
+        laptop.run('sync')
+        holds(sum(synced_records(s, start)) == len(lost), f'records sent: {synced_records(s, start)}')
+        start = os.path.getsize(s.log)
+        for _ in range(3):
+            laptop.run('sync')
+        holds(synced_records(s, start) == [0, 0, 0], 'and then there is silence')
+        got, _ = s.recover(laptop.volume()['key_id'])
+        holds(got['key_id'] == laptop.volume()['key_id'], 'the key in use can be read back')
+    finally:
+        laptop.stop()
+
+
+def test_cache_lost(s):
+    """The device remembers less than the server: it syncs on, is asked for its set once, and then there is silence."""
+    laptop = enrolled(s, 'forgetful')
+    try:
+        laptop.protect()
+        for _ in range(3):
+            laptop.rotate()
+        laptop.run('sync')
+        until('all receipted', lambda: laptop.status()['queued'] == 0)
+        laptop.machine.stop()
+        for name in ('cache.db', 'cache.db-wal', 'cache.db-shm'):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(laptop.machine.path('/var/lib/keyholt/agent/' + name))
+        laptop.machine.start()
+        laptop.run('rotate', '--passphrase-file', '-', laptop.image, data=machine.PASSPHRASE)
+        laptop.run('sync')
+        until('receipted', lambda: laptop.status()['queued'] == 0)
+        holds(laptop.status()['enrolment'] == 'done', 'receipts say that it is enrolled')
+        time.sleep(1)  # for the set that is asked for
+        start = os.path.getsize(s.log)
+        for _ in range(3):
+            laptop.run('sync')
+        time.sleep(1)
+        log = s.read_log(start)
+        holds(synced_records(s, start) == [0, 0, 0] and log.count('match=0') == 3, log)
+    finally:
+        laptop.stop()
+
+
+def certificate(laptop, field='-enddate'):
+    path = laptop.machine.path('/var/lib/keyholt/courier/tls.crt')
+    return run('openssl', 'x509', '-noout', field, '-in', path).stdout
+
+
+def test_certificate_is_renewed(s):
+    laptop = enrolled(s, 'renewed')
+    try:
+        laptop.protect()
+        laptop.run('sync')
+        laptop.stop_courier()
+        folder = laptop.machine.path('/var/lib/keyholt/courier/')
+
+        class Courier:
+            name, id, cert = 'renewed', laptop.status()['device_id'], (None, folder + 'tls.key')
+        expired = s.courier_certificate(Courier, '20010101000000Z', '20020101000000Z')
+        with open(expired, 'rb') as f, open(folder + 'tls.crt', 'wb') as to:
+            to.write(f.read())
+        holds('2002' in certificate(laptop), 'it expired long ago')
+        key = certificate(laptop, '-pubkey')
+        laptop.start_courier()
+        until('renewed', lambda: '2002' not in certificate(laptop))
+        holds(certificate(laptop, '-pubkey') == key, 'for the same key')
+        serial = certificate(laptop, '-serial')
+        out = laptop.run('sync')
+        holds(out['done'], str(out))
+        holds(certificate(laptop, '-serial') == serial, 'once')
+        laptop.rotate()
+        until('it works', lambda: laptop.volume()['escrow'] == 'receipted')
+    finally:
+        laptop.stop()
+
+
+def test_wrong_clocks(s):
+    """Enrolment, escrow, disclosure's order and receipts do not depend on the device's clock; it is reported."""
+    shim = os.path.join(BUILD, 'tests/clock_shim.so')
+    for name, shift in (('behind', -20 * YEAR), ('ahead', 30 * YEAR)):
+        laptop = enrolled(s, name, LD_PRELOAD=shim, CLOCK_SHIFT=str(shift))
+        try:
+            laptop.protect()
+            laptop.run('sync')
+            until('receipted', lambda: laptop.status()['queued'] == 0)
+            status = laptop.status()
+            holds(status['volumes'][0]['escrow'] == 'receipted', str(status))
+            holds(abs(status['clock_off_s'] + shift) < 60, f'{name}: {status["clock_off_s"]}')
+            text = laptop.machine.agent('status')[1]
+            word = 'behind' if shift < 0 else 'ahead of'
+            holds(f"{word} the server's" in text, text)
+            device = bytes.fromhex(status['device_id'])
+            holds(rows(s, "SELECT count(*) FROM flags WHERE device = ? AND kind = 'clock'", device) == [(1,)],
+                  'reported once')
+            stamped, received = rows(s, 'SELECT time, received_us FROM records WHERE device = ? AND kind = 1', device)[0]
+            holds(abs(stamped - (time.time() + shift)) < 120, 'the record has the time of the device')
+            holds(abs(received / 1e6 - time.time()) < 120, 'the server has its own')
+            laptop.run('sync')
+            holds(laptop.status()['queued'] == 0, 'nothing more is said about it')
+        finally:
+            laptop.stop()
+    laptop = enrolled(s, 'right')
+    try:
+        laptop.run('sync')
+        holds('clock_off_s' not in laptop.status(), 'a right clock is no news')
+    finally:
+        laptop.stop()
+
+
+def test_proxy_of_agent_conf(s):
+    """The server's name is known to nobody but the proxy."""
+    port = free_port()
+    name = 'keys.example.invalid'
+    hidden = Server(urls=(f'https://{name}:{port}',))
+    laptop = None
+    try:
+        hidden.start(port)
+        with Proxy('Basic', names={name: ('127.0.0.1', port)}) as p:
+            laptop = Laptop(hidden.path('laptop'))
+            conf = laptop.machine.path('/etc/keyholt/agent.conf')
+            os.makedirs(os.path.dirname(conf), exist_ok=True)
+
+            def configure(text):
+                with open(os.open(conf, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w', encoding='utf-8') as f:
+                    f.write(text)
+            laptop.run('enroll', '--bundle', hidden.bundle, code=4)
+            configure('# the way out\nproxi = http://x\n')
+            laptop.run('sync', code=4)
+            holds('agent.conf: line 2' in laptop.status()['last_problem'], 'a line that is not understood is named')
+            configure(f'proxy = {p.url("laptop:pass%20word%3A1@")}\n')
+            laptop.protect()
+            laptop.run('sync')
+            until('receipted', lambda: laptop.status()['queued'] == 0)
+            holds(laptop.status()['last_problem'] is None, 'no problem is left')
+            holds({r[1] for r in p.asked} == {f'{name}:{port}'}, str(p.asked))
+            configure(f'proxy = {p.url("laptop:pass%20word%3A1@")}\nno_proxy = {name}\n')
+            asked = len(p.asked)
+            laptop.run('sync', code=4)
+            holds(len(p.asked) == asked, 'no_proxy counts at once')
+            said = subprocess.run(['grep', '-rl', 'word%3A1', laptop.folder], capture_output=True, text=True, check=False)
+            holds(said.stdout.split() == [conf], f'the password stands where it was put only: {said.stdout}')
+    finally:
+        if laptop:
+            laptop.stop()
+        hidden.clean()
+
+
+def main(wanted):
+    for needed in NEEDED:
+        if not os.path.exists(needed):
+            print(f'{needed} was not built')
+            print('0 passed, 1 failed, 0 skipped')
+            return 1
+    if os.geteuid() != 0:
+        print('test_sync_with_agent: SKIP: the keeper needs root')
+        print('0 passed, 0 failed, 1 skipped')
+        return 0
+    port = free_port()
+    s = Server(urls=(f'https://127.0.0.1:{port}',))
+    passed = failed = 0
+    try:
+        s.start(port)
+        for name, test in list(globals().items()):
+            if not name.startswith('test_') or (wanted and name not in wanted):
+                continue
+            start = time.monotonic()
+            try:
+                test(s)
+                passed += 1
+                print(f'{name}: ok ({time.monotonic() - start:.1f} s)')
+            except Exception:
+                failed += 1
+                traceback.print_exc(file=sys.stdout)
+                print(f'{name}: FAILED\n{s.read_log()[-2000:]}')
+    finally:
+        s.clean()
+    print(f'{passed} passed, {failed} failed, 0 skipped')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(set(sys.argv[1:])))
