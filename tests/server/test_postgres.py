@@ -241,6 +241,28 @@ def test_receipt_classes():
         eq(classes(d, d.sync(d.escrow())[2]), [LOCAL], 'and no more')
 
 
+def test_an_ordinary_role():
+    """No superuser: everything works; what it may not see, it does not promise."""
+    with pair() as (p, standby):
+        p.sql('CREATE ROLE app LOGIN; GRANT CREATE ON DATABASE postgres TO app')
+        url = p.url.replace('keyholt@', 'app@')
+        with server(url, '') as s:
+            d = enrolled(s, 'seven')
+            eq(classes(d, d.sync(d.escrow())[2]), [LOCAL], 'it cannot see the standby')
+            p.sql('GRANT pg_monitor TO app')
+            eq(classes(d, d.sync(d.escrow())[2]), [REPLICATED], 'now it can')
+            eq(classes(d, d.sync(d.report('{}'))[2]), [LOCAL], 'a file has no standby')
+            eq(classes(d, d.sync(d.escrow(), d.report('{}'))[2]), [LOCAL], 'one receipt promises what holds for all of it')
+
+
+def test_no_password_in_the_configuration():
+    with server('postgres://a:secret@127.0.0.1:1/x', start=False) as s:
+        done = subprocess.run([SERVER, 'serve', '--root', s.root, '--listen', '127.0.0.1:0'], capture_output=True, text=True,
+                              timeout=100)
+        eq(done.returncode, 1, done.stderr)
+        holds('passfile' in done.stderr and 'secret' not in done.stderr, done.stderr)
+
+
 def test_cancelled_wait_gives_no_receipt():
     with pair() as (p, standby), server(p.url, p.url) as s:
         d = enrolled(s, 'five')
