@@ -48,8 +48,10 @@ static enum err check_request(struct batch *b, const struct msg_sync *m, struct 
                               const char **ret_detail)
 {
     struct cr_p256_pub pub;
-    *ret_detail = "This device is not enrolled here.";
-    TRY(b->w->ops->device_get(b->w->store, m->device, d));
+    enum err e = b->w->ops->device_get(b->w->store, m->device, d);
+    *ret_detail =
+        e == ERR_NOT_FOUND ? "This device is not enrolled here." : "The recovery store cannot be read now.";
+    TRY(e);
     *ret_detail = "This device was revoked.";
     if (d->revoked)
         return ERR_DENIED;
@@ -246,9 +248,13 @@ static enum err make_receipt(struct writer_state *w, struct pending *p, uint8_t 
     uint8_t names[MSG_RECORDS][32];
     struct receipt r = {.class = RECEIPT_LOCAL, .org = w->org.id, .time = writer_now(), .names = names[0]};
     unsigned n = 0;
-    for (unsigned half = 0; half < STORE_HALVES; half++)
+    bool replicated = true;
+    for (unsigned half = 0; half < STORE_HALVES; half++) {
+        replicated = replicated && (p->n[half] == 0 || p->replicated[half]);
         for (unsigned i = 0; i < p->n[half] && n < MSG_RECORDS; i++)
             memcpy(names[n++], p->name[half][i], 32);
+    }
+    r.class = replicated ? RECEIPT_REPLICATED : RECEIPT_LOCAL;
     if (n == 0) {
         *ret_len = 0;
         return ERR_OK;
