@@ -115,6 +115,8 @@ enum err header_open(const char *device, struct problem *why, struct header **re
     if (e == ERR_OK)
         e = probe(h);
     if (e == ERR_OK)
+        e = header_wait_lock(h);
+    if (e == ERR_OK)
         e = load(h);
     if (e != ERR_OK) {
         header_close(h);

@@ -23,6 +23,9 @@ enum err header_someone_else(struct header *h, const char *what)
 enum err header_run(struct header *h, const char *what, header_attempt *once, struct change *c)
 {
     int r = 0;
+    bool others = false;
+    char who[96];
+    TRY(header_wait_lock(h));
     for (int i = 0; i < TRIES; i++) {
         TRY(header_reload(h));
         uint64_t seqid = h->luks.seqid;
@@ -32,6 +35,15 @@ enum err header_run(struct header *h, const char *what, header_attempt *once, st
             return ERR_OK;
         if (err_from_crypt(r) != ERR_BUSY && seqid == h->luks.seqid)
             break; /* nobody else was there: this is a failure of its own */
+        others = i + 1 == TRIES;
+    }
+    if (others) {
+        header_writer(h, who, sizeof who);
+        return problem_set(
+            h->why, ERR_BUSY,
+            "volume %s: %s did not work, because %s keeps changing the header; try again when that "
+            "is done",
+            h->device, what, who);
     }
     return problem_set(h->why, err_from_crypt(r), "volume %s: %s did not work (%s)", h->device, what,
                        lib_last_message()[0] ? lib_last_message() : strerror(-r));

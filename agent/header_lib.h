@@ -36,3 +36,9 @@ enum err header_someone_else(struct header *h, const char *what);
  * own: number of the token of ours that names it, where it is not a recovery token; else -1 */
 int header_foreign_claim(struct header *h, int slot, int own);
 enum err header_claimed(struct header *h, int slot, int token);
+
+/* libcryptsetup waits for the header's lock without end; a program that hangs with it must not hang the
+ * keeper. err: BUSY (it is held too long; the sentence names who holds it) */
+MUST_CHECK enum err header_wait_lock(struct header *h);
+/* Who holds it now: name and process, "another program" where nobody does. */
+void header_writer(const struct header *h, char *ret, size_t cap);

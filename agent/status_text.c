@@ -92,6 +92,10 @@ static void print_notes(const struct page *p, struct json_object *v)
         note(p, device, text(v, "note", ""));
     if (text(v, "key_id", NULL) && !flag(v, "verified"))
         note(p, device, "its recovery key is not what was proved to open it");
+    if (strcmp(text(v, "re_encryption", ""), "recommended") == 0)
+        note(p, device,
+             "re-encryption recommended: somebody may have a password and a copy of the header that it opens "
+             "(cryptsetup reencrypt)");
     if (strcmp(text(v, "escrow", ""), "queued") == 0)
         note(p, device, "no server has confirmed its key yet; the volume's own header has it");
     if (json_object_object_get_ex(v, "present", &present) && !json_object_get_boolean(present))

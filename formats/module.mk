@@ -68,7 +68,7 @@ luks2_sources := $(filter formats/json% formats/luks2% formats/base.c formats/gu
 $(eval $(call fuzz,fuzz_formats,crypto/cursor.c $(filter-out formats/json% formats/luks2% formats/bitlocker%,$(formats_sources)) \
     $(filter-out formats/org_verify.c,$(formats_hosted_sources)),-ljson-c))
 $(eval $(call fuzz,fuzz_luks2,tests/unit/luks2_image.c crypto/cursor.c $(luks2_sources)))
-$(eval $(call fuzz,fuzz_policy,formats/policy.c formats/management.c formats/management_encode.c \
+$(eval $(call fuzz,fuzz_policy,formats/policy.c formats/management.c formats/management_encode.c formats/key_package.c crypto/cursor.c formats/text.c \
     formats/json_grammar.c formats/json_walk.c formats/base.c formats/guid.c))
 $(eval $(call fuzz,fuzz_luks2_image,tests/unit/luks2_image.c crypto/cursor.c $(luks2_sources)))
 $(eval $(call fuzz,fuzz_bitlocker,$(bitlocker_image) $(bitlocker_sources) crypto/cursor.c formats/text.c formats/guid.c))

@@ -4,12 +4,14 @@
 tokens that only look like ours, by copies. A key that opens must never go for one that does not."""
 import base64
 import ctypes
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import struct
 import sys
+import time
 import uuid
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -203,6 +205,22 @@ def test_rival_adds(c, org, bundle):
         c.check(not added or opens(m.disk, b'rival'), f'keyslot added at {at}: it stays')
         moved += keys[0]['slot'] > 2
     c.check(at > 10 and moved > 0, 'the rival came in between', (at, moved))
+
+
+def test_lock_held(c, org, bundle):
+    """A program that hangs with the header's lock: named, and the keeper goes on."""
+    m = Laptop(c, 'lock', org, bundle)
+    m.start()
+    with open(m.disk, 'rb') as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        start = time.monotonic()
+        code, _, err = m.rotate()
+        c.check(code == 4 and f'process {os.getpid()}' in err and 'nothing was changed' in err, 'a lock that is held: named',
+                (code, err))
+        c.check(time.monotonic() - start < 40 and m.agent('status')[0] == 0, 'and nobody waits for ever')
+    code, _, err = m.rotate()
+    c.check(code == 0, 'when it is gone, all is well', err)
+    m.stop()
 
 
 def test_foreign_token(c, org, bundle):
@@ -426,7 +444,7 @@ def main():
     return c.close()
 
 
-TESTS = (test_damage_at_resume, test_rival_kills, test_rival_adds, test_foreign_token, test_persons_keyslot,
+TESTS = (test_damage_at_resume, test_rival_kills, test_rival_adds, test_lock_held, test_foreign_token, test_persons_keyslot,
          test_planted_live, test_header_restored, test_other_organisation,
          test_copies, test_disk_full_at_recovery)
 

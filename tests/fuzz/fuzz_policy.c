@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Any bytes as policy.json and as the token of a management keyslot. */
+/* Any bytes as policy.json, as the token of a management keyslot, and as a key package. */
+#include "formats/key_package.h"
 #include "formats/management.h"
 #include "formats/policy.h"
 #include "tests/fuzz/fuzz.h"
@@ -15,7 +16,7 @@ const char *const fuzz_seeds[] = {"{\"format\":\"keyholt-policy\",\"version\":3,
                                   "\"id\":\"3F2504E0-4F89-41D3-9A0C-0305E82C3301\",\"device\":"
                                   "\"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\","
                                   "\"fingerprint\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"}",
-                                  NULL};
+                                  "KHE\1\1\2\1", NULL};
 const char *const fuzz_words[] = {"\"receipt\"", "\"pending\"", "null",   "18446744073709551616",
                                   "[[[[",        "\\u0000",     "\"31\"", NULL};
 
@@ -43,5 +44,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         abort();
     free(scratch);
     management((const char *)data, len);
+    struct envelope head;
+    if (key_package_decode(data, len, &head) == ERR_OK &&
+        (head.n_recipients == 0 || head.n_recipients > ENVELOPE_RECIPIENTS || len > KEY_PACKAGE_MAX))
+        abort();
     return 0;
 }

@@ -5,6 +5,7 @@
 #include "escrow-server/enroll_text.h"
 #include "escrow-server/pki.h"
 #include "escrow-server/writer.h"
+#include "formats/key_package.h"
 #include "formats/receipt.h"
 #include <openssl/pem.h>
 #include <setjmp.h>
@@ -230,6 +231,43 @@ static void test_only_an_enrolled_devices_own_record_is_receipted(void **state)
     cr_p256_free(stranger.key);
 }
 
+/* len: of the package that goes into the record; 0 all of it */
+static void make_package(const struct device *d, uint64_t sequence, size_t len, struct signed_record *ret)
+{
+    struct envelope head = {.time = 1};
+    struct key_package p = {.cipher = "aes-xts-plain64", .volume_key = {.len = 64}};
+    uint8_t sealed[KEY_PACKAGE_MAX];
+    size_t sealed_len;
+    struct guid org = {{0}};
+    assert_int_equal(key_package_seal(&head, &org, &receipt_pub, 1, &p, sealed, &sealed_len), ERR_OK);
+    struct record r = {.kind = RECORD_KEY_PACKAGE, .sequence = sequence, .time = 1, .envelope = sealed};
+    r.envelope_len = len ? len : sealed_len;
+    memcpy(r.device, d->d.id, 32);
+    assert_int_equal(record_encode(&r, d->key, ret->bytes, &ret->len), ERR_OK);
+    assert_int_equal(record_name(ret->bytes, ret->len, ret->name), ERR_OK);
+}
+
+/* Key packages are kept with the escrows; what is none is refused. */
+static void test_key_packages_are_kept(void **state)
+{
+    struct signed_record r;
+    struct record header;
+    uint8_t type;
+    bool there = false;
+    (void)state;
+    for (uint64_t i = 1; i <= 2; i++) {
+        struct batch b = {.w = &w};
+        make_package(&device, i, i == 1 ? 0 : 100, &r);
+        put_sync(&b, i, device.d.id, &r);
+        batch_finish(&b);
+        assert_int_equal(receipted(i, &r, &type), i == 1);
+        assert_int_equal(record_decode(r.bytes, r.len, &header), ERR_OK);
+        assert_int_equal(
+            ops.has_sequence(w.store, STORE_RECOVERY, header.device, header.incarnation, i, &there), ERR_OK);
+        assert_int_equal(there, i == 1);
+    }
+}
+
 /* A certificate request; encrypted: it claims to need a passphrase. */
 static size_t make_csr(bool encrypted, char *ret, size_t cap)
 {
@@ -325,6 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WRITER_TEST(test_a_failed_request_takes_no_other_with_it),
         WRITER_TEST(test_only_an_enrolled_devices_own_record_is_receipted),
+        WRITER_TEST(test_key_packages_are_kept),
         WRITER_TEST(test_an_encrypted_request_asks_nobody),
         WRITER_TEST(test_enrolment_token_first),
     };

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Who else is at a header: libcryptsetup's locks, looked at before it waits for one without end. */
+#include "agent/header_lib.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+/* source: cryptsetup lib/utils_device_locking.c; the folder is Debian's configure default */
+#define LOCK_FOLDER "/run/cryptsetup"
+#define PATIENCE_MS                                                                                          \
+    5000 /* a change of a header takes a fraction of a second, adding an Argon2 keyslot a few */
+#define STEP_MS 100
+
+/* What is locked: a file itself, for a block device a file of that name. err: NOT_FOUND (nobody ever did) */
+static enum err open_lock(const struct header *h, int *ret)
+{
+    char path[64];
+    struct stat s;
+    if (fstat(h->fd, &s) < 0)
+        return ERR_IO;
+    if (S_ISBLK(s.st_mode))
+        (void)snprintf(path, sizeof path, LOCK_FOLDER "/L_%u:%u", major(s.st_rdev), minor(s.st_rdev));
+    int fd = open(S_ISBLK(s.st_mode) ? path : h->device, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return ERR_NOT_FOUND;
+    *ret = fd;
+    return ERR_OK;
+}
+
+static void name_of(long pid, char *ret, size_t cap)
+{
+    char path[40], name[64] = "";
+    (void)snprintf(path, sizeof path, "/proc/%ld/comm", pid);
+    FILE *f = fopen(path, "re");
+    if (f && fgets(name, sizeof name, f))
+        name[strcspn(name, "\n")] = 0;
+    if (f)
+        (void)fclose(f);
+    (void)snprintf(ret, cap, "%s (process %ld)", name[0] ? name : "a program", pid);
+}
+
+/* The kernel's list of locks names process and inode. source: proc(5), /proc/locks */
+static void find_holder(int fd, char *ret, size_t cap)
+{
+    char line[256];
+    struct stat s;
+    FILE *f = fopen("/proc/locks", "re");
+    (void)snprintf(ret, cap, "another program");
+    while (f && fstat(fd, &s) == 0 && fgets(line, sizeof line, f)) {
+        long pid;
+        unsigned maj, min;
+        unsigned long inode;
+        if (sscanf(line, "%*d: FLOCK %*s %*s %ld %x:%x:%lu", &pid, &maj, &min, &inode) != 4)
+            continue;
+        if (makedev(maj, min) == s.st_dev && inode == s.st_ino && pid > 0 && pid != getpid()) {
+            name_of(pid, ret, cap);
+            break;
+        }
+    }
+    if (f)
+        (void)fclose(f);
+}
+
+void header_writer(const struct header *h, char *ret, size_t cap)
+{
+    int fd;
+    (void)snprintf(ret, cap, "another program");
+    if (open_lock(h, &fd) != ERR_OK)
+        return;
+    find_holder(fd, ret, cap);
+    (void)close(fd);
+}
+
+enum err header_wait_lock(struct header *h)
+{
+    const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
+    char who[96];
+    int fd;
+    bool held = true;
+    if (open_lock(h, &fd) != ERR_OK)
+        return ERR_OK;
+    for (int ms = 0; held && ms <= PATIENCE_MS; ms += STEP_MS) {
+        held = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+        if (held)
+            (void)nanosleep(&step, NULL);
+    }
+    if (held)
+        find_holder(fd, who, sizeof who);
+    (void)close(fd); /* and with it our lock */
+    if (!held)
+        return ERR_OK;
+    return problem_set(h->why, ERR_BUSY,
+                       "volume %s: %s holds the lock of its header; nothing was changed; try again",
+                       h->device, who);
+}
