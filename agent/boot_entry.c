@@ -74,7 +74,7 @@ static void look_at(const char *efivars, uint16_t number, const uint8_t *want, s
     if (!is_ours(option, len) || s->ours >= 0)
         return;
     s->ours = number;
-    s->same = len == want_len && memcmp(option, want, len) == 0;
+    s->same = want && len == want_len && memcmp(option, want, len) == 0;
 }
 
 static enum err list(const char *efivars, const uint8_t *want, size_t want_len, struct entries *s)
@@ -136,4 +136,28 @@ enum err boot_entry_put(const char *efivars, const uint8_t *path, size_t len)
     if (e == ERR_OK && !same)
         e = efivar_write(efivars, name, EFIVAR_GLOBAL, ATTRIBUTES, option, option_len);
     return e == ERR_OK ? append_to_order(efivars, number) : e;
+}
+
+enum err boot_entry_find(const char *efivars, uint16_t *ret_number, unsigned *ret_place)
+{
+    uint8_t order[EFIVAR_MAX];
+    size_t len = 0;
+    struct entries *s = calloc(1, sizeof *s);
+    if (!s)
+        return ERR_NOMEM;
+    s->ours = -1;
+    enum err e = list(efivars, NULL, 0, s);
+    int number = s->ours;
+    free(s);
+    TRY(e);
+    if (number < 0)
+        return ERR_NOT_FOUND;
+    if (efivar_read(efivars, "BootOrder", EFIVAR_GLOBAL, NULL, order, sizeof order, &len) != ERR_OK)
+        len = 0;
+    *ret_number = (uint16_t)number;
+    *ret_place = 0;
+    for (size_t i = 0; i + 1 < len && *ret_place == 0; i += 2)
+        if ((order[i] | order[i + 1] << 8) == number)
+            *ret_place = (unsigned)(i / 2 + 1);
+    return ERR_OK;
 }

@@ -12,3 +12,6 @@
  * efivars: where efivarfs is mounted; path: device path with its end node
  * err: FULL (no free number, or no room in the firmware's store), DENIED, IO */
 MUST_CHECK enum err boot_entry_put(const char *efivars, const uint8_t *path, size_t len);
+/* Number of the entry "Keyholt recovery", and its place in BootOrder.
+ * ret_place: from 1; 0: it is not in it. err: NOT_FOUND (there is none), IO */
+MUST_CHECK enum err boot_entry_find(const char *efivars, uint16_t *ret_number, unsigned *ret_place);

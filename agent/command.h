@@ -17,8 +17,8 @@ struct command {
     const char *help;                  /* what --help of the verb prints behind its name */
 };
 
-extern const struct command command_enroll, command_protect, command_rotate, command_status, command_sync,
-    command_verify, command_export, command_import;
+extern const struct command command_doctor, command_enroll, command_protect, command_rotate, command_status,
+    command_sync, command_verify, command_export, command_import;
 
 #define COMMAND_DEVICES 64
 

@@ -64,8 +64,9 @@ static int run(int argc, char **argv)
 const struct command command_enroll = {
     "enroll", run, "join an organisation",
     "--bundle DIR [--json]\n\n"
-    "DIR holds org.json, org.json.sig, root.pub and token, as the server's init made them. The SHA-256\n"
-    "of root.pub is shown: compare it with the one that the organisation published. Volumes can be\n"
-    "protected from then on; the enrolment itself goes out whenever a server can be reached.\n\n"
-    "Exit codes: 0 enrolled; 1 failed; 2 wrong use; 3 refused (signature, other root key, or the server\n"
-    "said no); 4 queued: no server could be reached yet.\n"};
+    "DIR holds org.json, org.json.sig, root.pub and token, as the server's init made\n"
+    "them. The SHA-256 of root.pub is shown: compare it with the one that the\n"
+    "organisation published. Volumes can be protected from then on; the enrolment\n"
+    "itself goes out whenever a server can be reached.\n\n"
+    "Exit codes: 0 enrolled; 1 failed; 2 wrong use; 3 refused (signature, other root\n"
+    "key, or the server said no); 4 queued: no server could be reached yet.\n"};

@@ -55,7 +55,8 @@ static int run(int argc, char **argv)
 const struct command command_export = {
     "export", run, "write what waits for a server to a file, for a machine without a network",
     "[--json] FILE\n\n"
-    "Bring FILE to the server's machine: keyholt-server import outbox FILE; then bring the answer that it\n"
-    "writes back: keyholt-agent import ANSWER. Nothing is lost when a file is: export again.\n"
-    "FILE holds no secret: signed records, sealed envelopes, and no token, but its hash.\n"
-    "Exit codes: 0 written; 1 failed; 2 wrong use; 4 not now.\n"};
+    "Bring FILE to the server's machine: keyholt-server import outbox FILE; then\n"
+    "bring the answer that it writes back: keyholt-agent import ANSWER. Nothing is\n"
+    "lost when a file is: export again. FILE holds no secret: signed records, sealed\n"
+    "envelopes, and no token, but its hash. Exit codes: 0 written; 1 failed; 2 wrong\n"
+    "use; 4 not now.\n"};

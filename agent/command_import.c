@@ -75,5 +75,6 @@ static int run(int argc, char **argv)
 const struct command command_import = {
     "import", run, "take in what a server answered to an exported file",
     "[--json] FILE\n\n"
-    "FILE is what 'keyholt-server import outbox' wrote. The same answer may be imported again.\n"
-    "Exit codes: 0 done; 1 failed; 2 wrong use; 3 it is for another computer, or does not verify.\n"};
+    "FILE is what 'keyholt-server import outbox' wrote. The same answer may be\n"
+    "imported again. Exit codes: 0 done; 1 failed; 2 wrong use; 3 it is for another\n"
+    "computer, or does not verify.\n"};

@@ -37,9 +37,10 @@ static int run(int argc, char **argv)
 const struct command command_rotate = {
     "rotate", run, "replace a volume's recovery password",
     "[--passphrase-file FILE] [--existing-token N] [--json] [DEVICE]\n\n"
-    "DEVICE may be left out where there is one protected volume. Usually the management key opens the\n"
-    "volume, and nobody is needed. Else give a passphrase from FILE (\"-\" is standard input), or a token "
-    "of\n"
-    "the volume (its PIN from FILE). With nothing that opens it, nothing is changed, and status says so.\n\n"
-    "Exit codes: 0 replaced; 1 failed; 2 wrong use; 3 the passphrase does not open it; 4 not now (the\n"
-    "volume is being re-encrypted, or somebody else is at its header).\n"};
+    "DEVICE may be left out where there is one protected volume. Usually the\n"
+    "management key opens the volume, and nobody is needed. Else give a passphrase\n"
+    "from FILE (\"-\" is standard input), or a token of the volume (its PIN from\n"
+    "FILE). With nothing that opens it, nothing is changed, and status says so.\n\n"
+    "Exit codes: 0 replaced; 1 failed; 2 wrong use; 3 the passphrase does not open\n"
+    "it; 4 not now (the volume is being re-encrypted, or somebody else is at its\n"
+    "header).\n"};

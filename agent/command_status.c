@@ -28,10 +28,9 @@ static int run(int argc, char **argv)
     return command_show(&a, &answer, all ? page_of_all : page);
 }
 
-const struct command command_status = {"status", run,
-                                       "show organisation, volumes, keys and what still waits for a server",
-                                       "[--all] [--json]\n\n"
-                                       "Every volume with its state: LUKS2, LUKS1, BitLocker, and what is "
-                                       "not encrypted. --all: the devices that\n"
-                                       "are no volumes, too, each with its reason.\n\n"
-                                       "Exit codes: 0 shown; 1 the keeper does not answer; 2 wrong use.\n"};
+const struct command command_status = {
+    "status", run, "show organisation, volumes, keys and what still waits for a server",
+    "[--all] [--json]\n\n"
+    "Every volume with its state: LUKS2, LUKS1, BitLocker, and what is not\n"
+    "encrypted. --all: the devices that are no volumes, too, each with its reason.\n\n"
+    "Exit codes: 0 shown; 1 the keeper does not answer; 2 wrong use.\n"};

@@ -19,5 +19,5 @@ static int run(int argc, char **argv)
 const struct command command_sync = {
     "sync", run, "go to a server now, not at the next timer",
     "[--json]\n\n"
-    "Exit codes: 0 synced; 1 failed; 2 wrong use; 3 the server said no; 4 no server could be reached, what\n"
-    "waits stays queued.\n"};
+    "Exit codes: 0 synced; 1 failed; 2 wrong use; 3 the server said no; 4 no server\n"
+    "could be reached, what waits stays queued.\n"};

@@ -50,9 +50,10 @@ static int run(int argc, char **argv)
 const struct command command_verify = {
     "verify", run, "look at every recovery keyslot now",
     "[--json] [DEVICE]\n\n"
-    "Compares everything that opening depends on (keyslot, key material, digest) with what it was when the\n"
-    "sealed password opened it, and tries the management key. What another program changed is recorded and,\n"
-    "where the management key opens the volume, replaced by a new recovery password at once. The keeper "
-    "does\n"
+    "Compares everything that opening depends on (keyslot, key material, digest)\n"
+    "with what it was when the sealed password opened it, and tries the management\n"
+    "key. What another program changed is recorded and, where the management key\n"
+    "opens the volume, replaced by a new recovery password at once. The keeper does\n"
     "this by itself at its start, every day (policy) and when a header is written.\n\n"
-    "Exit codes: 0 every recovery key is verified; 1 failed; 2 wrong use; 3 at least one is not.\n"};
+    "Exit codes: 0 every recovery key is verified; 1 failed; 2 wrong use; 3 at least\n"
+    "one is not.\n"};

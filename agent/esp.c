@@ -15,8 +15,7 @@
 #define APP_MAX     (4u << 20)
 #define VOLUMES_DIR KH_ESP_DIR "\\volumes"
 
-/* Path on the mounted partition for a name with backslashes, as the firmware writes it. */
-static enum err on_esp(const struct agent *a, const char *name, char ret[PATH_MAX])
+enum err esp_path(const struct agent *a, const char *name, char *ret)
 {
     /* no double slash: it would stand in the boot entry, too, where the firmware does not forgive it */
     TRY(file_join(a->esp, name + (*name == '\\'), ret, PATH_MAX));
@@ -31,7 +30,7 @@ static enum err find_esp(const struct agent *a, struct problem *why)
 {
     char path[PATH_MAX];
     struct stat s;
-    TRY(on_esp(a, "\\EFI", path));
+    TRY(esp_path(a, "\\EFI", path));
     if (stat(path, &s) == 0 && S_ISDIR(s.st_mode))
         return ERR_OK;
     return problem_set(
@@ -55,7 +54,7 @@ static bool same_already(const char *path, const uint8_t *p, size_t len)
 static enum err put(struct agent *a, const char *name, const uint8_t *p, size_t len, struct problem *why)
 {
     char path[PATH_MAX], dir[PATH_MAX];
-    TRY(on_esp(a, name, path));
+    TRY(esp_path(a, name, path));
     strcpy(dir, path);
     *strrchr(dir, '/') = 0;
     if (same_already(path, p, len))
@@ -107,7 +106,7 @@ static enum err put_entry(struct agent *a, struct problem *why)
                            "this computer did not start by UEFI (no variables in %s): there is no boot entry "
                            "for the recovery app",
                            a->efivars);
-    TRY(on_esp(a, KH_ESP_APP, path));
+    TRY(esp_path(a, KH_ESP_APP, path));
     ssize_t len = efi_generate_file_device_path(node, sizeof node, path, EFIBOOT_ABBREV_HD);
     if (len <= 0)
         return problem_set(why, ERR_IO,
@@ -141,7 +140,7 @@ static bool is_half_written(const char *name)
 static void remove_half_written(struct agent *a, const char *folder)
 {
     char path[PATH_MAX];
-    DIR *d = on_esp(a, folder, path) == ERR_OK ? opendir(path) : NULL;
+    DIR *d = esp_path(a, folder, path) == ERR_OK ? opendir(path) : NULL;
     for (struct dirent *f; d && (f = readdir(d));)
         if (is_half_written(f->d_name))
             (void)unlinkat(dirfd(d), f->d_name, 0);

@@ -24,15 +24,18 @@ keeper_core := agent/keeper.c agent/keeper_reply.c agent/verb_enroll.c agent/ver
 # what there is in block devices; nothing of a device's content is read in the keeper but headers of volumes
 keeper_core += agent/inventory.c agent/blockdev.c agent/blockdev_query.c agent/mounts.c agent/classify.c \
     agent/classify_stack.c agent/prober.c agent/probed.c agent/device_io.c agent/volume_list.c agent/compliance.c \
-    agent/seal.c agent/bitlocker_escrow.c agent/report.c agent/reporter.c
+    agent/seal.c agent/bitlocker_escrow.c agent/report.c agent/reporter.c \
+    agent/boot_check.c
 keeper_libs := -Wl,-rpath,'$$$$ORIGIN' -lcryptsetup -lsqlite3 -ljson-c -lkeyutils -lcap -lefiboot -lefivar
 $(eval $(call program,libexec/keeper,$(keeper_core) agent/protect_table.c,$(keeper_libs)))
 $(eval $(call program,libexec/probe,agent/probe.c agent/probe_device.c agent/probe_luks.c agent/probe_bitlocker.c \
     agent/probe_sandbox.c agent/probed.c agent/device_io.c agent/msg.c agent/channel.c,-lblkid -ljson-c -lseccomp -lcap))
+doctor_sources := agent/doctor.c agent/doctor_system.c agent/doctor_boot.c agent/doctor_volumes.c
 command_sources := agent/keyholt_agent.c agent/command.c agent/command_ask.c agent/command_enroll.c \
     agent/command_protect.c agent/command_rotate.c agent/command_status.c agent/command_sync.c \
     agent/command_verify.c agent/passphrase.c agent/status_text.c agent/page.c agent/msg.c \
-    agent/channel.c agent/command_export.c agent/command_import.c agent/command_token.c
+    agent/channel.c agent/command_export.c agent/command_import.c agent/command_token.c $(doctor_sources) \
+    agent/command_doctor.c agent/doctor_facts.c
 $(eval $(call program,bin/keyholt-agent,$(command_sources),-ljson-c))
 # asks an existing token of a volume; started by the command:
 $(eval $(call program,libexec/unlock,agent/unlock_token.c agent/unlock_clevis.c,-lcryptsetup -ljson-c))
@@ -57,9 +60,12 @@ $(eval $(call unit,test_agent_cache,agent/cache.c agent/cache_db.c agent/cache_r
 $(eval $(call unit,test_classify,agent/classify.c agent/classify_stack.c agent/blockdev.c agent/blockdev_query.c \
     agent/mounts.c,))
 $(eval $(call unit,test_blockdev,agent/blockdev.c agent/blockdev_query.c agent/mounts.c,))
+$(eval $(call fuzz,fuzz_volumes,agent/probed.c agent/mounts.c agent/blockdev_query.c formats/luks1.c crypto/cursor.c \
+    formats/text.c formats/guid.c formats/host/json_strict.c,-ljson-c))
 $(eval $(call unit,test_probed,agent/probed.c,-ljson-c))
 $(eval $(call unit,test_compliance,agent/compliance.c,))
 $(eval $(call unit,test_page,agent/page.c,))
+$(eval $(call unit,test_doctor,$(doctor_sources),-ljson-c))
 $(eval $(call unit,test_boot_entry,agent/boot_entry.c agent/efivar.c,-lefiboot -lefivar))
 # courier and hand-off:
 handoff_sources := agent/handoff.c agent/handoff_open.c agent/handoff_offer.c agent/handoff_entry.c \

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/boot_check.h"
 #include "agent/discover.h"
 #include "agent/enrollment.h"
 #include "agent/identity.h"
@@ -12,6 +13,7 @@
 #include "crypto/host/file.h"
 #include "formats/base.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -56,6 +58,25 @@ static void add_clock(struct agent *a, struct json_object *o)
     int64_t off;
     if (sync_clock_get(a, &off) == ERR_OK)
         json_object_object_add(o, "clock_off_s", json_object_new_int64(off));
+}
+
+/* How long the oldest record has been waiting. */
+static void add_oldest(struct agent *a, struct json_object *o)
+{
+    struct cache_record *r = calloc(MSG_LIST_MAX, sizeof *r);
+    uint64_t oldest = UINT64_MAX;
+    unsigned n = 0;
+    if (!r || cache_outbox(a->cache, a->key.id, r, MSG_LIST_MAX, &n) != ERR_OK)
+        n = 0;
+    for (unsigned i = 0; i < n; i++) {
+        struct record rec;
+        if (record_decode(r[i].bytes, r[i].len, &rec) == ERR_OK && rec.time < oldest)
+            oldest = rec.time;
+        free(r[i].bytes);
+    }
+    free(r);
+    json_object_object_add(o, "queued_since",
+                           n && oldest != UINT64_MAX ? json_object_new_uint64(oldest) : NULL);
 }
 
 static void add_sync(struct keeper *k, struct json_object *o)
@@ -114,6 +135,8 @@ void verb_status(struct keeper *k, struct client *c, const struct msg *m)
     json_object_object_add(o, "tpm", tpm_json(a));
     add_policy(a, o);
     add_sync(k, o);
+    add_oldest(a, o);
+    json_object_object_add(o, "boot", boot_check_json(a));
     add_volumes(a, o);
     keeper_reply(c, KH_EXIT_OK, "", o);
 }

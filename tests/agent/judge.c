@@ -109,7 +109,8 @@ static struct json_object *judge_slots(struct crypt_device *cd)
 }
 
 /* A file that is itself an envelope: what it holds. */
-static struct json_object *judge_envelope(const char *path, const struct cr_p256_key *key, const struct guid *org)
+static struct json_object *judge_envelope(const char *path, const struct cr_p256_key *key,
+                                          const struct guid *org)
 {
     uint8_t *bytes;
     size_t len;
