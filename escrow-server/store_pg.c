@@ -218,7 +218,10 @@ static enum err release(struct db *d)
     struct pg *p = pg_of(d);
     if (!p->in_tx)
         return outside(p);
+    bool all_read = p->posted == 0;
     TRY(post(p, SQL_RELEASE));
+    if (all_read) /* it can fail only with the connection, and then commit does */
+        return ERR_OK;
     return pg_wait(p, PG_WAIT_MS, "release", NULL);
 }
 
