@@ -39,6 +39,7 @@ enum cache_key_state {
     KEY_PLANNED = 1,   /* sealed; perhaps a token, perhaps a slot, not tried */
     KEY_LIVE = 2,      /* opened its keyslot once */
     KEY_RETIRED = 3,   /* its keyslot is gone */
+    KEY_RETURNED = 5,  /* retired, and in use again: somebody wrote an old header back */
     KEY_UNVERIFIED = 4 /* in use, but changed behind our back, or not known to be ours */
 };
 

@@ -59,7 +59,7 @@ static int64_t later(int64_t a, int64_t b)
 void courier_schedule_network(struct courier_schedule *s, int64_t now_ms, uint32_t random)
 {
     int64_t soon = later(now_ms + 1000, s->not_before_ms) + share(NETWORK_MS, random);
-    if (s->failures > 0 && soon < s->due_ms)
+    if (s->failures > 0 && s->due_ms != COURIER_NEVER && soon < s->due_ms)
         s->due_ms = soon;
 }
 

@@ -3,7 +3,8 @@
 #include "agent/doctor.h"
 #include <string.h>
 
-/* What header_check_room() wants for one more key that is sealed to two escrow keys: keyslot, token, reserve. */
+/* What header_check_room() wants for one more key that is sealed to two escrow keys: keyslot, token, reserve.
+ */
 #define LEAST_ROOM 3400
 
 static bool is(struct json_object *v, const char *name, const char *value)

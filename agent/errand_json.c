@@ -8,6 +8,8 @@
 /* Requests. json-c copies; a failed allocation anywhere shows as a missing member, so every one is counted.
  */
 
+#define LAST_LEN 8 /* bytes of the last record's name. source: docs/formats.md#sync */
+
 static bool add(struct json_object *o, const char *key, struct json_object *value)
 {
     if (value && json_object_object_add(o, key, value) == 0)
@@ -82,11 +84,13 @@ enum err errand_enroll_request(const struct msg *m, char **ret)
 enum err errand_sync_request(const struct msg *m, char **ret)
 {
     struct json_object *o = json_object_new_object();
+    const struct msg_span last = {m->sync_batch.last.p, LAST_LEN};
     bool whole =
         o && add(o, "device", hex(m->sync_batch.device)) &&
         add(o, "records", base64_array(&m->sync_batch.records)) &&
         add(o, "envelopes", hex(m->sync_batch.envelopes)) &&
         add(o, "audit_head", hex(m->sync_batch.audit_head)) &&
+        (m->sync_batch.last.len < LAST_LEN || add(o, "last", hex(last))) &&
         (m->sync_batch.set.len == 0 || add(o, "set", base64(m->sync_batch.set))) &&
         (m->sync_batch.policy == 0 || add(o, "policy", json_object_new_uint64(m->sync_batch.policy)));
     return print(o, whole, ret);
@@ -244,11 +248,12 @@ static enum err read_rare(struct json_object *o, struct arena *a, struct msg *m)
 
 static enum err read_answer(struct json_object *o, struct arena *a, struct msg *m)
 {
-    TRY(take_base64_array(a, o, "receipts", &m->sync_answer.receipts));
-    TRY(take_base64_array(a, o, "commands", &m->sync_answer.commands));
-    TRY(take_known(a, o, m));
-    TRY(take_audit_head(a, o, m));
-    TRY(take_bool(o, "envelopes_match", &m->sync_answer.envelopes_match));
+    m->sync_answer.envelopes_match = 1;
+    TRY(optional(take_base64_array(a, o, "receipts", &m->sync_answer.receipts)));
+    TRY(optional(take_base64_array(a, o, "commands", &m->sync_answer.commands)));
+    TRY(optional(take_known(a, o, m)));
+    TRY(optional(take_audit_head(a, o, m)));
+    TRY(optional(take_bool(o, "envelopes_match", &m->sync_answer.envelopes_match)));
     TRY(json_get_u64(o, "retry_after", &m->sync_answer.retry_after_s));
     return read_rare(o, a, m);
 }

@@ -106,7 +106,9 @@ enum err header_add_slot(struct header *h, unsigned slot, uint32_t count, const 
 int header_foreign_claim(struct header *h, int slot, int own)
 {
     for (int t = 0; t < crypt_token_max(CRYPT_LUKS2); t++) {
-        if (h->luks.token[t].used || t == own || crypt_token_is_assigned(h->cd, t, slot) != 0)
+        if (t == own)
+            continue;
+        if (h->luks.token[t].used || crypt_token_is_assigned(h->cd, t, slot) != 0)
             continue;
         unsigned n = 0;
         for (int s = 0; s < crypt_keyslot_max(CRYPT_LUKS2); s++)

@@ -91,8 +91,11 @@ static enum err judge_known(struct mirror *m, struct cache_key *k, bool verified
 /* An old header came back: whoever kept it may have kept it with the password. */
 static enum err judge_returned(struct mirror *m, struct cache_key *k)
 {
+    bool news = k->state == KEY_RETIRED;
     m->restored = true;
-    k->verified = 0;
+    k->state = KEY_RETURNED;
+    if (!news)
+        return ERR_OK;
     if (k->spent)
         TRY(mirror_expose(m, &k->key_id));
     return mirror_drift(m, DRIFT_RETURNED, &k->key_id);
@@ -116,7 +119,7 @@ static enum err judge_key(struct mirror *m, const struct luks2_token *t, const s
 {
     bool verified = still_verified(m, t, k), stranger = k->state == 0 && m->known;
     *ret_good = false;
-    if (k->state == KEY_RETIRED)
+    if (k->state == KEY_RETIRED || k->state == KEY_RETURNED)
         return judge_returned(m, k);
     if (verified && !k->verified)
         k->verified = (uint64_t)time(NULL);
@@ -147,7 +150,8 @@ static enum err keep_key(struct mirror *m, const struct luks2_token *t, const st
     m->made = m->made || (k->state == KEY_PLANNED && good);
     k->slot = t->slot;
     k->count = t->count;
-    k->state = good ? KEY_LIVE : KEY_UNVERIFIED;
+    if (k->state != KEY_RETURNED)
+        k->state = good ? KEY_LIVE : KEY_UNVERIFIED;
     k->made = first ? e->time : k->made;
     k->cause = t->cause ? t->cause : k->cause;
     if (first) /* later ones would hide what was proved */

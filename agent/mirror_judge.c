@@ -44,6 +44,7 @@ enum err mirror_drift(struct mirror *m, uint8_t what, const struct guid *key_id)
     if (what == DRIFT_UNKNOWN || what == DRIFT_OLDER) /* a new key would not undo that */
         return ERR_OK;
     m->v.rotate = KH_CAUSE_DRIFT;
+    m->drifted = true;
     m->a->wanted = true;
     return ERR_OK;
 }
@@ -130,7 +131,7 @@ void mirror_judge(struct mirror *m)
 {
     uint8_t way_in = m->life.management;
     bool alone = way_in == MANAGEMENT_FILE || way_in == MANAGEMENT_TPM;
-    if (m->made && !m->n_changed && !m->restored)
+    if (m->made && !m->drifted)
         m->v.rotate = 0;
     bool wanted = m->v.rotate != 0, pending = m->n_live == m->n_elsewhere; /* none at all, too */
     m->v.state = pending                                           ? VOLUME_PENDING

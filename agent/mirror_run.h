@@ -15,6 +15,7 @@ struct mirror {
     bool known;    /* the cache knew the volume: a key that it does not know was not made here */
     bool made;     /* a key that this keeper just made is in use: what was wanted is done */
     bool restored; /* a key that was retired is in the header again */
+    bool drifted;  /* found just now that a new key is needed */
     unsigned n_live, n_good, n_changed, n_unknown, n_elsewhere, n_left, n_removed;
 };
 

@@ -15,7 +15,7 @@ $(B)/libexec/keyholt-tpm.so: $(tpm_module_objects)
 keeper_core := agent/keeper.c agent/keeper_reply.c agent/verb_enroll.c agent/verb_protect.c \
     agent/verb_status.c agent/tpm_status.c agent/verb_sync.c agent/verb_verify.c agent/volume_status.c agent/verb_courier.c agent/courier_certificate.c agent/startup.c agent/privileged.c agent/boot_event.c agent/discover.c \
     agent/protect.c agent/rotate.c agent/recover.c agent/owned.c agent/retire.c agent/settle.c agent/unlock.c \
-    agent/manage.c agent/management_key.c agent/encrypted_place.c agent/header_manage.c \
+    agent/manage.c agent/package.c agent/management_key.c agent/encrypted_place.c agent/header_manage.c \
     agent/mirror.c agent/mirror_judge.c agent/verify.c agent/chores.c agent/records.c agent/identity.c agent/enrollment.c agent/sync.c \
     agent/sync_set.c agent/sync_clock.c agent/conf.c agent/export.c agent/import.c agent/verb_export.c \
     agent/esp.c agent/boot_entry.c agent/efivar.c agent/header.c agent/header_lib.c agent/header_room.c \

@@ -127,7 +127,8 @@ struct msg {
             struct msg_span audit_head; /* 32 bytes, or empty */
             struct msg_span set;        /* hashes of envelopes, 32 bytes each, sorted: a page; or empty */
             struct msg_span proxy, no_proxy;
-            uint64_t policy; /* version of the policy in use, 0 none */
+            uint64_t policy;      /* version of the policy in use, 0 none */
+            struct msg_span last; /* 32 bytes: name of the last record of this incarnation; or empty */
         } sync_batch;
         struct {
             uint32_t person; /* somebody waits: a server's Retry-After does not count */

@@ -9,6 +9,12 @@
 #define SEQUENCE    "sequence"
 #define PREVIOUS    "previous"
 
+enum err records_last(struct agent *a, uint8_t ret[static 32])
+{
+    size_t len;
+    return cache_get(a->cache, PREVIOUS, ret, 32, &len);
+}
+
 enum err records_position(struct agent *a, uint8_t ret_incarnation[static 16], uint64_t *ret_sequence)
 {
     uint8_t incarnation[16];

@@ -17,6 +17,8 @@ MUST_CHECK enum err records_add(struct agent *a, struct record *r, const struct 
 MUST_CHECK enum err records_new_incarnation(struct agent *a);
 /* The same inside a transaction of the caller's. */
 MUST_CHECK enum err records_restart(struct agent *a);
+/* Name of the last record of this incarnation. err: NOT_FOUND (it has none yet) */
+MUST_CHECK enum err records_last(struct agent *a, uint8_t ret[static 32]);
 /* ret_incarnation: 16 bytes */
 MUST_CHECK enum err records_position(struct agent *a, uint8_t ret_incarnation[static 16],
                                      uint64_t *ret_sequence);

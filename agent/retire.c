@@ -27,7 +27,7 @@ static struct settle_key describe(struct agent *a, struct header *h, const struc
     return (struct settle_key){.id = t->key_id,
                                .made = sealed ? e.time : 0,
                                .cause = t->cause ? t->cause : k.cause,
-                               .proved = known && header_is_proved(h, t),
+                               .proved = known && k.state != KEY_RETURNED && header_is_proved(h, t),
                                /* a receipt of another organisation is none */
                                .receipted =
                                    (t->receipted || k.receipted) && sealed && mirror_is_sealed_to_us(a, &e),

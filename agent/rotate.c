@@ -3,6 +3,7 @@
 #include "agent/discover.h"
 #include "agent/manage.h"
 #include "agent/mirror.h"
+#include "agent/package.h"
 #include "agent/retire.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,6 +59,15 @@ static void keep_way_in(struct agent *a, struct header *h, const struct secret *
     *h->why = said;
 }
 
+/* The recovery key counts: a package that could not be made is made at the next rotation. */
+static void keep_package(struct agent *a, struct header *h, const struct secret *volume_key)
+{
+    struct problem said = *h->why;
+    if (package_make(a, h, volume_key) != ERR_OK)
+        agent_say(a, "%s", h->why->text);
+    *h->why = said;
+}
+
 enum err rotate_volume(struct agent *a, struct header *h, const struct unlock *unlock, uint8_t cause,
                        struct protect_result *ret)
 {
@@ -71,6 +81,7 @@ enum err rotate_volume(struct agent *a, struct header *h, const struct unlock *u
     struct problem left = *h->why;
     if (!alone)
         keep_way_in(a, h, &volume_key);
+    keep_package(a, h, &volume_key);
     enum err e = mirror_volume(a, h); /* queues "rotated", and the rotation is no longer wanted */
     if (e != ERR_OK)
         return problem_set(

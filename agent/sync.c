@@ -42,8 +42,15 @@ enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struc
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     a->set_page.n = 0;
-    if (memcmp(device, a->key.id, sizeof b->device) == 0) /* an earlier identity signs nothing any more */
+    e = ERR_NOT_FOUND;
+    if (memcmp(device, a->key.id, sizeof b->device) == 0) { /* an earlier identity signs nothing any more */
         TRY(sync_set_page(a, b->set, &n_set));
+        e = records_last(a, b->last);
+    }
+    if (e == ERR_OK)
+        ret->sync_batch.last = (struct msg_span){b->last, sizeof b->last};
+    else if (e != ERR_NOT_FOUND)
+        return e;
     TRY(cache_outbox(a->cache, device, b->record, MSG_LIST_MAX, &b->n));
     ret->type = MSG_SYNC_BATCH;
     for (unsigned i = 0; i < a->org->n_servers; i++)
@@ -203,8 +210,8 @@ static enum err take_audit_head(struct agent *a, const struct msg *m)
     enum err e = cache_get_u64(a->cache, AUDIT_LENGTH, &known);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
-    if (m->sync_answer.audit_hash.len != 32)
-        return ERR_OK;
+    if (m->sync_answer.audit_hash.len != 32) /* the one that we sent is its own */
+        return cache_unset(a->cache, AUDIT_DOUBTS);
     bool contradicts = e == ERR_OK && (length < known || length - known > HEAD_GROWTH);
     TRY(doubt_head(a, contradicts, &enough));
     if (contradicts && !enough)

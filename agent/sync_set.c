@@ -58,7 +58,7 @@ static enum err pair(struct agent *a, const struct msg *m, uint8_t ret[static 64
 /* When it has more than we do, which sending cannot mend, it would ask for ever. */
 static enum err is_answered(struct agent *a, const struct msg *m, bool *ret)
 {
-    uint8_t now[64], done[64];
+    uint8_t now[64], done[64] = {0};
     size_t len = 0;
     *ret = false;
     enum err e = pair(a, m, now);

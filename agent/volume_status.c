@@ -48,8 +48,8 @@ static const char *escrow_text(const struct cache_key *k)
 /* The key that people would be told: the newest that is proved, else the newest that is there. */
 static const struct cache_key *current(const struct cache_key *keys, unsigned n)
 {
-    static const uint8_t state[] = {KEY_LIVE, KEY_UNVERIFIED};
-    for (unsigned s = 0; s < 2; s++)
+    static const uint8_t state[] = {KEY_LIVE, KEY_UNVERIFIED, KEY_RETURNED};
+    for (unsigned s = 0; s < 3; s++)
         for (unsigned i = 0; i < n; i++)
             if (keys[i].state == state[s])
                 return &keys[i];
@@ -75,7 +75,7 @@ static struct json_object *keys_json(const struct cache_key *keys, unsigned n)
 {
     struct json_object *list = json_object_new_array();
     for (unsigned i = 0; i < n; i++)
-        if (keys[i].state == KEY_LIVE || keys[i].state == KEY_UNVERIFIED)
+        if (keys[i].state >= KEY_LIVE && keys[i].state != KEY_RETIRED)
             json_object_array_add(list, key_json(&keys[i]));
     return list;
 }

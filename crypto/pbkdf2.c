@@ -148,6 +148,24 @@ static enum err with_sha256(const struct cr_part *password, const struct cr_part
     return e;
 }
 
+struct short_key {
+    struct cr_part part;
+    uint8_t hash[CR_HASH_MAX];
+};
+
+/* HMAC takes the hash of a key longer than a block. Done once: libraries copy a key file of megabytes several
+ * times, and hash it for every block of output. source: RFC 2104 section 2 */
+static enum err shorten(enum cr_hash alg, const struct cr_part *password, struct short_key *ret)
+{
+    const size_t block = alg == CR_SHA512 ? 128 : 64;
+    ret->part = *password;
+    if (password->len <= block)
+        return ERR_OK;
+    TRY(cr_hash_parts(alg, password, 1, ret->hash));
+    ret->part = (struct cr_part){ret->hash, cr_hash_size(alg)};
+    return ERR_OK;
+}
+
 enum err cr_pbkdf2(enum cr_hash alg, const void *password, size_t password_len, const void *salt,
                    size_t salt_len, uint32_t iterations, uint8_t *ret, size_t ret_len)
 {
@@ -157,6 +175,10 @@ enum err cr_pbkdf2(enum cr_hash alg, const void *password, size_t password_len, 
     if (iterations == 0 || iterations > LENGTH_MAX || ret_len == 0 || ret_len > LENGTH_MAX ||
         password_len > LENGTH_MAX || salt_len > LENGTH_MAX)
         return ERR_RANGE;
-    return alg == CR_SHA256 ? with_sha256(&p, &s, iterations, ret, ret_len)
-                            : pbkdf2_library(alg, &p, &s, iterations, ret, ret_len);
+    struct short_key k;
+    TRY(shorten(alg, &p, &k));
+    enum err e = alg == CR_SHA256 ? with_sha256(&k.part, &s, iterations, ret, ret_len)
+                                  : pbkdf2_library(alg, &k.part, &s, iterations, ret, ret_len);
+    cr_wipe(&k, sizeof k);
+    return e;
 }

@@ -2,9 +2,9 @@
 #include "escrow-server/child.h"
 #include "crypto/host/file.h"
 #include "crypto/host/process.h"
-#include "crypto/p256.h"
 #include "escrow-server/control.h"
 #include "escrow-server/slog.h"
+#include "escrow-server/state.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,51 +29,6 @@ static void die(int code, const char *what, enum err e)
 {
     slog(SLOG_ERROR, "start", "failed=\"%s\" reason=\"%s\"", what, err_text(e));
     exit(code);
-}
-
-struct file {
-    uint8_t *p;
-    size_t len;
-};
-
-static void file_free(struct file *f)
-{
-    free(f->p);
-}
-#define FILE_OF(name) __attribute__((cleanup(file_free))) struct file name = {.p = NULL}
-
-static enum err load(const char *root, const char *place, size_t max, struct file *ret)
-{
-    char path[PATH_MAX];
-    TRY(file_join(root, place, path, sizeof path));
-    return file_read(path, max, &ret->p, &ret->len);
-}
-
-/* The organisation's file must still be what the root signed: an attacker who changes it could add an
- * escrow key, though agents would refuse that too. */
-static enum err load_org(const char *root, struct child *ret)
-{
-    FILE_OF(json);
-    FILE_OF(sig);
-    FILE_OF(pem);
-    FILE_OF(scratch);
-    struct cr_p256_pub pub;
-    TRY(load(root, PLACE_ORG, ORG_MAX, &json));
-    TRY(load(root, PLACE_ORG_SIG, CR_P256_SIG, &sig));
-    TRY(load(root, PLACE_ROOT_PUB, 1024, &pem));
-    TRY(cr_p256_pub_from_pem((const char *)pem.p, pem.len, &pub));
-    if (sig.len != CR_P256_SIG)
-        return ERR_FORMAT;
-    TRY(org_verify(json.p, json.len, sig.p, &pub));
-    scratch.len = 16 * json.len + 1024;
-    scratch.p = malloc(scratch.len);
-    if (scratch.p == NULL)
-        return ERR_NOMEM;
-    TRY(org_decode((const char *)json.p, json.len, scratch.p, scratch.len, &ret->org));
-    ret->org_json = json.p;
-    ret->org_json_len = json.len;
-    json.p = NULL; /* handed over */
-    return ERR_OK;
 }
 
 static enum err enter_place(const char *root, enum process_kind kind)
@@ -148,7 +103,9 @@ void child_start(int argc, char *const *argv, enum process_kind kind, struct chi
     enum err e = conf_load(argv[2], &ret->conf);
     if (e != ERR_OK)
         die(CONTROL_REFUSED, "read server.conf", e);
-    e = load_org(argv[2], ret);
+    /* The organisation's file must still be what the root signed: an attacker who changes it could add an
+     * escrow key, though agents would refuse that too. */
+    e = state_org(argv[2], &ret->org, &ret->org_json, &ret->org_json_len);
     if (e != ERR_OK)
         die(CONTROL_REFUSED, "read org.json and check the root's signature", e);
     if (kind == PROCESS_VAULT && ret->conf.passphrase_file[0] != '\0') {

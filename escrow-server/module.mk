@@ -1,18 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # escrow-server/: the command (its verbs and the supervisor) and the three processes that it starts.
 server_child := escrow-server/child.c escrow-server/control.c escrow-server/slog.c escrow-server/places.c \
-    escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_vault.c
+    escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_vault.c \
+    escrow-server/state.c
 
-server_store := escrow-server/store_sqlite.c escrow-server/store_sqlite_open.c escrow-server/store_sqlite_query.c \
-    escrow-server/store_sqlite_devices.c escrow-server/store_sqlite_records.c escrow-server/store_sqlite_find.c \
-    escrow-server/sql_sqlite.c escrow-server/cwd_vfs.c
+server_store := escrow-server/store_sqlite.c escrow-server/store.c escrow-server/store_query.c \
+    escrow-server/store_devices.c escrow-server/store_records.c escrow-server/store_find.c escrow-server/store_retain.c \
+    escrow-server/sql_sqlite.c escrow-server/cwd_vfs.c escrow-server/store_pg.c escrow-server/store_pg_connect.c \
+    escrow-server/store_pg_wire.c escrow-server/sql_pg.c
+server_store_libs := -lsqlite3 -lpq -pthread
 
 $(eval $(call program,bin/keyholt-server,escrow-server/main.c escrow-server/options.c escrow-server/places.c \
     escrow-server/slog.c escrow-server/verb_init.c escrow-server/setup_keys.c escrow-server/setup_state.c \
     escrow-server/setup_org.c escrow-server/pki.c escrow-server/people.c escrow-server/verb_serve.c \
     escrow-server/listen.c escrow-server/supervise.c escrow-server/control.c escrow-server/local.c \
     escrow-server/verb_recover.c escrow-server/verb_audit.c escrow-server/audit_view.c escrow-server/audit_reading.c \
-    escrow-server/audit_import.c escrow-server/verb_user.c escrow-server/verb_token.c escrow-server/verb_import.c,-ljson-c -lcrypt))
+    escrow-server/audit_import.c escrow-server/verb_user.c escrow-server/verb_token.c escrow-server/state.c \
+    escrow-server/state_store.c escrow-server/state_backup.c escrow-server/store_rows.c escrow-server/store_check.c \
+    escrow-server/sql_tables.c escrow-server/verb_backup.c escrow-server/verb_restore.c escrow-server/verb_verify.c \
+    escrow-server/verb_move.c escrow-server/verb_retain.c escrow-server/verb_import.c $(server_store),\
+    -ljson-c -lcrypt $(server_store_libs)))
 
 $(eval $(call program,libexec/web,$(server_child) escrow-server/web_main.c escrow-server/web_back.c \
     escrow-server/web_replay.c escrow-server/web_tls.c escrow-server/web_conn.c escrow-server/web_http.c \
@@ -22,7 +29,7 @@ $(eval $(call program,libexec/web,$(server_child) escrow-server/web_main.c escro
 
 $(eval $(call program,libexec/writer,$(server_child) escrow-server/writer_main.c escrow-server/writer_batch.c \
     escrow-server/writer_sync.c escrow-server/writer_enroll.c escrow-server/writer_disclosed.c \
-    escrow-server/enroll_text.c escrow-server/pki.c $(server_store),-lsqlite3))
+    escrow-server/enroll_text.c escrow-server/pki.c $(server_store),$(server_store_libs)))
 
 $(eval $(call program,libexec/vault,$(server_child) escrow-server/vault_main.c escrow-server/vault_keys.c \
     escrow-server/vault_log.c escrow-server/vault_person.c escrow-server/vault_disclose.c \
@@ -33,10 +40,10 @@ $(eval $(call program,tests/record_tool,tests/server/record_tool.c escrow-server
 
 $(eval $(call unit,test_server_msg,escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c \
     escrow-server/msg_vault.c,))
-$(eval $(call unit,test_server_store,$(server_store) escrow-server/slog.c,-lsqlite3))
+$(eval $(call unit,test_server_store,$(server_store) escrow-server/slog.c,$(server_store_libs)))
 $(eval $(call unit,test_server_people,escrow-server/people.c escrow-server/options.c escrow-server/places.c,\
     -ljson-c -lcrypt))
 $(eval $(call unit,test_server_writer,escrow-server/writer_batch.c escrow-server/writer_sync.c \
     escrow-server/writer_enroll.c escrow-server/writer_disclosed.c escrow-server/enroll_text.c escrow-server/pki.c \
     escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_vault.c \
-    escrow-server/slog.c $(server_store),-lsqlite3))
+    escrow-server/slog.c $(server_store),$(server_store_libs)))

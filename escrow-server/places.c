@@ -10,7 +10,7 @@
 
 #define CONF_MAX (64u << 10)
 
-enum value_kind { VALUE_UID = 1, VALUE_WORKERS, VALUE_U64, VALUE_TEXT };
+enum value_kind { VALUE_UID = 1, VALUE_WORKERS, VALUE_U64, VALUE_MONTHS, VALUE_TEXT };
 
 static const struct setting {
     const char *name;
@@ -27,6 +27,12 @@ static const struct setting {
     {"sync-every-seconds", VALUE_U64, offsetof(struct conf, sync_every_s),
      "when devices are asked to come back"},
     {"disclosures-per-hour", VALUE_U64, offsetof(struct conf, quota_per_hour), "by one person"},
+    {"recovery", VALUE_TEXT, offsetof(struct conf, store[0]),
+     "the two stores: empty for SQLite, or a PostgreSQL connection string without a password, as\n"
+     "# postgres://keyholt@db1,db2/keyholt?sslmode=verify-full&passfile=/etc/keyholt/writer.pgpass"},
+    {"compliance", VALUE_TEXT, offsetof(struct conf, store[1]), NULL},
+    {"compliance-months", VALUE_MONTHS, offsetof(struct conf, compliance_months),
+     "how long `keyholt-server retain` leaves compliance records; 0: for ever. Keys are never deleted"},
     {"offline-root-key", VALUE_TEXT, offsetof(struct conf, root_key),
      "where init put the offline keys; the server refuses to run while it can read them"},
     {"offline-desk-key", VALUE_TEXT, offsetof(struct conf, desk_key), NULL},
@@ -69,6 +75,10 @@ static enum err set(struct conf *c, const struct setting *s, const char *value)
         return ERR_OK;
     case VALUE_U64:
         TRY(number(value, 1, 1u << 31, &v));
+        memcpy(at, &v, sizeof v);
+        return ERR_OK;
+    case VALUE_MONTHS:
+        TRY(number(value, 0, CONF_MONTHS_MAX, &v));
         memcpy(at, &v, sizeof v);
         return ERR_OK;
     case VALUE_TEXT:
@@ -144,6 +154,7 @@ static int print_value(FILE *f, const struct conf *c, const struct setting *s)
         memcpy(&workers, at, sizeof workers);
         return fprintf(f, "%s = %u\n", s->name, workers);
     case VALUE_U64:
+    case VALUE_MONTHS:
         memcpy(&v, at, sizeof v);
         return fprintf(f, "%s = %llu\n", s->name, (unsigned long long)v);
     case VALUE_TEXT:

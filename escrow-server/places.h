@@ -37,17 +37,20 @@
 #define CONF_WORKERS_MAX    16
 #define CONF_SYNC_EVERY_S   5400
 #define CONF_QUOTA_PER_HOUR 20
+#define CONF_MONTHS_MAX     600
 
 enum process_kind { PROCESS_WEB = 1, PROCESS_WRITER, PROCESS_VAULT };
 
 struct conf {
-    uid_t uid[4];            /* by enum process_kind; also used as group */
-    char listen[PATH_MAX];   /* address and port, where serve is not told another */
-    unsigned web_workers;    /* 1 to CONF_WORKERS_MAX */
-    uint64_t sync_every_s;   /* when devices are asked to come back */
-    uint64_t quota_per_hour; /* disclosures of one person */
-    char root_key[PATH_MAX]; /* where init put the offline root key and the desk's key; no process of */
-    char desk_key[PATH_MAX]; /* the server may be able to read them */
+    uid_t uid[4];               /* by enum process_kind; also used as group */
+    char listen[PATH_MAX];      /* address and port, where serve is not told another */
+    unsigned web_workers;       /* 1 to CONF_WORKERS_MAX */
+    uint64_t sync_every_s;      /* when devices are asked to come back */
+    uint64_t quota_per_hour;    /* disclosures of one person */
+    char root_key[PATH_MAX];    /* where init put the offline root key and the desk's key; no process of */
+    char desk_key[PATH_MAX];    /* the server may be able to read them */
+    uint64_t compliance_months; /* how long the compliance store keeps records; 0: for ever */
+    char store[2][PATH_MAX];    /* connection strings, by enum store_half; empty: SQLite */
     char passphrase_file[PATH_MAX]; /* of the vault's keys; empty when they lie in clear */
 };
 

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "escrow-server/sql_sqlite.h"
+#include "escrow-server/sql.h"
 
-#define RECOVERY   (1u << STORE_RECOVERY)
-#define COMPLIANCE (1u << STORE_COMPLIANCE)
-#define BOTH       (RECOVERY | COMPLIANCE)
-
-const char *const sql_open = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-                             "PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY;";
+const char *const sql_sqlite_open =
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+    "PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY;";
 
 /* Both stores keep the records that are theirs, whole; all other tables can be made again from them. */
 #define SCHEMA_RECORDS                                                                                       \
@@ -16,7 +13,13 @@ const char *const sql_open = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; 
     "CREATE INDEX records_chain ON records (device, incarnation, sequence);"                                 \
     "CREATE INDEX records_received ON records (device, received_us, sequence);"
 
-const char *const sql_schema[STORE_HALVES][SQL_SCHEMA_VERSION] = {
+/* What retention took away, as far as the chain of a device needs it: the last record of each incarnation, so
+ * that what follows it is no gap. */
+#define SCHEMA_FORGOTTEN                                                                                     \
+    "CREATE TABLE forgotten (device BLOB NOT NULL, incarnation BLOB NOT NULL, sequence INTEGER NOT NULL,"    \
+    " name BLOB NOT NULL, received_us INTEGER NOT NULL, PRIMARY KEY (device, incarnation)) WITHOUT ROWID;"
+
+const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
     [STORE_RECOVERY] =
         {SCHEMA_RECORDS
          "CREATE TABLE devices (id BLOB PRIMARY KEY, spki BLOB NOT NULL, courier BLOB NOT NULL,"
@@ -43,62 +46,78 @@ const char *const sql_schema[STORE_HALVES][SQL_SCHEMA_VERSION] = {
          " done INTEGER, bytes BLOB NOT NULL, PRIMARY KEY (device, key_id)) WITHOUT ROWID;"
          "CREATE TABLE flags (device BLOB NOT NULL, kind TEXT NOT NULL, incarnation BLOB NOT NULL,"
          " sequence INTEGER NOT NULL, record BLOB NOT NULL, received_us INTEGER NOT NULL,"
-         " PRIMARY KEY (device, kind, record)) WITHOUT ROWID;"},
+         " PRIMARY KEY (device, kind, record)) WITHOUT ROWID;",
+         SCHEMA_FORGOTTEN},
     [STORE_COMPLIANCE] =
         {SCHEMA_RECORDS
          "CREATE TABLE events (record BLOB PRIMARY KEY, device BLOB NOT NULL, event INTEGER NOT NULL,"
          " key_id TEXT NOT NULL, other_key_id TEXT NOT NULL, volume BLOB NOT NULL, result INTEGER NOT NULL,"
          " reason INTEGER NOT NULL, time INTEGER NOT NULL, received_us INTEGER NOT NULL) WITHOUT ROWID;"
          "CREATE INDEX events_key ON events (event, key_id);"
-         "CREATE INDEX events_device ON events (device, time);"},
+         "CREATE INDEX events_device ON events (device, time);",
+         /* No table for each month, as in PostgreSQL: a statement names its tables, so every one would be
+          * made anew each month and join dozens of them. Retention deletes by these indexes, some rows at a
+          * time; the pages are used again. */
+         SCHEMA_FORGOTTEN "CREATE INDEX records_age ON records (received_us, name);"
+                          "CREATE INDEX events_age ON events (received_us, record);"
+                          "CREATE TABLE retentions (cutoff_us INTEGER PRIMARY KEY, time INTEGER NOT NULL,"
+                          " records INTEGER NOT NULL, events INTEGER NOT NULL);"},
 };
 
-const struct sql_statement sql_statements[SQL_COUNT] = {
-    [SQL_BEGIN] = {BOTH, "BEGIN IMMEDIATE"},
-    [SQL_COMMIT] = {BOTH, "COMMIT"},
-    [SQL_ROLLBACK] = {BOTH, "ROLLBACK"},
-    [SQL_MARK] = {BOTH, "SAVEPOINT request"},
-    [SQL_UNDO] = {BOTH, "ROLLBACK TO request"},
-    [SQL_RELEASE] = {BOTH, "RELEASE request"},
-    [SQL_RECORD_PUT] = {BOTH, "INSERT INTO records (name, device, incarnation, sequence, previous, kind,"
-                              " time, received_us, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
-                              " ON CONFLICT (name) DO NOTHING"},
-    [SQL_FORKED] = {BOTH, "SELECT 1 FROM records WHERE device = ?1 AND incarnation = ?2 AND"
-                          " ((sequence = ?3 AND name <> ?4) OR (sequence = ?3 - 1 AND name <> ?5)) LIMIT 1"},
-    [SQL_HAS_SEQUENCE] = {BOTH, "SELECT 1 FROM records WHERE device = ?1 AND incarnation = ?2 AND"
-                                " (?3 = 0 OR sequence = ?3) LIMIT 1"},
+const struct sql_statement sql_sqlite[SQL_COUNT] = {
+    [SQL_BEGIN] = {SQL_BOTH, "BEGIN IMMEDIATE"},
+    [SQL_COMMIT] = {SQL_BOTH, "COMMIT"},
+    [SQL_ROLLBACK] = {SQL_BOTH, "ROLLBACK"},
+    [SQL_MARK] = {SQL_BOTH, "SAVEPOINT request"},
+    [SQL_UNDO] = {SQL_BOTH, "ROLLBACK TO request"},
+    [SQL_RELEASE] = {SQL_BOTH, "RELEASE request"},
+    [SQL_RECORD_PUT] = {SQL_BOTH, "INSERT INTO records (name, device, incarnation, sequence, previous, kind,"
+                                  " time, received_us, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+                                  " ON CONFLICT (name) DO NOTHING"},
+    [SQL_FORKED] = {SQL_BOTH,
+                    "SELECT 1 FROM records WHERE device = ?1 AND incarnation = ?2 AND"
+                    " ((sequence = ?3 AND name <> ?4) OR (sequence = ?3 - 1 AND name <> ?5)) LIMIT 1"},
+    [SQL_HAS_SEQUENCE] = {SQL_BOTH, "SELECT 1 FROM records WHERE device = ?1 AND incarnation = ?2 AND"
+                                    " (?3 = 0 OR sequence = ?3) UNION ALL SELECT 1 FROM forgotten WHERE"
+                                    " device = ?1 AND incarnation = ?2 AND sequence >= ?3 LIMIT 1"},
     /* the incarnation that spoke last, and the highest number it reached */
-    [SQL_KNOWN] = {BOTH, "SELECT incarnation, sequence, name, received_us FROM records WHERE device = ?1 AND"
-                         " incarnation = (SELECT incarnation FROM records WHERE device = ?1"
-                         " ORDER BY received_us DESC, sequence DESC LIMIT 1) ORDER BY sequence DESC LIMIT 1"},
-    [SQL_DEVICE_GET] = {RECOVERY,
+    [SQL_KNOWN] =
+        {SQL_BOTH,
+         "SELECT incarnation, sequence, name, received_us FROM (SELECT * FROM (SELECT 0 AS source,"
+         " incarnation, sequence, name, received_us FROM records WHERE device = ?1 AND"
+         " incarnation = (SELECT incarnation FROM records WHERE device = ?1"
+         " ORDER BY received_us DESC, sequence DESC LIMIT 1) ORDER BY sequence DESC LIMIT 1)"
+         " UNION ALL SELECT * FROM (SELECT 1, incarnation, sequence, name, received_us FROM forgotten"
+         " WHERE device = ?1 ORDER BY received_us DESC LIMIT 1)) ORDER BY source LIMIT 1"},
+    [SQL_DEVICE_GET] = {SQL_RECOVERY,
                         "SELECT spki, courier, revoked, computer, enrolled FROM devices WHERE id = ?1"},
-    [SQL_DEVICE_PUT] = {RECOVERY, "INSERT INTO devices (id, spki, courier, computer, enrolled)"
-                                  " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET"
-                                  " courier = excluded.courier, computer = excluded.computer"},
-    [SQL_DEVICE_SEEN] = {RECOVERY, "UPDATE devices SET seen = ?2, audit_head = coalesce(?3, audit_head)"
-                                   " WHERE id = ?1"},
-    [SQL_TOKEN_PUT] = {RECOVERY, "INSERT INTO tokens (hash, expires, uses, made) VALUES (?1, ?2, ?3, ?4)"
-                                 " ON CONFLICT (hash) DO NOTHING"},
-    [SQL_TOKEN_USE] = {RECOVERY, "UPDATE tokens SET uses = uses - 1 WHERE hash = ?1 AND expires > ?2 AND"
-                                 " uses > 0"},
-    [SQL_TOKEN_CHECK] = {RECOVERY, "SELECT 1 FROM tokens WHERE hash = ?1 AND expires > ?2"},
-    [SQL_ENVELOPE_PUT] = {RECOVERY,
+    [SQL_DEVICE_PUT] = {SQL_RECOVERY, "INSERT INTO devices (id, spki, courier, computer, enrolled)"
+                                      " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET"
+                                      " courier = excluded.courier, computer = excluded.computer"},
+    [SQL_DEVICE_SEEN] = {SQL_RECOVERY, "UPDATE devices SET seen = ?2, audit_head = coalesce(?3, audit_head)"
+                                       " WHERE id = ?1"},
+    [SQL_TOKEN_PUT] = {SQL_RECOVERY, "INSERT INTO tokens (hash, expires, uses, made) VALUES (?1, ?2, ?3, ?4)"
+                                     " ON CONFLICT (hash) DO NOTHING"},
+    [SQL_TOKEN_USE] = {SQL_RECOVERY, "UPDATE tokens SET uses = uses - 1 WHERE hash = ?1 AND expires > ?2 AND"
+                                     " uses > 0"},
+    [SQL_TOKEN_CHECK] = {SQL_RECOVERY, "SELECT 1 FROM tokens WHERE hash = ?1 AND expires > ?2"},
+    [SQL_ENVELOPE_PUT] = {SQL_RECOVERY,
                           "INSERT INTO envelopes (hash, sender, record, key_id, volume, device, own,"
                           " commitment, computer, label, time, received_us, bytes)"
                           " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
                           " ON CONFLICT (hash, sender) DO NOTHING"},
-    [SQL_FLAG_PUT] = {RECOVERY, "INSERT INTO flags (device, kind, incarnation, sequence, record, received_us)"
-                                " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING"},
-    [SQL_DIGEST] = {RECOVERY, "SELECT DISTINCT hash FROM envelopes WHERE device = ?1 AND own = 1"
-                              " ORDER BY hash"},
-    [SQL_HAS_ENVELOPE] = {RECOVERY, "SELECT 1 FROM envelopes WHERE hash = ?1 AND sender = ?2"},
+    [SQL_FLAG_PUT] = {SQL_RECOVERY,
+                      "INSERT INTO flags (device, kind, incarnation, sequence, record, received_us)"
+                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING"},
+    [SQL_DIGEST] = {SQL_RECOVERY, "SELECT DISTINCT hash FROM envelopes WHERE device = ?1 AND own = 1"
+                                  " ORDER BY hash"},
+    [SQL_HAS_ENVELOPE] = {SQL_RECOVERY, "SELECT 1 FROM envelopes WHERE hash = ?1 AND sender = ?2"},
     /* A key that came with its own device's signature shadows the same key brought by others, so that
      * nobody can put another envelope in its place; among one password's envelopes the newest is enough.
      * No device can crowd the others out of the list: two rows of each for one key ID, everybody's first row
      * before anybody's second, and those who enrolled first in front. */
     [SQL_FIND] =
-        {RECOVERY,
+        {SQL_RECOVERY,
          "SELECT bytes, found.computer, label, own, newest, fits FROM (SELECT *, count(*) OVER () AS fits,"
          " row_number() OVER (PARTITION BY sender, key_id ORDER BY newest DESC) AS of_key,"
          " row_number() OVER (PARTITION BY sender ORDER BY newest DESC) AS turn"
@@ -108,26 +127,51 @@ const struct sql_statement sql_statements[SQL_COUNT] = {
          " device = e.device AND own = 1)) GROUP BY key_id, volume, device, commitment)) AS found"
          " LEFT JOIN devices ON id = sender WHERE of_key <= 2"
          " ORDER BY own DESC, turn, enrolled, newest LIMIT ?4"},
-    [SQL_DISCLOSED_PUT] = {RECOVERY,
+    [SQL_DISCLOSED_PUT] = {SQL_RECOVERY,
                            "INSERT INTO disclosures (chain, n, time, who, key_id, volume, device)"
                            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (chain, n) DO NOTHING"},
-    [SQL_DISCLOSED_SAME] = {RECOVERY,
+    [SQL_DISCLOSED_SAME] = {SQL_RECOVERY,
                             "SELECT 1 FROM disclosures WHERE chain = ?1 AND n = ?2 AND time = ?3 AND who = ?4"
                             " AND key_id = ?5 AND volume = ?6 AND device = ?7"},
-    [SQL_COMMAND_PUT] = {RECOVERY,
+    [SQL_COMMAND_PUT] = {SQL_RECOVERY,
                          "INSERT INTO commands (device, key_id, made, bytes) VALUES (?1, ?2, ?3, ?4)"
                          " ON CONFLICT (device, key_id) DO NOTHING"},
-    [SQL_COMMAND_DONE] = {RECOVERY, "UPDATE commands SET done = ?3 WHERE device = ?1 AND key_id = ?2 AND"
-                                    " done IS NULL"},
-    [SQL_COMMAND_OPEN] = {RECOVERY, "SELECT 1 FROM commands WHERE device = ?1 AND key_id = ?2 AND"
-                                    " done IS NULL"},
-    [SQL_COMMANDS] = {RECOVERY, "SELECT bytes FROM commands WHERE device = ?1 AND done IS NULL"
-                                " ORDER BY made LIMIT ?2"},
-    [SQL_EVENT_PUT] = {COMPLIANCE, "INSERT INTO events (record, device, event, key_id, other_key_id, volume,"
-                                   " result, reason, time, received_us)"
-                                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
-                                   " ON CONFLICT (record) DO NOTHING"},
-    [SQL_BOOTS] = {COMPLIANCE, "SELECT time, received_us, device, key_id, volume, result, reason FROM events"
-                               " WHERE event = 1 AND key_id >= ?1 AND key_id < ?2 ORDER BY received_us DESC"
-                               " LIMIT ?3"},
+    [SQL_COMMAND_DONE] = {SQL_RECOVERY, "UPDATE commands SET done = ?3 WHERE device = ?1 AND key_id = ?2 AND"
+                                        " done IS NULL"},
+    [SQL_COMMAND_OPEN] = {SQL_RECOVERY, "SELECT 1 FROM commands WHERE device = ?1 AND key_id = ?2 AND"
+                                        " done IS NULL"},
+    [SQL_COMMANDS] = {SQL_RECOVERY, "SELECT bytes FROM commands WHERE device = ?1 AND done IS NULL"
+                                    " ORDER BY made LIMIT ?2"},
+    [SQL_EVENT_PUT] = {SQL_COMPLIANCE,
+                       "INSERT INTO events (record, device, event, key_id, other_key_id, volume,"
+                       " result, reason, time, received_us)"
+                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+                       " ON CONFLICT (record) DO NOTHING"},
+    /* One step of retention, in this order, of at most SQL_RETAIN_STEP rows each. */
+    [SQL_RETAINED] = {SQL_COMPLIANCE,
+                      "INSERT INTO retentions (cutoff_us, time, records, events) SELECT ?1, ?2,"
+                      " (SELECT count(*) FROM (SELECT 1 FROM records WHERE received_us < ?1 LIMIT 1000)),"
+                      " (SELECT count(*) FROM (SELECT 1 FROM events WHERE received_us < ?1 LIMIT 1000))"
+                      " WHERE EXISTS (SELECT 1 FROM records WHERE received_us < ?1)"
+                      " OR EXISTS (SELECT 1 FROM events WHERE received_us < ?1)"
+                      " ON CONFLICT (cutoff_us) DO UPDATE SET time = excluded.time,"
+                      " records = records + excluded.records, events = events + excluded.events"},
+    [SQL_FORGET] =
+        {SQL_COMPLIANCE,
+         "INSERT INTO forgotten (device, incarnation, sequence, name, received_us)"
+         " SELECT device, incarnation, max(sequence), name, received_us FROM (SELECT * FROM records"
+         " WHERE received_us < ?1 ORDER BY received_us, name LIMIT 1000) WHERE true"
+         " GROUP BY device, incarnation ON CONFLICT (device, incarnation) DO UPDATE SET"
+         " sequence = excluded.sequence, name = excluded.name, received_us = excluded.received_us"
+         " WHERE excluded.sequence > sequence"},
+    [SQL_RETAIN] = {SQL_COMPLIANCE, "DELETE FROM records WHERE name IN (SELECT name FROM records WHERE"
+                                    " received_us < ?1 ORDER BY received_us, name LIMIT 1000)"},
+    [SQL_RETAIN_EVENTS] = {SQL_COMPLIANCE,
+                           "DELETE FROM events WHERE record IN (SELECT record FROM events WHERE"
+                           " received_us < ?1 ORDER BY received_us, record LIMIT 1000)"},
+    [SQL_RETENTION] = {SQL_COMPLIANCE, "SELECT records, events FROM retentions WHERE cutoff_us = ?1"},
+    [SQL_BOOTS] = {SQL_COMPLIANCE,
+                   "SELECT time, received_us, device, key_id, volume, result, reason FROM events"
+                   " WHERE event = 1 AND key_id >= ?1 AND key_id < ?2 ORDER BY received_us DESC"
+                   " LIMIT ?3"},
 };

@@ -1,7 +1,7 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The two stores, recovery and compliance, behind one table of operations: SQLite now, PostgreSQL beside it.
- * Only the writer opens them. Nothing is ever deleted here. */
+/* The two stores, recovery and compliance, behind one table of operations; each is a SQLite file or a
+ * PostgreSQL database. While the server runs only the writer opens them. */
 
 #include "crypto/err.h"
 #include "escrow-server/msg.h"
@@ -10,6 +10,8 @@
 #include <stdint.h>
 
 enum store_half { STORE_RECOVERY = 0, STORE_COMPLIANCE = 1, STORE_HALVES = 2 };
+
+#define STORE_OPEN_MS 5000
 
 struct store; /* both halves, opened */
 
@@ -42,17 +44,32 @@ struct store_command {
     uint8_t bytes[COMMAND_LEN]; /* signed once */
 };
 
+/* Where the halves are. */
+struct store_place {
+    const char *dir; /* folder of the SQLite files, "." without walking there; NULL: in memory (tests) */
+    const char *url[STORE_HALVES]; /* libpq connection string, borrowed while open; NULL or "": SQLite */
+    bool patient; /* a command's, not the writer's: statements may take long; a server must be reached */
+};
+
 struct store_ops {
-    /* dir: folder of both files, or NULL for memory (tests). Creates and migrates.
-     * err: VERSION (made by a newer program), IO, FULL, DENIED */
-    enum err (*open)(const char *dir, struct store **ret);
+    /* Creates and migrates. A PostgreSQL server that cannot be reached is no failure: its half is OFFLINE
+     * until tend() has found it.
+     * err: VERSION (made by a newer program), UNSUPPORTED (the log says why), IO, FULL, DENIED
+     * cost: waits at most STORE_OPEN_MS for each half */
+    enum err (*open)(const struct store_place *place, struct store **ret);
     void (*close)(struct store *s);
+    /* Between two batches: notice a lost connection, take up a new one. Never waits.
+     * Returns after how many milliseconds to call again, -1: no need */
+    int (*tend)(struct store *s);
 
     /* One transaction per half serves many requests; each of them is bracketed by mark
      * and then either undo or release, so that an undo never reaches another request's mark.
-     * err of begin and commit: IO, FULL, BUSY; after a failed commit everything in it is gone */
+     * err of begin and commit: IO, FULL, BUSY, OFFLINE, as of all operations. After a failed commit nothing
+     * in it is durable: as a rule it is gone; where durability is unknown it may be there. A failure of what
+     * stands between two marks may be reported by a later operation of the same half, at last by commit.
+     * ret_replicated: a synchronous standby has it too */
     enum err (*begin)(struct store *s, enum store_half half);
-    enum err (*commit)(struct store *s, enum store_half half);
+    enum err (*commit)(struct store *s, enum store_half half, bool *ret_replicated);
     void (*abandon)(struct store *s, enum store_half half);
     enum err (*mark)(struct store *s, enum store_half half);
     void (*undo)(struct store *s, enum store_half half);
@@ -95,6 +112,12 @@ struct store_ops {
      * ret's pointers are good until the next call. */
     enum err (*find)(struct store *s, const struct msg_find *f, struct msg_found *ret);
     enum err (*boots)(struct store *s, const struct msg_find *f, struct msg_boots *ret);
+    /* The only deletion there is: one step of taking away what the compliance store got before cutoff_us, the
+     * beginning of a month, with an entry in its table `retentions`. The last record of each chain leaves its
+     * number behind. In a transaction. ret_more: another step is needed */
+    enum err (*retain)(struct store *s, uint64_t cutoff_us, uint64_t now, bool *ret_more);
+    /* What the retention of that moment took away, in all. err: NOT_FOUND (nothing) */
+    enum err (*retained)(struct store *s, uint64_t cutoff_us, uint64_t *ret_records, uint64_t *ret_events);
 
     /* Idempotent. err: CONFLICT (another disclosure has this place in the chain; it stays) */
     enum err (*disclosed_put)(struct store *s, const struct msg_entry *e);
@@ -109,4 +132,4 @@ struct store_ops {
                          uint8_t (*ret)[COMMAND_LEN], unsigned *ret_n);
 };
 
-extern const struct store_ops store_sqlite;
+extern const struct store_ops store_sql;

@@ -2,17 +2,14 @@
 #include "crypto/host/file.h"
 #include "escrow-server/listen.h"
 #include "escrow-server/options.h"
-#include "escrow-server/places.h"
 #include "escrow-server/slog.h"
+#include "escrow-server/state.h"
 #include "escrow-server/supervise.h"
 #include "escrow-server/verbs.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 static const char usage[] = "  keyholt-server serve [--root DIR] [--listen ADDRESS:PORT]\n";
@@ -36,20 +33,6 @@ static enum err find_libexec(char ret[static PATH_MAX])
         }
     }
     return ERR_NOT_FOUND;
-}
-
-/* Two supervisors over one state would fight for the stores. The lock goes with the process. */
-static enum err take_lock(const char *root)
-{
-    char path[PATH_MAX];
-    TRY(file_join(root, PLACE_LOCK, path, sizeof path));
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return err_from_errno(errno);
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-        return ERR_OK; /* kept open on purpose */
-    close(fd);
-    return ERR_BUSY;
 }
 
 static int complain(const char *what, enum err e, const char *next)
@@ -120,7 +103,7 @@ static int run(int argc, char *const *argv)
     if (geteuid() == 0 && !has_three_users(&conf))
         return complain(PLACE_CONF, ERR_RANGE,
                         ": web-uid, writer-uid and vault-uid must be three different numbers above 0");
-    e = take_lock(absolute);
+    e = state_lock(absolute);
     if (e != ERR_OK)
         return complain(root, e, e == ERR_BUSY ? ": a server is running here already" : "");
     return serve(absolute, address != NULL ? address : conf.listen, &conf);

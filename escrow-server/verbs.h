@@ -10,4 +10,5 @@ struct verb {
     const char *does;  /* half a sentence */
 };
 
-extern const struct verb verb_init, verb_serve, verb_recover, verb_audit, verb_user, verb_token, verb_import;
+extern const struct verb verb_init, verb_serve, verb_recover, verb_audit, verb_user, verb_token, verb_backup,
+    verb_restore, verb_verify, verb_move, verb_retain, verb_import;

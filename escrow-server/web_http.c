@@ -92,7 +92,9 @@ static void send_body(struct call *c, int status, const char *text)
     } else {
         evbuffer_add(out, text, len);
     }
-    add_header(c, "Cache-Control", "no-store");
+    /* nobody keeps the answer to a POST unless it is told to (RFC 9111 section 3); a heartbeat is small */
+    if (evhttp_request_get_command(c->req) != EVHTTP_REQ_POST)
+        add_header(c, "Cache-Control", "no-store");
     if (c->web->stopping)
         add_header(c, "Connection", "close");
     struct evhttp_connection *evcon = evhttp_request_get_connection(c->req);

@@ -89,11 +89,11 @@ void local_fail(struct local *l, enum err e, const char *detail)
 void local_failed(struct local *l, enum err e, const struct msg_frame *m, const char *offline)
 {
     struct msg_failed failed;
-    if (e == ERR_OFFLINE || e == ERR_TIMEOUT)
-        return local_fail(l, e, offline);
     if (m != NULL && m->type == MSG_FAILED && msg_get_failed(m->body, m->len, &failed) == ERR_OK &&
         failed.detail[0] != '\0')
         return local_fail(l, e, failed.detail);
+    if (e == ERR_OFFLINE || e == ERR_TIMEOUT)
+        return local_fail(l, e, offline);
     local_fail(l, e, "The server cannot do this now.");
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/p256.h"
 #include "escrow-server/web.h"
+#include "formats/key_package.h"
 #include "formats/record.h"
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,8 @@ static enum err check_record(const struct msg_blob *b, const uint8_t device[stat
         return ERR_RANGE;
     if (r.kind == RECORD_ESCROW)
         TRY(envelope_decode(r.envelope, r.envelope_len, &e));
+    if (r.kind == RECORD_KEY_PACKAGE)
+        TRY(key_package_decode(r.envelope, r.envelope_len, &e));
     return record_verify(b->p, b->len, pub);
 }
 

@@ -14,6 +14,8 @@ struct sync {
     struct msg_sync m;
     uint8_t *bytes; /* all records, one behind the other */
     uint8_t set[32 * MSG_SET];
+    bool brief;      /* the device takes an answer that leaves out what it knows: */
+    uint8_t last[8]; /* the beginning of the name of its last record */
     char detail[160];
 };
 
@@ -66,7 +68,11 @@ static enum err read_request(struct call *c, struct sync *s, struct json_object 
             return ERR_FORMAT;
         s->m.has_head = true;
     }
-    enum err e = json_get_base64(o, "set", s->set, sizeof s->set, &len);
+    enum err e = json_get_hex(o, "last", s->last, sizeof s->last);
+    s->brief = e == ERR_OK;
+    if (e != ERR_NOT_FOUND)
+        TRY(e);
+    e = json_get_base64(o, "set", s->set, sizeof s->set, &len);
     s->m.has_set = e == ERR_OK;
     if (e != ERR_NOT_FOUND)
         TRY(e);
@@ -131,25 +137,58 @@ static void add_rare(struct json_object *o, const struct msg_synced *m, bool has
             json_object_new_string_len((const char *)m->certificate.p, (int)m->certificate.len));
 }
 
-static struct json_object *answer_object(const struct web *w, const struct msg_synced *m, bool has_set)
+static struct json_object *head_object(const struct msg_head *h)
 {
-    struct json_object *o = json_object_new_object(), *receipts = json_object_new_array(),
-                       *commands = json_object_new_array(), *head = json_object_new_object();
-    uint64_t again = m->incomplete ? 60 : w->child.conf.sync_every_s;
-    if (m->receipt.len > 0)
-        add_base64(receipts, m->receipt.p, m->receipt.len);
+    struct json_object *o = json_object_new_object();
+    json_object_object_add(o, "length", json_object_new_int64((int64_t)h->n));
+    add_hex(o, "hash", h->hash, sizeof h->hash);
+    return o;
+}
+
+static struct json_object *commands_array(const struct msg_synced *m)
+{
+    struct json_object *a = json_object_new_array();
     for (unsigned i = 0; i < m->n_commands; i++)
-        add_base64(commands, m->command[i], COMMAND_LEN);
-    json_object_object_add(head, "length", json_object_new_int64((int64_t)w->head.n));
-    add_hex(head, "hash", w->head.hash, sizeof w->head.hash);
-    json_object_object_add(o, "receipts", receipts);
-    json_object_object_add(o, "known", known_object(m));
-    json_object_object_add(o, "commands", commands);
-    json_object_object_add(o, "audit_head", head);
-    json_object_object_add(o, "envelopes_match", json_object_new_boolean(m->match));
+        add_base64(a, m->command[i], COMMAND_LEN);
+    return a;
+}
+
+static struct json_object *receipts_array(const struct msg_synced *m)
+{
+    struct json_object *a = json_object_new_array();
+    if (m->receipt.len > 0)
+        add_base64(a, m->receipt.p, m->receipt.len);
+    return a;
+}
+
+/* Of what the device knows a brief answer says nothing: a heartbeat is small. */
+static void add_common(struct json_object *o, const struct web *w, const struct sync *s,
+                       const struct msg_synced *m)
+{
+    bool all = !s->brief;
+    bool same_head = s->m.has_head && memcmp(s->m.audit_head, w->head.hash, sizeof s->m.audit_head) == 0;
+    bool same_last = m->has_known && memcmp(m->name, s->last, sizeof s->last) == 0;
+    if (all || m->receipt.len > 0)
+        json_object_object_add(o, "receipts", receipts_array(m));
+    if (all || m->n_commands > 0)
+        json_object_object_add(o, "commands", commands_array(m));
+    if (all || !same_last)
+        json_object_object_add(o, "known", known_object(m));
+    if (all || !same_head)
+        json_object_object_add(o, "audit_head", head_object(&w->head));
+    if (all || !m->match)
+        json_object_object_add(o, "envelopes_match", json_object_new_boolean(m->match));
+}
+
+static struct json_object *answer_object(const struct web *w, const struct sync *s,
+                                         const struct msg_synced *m)
+{
+    struct json_object *o = json_object_new_object();
+    uint64_t again = m->incomplete ? 60 : w->child.conf.sync_every_s;
+    add_common(o, w, s, m);
     json_object_object_add(o, "retry_after", json_object_new_int64((int64_t)again));
     json_object_object_add(o, "time", json_object_new_int64((int64_t)time(NULL)));
-    add_rare(o, m, has_set);
+    add_rare(o, m, s->m.has_set);
     return o;
 }
 
@@ -167,7 +206,7 @@ static void on_synced(void *ctx, enum err e, const struct msg_frame *m)
     base16_encode(c->device, sizeof c->device, device);
     slog(SLOG_INFO, "sync", "status=200 device=%s records=%u commands=%u incomplete=%d match=%d", device,
          s->m.n, synced.n_commands, synced.incomplete, synced.match);
-    call_json(c, answer_object(c->web, &synced, s->m.has_set));
+    call_json(c, answer_object(c->web, s, &synced));
 }
 
 static void on_device(void *ctx, enum err e, const struct msg_frame *m)

@@ -17,6 +17,7 @@ struct writer_state {
     struct org org;
     struct cr_p256_key *receipt_key, *ca_key;
     uint8_t receipt_id[32];
+    bool has_first_token; /* init's was taken in */
     struct chan web[WRITER_WEBS];
 };
 
@@ -32,6 +33,7 @@ struct pending {
     unsigned n[STORE_HALVES];
     uint8_t name[STORE_HALVES][MSG_RECORDS][32]; /* of the records that are in that half */
     enum err half_err[STORE_HALVES];
+    bool replicated[STORE_HALVES]; /* a synchronous standby has that half's records too */
     bool both;       /* an event that closes an order: receipted only when both halves have it */
     bool order_open; /* disclosure: the device still has to replace the key */
     bool has_set;

@@ -56,7 +56,9 @@ static void answer_device(struct writer_state *w, struct chan *c, const struct m
         e = w->ops->device_get(w->store, ask.device, &d);
     struct writer *out = e == ERR_OK ? chan_begin(c, MSG_DEVICE_IS, m->id) : NULL;
     if (out == NULL)
-        return answer_failed(c, m->id, e, "This device is not enrolled here.");
+        return answer_failed(c, m->id, e,
+                             e == ERR_NOT_FOUND ? "This device is not enrolled here."
+                                                : "The recovery store cannot be read now.");
     struct msg_device_is is = {.revoked = d.revoked, .pinned = memcmp(d.courier, ask.courier, 32) == 0};
     memcpy(is.spki, d.spki, sizeof is.spki);
     msg_put_device_is(out, &is);
@@ -220,9 +222,13 @@ static void share_fate(struct pending *p, enum store_half half, enum err e)
 void batch_finish(struct batch *b)
 {
     for (unsigned half = 0; half < STORE_HALVES; half++) {
-        enum err e = b->begun[half] ? b->w->ops->commit(b->w->store, half) : b->err[half];
-        for (unsigned i = 0; i < b->n && e != ERR_OK; i++)
-            share_fate(b->item[i], half, e);
+        bool replicated = false;
+        enum err e = b->begun[half] ? b->w->ops->commit(b->w->store, half, &replicated) : b->err[half];
+        for (unsigned i = 0; i < b->n; i++)
+            if (e != ERR_OK)
+                share_fate(b->item[i], half, e);
+            else
+                b->item[i]->replicated[half] = replicated;
     }
     for (unsigned i = 0; i < b->n; i++) {
         answer(b->w, b->item[i]);

@@ -29,9 +29,11 @@ static enum err take_first_token(struct writer_state *w)
 {
     uint8_t *text = NULL;
     size_t len, hash_len;
+    bool replicated;
     struct msg_token t;
     unsigned long long expires, uses;
     enum err e = file_read(NAME_FIRST_TOKEN, 256, &text, &len);
+    w->has_first_token = e == ERR_NOT_FOUND;
     if (e == ERR_NOT_FOUND)
         return ERR_OK;
     TRY(e);
@@ -45,12 +47,14 @@ static enum err take_first_token(struct writer_state *w)
     TRY(w->ops->begin(w->store, STORE_RECOVERY));
     e = w->ops->token_put(w->store, &t, writer_now());
     if (e == ERR_OK)
-        return w->ops->commit(w->store, STORE_RECOVERY);
-    w->ops->abandon(w->store, STORE_RECOVERY);
+        e = w->ops->commit(w->store, STORE_RECOVERY, &replicated);
+    else
+        w->ops->abandon(w->store, STORE_RECOVERY);
+    w->has_first_token = e == ERR_OK;
     return e;
 }
 
-static enum err prepare(struct writer_state *w)
+static enum err prepare(struct writer_state *w, const struct store_place *place)
 {
     struct cr_p256_pub pub;
     for (unsigned i = 0; i < WRITER_WEBS; i++)
@@ -59,8 +63,9 @@ static enum err prepare(struct writer_state *w)
     TRY(load_key(NAME_CA_KEY, &w->ca_key));
     TRY(cr_p256_public(w->receipt_key, &pub));
     TRY(cr_p256_id(&pub, w->receipt_id));
-    TRY(w->ops->open(".", &w->store));
-    return take_first_token(w);
+    TRY(w->ops->open(place, &w->store));
+    enum err e = take_first_token(w);
+    return e == ERR_OFFLINE ? ERR_OK : e; /* later then */
 }
 
 static void add_web(struct writer_state *w, int fd)
@@ -120,19 +125,29 @@ static bool serve_all(struct writer_state *w, const struct pollfd *fds)
     return more;
 }
 
+/* Returns how long to sleep, in ms; -1: until something comes. */
+static int tend(struct writer_state *w)
+{
+    int ms = w->ops->tend(w->store);
+    if (!w->has_first_token && ms >= 0 && take_first_token(w) != ERR_OK)
+        w->has_first_token = false; /* the store is still away */
+    return ms;
+}
+
 static void loop(struct writer_state *w)
 {
     struct pollfd fds[WRITER_WEBS + 1];
-    const struct timespec now = {0};
     sigset_t none;
     sigemptyset(&none);
     bool more = false;
     while (!child_stopping) {
+        int wait_ms = more ? 0 : tend(w);
+        const struct timespec wait = {wait_ms / 1000, wait_ms % 1000 * 1000000l};
         for (unsigned i = 0; i < WRITER_WEBS; i++)
             fds[i] =
                 (struct pollfd){w->web[i].fd, (short)(chan_waits(&w->web[i]) ? POLLIN | POLLOUT : POLLIN), 0};
         fds[WRITER_WEBS] = (struct pollfd){CONTROL_FD, POLLIN, 0};
-        if (ppoll(fds, WRITER_WEBS + 1, more ? &now : NULL, &none) < 0) {
+        if (ppoll(fds, WRITER_WEBS + 1, wait_ms < 0 ? NULL : &wait, &none) < 0) {
             if (errno != EINTR)
                 return;
             continue; /* revents mean nothing */
@@ -151,11 +166,13 @@ int main(int argc, char **argv)
 {
     struct child child;
     child_start(argc, argv, PROCESS_WRITER, &child);
-    struct writer_state w = {.ops = &store_sqlite, .org = child.org};
-    enum err e = prepare(&w);
+    struct writer_state w = {.ops = &store_sql, .org = child.org};
+    const struct store_place place = {
+        .dir = ".", .url = {child.conf.store[STORE_RECOVERY], child.conf.store[STORE_COMPLIANCE]}};
+    enum err e = prepare(&w, &place);
     if (e != ERR_OK) {
         slog(SLOG_ERROR, "start", "failed=\"open the stores and keys\" reason=\"%s\"", err_text(e));
-        return 1;
+        return e == ERR_VERSION || e == ERR_UNSUPPORTED ? CONTROL_REFUSED : 1;
     }
     child_hold_signals();
     child_ready();

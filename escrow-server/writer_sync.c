@@ -4,15 +4,16 @@
 #include "escrow-server/slog.h"
 #include "escrow-server/writer.h"
 #include "formats/base.h"
+#include "formats/key_package.h"
 #include "formats/receipt.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Escrow is the recovery store's; reports and events are for the compliance store. */
+/* Escrow and key packages are the recovery store's; reports and events are for the compliance store. */
 static enum store_half half_of(const struct record *r)
 {
-    return r->kind == RECORD_ESCROW ? STORE_RECOVERY : STORE_COMPLIANCE;
+    return r->kind == RECORD_ESCROW || r->kind == RECORD_KEY_PACKAGE ? STORE_RECOVERY : STORE_COMPLIANCE;
 }
 
 static enum err read_record(const struct msg_sync *m, unsigned i, struct store_record *ret)
@@ -38,6 +39,8 @@ static enum err check_record(const struct msg_sync *m, unsigned i, const struct 
         return ERR_RANGE;
     if (r.r.kind == RECORD_ESCROW)
         TRY(envelope_decode(r.r.envelope, r.r.envelope_len, &e));
+    if (r.r.kind == RECORD_KEY_PACKAGE)
+        TRY(key_package_decode(r.r.envelope, r.r.envelope_len, &e));
     return record_verify(r.bytes, r.len, pub);
 }
 
@@ -45,8 +48,10 @@ static enum err check_request(struct batch *b, const struct msg_sync *m, struct 
                               const char **ret_detail)
 {
     struct cr_p256_pub pub;
-    *ret_detail = "This device is not enrolled here.";
-    TRY(b->w->ops->device_get(b->w->store, m->device, d));
+    enum err e = b->w->ops->device_get(b->w->store, m->device, d);
+    *ret_detail =
+        e == ERR_NOT_FOUND ? "This device is not enrolled here." : "The recovery store cannot be read now.";
+    TRY(e);
     *ret_detail = "This device was revoked.";
     if (d->revoked)
         return ERR_DENIED;
@@ -243,9 +248,13 @@ static enum err make_receipt(struct writer_state *w, struct pending *p, uint8_t 
     uint8_t names[MSG_RECORDS][32];
     struct receipt r = {.class = RECEIPT_LOCAL, .org = w->org.id, .time = writer_now(), .names = names[0]};
     unsigned n = 0;
-    for (unsigned half = 0; half < STORE_HALVES; half++)
+    bool replicated = true;
+    for (unsigned half = 0; half < STORE_HALVES; half++) {
+        replicated = replicated && (p->n[half] == 0 || p->replicated[half]);
         for (unsigned i = 0; i < p->n[half] && n < MSG_RECORDS; i++)
             memcpy(names[n++], p->name[half][i], 32);
+    }
+    r.class = replicated ? RECEIPT_REPLICATED : RECEIPT_LOCAL;
     if (n == 0) {
         *ret_len = 0;
         return ERR_OK;

@@ -98,7 +98,7 @@ static enum err choose(struct bitlocker *b, int best, struct bitlocker_problem *
 enum err bitlocker_load(const struct volume_io *io, uint64_t size, void *memory, size_t memory_len,
                         struct bitlocker *ret, struct bitlocker_problem *ret_problem)
 {
-    struct bitlocker b = {.io = *io, .size = size};
+    struct bitlocker b = {.io = *io, .size = size, .disk_size = size};
     struct bitlocker_boot boot;
     int best;
     size_t skip = -(uintptr_t)memory % _Alignof(struct bitlocker_room);

@@ -119,6 +119,7 @@ struct bitlocker {
     uint64_t log_len;                     /* bytes at encrypted_size that a running conversion holds */
     uint64_t eow_off[2];                  /* encrypt-on-write: the two descriptors */
     uint64_t block_off[BITLOCKER_BLOCKS]; /* as the block that counts says */
+    uint64_t disk_size;                   /* as bitlocker_load() was told */
     bool sector_unknown;                  /* the boot sector did not say */
     struct bitlocker_room *room;
 };

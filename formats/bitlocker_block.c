@@ -162,8 +162,11 @@ static enum err see(void *ctx, const struct bitlocker_entry *e)
  */
 static void learn_sector_size(struct bitlocker *b, const struct bitlocker_info *info)
 {
-    if (!b->sector_unknown || info->header_sectors == 0 ||
-        b->header_len / info->header_sectors != CR_SECTOR_MAX)
+    if (!b->sector_unknown)
+        return;
+    b->sector_size = CR_SECTOR_MIN; /* not what another block said, that was used before */
+    b->size = b->disk_size - b->disk_size % b->sector_size;
+    if (info->header_sectors == 0 || b->header_len / info->header_sectors != CR_SECTOR_MAX)
         return;
     b->sector_size = CR_SECTOR_MAX;
     b->size -= b->size % b->sector_size;

@@ -15,7 +15,7 @@ formats_sources += $(bitlocker_sources)
 # Hosted only (sealing, signing):
 formats_hosted_sources := \
     formats/luks1.c formats/envelope_seal.c formats/record.c formats/receipt.c formats/command.c \
-    formats/management_encode.c formats/policy.c formats/outbox.c formats/outbox_answer.c \
+    formats/management_encode.c formats/policy.c formats/key_package.c formats/outbox.c formats/outbox_answer.c \
     formats/org_verify.c formats/host/json_strict.c formats/host/audit_line.c formats/host/audit_chain.c
 # What the LUKS2 reader sees, for tests/luks2/
 $(eval $(call program,tests/luks2_tool,tests/luks2/luks2_tool.c,))
@@ -43,6 +43,7 @@ $(eval $(call unit,test_bitlocker_data,$(bitlocker_image),))
 $(eval $(call unit,test_org,,))
 $(eval $(call unit,test_management,,))
 $(eval $(call unit,test_policy,,))
+$(eval $(call unit,test_key_package,,))
 KEYHOLT_DATA ?= ../shared/data
 $(B)/data/luks2/unpacked: tests/luks2/unpack.py $(wildcard $(KEYHOLT_DATA)/luks2/*)
 	$(call say,UNPACK,$(KEYHOLT_DATA)/luks2)tests/luks2/unpack.py $(KEYHOLT_DATA)/luks2 $(@D) && touch $@

@@ -59,6 +59,7 @@ static enum err encode_body(const struct record *r, uint8_t *ret, size_t *ret_le
     writer_init(&w, ret, RECORD_BODY_MAX);
     switch (r->kind) {
     case RECORD_ESCROW:
+    case RECORD_KEY_PACKAGE:
         write_field(&w, FIELD_ENVELOPE, r->envelope, r->envelope_len);
         write_text(&w, FIELD_COMPUTER, r->computer);
         write_text(&w, FIELD_LABEL, r->label);
@@ -215,6 +216,7 @@ static bool is_complete(const struct record *r)
 {
     switch (r->kind) {
     case RECORD_ESCROW:
+    case RECORD_KEY_PACKAGE:
         return r->envelope != NULL;
     case RECORD_REPORT:
         return r->report != NULL;

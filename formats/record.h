@@ -15,7 +15,7 @@
 #define RECORD_HEADER   108
 #define RECORD_TEXT_MAX 64
 
-enum record_kind { RECORD_ESCROW = 1, RECORD_REPORT = 2, RECORD_EVENT = 3 };
+enum record_kind { RECORD_ESCROW = 1, RECORD_REPORT = 2, RECORD_EVENT = 3, RECORD_KEY_PACKAGE = 4 };
 
 enum record_event {
     EVENT_BOOT_RECOVERY = 1, /* the recovery app opened a volume, or tried to */
@@ -59,7 +59,7 @@ struct record {
     uint8_t previous[32]; /* name of the record before, zeros for the first */
     uint64_t time;
     /* escrow */
-    const uint8_t *envelope; /* borrowed */
+    const uint8_t *envelope; /* borrowed; of a key package: formats/key_package.h */
     size_t envelope_len;
     char computer[RECORD_TEXT_MAX + 1]; /* host name, UTF-8 */
     char label[RECORD_TEXT_MAX + 1];    /* volume label or device name */

@@ -2,14 +2,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* One disclosure at the desk, from the bundle to the printed digits. */
 
-#include <stdbool.h>
-
-/* What the command line said, checked; all borrowed. Either qr or envelope is set; root_key and user may be
- * NULL. */
-struct desk_request {
-    const char *qr, *envelope, *key, *passphrase, *org, *root_key, *who, *reason, *user, *root;
-    bool json;
-};
+#include "tools/desk_session.h"
 
 /* Load everything, write the audit entry, open the envelope, print. What goes wrong is said on stderr and,
  * where the answer is no, left in the log. Returns an enum kh_exit. */

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* keyholt-desk open: audit entry first, then the envelope. */
-#include "formats/host/audit_chain.h"
-#include "formats/text.h"
 #include "tools/desk.h"
 #include "tools/desk_disclose.h"
 #include <getopt.h>
@@ -74,36 +72,18 @@ static const char **option_place(struct desk_request *r, int option)
     }
 }
 
-static int check_text(const char *option, const char *text, size_t max)
-{
-    if (!text || !text[0])
-        return desk_usage(&desk_open_verb, "%s is missing: the audit log has to say it", option);
-    if (strlen(text) > max)
-        return desk_usage(&desk_open_verb, "%s is longer than %zu bytes", option, max);
-    if (!text_is_printable(text, strlen(text)))
-        return desk_usage(&desk_open_verb, "%s holds control characters or is no UTF-8", option);
-    return KH_EXIT_OK;
-}
-
 static int check_request(const struct desk_request *r)
 {
     const char *input = r->qr ? r->qr : r->envelope;
     if (!r->qr == !r->envelope)
         return desk_usage(&desk_open_verb, "give either --qr FILE or --envelope FILE");
-    if (!r->key || !r->passphrase || !r->org)
-        return desk_usage(&desk_open_verb, "%s is missing",
-                          !r->key          ? "--key"
-                          : !r->passphrase ? "--key-passphrase-file"
-                                           : "--org");
+    int code = desk_session_check(&desk_open_verb, r);
+    if (code != KH_EXIT_OK)
+        return code;
     if (strcmp(input, "-") == 0 && strcmp(r->passphrase, "-") == 0)
         return desk_usage(&desk_open_verb,
                           "standard input can bring the envelope or the passphrase, not both");
-    int code = check_text("--who", r->who, AUDIT_WHO);
-    if (code == KH_EXIT_OK)
-        code = check_text("--reason", r->reason, AUDIT_TEXT);
-    if (code == KH_EXIT_OK && r->user)
-        code = check_text("--user", r->user, AUDIT_WHO);
-    return code;
+    return KH_EXIT_OK;
 }
 
 static int run(int argc, char **argv)

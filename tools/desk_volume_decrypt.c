@@ -62,7 +62,9 @@ static int say_out(const struct work *w, enum err err, const char *what)
         desk_say("%s exists already; nothing was written; name another file, or give --force to replace it",
                  out);
     else if (err == ERR_UNSUPPORTED)
-        desk_say("%s is no regular file; nothing was written; name a file that does not exist yet", out);
+        desk_say("%s is no regular file or leads to none; nothing was written; name a file that does not "
+                 "exist yet",
+                 out);
     else if (err == ERR_FULL)
         desk_say("%s: there is no room left on its file system; nothing of it was kept", out);
     else if (err == ERR_RANGE)
@@ -92,25 +94,39 @@ static int check_out(const struct work *w)
     return KH_EXIT_FAILED;
 }
 
-/* A volume whose end is missing opens like any other. */
-static int check_end(const struct work *w)
+/* The end is missing: on purpose that is a warning, and else a refusal that names the way. */
+static int cut(const struct work *w, const struct volume_problem *p)
 {
-    const struct volume *v = w->s.v;
+    bool wanted = w->s.req->cut_short;
+    desk_volume_say(p, wanted ? "what is there is decrypted"
+                              : "nothing was written; --cut-short decrypts what is there");
+    return wanted ? KH_EXIT_OK : KH_EXIT_FAILED;
+}
+
+/* A volume whose end is missing opens like any other. */
+static int check_end(struct work *w)
+{
+    struct volume *v = w->s.v;
     uint8_t head[VOLUME_END_HEAD];
     const char *name;
     uint64_t claimed;
     struct volume_problem p = {.path = v->image.path};
+    if (v->missing) {
+        volume_problem_set(&p, v->image.len, "its end is missing: %llu bytes that the header names",
+                           (unsigned long long)v->missing);
+        return cut(w, &p);
+    }
     if (v->info.size < sizeof head || volume_read(v, 0, 0, head, sizeof head) != ERR_OK)
         return KH_EXIT_OK; /* copying will tell */
     enum err err = volume_end_claimed(head, sizeof head, &name, &claimed);
     cr_wipe(head, sizeof head);
     if (err != ERR_OK || claimed <= v->info.size)
         return KH_EXIT_OK;
+    v->missing = claimed - v->info.size;
     volume_problem_set(&p, v->image.len,
                        "its end is missing: the %s file system in it has %llu bytes, here are %llu", name,
                        (unsigned long long)claimed, (unsigned long long)v->info.size);
-    desk_volume_say(&p, "nothing was written");
-    return KH_EXIT_FAILED;
+    return cut(w, &p);
 }
 
 static int copy_failed(const struct work *w, enum err err, const struct volume_copy_failure *f)
@@ -190,14 +206,24 @@ static int report(const struct work *w)
     return code;
 }
 
+static int prepare(struct work *w)
+{
+    struct volume *v = w->s.v;
+    struct volume_problem problem;
+    v->cut_short = w->s.req->cut_short;
+    if (volume_prepare(v, volume_lanes(), &problem) == ERR_OK)
+        return KH_EXIT_OK;
+    if (v->is_cut && !v->cut_short)
+        return cut(w, &problem);
+    desk_volume_say(&problem, "nothing was written");
+    return KH_EXIT_FAILED;
+}
+
 static int decrypt(struct work *w)
 {
-    struct volume_problem problem;
     int code = desk_volume_unlock(&w->s);
-    if (code == KH_EXIT_OK && volume_prepare(w->s.v, volume_lanes(), &problem) != ERR_OK) {
-        desk_volume_say(&problem, "nothing was written");
-        code = KH_EXIT_FAILED;
-    }
+    if (code == KH_EXIT_OK)
+        code = prepare(w);
     if (code == KH_EXIT_OK)
         code = check_out(w);
     if (code == KH_EXIT_OK)

@@ -193,6 +193,21 @@ static void put_key_ids(struct out *to, const struct volume_info *info, enum vol
     }
 }
 
+/* What could not be tried, where others were; left out when there is none. */
+static void put_untried(struct out *to, const struct desk_volume_session *s)
+{
+    struct json_object *a = NULL;
+    for (unsigned i = 0; i < s->v->info.n_protectors && !to->failed; i++) {
+        const char *reason = desk_volume_untried(s, i);
+        if (!reason)
+            continue;
+        struct out o = protector(&s->v->info.protector[i]);
+        put_text(&o, "reason", reason);
+        a = a ? a : array(to, "untried");
+        append(to, a, &o);
+    }
+}
+
 int desk_volume_json_test(const struct desk_volume_session *s, bool opens)
 {
     struct out o = begin();
@@ -206,6 +221,8 @@ int desk_volume_json_test(const struct desk_volume_session *s, bool opens)
             put_number(&o, "group", s->group);
         if (s->v)
             put_key_ids(&o, &s->v->info, s->req->way);
+        if (s->v && s->v->n_candidates)
+            put_untried(&o, s);
     }
     return print(&o);
 }
@@ -216,6 +233,8 @@ int desk_volume_json_decrypt(const struct desk_volume_session *s, uint64_t holes
     put_text(&o, "out", s->req->out);
     put_number(&o, "size", s->v->info.size);
     put_number(&o, "holes", holes);
+    if (s->v->missing)
+        put_number(&o, "missing", s->v->missing);
     put_object(&o, "protector", &p);
     return print(&o);
 }

@@ -28,11 +28,28 @@ static int no(struct desk_volume_session *s, const char *reason)
     return KH_EXIT_NO;
 }
 
+static int cannot_read(const struct desk_volume_request *r, enum err err)
+{
+    const char *from = strcmp(r->key, "-") == 0 ? "standard input" : r->key, *name = volume_way_name(r->way);
+    if (err == ERR_RANGE)
+        desk_say("%s: the %s cannot be read: it has more than %zu bytes, and that is the most%s", from, name,
+                 volume_key_max(r->way),
+                 r->way == VOLUME_PASSPHRASE ? "; is it a key file (--key-file)?" : "");
+    else
+        desk_say("%s: the %s cannot be read (%s)", from, name,
+                 err != ERR_FORMAT             ? err_text(err)
+                 : r->way == VOLUME_PASSPHRASE ? "the file is empty; an empty passphrase is an empty line"
+                                               : "the file is empty");
+    return KH_EXIT_FAILED;
+}
+
 static int load_key(struct desk_volume_session *s)
 {
     const struct desk_volume_request *r = s->req;
     unsigned group = 0;
     enum err err = volume_key_load(r->way, r->key, &s->key, &group);
+    s->key.one_slot = r->keyslot >= 0;
+    s->key.slot = s->key.one_slot ? (unsigned)r->keyslot : 0;
     if (err == ERR_OK)
         return KH_EXIT_OK;
     if (err == ERR_AUTH && group == 0) {
@@ -45,9 +62,7 @@ static int load_key(struct desk_volume_session *s)
         s->group = group;
         return no(s, "typing-error");
     }
-    desk_say("%s: the %s cannot be read (%s)", strcmp(r->key, "-") == 0 ? "standard input" : r->key,
-             volume_way_name(r->way), err == ERR_FORMAT ? "the file is empty" : err_text(err));
-    return KH_EXIT_FAILED;
+    return cannot_read(r, err);
 }
 
 /* Text that grows at its end and is cut where there is no room. */
@@ -107,17 +122,41 @@ static void add_types(struct text *t, const struct volume_info *info)
         add(t, "nothing that can be used here");
 }
 
+/* What a candidate came to; BUSY: it is none, or was not reached. Of BitLocker it may stand for several. */
+static enum err result_of(const struct volume *v, unsigned protector)
+{
+    for (unsigned k = 0; k < v->n_candidates; k++)
+        if (v->candidate[k].protector == protector)
+            return v->candidate[k].err;
+    return ERR_BUSY;
+}
+
+const char *desk_volume_untried(const struct desk_volume_session *s, unsigned i)
+{
+    const struct volume_protector *p = &s->v->info.protector[i];
+    enum volume_way way = s->req->way;
+    bool luks2 = strcmp(s->v->info.format, "LUKS2") == 0;
+    bool any = luks2 && way != VOLUME_STARTUP_KEY && way != VOLUME_CLEAR_KEY;
+    enum err err = result_of(s->v, i);
+    if (s->key.one_slot && p->number != s->key.slot)
+        return NULL;
+    if ((!any && !desk_volume_is_for(p, way)) || err == ERR_AUTH || err == ERR_OK)
+        return NULL;
+    if (p->why_not[0])
+        return p->why_not;
+    if (luks2 && p->note[0])
+        return p->note;
+    return err == ERR_BUSY ? NULL : err_text(err);
+}
+
 /* Is there something that this kind of key is for, and only we cannot try it? Says so. */
 static bool cannot_try(const struct desk_volume_session *s)
 {
     const struct volume_info *info = &s->v->info;
-    enum volume_way way = s->req->way;
-    bool typed = way == VOLUME_RECOVERY_PASSWORD || way == VOLUME_PASSPHRASE;
     for (unsigned i = 0; i < info->n_protectors; i++) {
         char what[256];
-        const struct volume_protector *p = &info->protector[i];
-        const char *reason = p->why_not[0] ? p->why_not : p->note;
-        if (!reason[0] || !(desk_volume_is_for(p, way) || (typed && strcmp(info->format, "LUKS2") == 0)))
+        const char *reason = desk_volume_untried(s, i);
+        if (!reason)
             continue;
         desk_text_protector(info, i, what, sizeof what);
         desk_say("%s: nothing could be tried; %s: %s", s->req->image, what, reason);
@@ -147,6 +186,10 @@ static int not_of_this_volume(struct desk_volume_session *s)
     enum volume_way way = s->req->way;
     const char *name = volume_way_name(way), *image = s->req->image;
     struct text ids = {.len = 0};
+    if (s->key.one_slot) {
+        desk_say("the %s does not open keyslot %u of %s", name, s->key.slot, image);
+        return no(s, "not-of-this-keyslot");
+    }
     unsigned n = add_key_ids(&ids, info, way);
     if (way == VOLUME_RECOVERY_PASSWORD && n)
         desk_say(
@@ -166,17 +209,16 @@ static int not_of_this_volume(struct desk_volume_session *s)
     return no(s, "not-of-this-volume");
 }
 
-/* A slot that nobody tried may be the one that it opens. */
+/* One that nobody tried may be the one that it opens. */
 static void say_untried(const struct desk_volume_session *s)
 {
-    const struct volume_info *info = &s->v->info;
-    for (unsigned i = 0; i < info->n_protectors && strcmp(info->format, "LUKS2") == 0; i++) {
-        bool tried = false;
-        for (unsigned k = 0; k < s->v->n_candidates; k++)
-            tried = tried || (s->v->candidate[k].protector == i && s->v->candidate[k].err == ERR_AUTH);
-        const struct volume_protector *p = &info->protector[i];
-        if (!tried && (p->why_not[0] || p->note[0]))
-            desk_say("note: keyslot %u was not tried: %s", p->number, p->why_not[0] ? p->why_not : p->note);
+    for (unsigned i = 0; i < s->v->info.n_protectors; i++) {
+        char what[256];
+        const char *reason = desk_volume_untried(s, i);
+        if (!reason)
+            continue;
+        desk_text_protector(&s->v->info, i, what, sizeof what);
+        desk_say("note: %s was not tried: %s", what, reason);
     }
 }
 
@@ -191,8 +233,10 @@ int desk_volume_unlock(struct desk_volume_session *s)
     if (code != KH_EXIT_OK)
         return code;
     enum err err = volume_unlock(s->v, &s->key, &problem);
-    if (err == ERR_OK)
+    if (err == ERR_OK) {
+        volume_key_wipe(&s->key); /* a key file may be large */
         return KH_EXIT_OK;
+    }
     if (err == ERR_NOT_FOUND)
         return none_of_this_kind(s);
     if (err != ERR_AUTH) {

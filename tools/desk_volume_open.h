@@ -10,7 +10,7 @@ struct desk_volume_session {
     struct volume *v; /* NULL until it is open */
     struct volume_key key;
     /* Why it does not open, for programs: "typing-error" (with group), "not-48-digits", "not-of-this-volume",
-     * "none-of-this-kind"; NULL it opens, or something failed */
+     * "not-of-this-keyslot", "none-of-this-kind"; NULL it opens, or something failed */
     const char *reason;
     unsigned group;
 };
@@ -19,6 +19,9 @@ struct desk_volume_session {
 int desk_volume_load(struct desk_volume_session *s);   /* the volume alone */
 int desk_volume_unlock(struct desk_volume_session *s); /* key, volume, and the two together */
 void desk_volume_end(struct desk_volume_session *s);
+
+/* Why protector i was not tried, though it may be one that the key opens; NULL: it was, or it is no such. */
+const char *desk_volume_untried(const struct desk_volume_session *s, unsigned i);
 
 /* Is the protector one that this kind of key is for? LUKS2's keyslots for passphrases: only by their type. */
 bool desk_volume_is_for(const struct volume_protector *p, enum volume_way way);

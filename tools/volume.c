@@ -42,6 +42,12 @@ const struct volume_image *volume_header(const struct volume *v)
     return v->header.fd >= 0 ? &v->header : &v->image;
 }
 
+static void forget_failures(struct volume *v)
+{
+    volume_image_forget(&v->image);
+    volume_image_forget(&v->header);
+}
+
 static enum err open_image(const char *path, struct volume_image *ret, struct volume_problem *problem)
 {
     enum err err = volume_image_open(path, ret);
@@ -84,6 +90,7 @@ static enum err recognise(struct volume *v, struct volume_problem *problem)
 {
     for (size_t i = 0; i < N_FORMATS; i++) {
         bool is = false;
+        forget_failures(v);
         enum err err = formats[i]->probe(&v->header_io, &is);
         if (err != ERR_OK && err != ERR_TRUNCATED) {
             volume_problem_set(problem, volume_header(v)->bad_off, "it cannot be read (%s)", err_text(err));
@@ -174,6 +181,7 @@ enum err volume_unlock(struct volume *v, const struct volume_key *key, struct vo
     struct attempts a = {.v = v, .key = key};
     struct volume_try t = {.candidate = v->candidate, .attempt = attempt, .ctx = &a};
     *ret_problem = (struct volume_problem){.off = VOLUME_NO_OFF, .path = volume_header(v)->path};
+    forget_failures(v);
     v->n_candidates = 0;
     TRY(v->ops->candidates(v, key, v->candidate, &t.n, ret_problem));
     v->n_candidates = t.n;
@@ -188,7 +196,9 @@ enum err volume_unlock(struct volume *v, const struct volume_key *key, struct vo
 enum err volume_prepare(struct volume *v, unsigned lanes, struct volume_problem *ret_problem)
 {
     *ret_problem = (struct volume_problem){.off = VOLUME_NO_OFF, .path = v->image.path};
-    return v->ops->prepare(v, lanes, ret_problem);
+    TRY(v->ops->prepare(v, lanes, ret_problem));
+    forget_failures(v);
+    return ERR_OK;
 }
 
 enum err volume_read(const struct volume *v, unsigned lane, uint64_t off, void *buf, size_t len)

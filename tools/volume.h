@@ -85,7 +85,7 @@ struct volume_ops {
     /* Fill v->info and v->format. */
     enum err (*open)(struct volume *v, struct volume_problem *ret_problem);
     /* What to try with this key, at most TRY_MAX, none when there is nothing that it could open.
-     * err: FORMAT (the key is none; the problem says where in its file) */
+     * err: FORMAT (the key is none; the problem says where in its file), RANGE (no such keyslot) */
     enum err (*candidates)(const struct volume *v, const struct volume_key *key, struct volume_candidate *ret,
                            unsigned *ret_n, struct volume_problem *ret_problem);
     /* Thread-safe. ret_protector: index in info of the one that opened, candidate or another */
@@ -105,7 +105,10 @@ struct volume {
     struct volume_image image, header; /* header: detached; fd -1: the image has it */
     struct volume_io data_io, header_io;
     struct volume_info info;
-    void *format; /* the format's own, with the keys */
+    void *format;   /* the format's own, with the keys */
+    bool cut_short; /* the caller's: prepare it though its end is missing */
+    bool is_cut; /* after volume_prepare(), also a failed one: the image ends before what the header names */
+    uint64_t missing; /* bytes at its end, after volume_prepare() with cut_short */
     /* After volume_unlock(), also a failed one. */
     struct volume_candidate candidate[TRY_MAX];
     unsigned n_candidates;
@@ -122,7 +125,7 @@ MUST_CHECK enum err volume_open(const char *path, const char *header, struct vol
 /* Open it, protectors side by side. v->candidate tells what was tried.
  * err: AUTH (does not open), NOT_FOUND (it has nothing that this kind of key could open), NOMEM (a keyslot
  *      needs more memory than there is, and no other opens), FORMAT (startup key, or damaged keys; the
- * problem says it), IO, UNSUPPORTED */
+ * problem says it), RANGE (no such keyslot), IO, UNSUPPORTED */
 MUST_CHECK enum err volume_unlock(struct volume *v, const struct volume_key *key,
                                   struct volume_problem *ret_problem);
 /* err: UNSUPPORTED (the problem says why), FORMAT, IO, NOMEM */

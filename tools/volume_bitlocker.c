@@ -4,6 +4,8 @@
 #include "tools/volume.h"
 #include "tools/volume_copy.h"
 #include "tools/volume_describe.h"
+#include <stdio.h>
+#include <stdlib.h>
 
 /* Behind struct volume's format. */
 struct bitlocker_of {
@@ -43,8 +45,8 @@ static enum err open_volume(struct volume *v, struct volume_problem *problem)
 
 static uint8_t kind_of(enum volume_way way)
 {
-    static const uint8_t kinds[] = {0, BITLOCKER_RECOVERY, BITLOCKER_PASSPHRASE, BITLOCKER_STARTUP_KEY,
-                                    BITLOCKER_CLEAR_KEY};
+    static const uint8_t kinds[] = {
+        0, BITLOCKER_RECOVERY, BITLOCKER_PASSPHRASE, BITLOCKER_STARTUP_KEY, BITLOCKER_CLEAR_KEY, 0};
     return kinds[way];
 }
 
@@ -79,6 +81,10 @@ static enum err candidates(const struct volume *v, const struct volume_key *key,
     unsigned n = 0, max = key->way == VOLUME_RECOVERY_PASSWORD ? n_shares(b)
                           : key->way == VOLUME_PASSPHRASE      ? TRY_MAX
                                                                : 1;
+    if (key->one_slot) {
+        volume_problem_set(problem, VOLUME_NO_OFF, "a BitLocker volume has no keyslots; leave out --keyslot");
+        return ERR_RANGE;
+    }
     if (key->way == VOLUME_STARTUP_KEY)
         TRY(check_file(key, problem));
     for (unsigned i = 0; i < b->n_protectors && n < max; i++)
@@ -116,6 +122,8 @@ static enum err attempt(const struct volume *v, const struct volume_key *key, un
         return bitlocker_unlock_startup_key(b, key->file, key->file_len, ret_protector, ret, &why);
     case VOLUME_CLEAR_KEY:
         return candidate == b->n_protectors ? ERR_OK : bitlocker_unlock_clear_key(b, ret_protector, ret);
+    case VOLUME_KEY_FILE: /* of LUKS2 only, never a candidate */
+        break;
     }
     return ERR_INTERNAL;
 }
@@ -135,11 +143,53 @@ static enum err open_lane(struct bitlocker_of *of, struct volume_problem *proble
     return err == ERR_AUTH ? ERR_FORMAT : err; /* the key is right, the volume is not */
 }
 
+/* The index of the protector that opened, added where the block that counts now does not list it. */
+static enum err find_opener(struct volume_info *info, const struct volume_protector *opener, unsigned *ret)
+{
+    unsigned i = 0, n = info->n_protectors;
+    while (i < n && !guid_equal(&info->protector[i].key_id, &opener->key_id))
+        i++;
+    if (i == n) {
+        struct volume_protector *p = reallocarray(info->protector, n + 1, sizeof *p);
+        if (!p)
+            return ERR_NOMEM;
+        p[n] = *opener;
+        p[n].number = n;
+        snprintf(p[n].note, sizeof p[n].note, "stands only in a metadata block that is damaged");
+        info->protector = p;
+        info->n_protectors++;
+    }
+    *ret = i;
+    return ERR_OK;
+}
+
+/* Only with the key can a block's hash be checked: now an older block counts than the one that was described.
+ */
+static enum err describe_again(struct volume *v, struct volume_problem *problem)
+{
+    struct volume_info info = {.n_protectors = 0};
+    unsigned opened_by;
+    enum err err = volume_describe_bitlocker(bitlocker_of(v), &info);
+    if (err == ERR_OK)
+        err = find_opener(&info, &v->info.protector[v->opened_by], &opened_by);
+    if (err != ERR_OK) {
+        volume_problem_set(problem, VOLUME_NO_OFF, "%s", err_text(err));
+        free(info.protector);
+        return err;
+    }
+    free(v->info.protector);
+    v->info = info;
+    v->opened_by = opened_by;
+    return ERR_OK;
+}
+
 static enum err unlock(struct volume *v, const struct secret *opened, struct volume_problem *problem)
 {
     struct bitlocker_of *of = v->format;
+    unsigned used = of->b.used;
     of->vmk = *opened;
-    return open_lane(of, problem);
+    TRY(open_lane(of, problem));
+    return of->b.used == used ? ERR_OK : describe_again(v, problem);
 }
 
 static enum err prepare(struct volume *v, unsigned lanes, struct volume_problem *problem)

@@ -99,7 +99,7 @@ static void describe_slot(const struct luks2 *l, unsigned number, struct volume_
     p->kdf.memory_kib = s->memory_kib;
     p->kdf.lanes = s->lanes;
     if (s->priority == LUKS2_IGNORE)
-        snprintf(p->note, sizeof p->note, "is not tried unless it is named");
+        snprintf(p->note, sizeof p->note, "it is not tried unless it is named by --keyslot");
     for (unsigned i = 0; i < LUKS2_TOKENS; i++)
         if (l->token[i].there && l->token[i].slots & (uint32_t)1 << number)
             describe_by_token(p, &l->token[i]);

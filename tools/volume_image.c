@@ -80,6 +80,12 @@ struct volume_io volume_image_io(struct volume_image *image)
     return (struct volume_io){image_read, image};
 }
 
+void volume_image_forget(struct volume_image *image)
+{
+    atomic_store(&image->bad_off, VOLUME_NO_OFF);
+    atomic_store(&image->bad_errno, 0);
+}
+
 bool volume_image_is(const struct volume_image *image, const char *path)
 {
     struct stat ours, other;

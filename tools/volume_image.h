@@ -25,5 +25,8 @@ void volume_image_close(struct volume_image *image);
 /* How the readers of formats/ read it. Several threads may. */
 struct volume_io volume_image_io(struct volume_image *image);
 
+/* Forget where reading failed: what was only probed, or has another copy, is not what fails later. */
+void volume_image_forget(struct volume_image *image);
+
 /* Is this path the very file that is open here, by whatever name? */
 bool volume_image_is(const struct volume_image *image, const char *path);

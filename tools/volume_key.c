@@ -12,7 +12,8 @@
 
 const char *volume_way_name(enum volume_way way)
 {
-    static const char *const names[] = {"", "recovery password", "passphrase", "startup key", "clear key"};
+    static const char *const names[] = {"",          "recovery password", "passphrase", "startup key",
+                                        "clear key", "key file"};
     return (unsigned)way < sizeof names / sizeof *names ? names[way] : "";
 }
 
@@ -22,6 +23,12 @@ static enum err load_recovery_password(const char *path, struct secret *ret, uns
     TRY(secret_from_file(path, &text));
     enum err err = rp_decode_file((const char *)text.bytes, text.len, ret, ret_group);
     return err == ERR_FORMAT || err == ERR_RANGE ? ERR_AUTH : err;
+}
+
+size_t volume_key_max(enum volume_way way)
+{
+    static const size_t max[] = {0, SECRET_MAX, SECRET_MAX, BITLOCKER_BEK_MAX, 0, VOLUME_KEY_FILE_MAX};
+    return (unsigned)way < sizeof max / sizeof *max ? max[way] : 0;
 }
 
 static enum err read_to_end(int fd, uint8_t *buf, size_t cap, size_t *ret_len)
@@ -37,20 +44,44 @@ static enum err read_to_end(int fd, uint8_t *buf, size_t cap, size_t *ret_len)
             return ERR_RANGE;
         if (n == 0) {
             *ret_len = len;
-            return len ? ERR_OK : ERR_FORMAT;
+            return ERR_OK;
         }
     }
 }
 
-static enum err load_startup_key(const char *path, struct volume_key *ret)
+static enum err load_file(const char *path, struct volume_key *ret)
 {
     int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
         return err_from_errno(errno);
-    ret->file = malloc(BITLOCKER_BEK_MAX + 1); /* one more to notice what is too long */
-    enum err err = ret->file ? read_to_end(fd, ret->file, BITLOCKER_BEK_MAX + 1, &ret->file_len) : ERR_NOMEM;
+    ret->file_cap = volume_key_max(ret->way) + 2; /* a newline, and one more to notice what is too long */
+    ret->file = malloc(ret->file_cap);
+    enum err err = ret->file ? read_to_end(fd, ret->file, ret->file_cap, &ret->file_len) : ERR_NOMEM;
     (void)close(fd);
     return err;
+}
+
+static enum err load_exactly(const char *path, struct volume_key *ret)
+{
+    TRY(load_file(path, ret));
+    if (ret->file_len > volume_key_max(ret->way))
+        return ERR_RANGE;
+    return ret->file_len || ret->way == VOLUME_KEY_FILE ? ERR_OK : ERR_FORMAT;
+}
+
+/* The empty passphrase is a line without anything; a file without anything is rather a mistake. */
+static enum err load_passphrase(const char *path, struct volume_key *ret)
+{
+    TRY(load_file(path, ret));
+    size_t len = ret->file_len;
+    if (len == 0)
+        return ERR_FORMAT;
+    len -= ret->file[len - 1] == '\n';
+    if (len > SECRET_MAX)
+        return ERR_RANGE;
+    memcpy(ret->secret.bytes, ret->file, len);
+    ret->secret.len = len;
+    return ERR_OK;
 }
 
 enum err volume_key_load(enum volume_way way, const char *path, struct volume_key *ret, unsigned *ret_group)
@@ -60,9 +91,10 @@ enum err volume_key_load(enum volume_way way, const char *path, struct volume_ke
     case VOLUME_RECOVERY_PASSWORD:
         return load_recovery_password(path, &ret->secret, ret_group);
     case VOLUME_PASSPHRASE:
-        return secret_from_file(path, &ret->secret);
+        return load_passphrase(path, ret);
     case VOLUME_STARTUP_KEY:
-        return load_startup_key(path, ret);
+    case VOLUME_KEY_FILE:
+        return load_exactly(path, ret);
     case VOLUME_CLEAR_KEY:
         return ERR_OK;
     }
@@ -73,7 +105,7 @@ void volume_key_wipe(struct volume_key *key)
 {
     secret_wipe(&key->secret);
     if (key->file)
-        cr_wipe(key->file, BITLOCKER_BEK_MAX + 1);
+        cr_wipe(key->file, key->file_cap);
     free(key->file);
     key->file = NULL;
     key->file_len = 0;

@@ -137,13 +137,34 @@ static void add(const struct volume *v, struct list *list, bool keyholt, bool ar
     list->group++;
 }
 
+/* The one that was named: whatever its priority, but nothing that cannot be tried. */
+static enum err add_named(const struct volume *v, struct list *list, unsigned slot,
+                          struct volume_problem *problem)
+{
+    const struct luks2_volume *lv = v->format;
+    unsigned i = index_of(&v->info, slot);
+    if (i == v->info.n_protectors) {
+        volume_problem_set(problem, VOLUME_NO_OFF, "it has no keyslot %u; 'volume show' lists them", slot);
+        return ERR_RANGE;
+    }
+    if (lv->l.slot[slot].supported && !lv->l.slot[slot].unbound)
+        list->at[list->n++] = (struct volume_candidate){.protector = i};
+    return ERR_OK;
+}
+
+static bool is_typed(enum volume_way way)
+{
+    return way == VOLUME_RECOVERY_PASSWORD || way == VOLUME_PASSPHRASE || way == VOLUME_KEY_FILE;
+}
+
 /* Cheap before costly, likely before unlikely: a recovery password belongs to a slot that Keyholt made. */
 static enum err candidates(const struct volume *v, const struct volume_key *key, struct volume_candidate *ret,
                            unsigned *ret_n, struct volume_problem *problem)
 {
     struct list list = {.at = ret};
-    (void)problem;
-    if (key->way == VOLUME_RECOVERY_PASSWORD || key->way == VOLUME_PASSPHRASE) {
+    if (is_typed(key->way) && key->one_slot) {
+        TRY(add_named(v, &list, key->slot, problem));
+    } else if (is_typed(key->way)) {
         bool ours = key->way == VOLUME_RECOVERY_PASSWORD;
         add(v, &list, ours, false);
         add(v, &list, ours, true);
@@ -162,13 +183,16 @@ static enum err attempt(const struct volume *v, const struct volume_key *key, un
     size_t area_len = luks2_area_len(&lv->l.slot[slot]);
     uint8_t *area = malloc(area_len ? area_len : 1);
     SECRET(text);
+    const uint8_t *bytes = key->way == VOLUME_KEY_FILE ? key->file : key->secret.bytes;
+    size_t len = key->way == VOLUME_KEY_FILE ? key->file_len : key->secret.len;
     if (!area)
         return ERR_NOMEM;
-    if (key->way == VOLUME_RECOVERY_PASSWORD)
+    if (key->way == VOLUME_RECOVERY_PASSWORD) {
         rp_encode(key->secret.bytes, &text);
-    else
-        text = key->secret;
-    enum err err = luks2_open_slot(&v->header_io, &lv->l, slot, text.bytes, text.len, area, area_len, ret);
+        bytes = text.bytes;
+        len = text.len;
+    }
+    enum err err = luks2_open_slot(&v->header_io, &lv->l, slot, bytes, len, area, area_len, ret);
     free(area);
     *ret_protector = candidate;
     return err;
@@ -182,6 +206,21 @@ static enum err unlock(struct volume *v, const struct secret *opened, struct vol
     return ERR_OK;
 }
 
+/* A segment of a fixed size that the device has no room for. Several segments there are only while it is
+ * encrypted anew. */
+static void look_for_end(struct volume *v, struct luks2 *l)
+{
+    struct luks2_segment *s = &l->segment[0];
+    uint64_t left = s->off < v->image.len ? v->image.len - s->off : 0;
+    if (l->n_segments != 1 || s->size == LUKS2_TO_END || s->size <= left)
+        return;
+    v->is_cut = true;
+    if (!v->cut_short)
+        return;
+    v->missing = s->size - (left - left % s->sector_size);
+    s->size = LUKS2_TO_END;
+}
+
 static enum err prepare(struct volume *v, unsigned lanes, struct volume_problem *problem)
 {
     struct luks2_volume *lv = v->format;
@@ -191,6 +230,7 @@ static enum err prepare(struct volume *v, unsigned lanes, struct volume_problem 
         volume_problem_set(problem, VOLUME_NO_OFF, "%s", lv->l.reencrypting ? unfinished : detached);
         return ERR_UNSUPPORTED;
     }
+    look_for_end(v, &lv->l);
     for (; lv->n_lanes < lanes; lv->n_lanes++) {
         struct luks2_data *d = &lv->lane[lv->n_lanes];
         enum err err = luks2_data_init(&lv->l, &v->data_io, v->image.len, &why, d);

@@ -12,8 +12,11 @@
 static enum err check_name(const char *path, bool replace)
 {
     struct stat st;
-    if (stat(path, &st) != 0)
-        return errno == ENOENT ? ERR_OK : err_from_errno(errno);
+    if (stat(path, &st) != 0) {
+        if (errno != ENOENT)
+            return err_from_errno(errno);
+        return lstat(path, &st) == 0 ? ERR_UNSUPPORTED : ERR_OK; /* a link that leads nowhere */
+    }
     if (!S_ISREG(st.st_mode))
         return ERR_UNSUPPORTED;
     return replace ? ERR_OK : ERR_CONFLICT;

@@ -24,7 +24,8 @@ struct volume_out {
  * path:    borrowed until it is finished or discarded
  * replace: a regular file of that name is replaced at the end
  * err: CONFLICT (there is a file of that name), UNSUPPORTED (of that name there is something else, a device
- *      perhaps), NOT_FOUND (no such folder), DENIED, FULL, RANGE (name or size too long for here), IO */
+ *      perhaps, or a link that leads nowhere), NOT_FOUND (no such folder), DENIED, FULL, RANGE (name or size
+ * too long for here), IO */
 MUST_CHECK enum err volume_out_create(const char *path, bool replace, uint64_t size, struct volume_out *ret);
 /* Write at an offset; zeros are left out. Several threads may. err: FULL, RANGE, IO */
 MUST_CHECK enum err volume_out_write(struct volume_out *out, uint64_t off, const void *buf, size_t len);

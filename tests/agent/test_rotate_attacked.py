@@ -63,7 +63,7 @@ class Laptop(Machine):
         return judge(self.disk, self.org)['tokens']
 
     def volume(self):
-        return [v for v in self.status()['volumes'] if v['uuid'] == self.uuid][0]
+        return [v for v in self.status()['volumes'] if v['uuid'] == self.uuid and v['state'] != 'copy'][0]
 
     def once(self):
         """One start of the keeper; what status says then."""

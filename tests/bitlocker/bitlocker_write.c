@@ -78,6 +78,12 @@ static void nested(struct bw_options *o)
 {
     o->nested = true;
 }
+/* The older blocks know one recovery password less. */
+static void newer_block(struct bw_options *o)
+{
+    two_recovery(o);
+    o->lacks[1] = o->lacks[2] = 1;
+}
 static void vista(struct bw_options *o)
 {
     o->layout = BW_VISTA;
@@ -110,6 +116,7 @@ static const struct {
             {"on-write", on_write, false},
             {"unknown-properties", unknown, false},
             {"nested", nested, false},
+            {"newer-block", newer_block, false},
             {"vista", vista, false}};
 
 static void print_password(const uint8_t p[16])

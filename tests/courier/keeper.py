@@ -20,7 +20,8 @@ LAYOUT = {
     ENROLL_DO: [("servers", "l"), ("ca", "s"), ("csr", "s"), ("token", "s"), ("spki", "s"), ("computer", "s"),
                 ("time", "8"), ("signature", "s"), ("proxy", "s"), ("no_proxy", "s")],
     SYNC_BATCH: [("servers", "l"), ("ca", "s"), ("device", "s"), ("records", "l"), ("envelopes", "s"),
-                 ("audit_head", "s"), ("set", "s"), ("proxy", "s"), ("no_proxy", "s"), ("policy", "8")],
+                 ("audit_head", "s"), ("set", "s"), ("proxy", "s"), ("no_proxy", "s"), ("policy", "8"),
+                 ("last", "s")],
     SYNC_NOW: [("person", "4")], IDLE: [], BATCH_WANTED: [], CERTIFICATE: [("pem", "s")],
     CERTIFICATE_KEPT: [("status", "4"), ("problem", "s")],
     CSR: [("pem", "s")],
@@ -131,10 +132,11 @@ class Keeper:
         return self.expect(ENROLLED)
 
     def batch(self, servers, ca, records=(b"record one", b"record two"), set=b"", proxy=b"", no_proxy=b"",
-              policy=0):
+              policy=0, last=b""):
         """The answer to BATCH_WANTED."""
         self.send(SYNC_BATCH, servers=[s.encode() for s in servers], ca=ca, device=DEVICE, records=list(records),
-                  envelopes=bytes(32), audit_head=b"", set=set, proxy=proxy, no_proxy=no_proxy, policy=policy)
+                  envelopes=bytes(32), audit_head=b"", set=set, proxy=proxy, no_proxy=no_proxy, policy=policy,
+                  last=last)
 
     def sync(self, servers, ca, *args, person=1, **more):
         """As an errand that was asked for: SYNC_NOW, then the batch."""

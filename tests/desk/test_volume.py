@@ -124,6 +124,30 @@ def test_bitlocker_written(w):
         check(f"{kind}: shown", shown["format"] == "BitLocker" and len(shown["protectors"]) >= len(rows), shown)
 
 
+def test_bitlocker_older_block(w):
+    """The newest block's seal is only seen to be broken with the key: then an older one counts, and is what is told."""
+    image = w.name("image")
+    made = json.loads(subprocess.run([ROOT / "build/tests/bitlocker_write", "newer-block", image, w.name("bek")],
+                                     capture_output=True, check=True).stdout)
+    first, second = (w.password_file(p) for p in made["recovery"])
+    passphrase = w.write("given/passphrase", made["passphrase"].encode())
+    whole = json.loads(w.run("test", image, "--json", "--passphrase-file", passphrase).out)["protector"]
+    with open(image, "rb") as f:
+        f.seek(0x40000)
+        lab.flip(image, 0x40000 + 16 * int.from_bytes(f.read(10)[8:], "little") + 8 + 50)
+    rows = [("a passphrase that stands elsewhere", "--passphrase-file", passphrase, whole["number"] - 1, ""),
+            ("the first recovery password", "--recovery-password-file", first, 0, ""),
+            ("the recovery password that only the broken block has", "--recovery-password-file", second, whole["number"],
+             "only in a metadata block that is damaged")]
+    for name, option, path, number, note in rows:
+        done = w.run("test", image, "--json", option, path)
+        p = json.loads(done.out)["protector"] if done.returncode == 0 else {}
+        check(f"older block: {name}", p.get("number") == number and note in p.get("note", "") and
+              (option != "--passphrase-file" or p["key_id"] == whole["key_id"]), why(done))
+        done = w.run("decrypt", image, w.name("out"), "--force", option, path)
+        check(f"older block: {name}, content", done.returncode == 0 and sha256(w.name("out")) == made["sha256"], why(done))
+
+
 def test_bitlocker_startup_key(w):
     images = [(c, i) for c, i in bitlocker_images() if c.get("SK_VMK_GUID")]
     if not images:
@@ -286,6 +310,88 @@ def test_nothing_to_try(w):
     check("an unknown hash, recovery password", no(done, 1, "nothing could be tried", "keyslot 0"), why(done))
 
 
+def test_key_files(w):
+    """Bytes as they are, and as cryptsetup takes them; the limits are told by name."""
+    image, last = w.new("key-files"), w.passes[0]
+    rows = [("a newline at its end", b"mellon\n"), ("zeros and newlines", b"\0\n\0\r\n\n"), ("513 bytes", os.urandom(513)),
+            ("8 MiB", os.urandom(8 * MIB)), ("nothing", b"")]
+    for name, key in rows:
+        path = w.write("given/key", key)
+        if name != rows[0][0]:
+            lab.cryptsetup("luksKillSlot", "-q", "-d", last, image, "4")
+        lab.cryptsetup("luksAddKey", *lab.FAST, "-d", last, "-S", "4", image, path)
+        opens(w, f"key file: {name}", image, "--key-file", path, says="keyslot 4")
+        done = w.run("test", image, "--key-file", "-", data=key)
+        check(f"key file: {name}, standard input", done.returncode == 0, why(done))
+        done = w.run("test", image, "--key-file", "-", data=key + b"\n")
+        code, words = (1, "8388608 bytes") if len(key) == 8 * MIB else (3, "does not open")
+        check(f"key file: {name}, and a newline", no(done, code, words), why(done))
+    done = w.run("test", image, "--passphrase-file", "-", data=b"\n")
+    check("an empty line is the empty passphrase", done.returncode == 0 and "keyslot 4" in done.out, why(done))
+    done = w.run("test", image, "--passphrase-file", "-")
+    check("an empty file is none", no(done, 1, "empty"), why(done))
+    done = w.run("test", image, "--passphrase-file", "-", data=b"x" * 513)
+    check("a long passphrase", no(done, 1, "more than 512 bytes", "--key-file"), why(done))
+    done = w.run("test", image, "--passphrase-file", "-", data=b"x" * 512 + b"\n")
+    check("the longest passphrase", no(done, 3, "does not open"), why(done))
+    out = w.name("out")
+    done = w.run("decrypt", image, out, "--json", "--key-file", w.passes[1])
+    check("another key file", no(w.run("test", image, "--key-file", w.passes[1]), 3, "key file does not open") and
+          done.returncode == 3 and not os.path.exists(out), why(done))
+    done = w.run("decrypt", image, path, "--force", "--key-file", path)
+    check("OUT is the key file", no(done, 1, "never written"), why(done))
+
+
+def test_keyslot(w):
+    """The keyslot that is named and no other, whatever its priority."""
+    image = w.new("keyslot")
+    lab.cryptsetup("luksAddKey", *lab.FAST, "-d", w.passes[0], "-S", "4", image, w.passes[1])
+    lab.cryptsetup("config", "--priority", "ignore", "-S", "4", image)
+    w.protect(image, password := new_password())
+    key = ["--passphrase-file", w.passes[1]]
+    check("an ignored keyslot is not tried", w.run("test", image, *key).returncode == 3)
+    opens(w, "an ignored keyslot that is named", image, *key, "--keyslot", "4", says="keyslot 4")
+    opens(w, "a key file and a keyslot", image, "--key-file", w.passes[1], "--keyslot", "4", says="keyslot 4")
+    opens(w, "a recovery password and its keyslot", image, "--recovery-password-file", w.password_file(password),
+          "--keyslot", "1", says="keyslot 1")
+    for number in ("0", "1"):
+        done = w.run("test", image, *key, "--keyslot", number)
+        check(f"another keyslot, {number}", no(done, 3, f"does not open keyslot {number}"), why(done))
+    done = w.run("test", image, *key, "--keyslot", "0", "--json")
+    check("and as JSON", json.loads(done.out)["reason"] == "not-of-this-keyslot", why(done))
+    done = w.run("test", image, *key, "--keyslot", "7")
+    check("a keyslot that is not there", no(done, 1, "no keyslot 7"), why(done))
+    for bad in ("32", "-1", "x", "", "4x", "99999999999999999999"):
+        done = w.run("test", image, *key, "--keyslot", bad)
+        check(f"keyslot '{bad}'", done.returncode == 2 and "0 to 31" in done.err, why(done))
+    done = w.run("test", image, "--clear-key", "--keyslot", "4")
+    check("a clear key has no keyslot", done.returncode == 2 and "goes with" in done.err, why(done))
+    unknown = w.new("sha384", "--hash", "sha384")
+    done = w.run("test", unknown, "--passphrase-file", w.passes[0], "--keyslot", "0")
+    check("a keyslot that cannot be tried", no(done, 1, "nothing could be tried", "keyslot 0", "hash"), why(done))
+    bitlocker = w.name("bitlocker")
+    subprocess.run([ROOT / "build/tests/bitlocker_write", "xts", bitlocker, w.name("bek")], capture_output=True, check=True)
+    done = w.run("test", bitlocker, *key, "--keyslot", "4")
+    check("BitLocker has no keyslots", no(done, 1, "no keyslots"), why(done))
+    done = w.run("test", bitlocker, "--key-file", w.passes[1])
+    check("BitLocker has no key file", no(done, 3, "has no key file", "passphrase"), why(done))
+
+
+def test_some_untried(w):
+    """One keyslot failed, others could not be tried: text and JSON say so alike."""
+    image = w.new("some")
+    lab.cryptsetup("luksAddKey", *lab.FAST, "-d", w.passes[0], "-S", "4", image, w.passes[1])
+    done = w.run("test", image, "--json", "--passphrase-file", "-", data=b"mellon")
+    check("all were tried: nothing is untried", done.returncode == 3 and "untried" not in json.loads(done.out), why(done))
+    lab.cryptsetup("config", "--priority", "ignore", "-S", "4", image)
+    for way, secret in (("--passphrase-file", b"mellon"), ("--recovery-password-file", new_password().encode())):
+        done = w.run("test", image, "--json", way, "-", data=secret)
+        said = json.loads(done.out)
+        check(f"a keyslot to be ignored, {way}", done.returncode == 3 and said["reason"] == "not-of-this-volume" and
+              [(p["number"], p["reason"]) for p in said.get("untried", [])] == [(4, "it is not tried unless it is named by --keyslot")] and
+              "keyslot 4" in done.err and "was not tried" in done.err, why(done))
+
+
 def test_unknown_kdf(w):
     image = w.new("kdf")
     lab.rewrite_json(image, lambda meta: meta["keyslots"]["0"]["kdf"].update(type="argon2d"))
@@ -314,7 +420,7 @@ def little_memory():
 
 def test_command_line(w):
     image, key = w.new("usage"), ["--passphrase-file", w.passes[0]]
-    rows = [([], "show, test or decrypt"), (["open"], "no 'volume open'"), (["show"], "IMAGE is missing"),
+    rows = [([], "show, test, decrypt or rebuild"), (["open"], "no 'volume open'"), (["show"], "IMAGE is missing"),
             (["show", image, *key], "needs nothing"), (["show", image, "more"], "not expected"),
             (["show", image, "--force"], "not an option"), (["test", image], "one of"),
             (["test", image, *key, "--clear-key"], "only one of"), (["test", image, "--passphrase-file"], "needs a value"),

@@ -80,17 +80,36 @@ def test_signals(w):
         check(f"{name} is told, where it can be", "nothing" in text if code == 1 else text == "", text)
 
 
-def test_memory(w):
-    image, way = large(w, GIB)
-    r, most = Running(w, image, way), 0
+def peak_kib(r):
+    """The most memory that it took, looked at until it ends."""
+    most = 0
     while r.p.poll() is None:
         with contextlib.suppress(OSError, TypeError):
             with open(f"/proc/{r.p.pid}/status", encoding="ascii") as f:
                 most = max(most, int(re.search(r"VmHWM:\s+(\d+)", f.read())[1]))
         time.sleep(0.002)
+    return most
+
+
+def test_memory(w):
+    image, way = large(w, GIB)
+    r = Running(w, image, way)
+    most = peak_kib(r)
     code, text = r.end()
     check("1 GiB decrypts", code == 0 and os.path.getsize(r.out) == GIB - (16 << 20), text)
     check(f"and takes at most {RSS_MAX_KIB >> 10} MiB of memory (VmHWM {most / 1024:.1f} MiB)", 0 < most <= RSS_MAX_KIB, most)
+
+
+def test_memory_of_key_file(w):
+    """A key file is held once, however many keyslots it is tried on."""
+    image, _ = large(w)
+    key = w.write("given/key", os.urandom(8 * MIB))
+    lab.cryptsetup("luksAddKey", *lab.FAST, "-d", w.passes[0], "-S", "9", image, key)
+    r = Running(w, image, ["--key-file", key])
+    most = peak_kib(r)
+    code, text = r.end()
+    check("a key file of 8 MiB decrypts", code == 0, text)
+    check(f"and takes little more memory than itself (VmHWM {most / 1024:.1f} MiB)", 8 << 10 < most <= 24 << 10, most)
 
 
 def test_progress(w):
@@ -179,12 +198,34 @@ def test_cut_luks2(w):
     done = w.run("decrypt", image, w.name("fits"), *way)
     check("an ext4 file system that fits", done.returncode == 0, why(done))
     os.truncate(image, (19 << 20))
-    broken(w, "an ext4 file system whose end is missing", image, way, "4194304 bytes", f"offset {19 << 20}")
+    broken(w, "an ext4 file system whose end is missing", image, way, "4194304 bytes", f"offset {19 << 20}", "--cut-short")
+    cut_short(w, "an ext4 file system", image, way, w.name("fits"), 3 << 20, MIB)
+    done = w.run("decrypt", whole, w.name("out"), *way, "--cut-short", "--json")
+    check("--cut-short where nothing is missing", done.returncode == 0 and not done.err and "missing" not in done.out, why(done))
+    os.unlink(w.name("out"))
+    image = w.copy(whole, "fixed")
+    lab.rewrite_json(image, lambda meta: meta["segments"]["0"].update(size=str(6 << 20)))
+    broken(w, "a segment of fixed size whose end is missing", image, way, "ends before its data", "--cut-short")
+    w.run("decrypt", whole, w.name("plain"), *way)
+    cut_short(w, "a segment of fixed size", image, way, w.name("plain"), 4 << 20, 2 << 20)
     image = w.copy(whole, "cut")
     os.truncate(image, (16 << 20) + 10 * 512 + 100)
     done = w.run("decrypt", image, w.name("out"), *way)
     check("a part of a sector at the end is left out", done.returncode == 0 and
           os.path.getsize(w.name("out")) % 512 == 0, why(done))
+
+
+def cut_short(w, name, image, way, whole, size, missing):
+    """What is there, with a warning; whole: a file that it is the beginning of."""
+    out = w.name("out")
+    done = w.run("decrypt", image, out, *way, "--cut-short", "--json")
+    with open(whole, "rb") as f:
+        want = f.read(size)
+    good = done.returncode == 0 and open(out, "rb").read() == want
+    check(f"--cut-short: {name}", good and lab.json.loads(done.out)["missing"] == missing and
+          "end is missing" in done.err and done.err.count("\n") == 1, why(done))
+    if os.path.exists(out):
+        os.unlink(out)
 
 
 def test_large_copies(w):
@@ -257,6 +298,8 @@ def test_broken_bitlocker(w):
         subprocess.run(["cp", "--sparse=always", whole, image], check=True)
         os.truncate(image, size)
         broken(w, f"BitLocker cut to {size} bytes", image, way, "offset")
+    w.run("decrypt", whole, w.name("plain"), *way)  # image: still the one that lacks a sector
+    cut_short(w, "BitLocker", image, way, w.name("plain"), (100 << 20) - 512, 512)
     with open(whole, "rb") as f:
         head = f.read(512)
     blocks = [int.from_bytes(head[176 + 8 * i:184 + 8 * i], "little") for i in range(3)]
@@ -279,8 +322,11 @@ def test_out_in_the_way(w):
     rows = [("exists", old, [], "--force"), ("is a folder", w.name("said"), ["--force"], "no regular file"),
             ("is a device", "/dev/null", ["--force"], "no regular file"), ("is IMAGE", image, ["--force"], "never written"),
             ("is the passphrase file", w.passes[0], ["--force"], "never written"),
+            ("is a link that leads nowhere", w.name("nowhere"), [], "leads to none"),
+            ("is a link that leads nowhere, --force", w.name("nowhere"), ["--force"], "leads to none"),
             ("lies in no folder", w.name("none/out"), [], "not found")]
     os.symlink(image, w.name("link"))
+    os.symlink(w.name("no such file"), w.name("nowhere"))
     os.link(image, w.name("hard"))
     rows += [("leads to IMAGE", w.name("link"), ["--force"], "never written"),
              ("is IMAGE by another name", w.name("hard"), ["--force"], "never written")]
@@ -290,8 +336,27 @@ def test_out_in_the_way(w):
     check("what was there is there", open(old, "rb").read() == b"old" and sha256(image) == before)
     done = w.run("decrypt", image, old, *way, "--force")
     check("--force replaces a file", done.returncode == 0 and os.path.getsize(old) == 4 << 20, why(done))
-    left = set(os.listdir(w.path)) - {"said", "given", "image", "old", "link", "hard", *(f"pass{i}" for i in range(4))}
+    left = set(os.listdir(w.path)) - {"said", "given", "image", "old", "link", "hard", "nowhere", *(f"pass{i}" for i in range(4))}
     check("no other file appeared", not left, left)
+
+
+def test_where_reading_failed(w):
+    """What cannot be read in the header, and has a second copy, is not where the data fails."""
+    if not shutil.which("strace"):
+        return skip("where reading failed", "no strace")
+    (image, way), folder = large(w, 128 * MIB), w.name("folder")
+    injected(w, image, way, folder)
+    os.unlink(os.path.join(folder, "out"))
+    with open(w.name("trace"), encoding="utf-8", errors="replace") as f:
+        reads = [x for x in f if "pread64(" in x]
+    nth = 1 + next(i for i, x in enumerate(reads) if ", 16384) = 512" in x)  # the secondary header: not needed
+    done, left = injected(w, image, way, folder, f"pread64:error=EIO:when={nth}")  # and as many reads later in each thread
+    with open(w.name("trace"), encoding="utf-8", errors="replace") as f:
+        hit = [x for x in f if "INJECTED" in x]
+    said = re.search(r"at offset (\d+)", done.err)
+    check("a read of the header and one of the data failed", len(hit) > 1 and ", 16384)" in hit[0], hit)
+    check("the offset that is told is the one of the data", no(done, 1, "cannot be read") and said and
+          int(said[1]) >= 16 * MIB and left == [], (why(done), left))
 
 
 def test_no_answer(w):

@@ -16,8 +16,8 @@ const char *const fuzz_seeds[] = {"{\"format\":\"keyholt-policy\",\"version\":3,
                                   "\"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\","
                                   "\"fingerprint\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"}",
                                   NULL};
-const char *const fuzz_words[] = {"\"receipt\"", "\"pending\"", "null", "18446744073709551616",
-                                  "[[[[",        "\\u0000",     "\"31\"",      NULL};
+const char *const fuzz_words[] = {"\"receipt\"", "\"pending\"", "null",   "18446744073709551616",
+                                  "[[[[",        "\\u0000",     "\"31\"", NULL};
 
 static void management(const char *text, size_t len)
 {

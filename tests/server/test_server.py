@@ -165,7 +165,8 @@ def test_address_in_use():
 # ---- HTTP and TLS
 
 def test_health_and_problems(s):
-    status, _, body = s.request('GET', '/healthz')
+    status, headers, body = s.request('GET', '/healthz')
+    eq(headers['Cache-Control'], 'no-store', 'cache')
     eq((status, body), (200, {'status': 'ok', 'disclosure': True}), 'health')
     problem(s.request('GET', '/nothing'), 404)
     got = s.request('GET', '/v1/sync')
@@ -310,7 +311,7 @@ def test_sync_receipts(s):
     a, b, c = d.escrow(), d.report('{"os":"Debian"}'), d.event(1, NO_GUID)
     status, headers, answer = d.sync(a, b, c)
     eq(status, 200, str(answer))
-    eq(headers['Cache-Control'], 'no-store', 'cache')
+    eq(headers['Cache-Control'], None, 'a POST')
     eq(sorted(d.names(answer)), sorted(r['name'] for r in (a, b, c)), 'receipted')
     eq(len(answer['receipts']), 1, 'one receipt per answer')
     eq(answer['known'], {'incarnation': d.incarnation, 'sequence': 3, 'name': c['name']}, 'known')
@@ -391,6 +392,26 @@ def test_certificates_are_renewed(s):
     eq(key, old, 'the key stays')
     holds(d.id in run('openssl', 'x509', '-noout', '-subject', '-in', new).stdout, 'so does the device')
     eq('certificate' in d.sync(cert=(new, d.cert[1]))[2], False, 'the new one is good for a while')
+
+
+def test_brief_answers(s):
+    """A device that says its last record hears only what it does not know."""
+    d = enrolled(s, 'brief')
+    e = d.escrow()
+    answer = d.sync(e)[2]
+    head, last = answer['audit_head']['hash'], e['name'][:16]
+    answer = d.sync(last=last, audit_head=head)[2]
+    eq(set(answer), {'retry_after', 'time'}, 'nothing to say')
+    answer = d.sync(last='00' * 8, audit_head=head)[2]
+    eq((set(answer), answer['known']['name']), ({'retry_after', 'time', 'known'}, e['name']), 'another last record')
+    answer = d.sync(last=last, audit_head='00' * 32)[2]
+    eq(answer['audit_head']['hash'], head, 'another head')
+    answer = d.sync(last=last, envelopes='00' * 32)[2]
+    eq((answer['envelopes_match'], answer['want_set']), (False, True), 'another set')
+    f = d.escrow()
+    eq(d.names(d.sync(f, last=f['name'][:16])[2]), [f['name']], 'a receipt')
+    for bad in ('', '00', 7, '0' * 15 + 'x'):
+        problem(d.sync(last=bad), 422)
 
 
 def test_missing_envelopes_are_named(s):

@@ -258,6 +258,31 @@ static void test_no_sector_size(void **state)
     }
 }
 
+/* Nor does it count what a block said of it that turned out to be broken. */
+static void test_no_sector_size_twice(void **state)
+{
+    (void)state;
+    struct bw_options o = with_clear_key();
+    bi_make(&image, &o);
+    bi_poke(&image, 11, 0, 3);
+    uint8_t *p = image.p + bw_block_off(0);
+    uint32_t moved = p[28] | (uint32_t)p[29] << 8;
+    bi_poke(&image, bw_block_off(0) + 28, moved / 8, 4);
+    bw_seal_block(&o, image.p, 0);
+    p[16 * (p[8] | (size_t)p[9] << 8) + 8 + 50] ^= 1;
+    image.size -= 512;
+    expect("load", bi_load(&image), ERR_OK);
+    assert_int_equal(image.b.sector_size, 4096);
+    expect("open", open_image(), ERR_OK);
+    assert_int_equal(image.b.used, 1);
+    assert_int_equal(image.b.sector_size, 512);
+    assert_int_equal(image.b.size, o.size - 512);
+    uint8_t *want = bw_shown(&o);
+    expect("read", bitlocker_read(&volume, 0, got, o.size - 512), ERR_OK);
+    compare("no sector size, twice", want, 0, o.size - 512);
+    free(want);
+}
+
 /* Nothing encrypted any more, and no key either. */
 static void test_decrypted(void **state)
 {
@@ -459,11 +484,17 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layouts),     cmocka_unit_test(test_methods),
-        cmocka_unit_test(test_odd_size),    cmocka_unit_test(test_no_sector_size),
-        cmocka_unit_test(test_decrypted),   cmocka_unit_test(test_hash),
-        cmocka_unit_test(test_keys),        cmocka_unit_test(test_range),
-        cmocka_unit_test(test_maps),        cmocka_unit_test(test_maps_gone),
+        cmocka_unit_test(test_layouts),
+        cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_odd_size),
+        cmocka_unit_test(test_no_sector_size),
+        cmocka_unit_test(test_decrypted),
+        cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_range),
+        cmocka_unit_test(test_maps),
+        cmocka_unit_test(test_maps_gone),
+        cmocka_unit_test(test_no_sector_size_twice),
         cmocka_unit_test(test_maps_astray),
     };
     return cmocka_run_group_tests(tests, NULL, tear_down);

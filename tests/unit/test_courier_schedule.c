@@ -80,6 +80,9 @@ static void network(void **state)
         s = (struct courier_schedule){.failures = 0, .due_ms = NOW + 3600 * S};
         courier_schedule_network(&s, NOW, chances[c]);
         assert_int_equal(s.due_ms, NOW + 3600 * S); /* IPv6 renews its addresses every few minutes */
+        s = (struct courier_schedule){.failures = 3, .due_ms = COURIER_NEVER};
+        courier_schedule_network(&s, NOW, chances[c]);
+        assert_true(s.due_ms == COURIER_NEVER); /* the keeper has nothing to send */
     }
 }
 

@@ -172,8 +172,7 @@ static void troubles(void **state)
                     print_message("%s: %s\n", r.finding[k].check, r.finding[k].text);
             fail_msg("%s = %s: not said: %s: %s", rows[i].path, rows[i].value, rows[i].check, rows[i].text);
         }
-        assert_int_equal(r.n_bad > 0,
-                         rows[i].level == DOCTOR_BAD);
+        assert_int_equal(r.n_bad > 0, rows[i].level == DOCTOR_BAD);
         json_object_put(status);
     }
 }

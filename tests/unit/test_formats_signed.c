@@ -225,7 +225,7 @@ static void record_refusals(void **state)
     r = sample(RECORD_EVENT);
     r.sequence = 0;
     assert_int_equal(record_encode(&r, key, bytes, &len), ERR_RANGE);
-    r = sample(4);
+    r = sample(5);
     assert_int_equal(record_encode(&r, key, bytes, &len), ERR_RANGE);
     assert_int_equal(len, 99);
     cr_p256_free(key);

@@ -14,9 +14,9 @@
 #define ORG  "\"org\":\"7F3A2C10-5B44-4E0E-9D7C-2A1B3C4D5E6F\""
 #define HEAD "{\"format\":\"keyholt-policy\",\"version\":3," ORG
 
-static const char whole[] =
-    HEAD ",\"escrow\":\"receipt\",\"key_package\":true,\"rotate_days\":90,\"rotate_used_needs_receipt\":true,"
-         "\"verify_hours\":6,\"encrypt\":[\"removable\",\"os\"],\"retention\":\"none\",\"later\":{\"x\":[null]}}";
+static const char whole[] = HEAD
+    ",\"escrow\":\"receipt\",\"key_package\":true,\"rotate_days\":90,\"rotate_used_needs_receipt\":true,"
+    "\"verify_hours\":6,\"encrypt\":[\"removable\",\"os\"],\"retention\":\"none\",\"later\":{\"x\":[null]}}";
 
 static enum err decode(const char *text, size_t len, struct policy *ret)
 {

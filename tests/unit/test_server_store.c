@@ -1,34 +1,86 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The store behind its table of operations, in memory: what is told twice is there once, what is undone is
- * gone, and nobody's envelope takes another's place. */
+/* The stores behind their table of operations: what is told twice is there once, what is undone is gone, and
+ * nobody's envelope takes another's place. One suite for every engine: without arguments on SQLite, in memory
+ * and in files; with a connection string on PostgreSQL, whose two schemas it drops and makes again for each
+ * test (tests/server/test_postgres.py). */
 #include "crypto/hash.h"
-#include "escrow-server/store.h"
+#include "escrow-server/sql.h"
+#include <ftw.h>
+#include <postgresql/libpq-fe.h>
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 /* after setjmp.h and stdarg.h, as cmocka wants */
 #include <cmocka.h>
 
-static const struct store_ops *const ops = &store_sqlite;
+static const struct store_ops *const ops = &store_sql;
 static const enum store_half both[] = {STORE_RECOVERY, STORE_COMPLIANCE};
+
+/* The engine under test. */
+static struct {
+    bool in_files;
+    const char *url; /* NULL: SQLite */
+    char dir[64];
+    struct store_place place;
+} engine;
+
+static void pg_do(const char *sql)
+{
+    PGconn *c = PQconnectdb(engine.url);
+    PGresult *r = PQexec(c, sql);
+    if (PQresultStatus(r) != PGRES_COMMAND_OK)
+        fail_msg("%s: %s", sql, PQerrorMessage(c));
+    PQclear(r);
+    PQfinish(c);
+}
+
+static int make_place(void **state)
+{
+    (void)state;
+    engine.place = (struct store_place){.url = {engine.url, engine.url}};
+    if (engine.url != NULL)
+        pg_do("SET client_min_messages = warning; DROP SCHEMA IF EXISTS keyholt_recovery CASCADE;"
+              " DROP SCHEMA IF EXISTS keyholt_compliance CASCADE");
+    if (!engine.in_files)
+        return 0;
+    snprintf(engine.dir, sizeof engine.dir, "/tmp/keyholt-store-XXXXXX");
+    engine.place.dir = mkdtemp(engine.dir);
+    return engine.place.dir == NULL ? -1 : 0;
+}
 
 static int open_store(void **state)
 {
     struct store *s = NULL;
-    if (ops->open(NULL, &s) != ERR_OK)
+    if (make_place(state) != 0 || ops->open(&engine.place, &s) != ERR_OK)
         return -1;
+    *state = s;
     for (size_t i = 0; i < 2; i++)
         if (ops->begin(s, both[i]) != ERR_OK)
             return -1;
-    *state = s;
     return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st;
+    (void)kind;
+    (void)at;
+    return remove(path);
+}
+
+static int remove_place(void **state)
+{
+    (void)state;
+    return engine.in_files ? nftw(engine.dir, remove_one, 8, FTW_DEPTH | FTW_PHYS) : 0;
 }
 
 static int close_store(void **state)
 {
     ops->close(*state);
-    return 0;
+    return remove_place(state);
 }
 
 /* A record as the writer would hand it over; signatures are not the store's business. */
@@ -80,7 +132,7 @@ static void test_records_are_idempotent(void **state)
 static void test_undo_takes_back_one_request_only(void **state)
 {
     struct store *s = *state;
-    bool is_new, there;
+    bool is_new, there, replicated;
     struct store_record first = make_record(1, 1, 1, 1), second = make_record(2, 1, 1, 2),
                         third = make_record(3, 1, 1, 3);
     assert_int_equal(ops->mark(s, STORE_RECOVERY), ERR_OK);
@@ -92,7 +144,7 @@ static void test_undo_takes_back_one_request_only(void **state)
     assert_int_equal(ops->mark(s, STORE_RECOVERY), ERR_OK);
     assert_int_equal(ops->record_put(s, STORE_RECOVERY, &third, &is_new), ERR_OK);
     assert_int_equal(ops->release(s, STORE_RECOVERY), ERR_OK);
-    assert_int_equal(ops->commit(s, STORE_RECOVERY), ERR_OK);
+    assert_int_equal(ops->commit(s, STORE_RECOVERY, &replicated), ERR_OK);
     const struct store_record *all[] = {&first, &second, &third};
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(
@@ -101,7 +153,7 @@ static void test_undo_takes_back_one_request_only(void **state)
     }
     /* outside a transaction nothing can be marked, so nothing can seem to be committed */
     assert_int_equal(ops->mark(s, STORE_RECOVERY), ERR_IO);
-    assert_int_equal(ops->commit(s, STORE_RECOVERY), ERR_IO);
+    assert_int_equal(ops->commit(s, STORE_RECOVERY, &replicated), ERR_IO);
 }
 
 static void test_forks(void **state)
@@ -335,14 +387,17 @@ static void test_boot_events(void **state)
     struct store *s = *state;
     struct msg_boots boots;
     struct msg_find f = {.key = "01000000"};
+    bool is_new;
     struct store_record r = make_record(1, 1, 1, 1);
     r.r.event = EVENT_BOOT_RECOVERY;
     r.r.result = 1;
     r.r.reason = KH_REASON_TPM;
     r.r.event_time = 77;
     assert_int_equal(guid_decode("01000000-0000-4000-8000-000000000001", 36, &r.r.key_id), ERR_OK);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ops->record_put(s, STORE_COMPLIANCE, &r, &is_new), ERR_OK);
         assert_int_equal(ops->event_put(s, &r), ERR_OK);
+    }
     assert_int_equal(ops->boots(s, &f, &boots), ERR_OK);
     assert_int_equal(boots.n, 1);
     assert_int_equal(boots.item[0].time, 77);
@@ -368,11 +423,210 @@ static void test_devices(void **state)
     assert_int_equal(ops->device_seen(s, d.id, 6, NULL), ERR_OK);
 }
 
+static void reopen(void **state)
+{
+    struct store *s = NULL;
+    ops->close(*state);
+    assert_int_equal(ops->open(&engine.place, &s), ERR_OK);
+    *state = s;
+}
+
+static bool has(struct store *s, const struct store_record *r)
+{
+    bool there = false;
+    assert_int_equal(
+        ops->has_sequence(s, STORE_RECOVERY, r->r.device, r->r.incarnation, r->r.sequence, &there), ERR_OK);
+    return there;
+}
+
+/* What was committed is there for whoever opens the store next, and nothing else. */
+static void test_only_what_was_committed_stays(void **state)
+{
+    struct store_record kept = make_record(1, 1, 1, 1), given_up = make_record(1, 1, 2, 2),
+                        cut_off = make_record(1, 1, 3, 3);
+    bool is_new, replicated;
+    assert_int_equal(ops->record_put(*state, STORE_RECOVERY, &kept, &is_new), ERR_OK);
+    assert_int_equal(ops->commit(*state, STORE_RECOVERY, &replicated), ERR_OK);
+    assert_false(replicated);
+    assert_int_equal(ops->begin(*state, STORE_RECOVERY), ERR_OK);
+    assert_int_equal(ops->record_put(*state, STORE_RECOVERY, &given_up, &is_new), ERR_OK);
+    ops->abandon(*state, STORE_RECOVERY);
+    assert_int_equal(ops->begin(*state, STORE_RECOVERY), ERR_OK);
+    assert_int_equal(ops->record_put(*state, STORE_RECOVERY, &cut_off, &is_new), ERR_OK);
+    reopen(state);
+    assert_true(has(*state, &kept));
+    assert_false(has(*state, &given_up));
+    assert_false(has(*state, &cut_off));
+}
+
+/* Bytes of a record are nobody's to judge: a name that is no text is stored like every other. */
+static void test_texts_that_are_none(void **state)
+{
+    static const char *const names[] = {"caf\xc3\xa9",  "\xff\xfe",         "\xc3",
+                                        "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xc0\x80"};
+    struct store_device d = {.enrolled = 1}, got;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        d.id[0] = (uint8_t)i;
+        snprintf(d.computer, sizeof d.computer, "%s", names[i]);
+        assert_int_equal(ops->mark(*state, STORE_RECOVERY), ERR_OK);
+        assert_int_equal(ops->device_put(*state, &d), ERR_OK);
+        assert_int_equal(ops->release(*state, STORE_RECOVERY), ERR_OK);
+        assert_int_equal(ops->device_get(*state, d.id, &got), ERR_OK);
+        assert_int_equal(strlen(got.computer), strlen(names[i]));
+        if (i == 0)
+            assert_string_equal(got.computer, names[0]);
+    }
+}
+
+static void set_version(enum store_half half, int version)
+{
+    static const char *const files[] = {"recovery.db", "compliance.db"};
+    static const char *const schemas[] = {"keyholt_recovery", "keyholt_compliance"};
+    char path[128], sql[128];
+    sqlite3 *db = NULL;
+    if (engine.url != NULL) {
+        snprintf(sql, sizeof sql, "INSERT INTO %s.keyholt_schema VALUES (%d)", schemas[half], version);
+        pg_do(sql);
+        return;
+    }
+    snprintf(path, sizeof path, "%s/%s", engine.dir, files[half]);
+    snprintf(sql, sizeof sql, "PRAGMA user_version=%d", version);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void test_a_newer_database_is_refused(void **state)
+{
+    struct store *s = NULL;
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(make_place(state), 0);
+        assert_int_equal(ops->open(&engine.place, &s), ERR_OK);
+        ops->close(s);
+        set_version(both[i], 999);
+        assert_int_equal(ops->open(&engine.place, &s), ERR_VERSION);
+        assert_int_equal(remove_place(state), 0);
+    }
+}
+
+/* A file of the first version that was released keeps what it has. */
+static void test_an_older_database_is_brought_forward(void **state)
+{
+    static const char *const files[] = {"recovery.db", "compliance.db"};
+    struct store *s = NULL;
+    struct store_record r = make_record(1, 1, 1, 1);
+    char path[128];
+    bool there;
+    assert_int_equal(make_place(state), 0);
+    for (size_t i = 0; i < 2; i++) {
+        sqlite3 *db = NULL;
+        snprintf(path, sizeof path, "%s/%s", engine.dir, files[i]);
+        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, sql_sqlite_schema[i][0], NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(
+            sqlite3_exec(db,
+                         "PRAGMA user_version=1; INSERT INTO records VALUES (zeroblob(32),"
+                         " X'0101010101010101010101010101010101010101010101010101010101010101',"
+                         " X'01010101010101010101010101010101', 1, zeroblob(32), 1, 1, 1, X'00')",
+                         NULL, NULL, NULL),
+            SQLITE_OK);
+        sqlite3_close(db);
+    }
+    for (int again = 0; again < 2; again++) {
+        assert_int_equal(ops->open(&engine.place, &s), ERR_OK);
+        for (size_t i = 0; i < 2; i++) {
+            assert_int_equal(ops->has_sequence(s, both[i], r.r.device, r.r.incarnation, 1, &there), ERR_OK);
+            assert_true(there);
+        }
+        ops->close(s);
+    }
+    assert_int_equal(remove_place(state), 0);
+}
+
+static bool has_in(struct store *s, enum store_half half, const struct store_record *r)
+{
+    bool there = false;
+    assert_int_equal(ops->has_sequence(s, half, r->r.device, r->r.incarnation, r->r.sequence, &there),
+                     ERR_OK);
+    return there;
+}
+
+/* Retention takes whole months of the compliance store, leaves its word, and makes no gap in a chain. */
+static void test_retention(void **state)
+{
+    struct store *s = *state;
+    const uint64_t feb_us = 31ull * 86400 * 1000000, mar_us = 59ull * 86400 * 1000000;
+    struct store_record r[] = {make_record(1, 1, 1, 1), make_record(1, 1, 2, 2), make_record(1, 1, 3, 3),
+                               make_record(2, 1, 1, 4), make_record(3, 1, 7, 5)};
+    const uint64_t received[] = {5, feb_us + 5, mar_us + 5, feb_us - 1, feb_us};
+    struct store_known k;
+    uint64_t records = 0, events = 0;
+    bool more, is_new, fork;
+    for (size_t i = 0; i < 5; i++) {
+        r[i].received_us = received[i];
+        r[i].r.event = EVENT_BOOT_RECOVERY;
+        assert_int_equal(ops->record_put(s, STORE_COMPLIANCE, &r[i], &is_new), ERR_OK);
+        assert_int_equal(ops->record_put(s, STORE_RECOVERY, &r[i], &is_new), ERR_OK);
+        if (i != 2)
+            assert_int_equal(ops->event_put(s, &r[i]), ERR_OK);
+    }
+    assert_int_equal(ops->retained(s, mar_us, &records, &events), ERR_NOT_FOUND);
+    do
+        assert_int_equal(ops->retain(s, mar_us, 77, &more), ERR_OK);
+    while (more);
+    assert_int_equal(ops->retained(s, mar_us, &records, &events), ERR_OK);
+    assert_int_equal(records, 4);
+    assert_int_equal(events, 4);
+    assert_int_equal(ops->known(s, STORE_COMPLIANCE, r[0].r.device, &k), ERR_OK);
+    assert_int_equal(k.sequence, 3); /* what is there goes before what was there */
+    assert_int_equal(ops->known(s, STORE_COMPLIANCE, r[4].r.device, &k), ERR_OK);
+    assert_int_equal(k.sequence, 7);
+    assert_memory_equal(k.name, r[4].name, 32);
+    for (size_t i = 0; i < 5; i++) {
+        assert_true(has_in(s, STORE_COMPLIANCE, &r[i]));
+        assert_int_equal(ops->record_put(s, STORE_RECOVERY, &r[i], &is_new), ERR_OK);
+        assert_false(is_new); /* the other half is not touched */
+        assert_int_equal(ops->forked(s, STORE_COMPLIANCE, &r[i], &fork), ERR_OK);
+        assert_false(fork);
+    }
+    struct store_record next = make_record(3, 1, 8, 9), beyond = make_record(3, 1, 10, 10);
+    assert_false(has_in(s, STORE_COMPLIANCE, &next));
+    assert_false(has_in(s, STORE_COMPLIANCE, &beyond));
+    assert_int_equal(ops->retain(s, mar_us, 78, &more), ERR_OK); /* nothing more to do */
+    assert_int_equal(ops->retained(s, mar_us, &records, &events), ERR_OK);
+    assert_int_equal(records, 4);
+}
+
+/* More than one step takes. */
+static void test_retention_in_steps(void **state)
+{
+    struct store *s = *state;
+    const uint64_t feb_us = 31ull * 86400 * 1000000;
+    uint64_t records = 0, events = 0;
+    bool more, is_new;
+    for (unsigned i = 0; i < SQL_RETAIN_STEP + 5; i++) {
+        struct store_record r = make_record(1, 1, i + 1, 1);
+        memcpy(r.name, &i, sizeof i);
+        r.received_us = i;
+        assert_int_equal(ops->record_put(s, STORE_COMPLIANCE, &r, &is_new), ERR_OK);
+    }
+    do
+        assert_int_equal(ops->retain(s, feb_us, 77, &more), ERR_OK);
+    while (more);
+    assert_int_equal(ops->retained(s, feb_us, &records, &events), ERR_OK);
+    assert_int_equal(records, SQL_RETAIN_STEP + 5);
+    struct store_record last = make_record(1, 1, SQL_RETAIN_STEP + 5, 1);
+    assert_true(has_in(s, STORE_COMPLIANCE, &last));
+}
+
 #define STORE_TEST(f) cmocka_unit_test_setup_teardown(f, open_store, close_store)
 
-int main(void)
+/* Memory does not outlive its store: there the last tests would find nothing. */
+#define DURABLE 3
+
+static int run_all(const char *name)
 {
-    const struct CMUnitTest tests[] = {
+    struct CMUnitTest tests[] = {
         STORE_TEST(test_records_are_idempotent),
         STORE_TEST(test_undo_takes_back_one_request_only),
         STORE_TEST(test_forks),
@@ -386,6 +640,28 @@ int main(void)
         STORE_TEST(test_disclosures_are_idempotent),
         STORE_TEST(test_boot_events),
         STORE_TEST(test_devices),
+        STORE_TEST(test_texts_that_are_none),
+        STORE_TEST(test_retention),
+        STORE_TEST(test_retention_in_steps),
+        STORE_TEST(test_only_what_was_committed_stays),
+        cmocka_unit_test(test_a_newer_database_is_refused),
+        cmocka_unit_test(test_an_older_database_is_brought_forward),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    size_t n = sizeof tests / sizeof tests[0];
+    if (engine.url != NULL)
+        n--; /* PostgreSQL has had one version only */
+    else if (!engine.in_files)
+        n -= DURABLE;
+    return _cmocka_run_group_tests(name, tests, n, NULL, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1) {
+        engine.url = argv[1];
+        return run_all("postgres");
+    }
+    int failed = run_all("memory");
+    engine.in_files = true;
+    return failed + run_all("files");
 }

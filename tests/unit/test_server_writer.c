@@ -33,12 +33,12 @@ static unsigned n_marks, fail_mark, n_puts, fail_put; /* which call fails, from 
 
 static enum err faulty_mark(struct store *s, enum store_half half)
 {
-    return ++n_marks == fail_mark ? ERR_FULL : store_sqlite.mark(s, half);
+    return ++n_marks == fail_mark ? ERR_FULL : store_sql.mark(s, half);
 }
 
 static enum err faulty_put(struct store *s, enum store_half half, const struct store_record *r, bool *ret_new)
 {
-    return ++n_puts == fail_put ? ERR_FULL : store_sqlite.record_put(s, half, r, ret_new);
+    return ++n_puts == fail_put ? ERR_FULL : store_sql.record_put(s, half, r, ret_new);
 }
 
 static void make_device(struct device *ret)
@@ -52,14 +52,16 @@ static void make_device(struct device *ret)
 static int open_writer(void **state)
 {
     char ca_pem[PKI_PEM_MAX];
+    const struct store_place place = {.dir = NULL};
+    bool replicated;
     int pair[2];
     (void)state;
-    ops = store_sqlite;
+    ops = store_sql;
     ops.mark = faulty_mark;
     ops.record_put = faulty_put;
     n_marks = fail_mark = n_puts = fail_put = 0;
     w = (struct writer_state){.ops = &ops};
-    assert_int_equal(ops.open(NULL, &w.store), ERR_OK);
+    assert_int_equal(ops.open(&place, &w.store), ERR_OK);
     assert_int_equal(cr_p256_generate(&w.receipt_key), ERR_OK);
     assert_int_equal(cr_p256_public(w.receipt_key, &receipt_pub), ERR_OK);
     assert_int_equal(cr_p256_id(&receipt_pub, w.receipt_id), ERR_OK);
@@ -69,7 +71,7 @@ static int open_writer(void **state)
     make_device(&device);
     assert_int_equal(ops.begin(w.store, STORE_RECOVERY), ERR_OK);
     assert_int_equal(ops.device_put(w.store, &device.d), ERR_OK);
-    assert_int_equal(ops.commit(w.store, STORE_RECOVERY), ERR_OK);
+    assert_int_equal(ops.commit(w.store, STORE_RECOVERY, &replicated), ERR_OK);
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0)
         return -1;
     assert_int_equal(chan_open(&web, pair[0], MSG_STORE_MAX), ERR_OK);
@@ -298,6 +300,7 @@ static void test_enrolment_token_first(void **state)
 {
     struct device d;
     char csr[4096];
+    bool replicated;
     struct msg_token t = {.expires = UINT32_MAX, .uses = 1};
     size_t len = make_csr(false, csr, sizeof csr);
     (void)state;
@@ -305,7 +308,7 @@ static void test_enrolment_token_first(void **state)
     assert_int_equal(cr_sha256("token", 5, t.hash), ERR_OK);
     assert_int_equal(ops.begin(w.store, STORE_RECOVERY), ERR_OK);
     assert_int_equal(ops.token_put(w.store, &t, 1), ERR_OK);
-    assert_int_equal(ops.commit(w.store, STORE_RECOVERY), ERR_OK);
+    assert_int_equal(ops.commit(w.store, STORE_RECOVERY, &replicated), ERR_OK);
     assert_int_equal(enroll(&d, "wrong", "no request", 10), ERR_DENIED);
     assert_int_equal(enroll(&d, "token", "no request", 10), ERR_FORMAT);
     assert_int_equal(enroll(&d, "token", csr, len), ERR_OK);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "escrow-server/store_sqlite.h"
+#include "escrow-server/store_db.h"
 #include <stdio.h>
 #include <string.h>
 
 static enum err take_candidate(struct store *s, struct query *q, struct msg_found *f)
 {
-    const void *p = sqlite3_column_blob(q->stmt, 0);
-    size_t len = (size_t)sqlite3_column_bytes(q->stmt, 0);
-    if (p == NULL || len > ENVELOPE_MAX || f->n == MSG_CANDIDATES)
+    struct db_column sealed;
+    q->db->ops->column(q, 0, &sealed);
+    if (sealed.p == NULL || sealed.len > ENVELOPE_MAX || f->n == MSG_CANDIDATES)
         return ERR_FORMAT;
     struct msg_candidate *c = &f->item[f->n];
-    memcpy(s->found[f->n], p, len);
-    c->envelope = (struct msg_blob){s->found[f->n], len};
+    memcpy(s->found[f->n], sealed.p, sealed.len);
+    c->envelope = (struct msg_blob){s->found[f->n], sealed.len};
     column_text(q, 1, c->computer, sizeof c->computer);
     column_text(q, 2, c->label, sizeof c->label);
     c->own = column_u64(q, 3) != 0;
@@ -21,18 +21,18 @@ static enum err take_candidate(struct store *s, struct query *q, struct msg_foun
     return ERR_OK;
 }
 
-enum err store_sqlite_find(struct store *s, const struct msg_find *f, struct msg_found *ret)
+enum err store_find(struct store *s, const struct msg_find *f, struct msg_found *ret)
 {
     char like[MSG_NAME + 2];
     snprintf(like, sizeof like, "%s%%", f->device);
-    QUERY(q, s, STORE_RECOVERY, SQL_FIND);
+    QUERY(q, s, STORE_RECOVERY, SQL_FIND, "find");
     query_prefix(&q, f->key);
     query_text(&q, like);
     query_u64(&q, MSG_CANDIDATES);
     ret->n = 0;
     ret->more = false;
     enum err e;
-    while ((e = query_row(s, STORE_RECOVERY, &q, "find")) == ERR_OK)
+    while ((e = query_row(&q)) == ERR_OK)
         TRY(take_candidate(s, &q, ret));
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
@@ -51,14 +51,14 @@ static enum err take_boot(struct query *q, struct msg_boot *b)
     return ERR_OK;
 }
 
-enum err store_sqlite_boots(struct store *s, const struct msg_find *f, struct msg_boots *ret)
+enum err store_boots(struct store *s, const struct msg_find *f, struct msg_boots *ret)
 {
-    QUERY(q, s, STORE_COMPLIANCE, SQL_BOOTS);
+    QUERY(q, s, STORE_COMPLIANCE, SQL_BOOTS, "boots");
     query_prefix(&q, f->key);
     query_u64(&q, MSG_BOOTS_MAX);
     ret->n = 0;
     enum err e;
-    while (ret->n < MSG_BOOTS_MAX && (e = query_row(s, STORE_COMPLIANCE, &q, "boots")) == ERR_OK)
+    while (ret->n < MSG_BOOTS_MAX && (e = query_row(&q)) == ERR_OK)
         TRY(take_boot(&q, &ret->item[ret->n++]));
     return ret->n == MSG_BOOTS_MAX || e == ERR_NOT_FOUND ? ERR_OK : e;
 }

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/state.h"
+#include "crypto/host/file.h"
+#include "crypto/p256.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+int state_complain(int code, const char *what, const char *reason)
+{
+    fprintf(stderr, "keyholt-server: %s: %s\n", what, reason);
+    return code;
+}
+
+int state_begin(const char *root, char ret_root[static PATH_MAX], struct conf *ret_conf)
+{
+    enum err e = place_absolute(root, ret_root);
+    if (e == ERR_OK)
+        e = conf_load(ret_root, ret_conf);
+    if (e == ERR_OK)
+        return 0;
+    return state_complain(KH_EXIT_FAILED, root,
+                          e == ERR_NOT_FOUND ? "no server was set up here; run keyholt-server init"
+                                             : err_text(e));
+}
+
+/* Two supervisors over one state would fight for the stores. The lock goes with the process. */
+enum err state_lock(const char *root)
+{
+    char path[PATH_MAX];
+    TRY(file_join(root, PLACE_LOCK, path, sizeof path));
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_from_errno(errno);
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return ERR_OK; /* kept open on purpose */
+    close(fd);
+    return ERR_BUSY;
+}
+
+struct file {
+    uint8_t *p;
+    size_t len;
+};
+
+static void file_free(struct file *f)
+{
+    free(f->p);
+}
+#define FILE_OF(name) __attribute__((cleanup(file_free))) struct file name = {.p = NULL}
+
+static enum err load(const char *root, const char *place, size_t max, struct file *ret)
+{
+    char path[PATH_MAX];
+    TRY(file_join(root, place, path, sizeof path));
+    return file_read(path, max, &ret->p, &ret->len);
+}
+
+enum err state_org(const char *root, struct org *ret, uint8_t **ret_json, size_t *ret_len)
+{
+    FILE_OF(json);
+    FILE_OF(sig);
+    FILE_OF(pem);
+    FILE_OF(scratch);
+    struct cr_p256_pub pub;
+    TRY(load(root, PLACE_ORG, ORG_MAX, &json));
+    TRY(load(root, PLACE_ORG_SIG, CR_P256_SIG, &sig));
+    TRY(load(root, PLACE_ROOT_PUB, 1024, &pem));
+    TRY(cr_p256_pub_from_pem((const char *)pem.p, pem.len, &pub));
+    if (sig.len != CR_P256_SIG)
+        return ERR_FORMAT;
+    TRY(org_verify(json.p, json.len, sig.p, &pub));
+    scratch.len = 16 * json.len + 1024;
+    scratch.p = malloc(scratch.len);
+    if (scratch.p == NULL)
+        return ERR_NOMEM;
+    TRY(org_decode((const char *)json.p, json.len, scratch.p, scratch.len, ret));
+    if (ret_json == NULL)
+        return ERR_OK;
+    *ret_json = json.p;
+    *ret_len = json.len;
+    json.p = NULL; /* handed over */
+    return ERR_OK;
+}

@@ -1,0 +1,24 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the verbs that work on a server's state from outside share: its lock, organisation and stores. */
+
+#include "escrow-server/places.h"
+#include "escrow-server/store.h"
+#include "formats/org.h"
+
+/* No server may run, or start, until the process ends. err: BUSY, DENIED, IO */
+MUST_CHECK enum err state_lock(const char *root);
+/* The organisation, its signature verified. ret_json: malloc'ed, NULL where it is not wanted.
+ * err: AUTH, FORMAT, NOT_FOUND, NOMEM, IO */
+MUST_CHECK enum err state_org(const char *root, struct org *ret, uint8_t **ret_json, size_t *ret_len);
+/* The stores as server.conf has them. err: NOT_FOUND (a SQLite half was never made), OFFLINE, VERSION, ... */
+MUST_CHECK enum err state_store(const char *root, const struct conf *conf, struct store **ret);
+/* Is this half in SQLite? */
+bool state_is_sqlite(const struct conf *conf, enum store_half half);
+/* Path of its file. err: RANGE */
+MUST_CHECK enum err state_sqlite_path(const char *root, enum store_half half, char ret[static PATH_MAX]);
+
+/* A word on standard error. Returns code. */
+int state_complain(int code, const char *what, const char *reason);
+/* Root made absolute, and server.conf. Returns 0, or an exit code after a word on standard error. */
+int state_begin(const char *root, char ret_root[static PATH_MAX], struct conf *ret_conf);

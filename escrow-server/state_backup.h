@@ -1,0 +1,19 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A backup: a folder with the SQLite stores, the audit chains, the organisation's files and server.conf; no
+ * private key. SHA256SUMS names every file, as sha256sum(1) would. */
+
+#include "escrow-server/state.h"
+
+#define BACKUP_SUMS "SHA256SUMS"
+#define BACKUP_LOG  "audit.log"
+
+/* A consistent copy of a SQLite store that others may write to meanwhile. err: CONFLICT (the copy is
+ * damaged), NOT_FOUND, FULL, IO, BUSY */
+MUST_CHECK enum err backup_sqlite(const char *from, const char *to);
+/* SHA-256 of a file, of any size. err: NOT_FOUND, DENIED, IO */
+MUST_CHECK enum err backup_digest(const char *path, uint8_t ret[static 32]);
+/* Copy a whole file, mode 0600; to must not be there. err: CONFLICT, FULL, IO, ... */
+MUST_CHECK enum err backup_copy(const char *from, const char *to);
+/* err: AUTH (a file is not as it was), FORMAT, NOT_FOUND */
+MUST_CHECK enum err backup_check(const char *dir);

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/host/file.h"
+#include "escrow-server/options.h"
+#include "escrow-server/state_backup.h"
+#include "escrow-server/store_db.h"
+#include "escrow-server/verbs.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOG_MAX (1u << 30)
+
+static const char usage[] = "  keyholt-server restore [--root DIR] BACKUP-FOLDER\n";
+
+struct restore {
+    const char *root, *dir;
+    const struct conf *conf;
+    char aside[32]; /* ending of what stood there before */
+};
+
+static enum err in_backup(const struct restore *r, const char *name, char ret[static PATH_MAX])
+{
+    return file_join(r->dir, name, ret, PATH_MAX);
+}
+
+struct bytes {
+    uint8_t *p;
+    size_t len;
+};
+
+static void bytes_free(struct bytes *b)
+{
+    free(b->p);
+}
+#define BYTES(name) __attribute__((cleanup(bytes_free))) struct bytes name = {.p = NULL}
+
+/* Of this organisation? */
+static enum err check_org(const struct restore *r)
+{
+    BYTES(ours);
+    BYTES(theirs);
+    struct org org;
+    char path[PATH_MAX];
+    TRY(state_org(r->root, &org, &ours.p, &ours.len));
+    TRY(in_backup(r, "root.pub", path));
+    TRY(file_read(path, 1024, &theirs.p, &theirs.len));
+    free(ours.p);
+    ours.p = NULL;
+    TRY(file_join(r->root, PLACE_ROOT_PUB, path, sizeof path));
+    TRY(file_read(path, 1024, &ours.p, &ours.len));
+    return ours.len == theirs.len && memcmp(ours.p, theirs.p, ours.len) == 0 ? ERR_OK : ERR_CONFLICT;
+}
+
+static enum err move_aside(const struct restore *r, const char *path, const char *ending)
+{
+    char from[PATH_MAX + 8], to[PATH_MAX + 64];
+    snprintf(from, sizeof from, "%s%s", path, ending);
+    snprintf(to, sizeof to, "%s%s%s", path, r->aside, ending);
+    return rename(from, to) == 0 || errno == ENOENT ? ERR_OK : err_from_errno(errno);
+}
+
+static enum err put_back(const struct restore *r, const char *from, const char *to, enum process_kind owner)
+{
+    uid_t uid = r->conf->uid[owner];
+    TRY(backup_copy(from, to));
+    return geteuid() != 0 || chown(to, uid, uid) == 0 ? ERR_OK : err_from_errno(errno);
+}
+
+/* With its log, or it would be another file's. */
+static enum err restore_store(const struct restore *r, enum store_half half)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+    if (!state_is_sqlite(r->conf, half)) {
+        printf("%s is in PostgreSQL: put it back with pg_restore, or from a base backup\n",
+               half == STORE_RECOVERY ? "recovery" : "compliance");
+        return ERR_OK;
+    }
+    TRY(in_backup(r, store_sqlite_file[half], from));
+    if (access(from, R_OK) != 0)
+        return ERR_NOT_FOUND;
+    TRY(state_sqlite_path(r->root, half, to));
+    TRY(move_aside(r, to, ""));
+    TRY(move_aside(r, to, "-wal"));
+    TRY(move_aside(r, to, "-shm"));
+    return put_back(r, from, to, PROCESS_WRITER);
+}
+
+static bool begins_with(const struct bytes *long_one, const struct bytes *short_one)
+{
+    return long_one->len >= short_one->len && memcmp(long_one->p, short_one->p, short_one->len) == 0;
+}
+
+/* A log is never put back over a longer one: what it says happened. err: CONFLICT (two stories) */
+static enum err restore_log(const struct restore *r, const char *ours, const char *theirs,
+                            enum process_kind owner)
+{
+    BYTES(here);
+    BYTES(there);
+    TRY(file_read(theirs, LOG_MAX, &there.p, &there.len));
+    enum err e = file_read(ours, LOG_MAX, &here.p, &here.len);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    if (e == ERR_OK && begins_with(&here, &there))
+        return ERR_OK;
+    if (e == ERR_OK && !begins_with(&there, &here))
+        return ERR_CONFLICT;
+    TRY(move_aside(r, ours, ""));
+    return put_back(r, theirs, ours, owner);
+}
+
+static enum err restore_audit(const struct restore *r)
+{
+    char ours[PATH_MAX], theirs[PATH_MAX];
+    TRY(file_join(r->root, PLACE_AUDIT, ours, sizeof ours));
+    TRY(in_backup(r, BACKUP_LOG, theirs));
+    enum err e = restore_log(r, ours, theirs, PROCESS_VAULT);
+    if (e == ERR_CONFLICT)
+        fprintf(stderr,
+                "keyholt-server: %s and the backup's audit.log tell two stories; neither was changed\n",
+                ours);
+    return e;
+}
+
+/* Everything is checked before anything is changed; the log goes first, because it can say no. */
+static enum err restore(const struct restore *r)
+{
+    TRY(backup_check(r->dir));
+    TRY(check_org(r));
+    TRY(restore_audit(r));
+    for (unsigned half = 0; half < STORE_HALVES; half++)
+        TRY(restore_store(r, half));
+    return ERR_OK;
+}
+
+static const char *reason_of(enum err e)
+{
+    return e == ERR_CONFLICT ? "it is another organisation's, or its audit log contradicts this one"
+           : e == ERR_AUTH   ? "a file is not as it was when the backup was made; nothing was changed"
+                             : err_text(e);
+}
+
+static int run(int argc, char *const *argv)
+{
+    const char *root = "/";
+    char absolute[PATH_MAX], dir[PATH_MAX];
+    struct conf conf;
+    struct option_list rest = {.n = 0};
+    const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root}, {NULL, OPTION_REST, false, &rest}};
+    if (options_parse(argc, argv, defs, 2, usage) != ERR_OK || rest.n != 1) {
+        fputs(rest.n == 1 ? "" : usage, stderr);
+        return KH_EXIT_USAGE;
+    }
+    int code = state_begin(root, absolute, &conf);
+    if (code != 0)
+        return code;
+    struct restore r = {.root = absolute, .dir = dir, .conf = &conf};
+    snprintf(r.aside, sizeof r.aside, ".before-%lld", (long long)time(NULL));
+    enum err e = state_lock(absolute);
+    if (e == ERR_BUSY)
+        return state_complain(KH_EXIT_FAILED, root, "the server runs; stop it first");
+    if (e == ERR_OK)
+        e = place_absolute(rest.item[0], dir);
+    if (e == ERR_OK)
+        e = restore(&r);
+    if (e != ERR_OK)
+        return state_complain(e == ERR_CONFLICT || e == ERR_AUTH ? KH_EXIT_NO : KH_EXIT_FAILED, rest.item[0],
+                              reason_of(e));
+    printf("restored; what stood there before ends in %s. Newer envelopes come back from the devices\n",
+           r.aside);
+    return KH_EXIT_OK;
+}
+
+const struct verb verb_restore = {"restore", run, usage, "put a backup back, with the server stopped"};

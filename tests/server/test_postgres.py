@@ -1,0 +1,368 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The server on a real PostgreSQL 15, which the tests run themselves. Closes with "N passed, N failed"."""
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import postgres  # noqa: E402
+from server_fixture import BUILD, NO_GUID, SERVER, Device, Server, run, tool  # noqa: E402
+
+LIMIT_S = 600
+LOCAL, REPLICATED = 1, 2
+results = {'passed': 0, 'failed': 0, 'skipped': 0}
+
+
+def eq(got, want, what=''):
+    if got != want:
+        raise AssertionError(f'{what}: got {got!r}, wanted {want!r}')
+
+
+def holds(condition, what):
+    if not condition:
+        raise AssertionError(what)
+
+
+def until(what, question, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        got = question()
+        if got:
+            return got
+        time.sleep(0.1)
+    raise AssertionError(f'not within {seconds} s: {what}')
+
+
+@contextlib.contextmanager
+def cluster(**kw):
+    p = postgres.Postgres(**kw)
+    try:
+        yield p.start()
+    finally:
+        p.clean()
+
+
+def configure(s, **settings):
+    """Change server.conf."""
+    path = os.path.join(s.root, 'etc/keyholt/server.conf')
+    text = open(path, encoding='utf-8').read()
+    for name, value in settings.items():
+        name = name.replace('_', '-')
+        text, n = re.subn(rf'^{name} = .*$', lambda _, name=name, value=value: f'{name} = {value}', text, flags=re.M)
+        eq(n, 1, f'{name} in server.conf')
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write(text)
+
+
+@contextlib.contextmanager
+def server(recovery='', compliance='', start=True):
+    s = Server()
+    try:
+        configure(s, recovery=recovery, compliance=compliance)
+        if start:
+            s.start()
+        yield s
+    except Exception:
+        if os.path.exists(s.log):
+            print(s.read_log()[-2500:])
+        raise
+    finally:
+        s.clean()
+
+
+def enrolled(s, name):
+    d = Device(s, name)
+    eq(d.enroll()[0], 200, 'enrol')
+    return d
+
+
+def receipted(d, records):
+    """Send until everything has its receipt, as a device does."""
+    names = {r['name'] for r in records}
+
+    def sent():
+        status, _, answer = d.sync(*records)
+        return status == 200 and names <= set(d.names(answer))
+    until('everything receipted', sent)
+
+
+def classes(d, answer):
+    return [tool('receipt', os.path.join(d.s.bundle, 'org.json'), r)['class'] for r in answer['receipts']]
+
+
+def count(p, table, where='true'):
+    return int(p.sql(f'SELECT count(*) FROM {table} WHERE {where}'))
+
+
+# ---- the store alone
+
+def test_store_suite():
+    with cluster() as p:
+        done = run(os.path.join(BUILD, 'tests/test_server_store'), p.url, code=None)
+    text = done.stdout + done.stderr
+    holds(done.returncode == 0 and re.search(r'\[  PASSED  \] postgres: \d+ test|\[  PASSED  \] \d+ test', text), text[-3000:])
+
+
+# ---- one database
+
+def test_enrol_sync_recover():
+    with cluster() as p, server(p.url, p.url) as s:
+        d = enrolled(s, 'one')
+        a, b, c = d.escrow(), d.report('{"os":"Debian"}'), d.event(1, NO_GUID)
+        for _ in range(2):  # told twice, there once
+            status, _, answer = d.sync(a, b, c)
+            eq(status, 200, str(answer))
+            eq(sorted(d.names(answer)), sorted(r['name'] for r in (a, b, c)), 'receipted')
+            eq(classes(d, answer), [LOCAL], 'no standby')
+            eq(answer['known']['sequence'], 3, 'known')
+            eq(answer['envelopes_match'], True, 'digest')
+        eq(s.recover(a['key_id'][:8])[0]['recovery_password'], a['digits'], 'digits')
+        eq(d.orders(d.sync()[2]), [a['key_id']], 'the order to rotate')
+        eq((count(p, 'keyholt_recovery.records'), count(p, 'keyholt_compliance.records'),
+            count(p, 'keyholt_compliance.events'), count(p, 'keyholt_recovery.disclosures')), (1, 2, 1, 1), 'rows')
+        for name in ('recovery.db', 'compliance.db'):
+            holds(not os.path.exists(s.state('writer', name)), f'{name} was made')
+        month = time.strftime('%Y_%m', time.gmtime())
+        eq(count(p, f'keyholt_compliance.records_{month}'), 2, 'in the partition of the month')
+
+
+def test_killed_and_back():
+    """PostgreSQL dies and comes back: nothing receipted is lost, nothing is receipted meanwhile, people are told."""
+    with cluster() as p, server(p.url, p.url) as s:
+        d = enrolled(s, 'two')
+        before = [d.escrow(), d.report('{}')]
+        receipted(d, before)
+        p.kill()
+        queued = [d.escrow(), d.report('{}')]
+        status, headers, answer = d.sync(*queued)
+        eq(status, 503, str(answer))
+        holds(int(headers['Retry-After']) > 0, 'when to come back')
+        got, said = s.recover(before[0]['key_id'], code=None)
+        holds('recovery_password' not in got and 'now' in said, f'{got} {said}')
+        eq(s.request('GET', '/healthz')[0] in (200, 503), True, 'the web workers live')
+        p.start()
+        receipted(d, queued)
+        eq(s.recover(before[0]['key_id'])[0]['recovery_password'], before[0]['digits'], 'from before')
+        eq(s.recover(queued[0]['key_id'])[0]['recovery_password'], queued[0]['digits'], 'from the queue')
+        eq(count(p, 'keyholt_recovery.records'), 2, 'escrow records')
+        p.stop()  # an orderly restart is the same to the server
+        p.start()
+        receipted(d, [d.escrow()])
+
+
+def test_one_half_goes_on_without_the_other():
+    for name in ('recovery', 'compliance'):
+        with cluster() as p, server(**{name: p.url}) as s:
+            d = enrolled(s, 'three')
+            receipted(d, [d.escrow(), d.report('{}')])
+            p.stop('immediate')
+            escrow, report = d.escrow(), d.report('{}')
+            status, _, answer = d.sync(escrow, report)
+            if name == 'recovery':  # who a device is stands there: nothing can be taken
+                eq(status, 503, str(answer))
+            else:
+                eq(status, 200, str(answer))
+                eq(d.names(answer), [escrow['name']], 'the escrow record is safe, the report waits')
+                eq(s.recover(escrow['key_id'])[0]['recovery_password'], escrow['digits'], 'disclosure goes on')
+            p.start()
+            receipted(d, [escrow, report])
+
+
+def test_starts_without_its_database():
+    with cluster() as p:
+        p.stop()
+        with server(p.url, p.url) as s:
+            eq(Device(s, 'early').enroll()[0], 503, 'not now')
+            p.start()
+            d = Device(s, 'late')
+            until('enrolled, with the token that init made', lambda: d.enroll()[0] == 200)
+            receipted(d, [d.escrow()])
+
+
+def test_what_is_refused_at_start():
+    with cluster() as p, server(p.url, p.url) as s:
+        s.stop()
+        for schema in ('keyholt_recovery', 'keyholt_compliance'):
+            p.sql(f'INSERT INTO {schema}.keyholt_schema VALUES (999)')
+            done = subprocess.run([SERVER, 'serve', '--root', s.root, '--listen', '127.0.0.1:0'], capture_output=True,
+                                  text=True, timeout=100)
+            eq(done.returncode, 1, done.stderr[-500:])
+            holds('newer keyholt-server' in done.stderr and 'ready' not in done.stdout, done.stderr[-500:])
+            p.sql(f'DELETE FROM {schema}.keyholt_schema WHERE version = 999')
+        s.start()
+
+
+# ---- a primary and its standby
+
+@contextlib.contextmanager
+def pair(synchronous=True):
+    """A primary with a standby that has caught up; `synchronous`: the primary waits for it."""
+    with cluster() as p, cluster(primary=p) as standby:
+        if synchronous:
+            p.reload(synchronous_standby_names='standby1')
+        want = 'sync' if synchronous else 'async'
+        until(f'an {want} standby', lambda: p.sql('SELECT sync_state FROM pg_stat_replication') == want)
+        yield p, standby
+
+
+def hold(pg, sig):
+    """Stop a server's processes where they are, or let them go on."""
+    with open(os.path.join(pg.data, 'postmaster.pid'), encoding='ascii') as f:
+        pid = f.readline().strip()
+    for one_pid in subprocess.run(['ps', '-o', 'pid=', '--ppid', pid], capture_output=True, text=True).stdout.split():
+        os.kill(int(one_pid), sig)
+
+
+def has(p, record, half='recovery'):
+    return count(p, f'keyholt_{half}.records', f"name = '\\x{record['name']}'") == 1
+
+
+def test_receipt_classes():
+    with pair(synchronous=False) as (p, standby), server(p.url, p.url) as s:
+        d = enrolled(s, 'four')
+        eq(classes(d, d.sync(d.escrow(), d.report('{}'))[2]), [LOCAL], 'an asynchronous standby promises nothing')
+        p.reload(synchronous_standby_names='standby1')
+        until('a sync standby', lambda: p.sql('SELECT sync_state FROM pg_stat_replication') == 'sync')
+        for records in ([d.escrow()], [d.report('{}')], [d.escrow(), d.report('{}')]):
+            eq(classes(d, d.sync(*records)[2]), [REPLICATED], 'a synchronous one does')
+            for r, half in zip(records, ('recovery', 'compliance') if len(records) == 2 else
+                               (('recovery',) if records[0].get('key_id') else ('compliance',))):
+                holds(has(standby, r, half), f'on the standby, in {half}, when the receipt comes')
+            eq(classes(d, d.sync(*records)[2]), [REPLICATED], 'the same again: that commit, too, waited')
+        p.reload(synchronous_standby_names='')
+        until('an async standby', lambda: p.sql('SELECT sync_state FROM pg_stat_replication') == 'async')
+        eq(classes(d, d.sync(d.escrow())[2]), [LOCAL], 'and no more')
+
+
+def test_an_ordinary_role():
+    """No superuser: everything works; what it may not see, it does not promise."""
+    with pair() as (p, standby):
+        p.sql('CREATE ROLE app LOGIN; GRANT CREATE ON DATABASE postgres TO app')
+        url = p.url.replace('keyholt@', 'app@')
+        with server(url, '') as s:
+            d = enrolled(s, 'seven')
+            eq(classes(d, d.sync(d.escrow())[2]), [LOCAL], 'it cannot see the standby')
+            p.sql('GRANT pg_monitor TO app')
+            eq(classes(d, d.sync(d.escrow())[2]), [REPLICATED], 'now it can')
+            eq(classes(d, d.sync(d.report('{}'))[2]), [LOCAL], 'a file has no standby')
+            eq(classes(d, d.sync(d.escrow(), d.report('{}'))[2]), [LOCAL], 'one receipt promises what holds for all of it')
+
+
+def test_no_password_in_the_configuration():
+    with server('postgres://a:secret@127.0.0.1:1/x', start=False) as s:
+        done = subprocess.run([SERVER, 'serve', '--root', s.root, '--listen', '127.0.0.1:0'], capture_output=True, text=True,
+                              timeout=100)
+        eq(done.returncode, 1, done.stderr)
+        holds('passfile' in done.stderr and 'secret' not in done.stderr, done.stderr)
+
+
+def test_cancelled_wait_gives_no_receipt():
+    with pair() as (p, standby), server(p.url, p.url) as s:
+        d = enrolled(s, 'five')
+        receipted(d, [d.escrow()])
+        for name, cancel in (('pg_cancel_backend', 'SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity'),
+                             ('pg_terminate_backend', 'SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity'),
+                             ('nobody, until the server gives up waiting', None)):
+            record, answer = d.escrow(), []
+            hold(standby, signal.SIGSTOP)
+            try:
+                sender = threading.Thread(target=lambda record=record, answer=answer: answer.append(d.sync(record)))
+                sender.start()
+                until('the commit waits', lambda: count(p, 'pg_stat_activity', "wait_event = 'SyncRep'") > 0)
+                if cancel:
+                    holds(int(p.sql(cancel + " WHERE wait_event = 'SyncRep'")) > 0, 'a backend was cancelled')
+                sender.join(40)
+                status, headers, body = answer[0]
+                eq(status, 503, f'{name}: {body}')
+                holds('receipts' not in body and int(headers['Retry-After']) > 0, f'{name}: no receipt: {body}')
+                holds(has(p, record), f'{name}: though the row is there')
+            finally:
+                hold(standby, signal.SIGCONT)
+            receipted(d, [record])
+            answer = d.sync(record)[2]
+            eq(classes(d, answer), [REPLICATED], f'{name}: told again, it waits again')
+            holds(has(standby, record), f'{name}: on the standby')
+            eq(s.recover(record['key_id'])[0]['recovery_password'], record['digits'], 'disclosed')
+
+
+def test_reading_goes_on_while_no_standby_answers():
+    with pair() as (p, standby), server(p.url, p.url) as s:
+        d = enrolled(s, 'six')
+        known = d.escrow()
+        receipted(d, [known])
+        standby.stop('immediate')
+        eq(d.sync(d.escrow())[0], 503, 'not replicated')
+        eq(s.recover(known['key_id'])[0]['recovery_password'], known['digits'], 'disclosed all the same')
+
+
+def test_failover_loses_nothing_receipted():
+    """Primary killed under load, standby promoted: whatever had a `replicated` receipt is there."""
+    with pair() as (p, standby):
+        both = p.url + ',' + standby.dir.replace('/', '%2F')
+        with server(both, both) as s:
+            devices = [enrolled(s, f'load{i}') for i in range(4)]
+            safe, stop = [], threading.Event()
+
+            def load(d):
+                while not stop.is_set():
+                    record = d.escrow()
+                    try:
+                        status, _, answer = d.sync(record)
+                    except OSError:
+                        continue
+                    if status == 200 and classes(d, answer) == [REPLICATED]:
+                        safe.append((d, record))
+            threads = [threading.Thread(target=load, args=(d,)) for d in devices]
+            for t in threads:
+                t.start()
+            until('some records are safe', lambda: len(safe) > 30, 60)
+            p.kill()
+            time.sleep(0.5)
+            stop.set()
+            for t in threads:
+                t.join(60)
+            standby.promote()
+            lost = [r['name'] for _, r in safe if not has(standby, r)]
+            eq(lost, [], f'of {len(safe)} records with a receipt, lost')
+            d, record = safe[-1]
+            until('enrolled devices go on', lambda: d.sync()[0] == 200, 40)
+            eq(s.recover(record['key_id'])[0]['recovery_password'], record['digits'], 'disclosed from the new primary')
+            print(f'    {len(safe)} records had a replicated receipt, all are there')
+
+
+def one(name, test):
+    start = time.monotonic()
+    try:
+        test()
+        results['passed'] += 1
+        said = 'ok'
+    except Exception:
+        results['failed'] += 1
+        traceback.print_exc(file=sys.stdout)
+        said = 'FAILED'
+    print(f'{name}: {said} ({time.monotonic() - start:.1f} s)', flush=True)
+
+
+def main(wanted):
+    signal.alarm(LIMIT_S)
+    tests = [(n, t) for n, t in globals().items() if n.startswith('test_') and (not wanted or n in wanted)]
+    why = postgres.missing()
+    if why:
+        print(f'SKIP: {why}')
+        results['skipped'] = len(tests)
+        tests = []
+    for name, test in tests:
+        one(name, test)
+    print(f"{results['passed']} passed, {results['failed']} failed, {results['skipped']} skipped")
+    return 1 if results['failed'] else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(set(sys.argv[1:])))

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the agent costs while it has nothing to say: bytes of a heartbeat, memory and wake-ups at rest. Both ends real.
+
+A heartbeat is counted as every byte of HTTP that goes through TLS, both ways: request line, headers and body, status
+line, headers and body. A relay that has the organisation's CA stands between courier and server and counts them.
+KEYHOLT_IDLE_SECONDS (60): how long the two processes are watched."""
+import contextlib
+import os
+import socket
+import ssl
+import sys
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+from laptop import NEEDED, Laptop, holds, until  # noqa: E402
+from server_fixture import Server, free_port, run  # noqa: E402
+
+HEARTBEAT_MAX = 600       # bytes. source: issue 4, figures
+PSS_MAX_KB = 12 * 1024    # both processes together. source: DESIGN section 9
+IDLE_S = int(os.environ.get('KEYHOLT_IDLE_SECONDS', '60'))
+
+
+class Relay:
+    """Ends TLS on both sides, with the courier's own key towards the server, and keeps what passes."""
+
+    def __init__(self, server, port, folder):
+        self.server, self.folder = server, folder
+        self.exchanges = []  # (request bytes, answer bytes)
+        key, csr, cert = (server.path('relay.' + n) for n in ('key', 'csr', 'pem'))
+        run('openssl', 'req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key,
+            '-out', csr, '-subj', '/CN=relay')
+        extensions = server.put('relay.ext', 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth\n')
+        run('openssl', 'x509', '-req', '-in', csr, '-CA', server.ca, '-CAkey', server.state('writer/ca.key'), '-days', '30',
+            '-extfile', extensions, '-out', cert)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(cert, key)
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(('127.0.0.1', port))
+        self.listener.listen(16)
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                c, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.one, args=(c,), daemon=True).start()
+
+    def one(self, c):
+        courier = self.folder + '/var/lib/keyholt/courier/'
+        out = ssl.create_default_context(cafile=self.server.ca)
+        with contextlib.suppress(FileNotFoundError):  # enrolment has no certificate yet
+            out.load_cert_chain(courier + 'tls.crt', courier + 'tls.key')
+        with contextlib.suppress(OSError), self.context.wrap_socket(c, server_side=True) as inside, \
+                out.wrap_socket(socket.create_connection(('127.0.0.1', self.server.port)), server_hostname='127.0.0.1') as to:
+            request = self.message(inside)
+            to.sendall(request)
+            answer = self.message(to)
+            inside.sendall(answer)
+            self.exchanges.append((request, answer))
+
+    @staticmethod
+    def message(s):
+        """One HTTP message, by its Content-Length."""
+        data = b''
+        while b'\r\n\r\n' not in data:
+            more = s.recv(65536)
+            if not more:
+                raise OSError('closed')
+            data += more
+        head, body = data.split(b'\r\n\r\n', 1)
+        length = [int(line.split(b':')[1]) for line in head.split(b'\r\n') if line.lower().startswith(b'content-length:')]
+        while len(body) < length[0]:
+            more = s.recv(65536)
+            body += more
+            data += more
+        return data
+
+
+def pss_kb(pid):
+    with open(f'/proc/{pid}/smaps_rollup', encoding='ascii') as f:
+        return int([line for line in f if line.startswith('Pss:')][0].split()[1])
+
+
+def switches(pid):
+    """How often the process was put on a processor, for each of its tasks."""
+    n = 0
+    for task in os.listdir(f'/proc/{pid}/task'):
+        with open(f'/proc/{pid}/task/{task}/status', encoding='ascii') as f:
+            n += sum(int(line.split()[1]) for line in f if 'ctxt_switches' in line)
+    return n
+
+
+def heartbeat(laptop, relay):
+    relay.exchanges.clear()
+    laptop.run('sync')
+    holds(len(relay.exchanges) == 1, f'{len(relay.exchanges)} exchanges')
+    request, answer = relay.exchanges[0]
+    holds(answer.startswith(b'HTTP/1.1 200'), str(answer[:80]))
+    return len(request), len(answer)
+
+
+def main():
+    for needed in NEEDED:
+        if not os.path.exists(needed):
+            print(f'{needed} was not built')
+            print('0 passed, 1 failed, 0 skipped')
+            return 1
+    if os.geteuid() != 0:
+        print('test_rest: SKIP: the keeper needs root')
+        print('0 passed, 0 failed, 1 skipped')
+        return 0
+    port = free_port()
+    s = Server(urls=(f'https://127.0.0.1:{port}',))
+    laptop, failed, passed = None, 0, 0
+    try:
+        s.start()
+        relay = Relay(s, port, s.path('laptop'))
+        laptop = Laptop(s.path('laptop'))
+        laptop.run('enroll', '--bundle', s.bundle)
+        laptop.protect()
+        laptop.run('sync')
+        until('all receipted', lambda: laptop.status()['queued'] == 0)
+        time.sleep(1)
+        up, down = heartbeat(laptop, relay)
+        request, answer = relay.exchanges[0]
+        good = up + down <= HEARTBEAT_MAX
+        print(f'heartbeat: {up} bytes to the server, {down} back, {up + down} in all (at most {HEARTBEAT_MAX}): '
+              f'{"ok" if good else "FAILED"}')
+        if not good:
+            print(request, answer)
+        passed, failed = passed + good, failed + (not good)
+
+        s.recover(laptop.volume()['key_id'])  # the audit log grows: its head is news, and so is an order
+        laptop.rotate()
+        laptop.run('sync')
+        until('all receipted', lambda: laptop.status()['queued'] == 0)
+        laptop.run('sync')
+        s.recover('00000000', code=3)  # and so is that of a refusal
+        up, down = heartbeat(laptop, relay)
+        good = up + down <= HEARTBEAT_MAX and b'audit_head' in relay.exchanges[0][1]
+        print(f'heartbeat after somebody was at the audit log: {up} bytes up, {down} down, {up + down} in all: '
+              f'{"ok" if good else "FAILED"}')
+        passed, failed = passed + good, failed + (not good)
+
+        pids = {'keeper': laptop.machine.process.pid, 'courier': laptop.courier.pid}
+        time.sleep(3)  # the command's connection ends, the errand is reaped
+        before = {name: switches(pid) for name, pid in pids.items()}
+        time.sleep(IDLE_S)
+        woken = {name: switches(pid) - before[name] for name, pid in pids.items()}
+        good = not any(woken.values())
+        print(f'wake-ups in {IDLE_S} s at rest: {woken}: {"ok" if good else "FAILED"}')
+        passed, failed = passed + good, failed + (not good)
+
+        s.stop()  # what it shares with the agent must not make the agent look smaller
+        pss = {name: pss_kb(pid) for name, pid in pids.items()}
+        good = sum(pss.values()) <= PSS_MAX_KB
+        print(f'PSS at rest: {pss} kB, together {sum(pss.values())} (at most {PSS_MAX_KB}): {"ok" if good else "FAILED"}')
+        passed, failed = passed + good, failed + (not good)
+    finally:
+        if laptop:
+            laptop.stop()
+        s.clean()
+    print(f'{passed} passed, {failed} failed, 0 skipped')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

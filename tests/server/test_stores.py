@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Backup, restore, verify, move and retention of a real server's stores. Closes with "N passed, N failed"."""
+import contextlib
+import glob
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import postgres  # noqa: E402
+import test_postgres as pg  # noqa: E402
+from test_postgres import enrolled, eq, holds, receipted, server  # noqa: E402
+from server_fixture import NO_GUID  # noqa: E402
+
+
+def filled(s):
+    """A device with all kinds of records, and one disclosure."""
+    d = enrolled(s, 'filled')
+    records = [d.escrow(), d.report('{"os":"Debian"}'), d.event(1, NO_GUID), d.escrow()]
+    receipted(d, records)
+    eq(s.recover(records[0]['key_id'])[0]['recovery_password'], records[0]['digits'], 'disclosed')
+    return d, records
+
+
+def verify(s, code=0):
+    p = s.command('verify', '--json', code=code)
+    return json.loads(p.stdout), p.stderr
+
+
+def change(s, name, sql, *values):
+    with contextlib.closing(sqlite3.connect(s.state('writer', name))) as db, db:
+        n = db.execute(sql, values).rowcount
+    holds(n > 0, f'nothing changed by {sql}')
+
+
+def put_sums(folder, change_name=None):
+    path = os.path.join(folder, 'SHA256SUMS')
+    return open(path, encoding='ascii').read().splitlines()
+
+
+def test_verify_sees_what_is_wrong():
+    with server() as s:
+        filled(s)
+        got, _ = verify(s)
+        eq((got['devices'], got['records'], got['envelopes'], got['orders'], got['wrong']), (1, 4, 2, 1, 0), 'while it runs')
+        s.stop()
+        keep = s.path('keep')
+        shutil.copytree(s.state('writer'), keep)
+        log = s.state('vault/audit.log')
+        for name, sql, said in (
+                ('recovery.db', "UPDATE records SET bytes = CAST(substr(bytes, 1, length(bytes) - 1) || X'00' AS BLOB)", 'bytes changed'),
+                ('compliance.db', 'UPDATE records SET sequence = sequence + 1', 'filed wrongly'),
+                ('recovery.db', 'DELETE FROM envelopes', 'not indexed'),
+                ('compliance.db', 'DELETE FROM events', 'not indexed'),
+                ('recovery.db', 'DELETE FROM records', 'without its record'),
+                ('recovery.db', "UPDATE envelopes SET key_id = '00000000-0000-0000-0000-000000000000'", 'filed wrongly'),
+                ('recovery.db', 'UPDATE envelopes SET own = 1 - own', 'filed wrongly'),
+                ('recovery.db', 'DELETE FROM devices', 'not enrolled'),
+                ('recovery.db', "UPDATE devices SET id = zeroblob(32)", 'another\'s'),
+                ('recovery.db', "UPDATE commands SET device = zeroblob(32)", 'signed'),
+                ('recovery.db', 'UPDATE disclosures SET n = 999', 'audit log lost')):
+            change(s, name, sql)
+            got, err = verify(s, code=3)
+            holds(got['wrong'] > 0 and said in err, f'{sql}: {got} {err}')
+            for file in os.listdir(keep):
+                shutil.copy2(os.path.join(keep, file), s.state('writer', file))
+            for file in glob.glob(s.state('writer', '*.db-*')):
+                if not os.path.exists(os.path.join(keep, os.path.basename(file))):
+                    os.remove(file)
+            eq(verify(s)[0]['wrong'], 0, 'as before')
+        text = open(log, 'rb').read()
+        with open(log, 'r+b') as f:
+            f.truncate(text.rindex(b'\n', 0, len(text) - 1) + 1)
+        got, err = verify(s, code=3)
+        holds('audit log lost' in err, f'a shortened log: {got} {err}')
+
+
+def test_backup_and_restore():
+    with server() as s:
+        d, records = filled(s)
+        folder = s.path('backup')
+        s.command('backup', folder)  # while it runs
+        holds('there already' in s.command('backup', folder, code=1).stderr, 'never over another one')
+        names = {line.split('  ')[1] for line in put_sums(folder)}
+        eq(names, {'recovery.db', 'compliance.db', 'audit.log', 'org.json', 'org.json.sig', 'root.pub', 'server.conf'}, 'files')
+        eq(set(os.listdir(folder)), names | {'SHA256SUMS'}, 'and nothing else: no key')
+        later = [d.escrow(), d.escrow()]
+        receipted(d, later)
+        s.recover(later[0]['key_id'])
+        holds('runs' in s.command('restore', folder, code=1).stderr, 'not while it runs')
+        log = open(s.state('vault/audit.log'), 'rb').read()
+        s.stop()
+        spoiled = s.path('spoiled')
+        shutil.copytree(folder, spoiled)
+        with open(os.path.join(spoiled, 'recovery.db'), 'r+b') as f:
+            f.seek(5000)
+            f.write(b'x')
+        holds('not as it was' in s.command('restore', spoiled, code=3).stderr, 'a changed file')
+        os.remove(os.path.join(spoiled, 'SHA256SUMS'))
+        s.command('restore', spoiled, code=1)
+        got, _ = verify(s)
+        eq((got['records'], got['wrong']), (6, 0), 'refusing changed nothing')
+        s.command('restore', folder)
+        eq(open(s.state('vault/audit.log'), 'rb').read(), log, 'the longer log stays')
+        got, _ = verify(s)
+        eq((got['records'], got['untold'], got['wrong']), (4, 1, 0), 'the store is old')
+        s.start()
+        holds(not d.sync()[2]['envelopes_match'], 'the server sees that envelopes are missing')
+        receipted(d, later)  # as the device does then
+        eq(d.sync()[2]['envelopes_match'], True, 'back')
+        eq(s.recover(later[1]['key_id'])[0]['recovery_password'], later[1]['digits'], 'and disclosed')
+        eq(s.recover(records[0]['key_id'])[0]['recovery_password'], records[0]['digits'], 'as the old ones')
+        s.stop()
+        with server(start=False) as other:
+            other.start()
+            other.stop()
+            holds('another organisation' in other.command('restore', folder, code=3).stderr, 'not of this one')
+
+
+def test_retention():
+    with server() as s:
+        d = enrolled(s, 'old')
+        old, new = [d.report('{"n":1}'), d.event(1, NO_GUID)], [d.report('{"n":2}')]
+        receipted(d, [*old, *new])
+        holds('everything is kept' in s.command('retain').stdout, 'nothing is deleted unless somebody says so')
+        pg.configure(s, compliance_months=2)
+        past = (int(time.time()) - 150 * 86400) * 1000000
+        for r in old:
+            change(s, 'compliance.db', 'UPDATE records SET received_us = ? WHERE name = ?', past, bytes.fromhex(r['name']))
+        change(s, 'compliance.db', 'UPDATE events SET received_us = ?', past)
+        said = s.command('retain').stdout  # while it runs
+        holds('2 records, 1 events' in said, said)
+        with contextlib.closing(sqlite3.connect(s.state('writer/compliance.db'))) as db:
+            eq(db.execute('SELECT count(*) FROM records').fetchone()[0], 1, 'what is young stays')
+            eq(db.execute('SELECT records, events FROM retentions').fetchall(), [(2, 1)], 'on record')
+        flags = s.read_log().count('kind=gap')
+        receipted(d, [d.report('{"n":3}')])
+        eq(s.read_log().count('kind=gap'), flags, 'no gap is seen where retention was')
+        eq(verify(s)[0]['wrong'], 0, 'verify')
+
+
+def test_move_to_postgres():
+    with pg.cluster() as p, server() as s:
+        d, records = filled(s)
+        bad = enrolled(s, 'caf\udce9'.encode('utf-8', 'surrogateescape').decode('latin-1'))
+        receipted(bad, [bad.escrow() for _ in range(3)])
+        holds('runs' in s.command('move', '--to', p.url, code=1).stderr, 'not while it runs')
+        s.stop()
+        many = 1200  # more than two pages; months of years
+        with contextlib.closing(sqlite3.connect(s.state('writer/compliance.db'))) as db, db:
+            for i in range(many):
+                db.execute('INSERT INTO forgotten VALUES (?, ?, ?, ?, ?)', (os.urandom(32), os.urandom(16), i, os.urandom(32), i))
+            db.execute('UPDATE records SET received_us = received_us - 400 * 86400 * 1000000')
+            db.execute('UPDATE events SET received_us = received_us - 400 * 86400 * 1000000')
+        said = s.command('move', '--to', p.url).stdout
+        eq(said.count('the same on both sides'), 12, said)
+        holds('NOT THE SAME' not in said and f'compliance.forgotten: {many} rows' in said, said)
+        s.command('move', '--to', p.url)  # again: nothing is there twice
+        p.sql("UPDATE keyholt_recovery.records SET time = time + 1")
+        holds('NOT THE SAME' in s.command('move', '--to', p.url, code=3).stdout, 'a difference is seen')
+        p.sql("UPDATE keyholt_recovery.records SET time = time - 1")
+        p.sql("INSERT INTO keyholt_recovery.tokens VALUES ('\\x01', 1, 1, 1)")
+        holds('NOT THE SAME' in s.command('move', '--to', p.url, code=3).stdout, 'one too many is seen')
+        p.sql("DELETE FROM keyholt_recovery.tokens WHERE hash = '\\x01'")
+        pg.configure(s, recovery=p.url, compliance=p.url)
+        s.start()
+        eq(d.sync()[2]['envelopes_match'], True, 'envelopes')
+        receipted(d, [d.escrow(), d.report('{}')])
+        eq(s.recover(records[3]['key_id'])[0]['recovery_password'], records[3]['digits'], 'disclosed')
+        got, err = verify(s)
+        eq((got['records'], got['wrong']), (9, 0), f'verify on PostgreSQL: {err}')
+        holds('pg_dump' in s.command('backup', s.path('backup')).stdout, 'says how')
+        pg.configure(s, compliance_months=2)
+        holds('2 records, 1 events' in s.command('retain').stdout, 'retention by dropping months')
+        s.stop()
+        s.command('move', '--to', p.url, code=3)  # it is there already
+    with server() as s:
+        s.stop()
+        s.command('move', '--to', 'postgres://keyholt@/postgres?host=%2Fnonexistent', code=4)
+
+
+def main(wanted):
+    signal.alarm(pg.LIMIT_S)
+    tests = [(n, t) for n, t in globals().items() if n.startswith('test_') and callable(t) and (not wanted or n in wanted)]
+    for name, test in tests:
+        why = postgres.missing() if 'postgres' in name else None
+        if why:
+            print(f'{name}: SKIP: {why}')
+            pg.results['skipped'] += 1
+        else:
+            pg.one(name, test)
+    print('{passed} passed, {failed} failed, {skipped} skipped'.format(**pg.results))
+    return 1 if pg.results['failed'] else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(set(sys.argv[1:])))
