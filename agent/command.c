@@ -42,7 +42,7 @@ int command_usage(const struct command *self, const char *format, ...)
 static unsigned count(const struct command_option *own)
 {
     unsigned n = 0;
-    while (own[n].name && n < COMMAND_OPTIONS)
+    while (n < COMMAND_OPTIONS && own[n].name)
         n++;
     return n;
 }
