@@ -66,6 +66,8 @@ static void bitlocker(struct json_object *v, struct doctor_report *r)
     const char *name = name_of(v), *problem = doctor_text(v, "problem");
     if (problem[0])
         doctor_say(r, DOCTOR_BAD, "%s: %s", name, problem);
+    else if (is(v, "state", "needs-unlock-secret"))
+        doctor_say(r, DOCTOR_BAD, "%s: %s", name, doctor_text(v, "note"));
     else if (is(v, "state", "escrowed"))
         doctor_say(r, DOCTOR_GOOD, "%s: its BitLocker recovery password is escrowed, key ID %s", name,
                    doctor_text(v, "key_id_short"));

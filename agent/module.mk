@@ -23,7 +23,7 @@ keeper_core := agent/keeper.c agent/keeper_reply.c agent/verb_enroll.c agent/ver
     agent/device_key.c $(tpm_sources) agent/tpm_module.c agent/org_store.c agent/policy_store.c agent/problem.c agent/msg.c agent/channel.c
 # what there is in block devices; nothing of a device's content is read in the keeper but headers of volumes
 keeper_core += agent/inventory.c agent/blockdev.c agent/blockdev_query.c agent/mounts.c agent/classify.c \
-    agent/classify_stack.c agent/prober.c agent/probed.c agent/device_io.c agent/volume_list.c agent/compliance.c \
+    agent/classify_stack.c agent/prober.c agent/probed.c agent/device_io.c agent/volume_list.c agent/volume_state.c agent/compliance.c \
     agent/seal.c agent/bitlocker_escrow.c agent/report.c agent/reporter.c \
     agent/boot_check.c
 keeper_libs := -Wl,-rpath,'$$$$ORIGIN' -lcryptsetup -lsqlite3 -ljson-c -lkeyutils -lcap -lefiboot -lefivar

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/volume_list.h"
-#include "agent/compliance.h"
 #include "agent/discover.h"
 #include "agent/inventory.h"
+#include "agent/volume_state.h"
 #include "agent/volume_status.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,96 +90,6 @@ static void add_disk_facts(struct list *l, unsigned i, struct json_object *o)
     add(o, "problem", p->problem);
 }
 
-/* Does this BitLocker volume still have a recovery password that is escrowed? */
-static bool is_escrowed(struct list *l, const struct probed *p)
-{
-    struct cache_key k;
-    for (unsigned i = 0; i < p->n_protectors; i++)
-        if (p->protector[i].kind == PROTECTOR_RECOVERY && p->protector[i].has_id &&
-            cache_get_key(l->a->cache, &p->protector[i].id, &k) == ERR_OK && k.state == KEY_LIVE &&
-            guid_equal(&k.volume, &p->volume_id))
-            return true;
-    return false;
-}
-
-/* State and note of a volume that the cache does not know, or knows less of than the disk says. */
-static void add_state(struct list *l, unsigned i, const struct cache_volume *known,
-                      const struct cache_volume *copy_of, struct json_object *o)
-{
-    const struct seen *s = &l->v.seen[i];
-    const struct probed *p = &l->v.probed[i];
-    char note[PATH_MAX + 200] = "", name[PATH_MAX];
-    const char *state = NULL;
-    inventory_name(&l->v.tree.device[i], name);
-    if (copy_of) {
-        state = "copy";
-        (void)snprintf(note, sizeof note, "it has the UUID of %s; it is left alone", copy_of->device);
-    } else if (s->class == SEEN_LUKS2 && !known) {
-        state = "not-protected";
-        (void)snprintf(note, sizeof note, "%s", p->problem);
-    } else if (s->class == SEEN_LUKS1) {
-        state = "not-protected";
-        (void)snprintf(
-            note, sizeof note,
-            "LUKS1 has no place for a sealed password; convert it while it is closed: cryptsetup convert "
-            "%s --type luks2",
-            name);
-    } else if (s->class == SEEN_BITLOCKER && is_escrowed(l, p)) {
-        state = "escrowed";
-    } else if (s->class == SEEN_BITLOCKER) {
-        state = "not-escrowed";
-        (void)snprintf(note, sizeof note, "%s",
-                       p->problem[0] ? p->problem
-                       : known       ? "its recovery password is not the one that was escrowed"
-                                     : "");
-    } else if (s->class == SEEN_OTHER_CRYPT) {
-        state = "not-manageable";
-        (void)snprintf(note, sizeof note, "%s", s->why);
-    } else if (s->class == SEEN_UNENCRYPTED) {
-        state = "unencrypted";
-        (void)snprintf(note, sizeof note, "%s",
-                       s->boot         ? "what the boot loader reads; it cannot be encrypted"
-                       : s->part_clear ? "some of the disks below it are encrypted, not all"
-                                       : "");
-    }
-    if (!state)
-        return;
-    add(o, "state", state);
-    add(o, "note", note);
-}
-
-static bool text_is(struct json_object *o, const char *name, const char *value)
-{
-    struct json_object *v;
-    return json_object_object_get_ex(o, name, &v) && v && strcmp(json_object_get_string(v), value) == 0;
-}
-
-static void add_verdict(struct list *l, unsigned i, struct json_object *o)
-{
-    const struct seen *s = &l->v.seen[i];
-    const struct probed *p = &l->v.probed[i];
-    struct json_object *verified = NULL, *names = json_object_new_array();
-    (void)json_object_object_get_ex(o, "verified", &verified);
-    bool bitlocker = s->class == SEEN_BITLOCKER, secret = text_is(o, "state", "needs-unlock-secret");
-    const struct compliance_facts f = {.class = s->class,
-                                       .kind = s->kind,
-                                       .boot = s->boot,
-                                       .part_clear = s->part_clear,
-                                       .suspended = p->suspended,
-                                       .converting = p->reencrypting,
-                                       .unreadable = p->problem[0] != 0,
-                                       .protected_ = secret || text_is(o, "state", "protected") ||
-                                                     text_is(o, "state", "escrowed"),
-                                       .needs_secret = secret,
-                                       .verified = bitlocker || json_object_get_boolean(verified)};
-    unsigned r = text_is(o, "state", "copy") ? 0 : compliance_judge(&l->a->policy, &f);
-    for (unsigned b = 1; r >> COMPLIANCE_REASONS == 0 && b < 1u << COMPLIANCE_REASONS; b <<= 1)
-        if (r & b)
-            json_object_array_add(names, json_object_new_string(compliance_name(b)));
-    add_flag(o, "compliant", r == 0);
-    json_object_object_add(o, "reasons", names);
-}
-
 /* Other devices with the volume's UUID. */
 static void add_copies(struct list *l, const struct cache_volume *v, struct json_object *o)
 {
@@ -229,9 +139,9 @@ static void add_volume(struct list *l, unsigned i)
     bool copy;
     struct cache_volume *known = known_volume(l, i, &copy);
     struct json_object *o = known && !copy ? volume_status(l->a, known) : unknown_volume(l, i);
-    add_state(l, i, copy ? NULL : known, copy ? known : NULL, o);
+    volume_state_add(l->a, &l->v, i, copy ? NULL : known, copy ? known : NULL, o);
     add_disk_facts(l, i, o);
-    add_verdict(l, i, o);
+    volume_verdict_add(l->a, &l->v, i, o);
     add_flag(o, "present", true);
     if (known && !copy)
         add_copies(l, known, o);

@@ -16,6 +16,7 @@ import uuid
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from fake_sys import USB, VIRTUAL, FakeSys
 from machine import FAST, KEEPER, PASSPHRASE, TOP, Checks, Machine, Organisation, fast_folder, judge, make_volume, sh
+from play_courier import Courier, device_of, enrolled, rotate_order
 
 DATA = os.path.join(os.environ.get('KEYHOLT_DATA', os.path.join(TOP, '../shared/data')), 'bitlk')
 IMAGES = os.path.join(TOP, 'build/data/bitlk')
@@ -234,6 +235,45 @@ def test_bitlocker_kinds(c, m, s, folder):
         c.check(v['state'] == state and set(v['reasons']) == reasons and v['suspended'], name, v)
 
 
+def test_bitlocker_disclosed(c, org, folder):
+    """A password that a server showed to somebody: only Windows can make a new one, and the old one must go."""
+    made = bitlocker('bitlk-aes-xts-128-two-recovery')
+    if not made:
+        return
+    image, conf = made
+    m = Machine(folder + '/disclosed')
+    node = FakeSys(m.root).add('sda', sparse_copy(image, folder + '/two.img'))
+    m.start()
+    courier = enrolled(m, org, folder, folder + '/bundle')
+    try:
+        code, o, err = m.json('protect', node, '--recovery-password-file', '-', data=conf['RP'].encode())
+        c.check(code == 0 and o['key_id'].lower() == conf['RP_VMK_GUID'], 'one of two recovery passwords', (o, err))
+        courier.batch()
+        courier.answer(commands=[rotate_order(org, device_of(m), o['key_id'])])
+        v = by_name(m.status())['sda']
+        c.check(v['state'] == 'needs-unlock-secret' and 'manage-bde' in v['note'] and v['reasons'] == ['needs-unlock-secret'],
+                'shown to somebody: it waits for Windows', v)
+        code, o, err = m.json('protect', node, '--recovery-password-file', '-', data=conf['RP2'].encode())
+        c.check(code == 0 and o['key_id'].lower() == conf['RP2_VMK_GUID'], 'the other one is escrowed, too', (o, err))
+        v = by_name(m.status())['sda']
+        c.check(v['state'] == 'needs-unlock-secret', 'but the one that somebody knows still opens it', v)
+        # Windows replaces it: as if the cache's key had been another one, which is not on the volume any more
+        m.stop()
+        gone = uuid.uuid4()
+        with contextlib.closing(sqlite3.connect(m.path('/var/lib/keyholt/agent/cache.db'))) as db:
+            db.execute('UPDATE key SET key_id = ? WHERE key_id = ?', (gone.bytes_le, uuid.UUID(conf['RP_VMK_GUID']).bytes_le))
+            db.commit()
+        m.start()
+        code, o, err = m.json('protect', node, '--recovery-password-file', '-', data=conf['RP2'].encode())
+        v = by_name(m.status())['sda']
+        c.check(code == 0 and v['state'] == 'escrowed' and not v['reasons'], 'once it is gone, all is well', (err, v))
+        courier = Courier(m)
+        events = [r for r in courier.batch()['records'] if r[4] == 3 and gone.bytes_le in r]
+        c.check(len(events) == 1 and uuid.UUID(conf['RP2_VMK_GUID']).bytes_le in events[0], 'and the server hears what replaced it')
+    finally:
+        m.stop()
+
+
 def test_hanging(c, folder, org):
     """A device that does not answer costs three seconds, once; the keeper and the others go on."""
     programs = folder + '/programs'
@@ -356,6 +396,7 @@ def main():
         m.stop()
         test_hanging(c, c.folder, org)
         test_no_probe(c, c.folder)
+        test_bitlocker_disclosed(c, org, c.folder)
     finally:
         m.stop()
     return c.close()

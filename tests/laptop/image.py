@@ -212,12 +212,22 @@ def build(debs, passphrase, out=OUT, console='screen', tell=lambda text: None):
         return {'disk': os.path.join(made, 'disk.raw'), 'vars': os.path.join(made, 'vars.fd'), **json.load(f)}
 
 
-def make_laptop(image, directory, **options):
-    """A new laptop (everything in directory is replaced) with an overlay on the image; options as Laptop's."""
+def base_status(out=OUT, tell=lambda text: None):
+    """dpkg's list of what the laptop's Debian has before packages are added, for apt to judge what is missing."""
+    os.makedirs(out, exist_ok=True)
+    with open(os.path.join(out, 'lock'), 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        base = _base(out, tell)
+    return subprocess.run(['tar', '-xOf', base, './var/lib/dpkg/status'], check=True, capture_output=True).stdout
+
+
+def make_laptop(image, directory, drives=(), **options):
+    """A new laptop (everything in directory is replaced) with an overlay on the image, and further drives; options as
+    Laptop's."""
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
     overlay = disk.make_overlay(os.path.join(directory, 'disk.qcow2'), image['disk'])
-    return Laptop(directory, [Drive(overlay)], vars_from=image['vars'], **options)
+    return Laptop(directory, [Drive(overlay), *drives], vars_from=image['vars'], **options)
 
 
 def main():

@@ -51,7 +51,7 @@ class Drive:
     as soon as one drive has a bootindex, OVMF connects and boots only the drives that have one."""
     path: str
     format: str = 'qcow2'
-    bus: str = 'virtio'  # or nvme
+    bus: str = 'virtio'  # nvme, or removable: a SCSI disk that says so (Debian's cloud kernel has no USB storage)
     bootindex: int = None
     readonly: bool = False
 
@@ -177,6 +177,8 @@ class Laptop:
         if self.tpm:
             line += ['-chardev', f'socket,id=tpm,path={sockets}/tpm', '-tpmdev', 'emulator,id=tpm0,chardev=tpm',
                      '-device', 'tpm-crb,tpmdev=tpm0']
+        if any(drive.bus == 'removable' for drive in self.drives):
+            line += ['-device', 'virtio-scsi-pci']
         for n, drive in enumerate(self.drives):
             line += self._drive_options(n, drive)
         if self.server_port:
@@ -186,7 +188,8 @@ class Laptop:
     def _drive_options(self, n, drive):
         # cache=unsafe spares the host's fsync only: what the guest wrote survives power_cut()
         options = f'if=none,id=disk{n},format={drive.format},cache=unsafe,discard=unmap,file={drive.path}'
-        device = {'virtio': f'virtio-blk-pci,drive=disk{n}', 'nvme': f'nvme,drive=disk{n},serial=disk{n}'}[drive.bus]
+        device = {'virtio': f'virtio-blk-pci,drive=disk{n}', 'nvme': f'nvme,drive=disk{n},serial=disk{n}',
+                  'removable': f'scsi-hd,drive=disk{n},removable=on'}[drive.bus]
         if drive.readonly:
             options += ',readonly=on'
         if drive.bootindex is not None:
