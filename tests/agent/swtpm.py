@@ -3,6 +3,7 @@
 
 There is no resource manager here: what a client leaves in the TPM stays there, so a leak is seen.
 """
+import itertools
 import os
 import shutil
 import socket
@@ -76,8 +77,10 @@ class Line:
     """A socket in front of the TPM. fault(number, code) says what becomes of each command: None, a response code
     to answer instead, 'cut' (before it is done) or 'lose' (done, its answer lost)."""
 
+    made = itertools.count()
+
     def __init__(self, tpm):
-        self.tpm, self.path = tpm, f'{tpm.folder}/line{id(self)}'
+        self.tpm, self.path = tpm, f'{tpm.folder}/line{next(Line.made)}'
         self.tcti = f'swtpm:path={self.path}'
         self.fault, self.codes = (lambda number, code: None), []
         os.symlink(tpm.path + '.ctrl', self.path + '.ctrl')
