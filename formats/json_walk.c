@@ -8,6 +8,7 @@
 #include "formats/json_walk.h"
 #include "formats/base.h"
 #include "formats/json_grammar.h"
+#include "formats/json_string.h"
 #include <string.h>
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
@@ -121,86 +122,6 @@ int jw_get_as(const struct jw *j, int object, const char *name, enum jw_type typ
     return jw_type(j, node) == type ? node : JW_NONE;
 }
 
-/* One \uXXXX; the grammar check saw to it that four hex digits follow. */
-static uint32_t hex4(const char *p)
-{
-    uint32_t v = 0;
-    for (int i = 0; i < 4; i++) {
-        uint32_t c = (uint8_t)p[i];
-        v = v << 4 | (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
-    }
-    return v;
-}
-
-/* The character of an escape at *p (behind the backslash); 0 for what may not stand in text. */
-static uint32_t escape(const char **p, const char *end)
-{
-    char c = *(*p)++;
-    if (c != 'u')
-        return c == 'b'   ? '\b'
-               : c == 'f' ? '\f'
-               : c == 'n' ? '\n'
-               : c == 'r' ? '\r'
-               : c == 't' ? '\t'
-                          : (uint32_t)c;
-    uint32_t v = hex4(*p);
-    *p += 4;
-    if (v < 0xd800 || v > 0xdfff)
-        return v;
-    if (v > 0xdbff || end - *p < 6 || (*p)[0] != '\\' || (*p)[1] != 'u')
-        return 0;
-    uint32_t low = hex4(*p + 2);
-    *p += 6;
-    return low < 0xdc00 || low > 0xdfff ? 0 : 0x10000 + ((v - 0xd800) << 10) + (low - 0xdc00);
-}
-
-static size_t utf8(uint32_t c, char ret[static 4])
-{
-    if (c < 0x80) {
-        ret[0] = (char)c;
-        return 1;
-    }
-    size_t n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    for (size_t i = n - 1; i > 0; i--, c >>= 6)
-        ret[i] = (char)(0x80 | (c & 0x3f));
-    ret[0] = (char)((0xf00 >> n & 0xf0) | c);
-    return n;
-}
-
-/* Length of the well-formed UTF-8 character at p, 0 when there is none. source: RFC 3629 */
-static size_t utf8_len(const char *p, const char *end)
-{
-    uint8_t c = (uint8_t)*p;
-    size_t n = c < 0x80                ? 1
-               : c >= 0xc2 && c < 0xe0 ? 2
-               : c >= 0xe0 && c < 0xf0 ? 3
-               : c >= 0xf0 && c < 0xf5 ? 4
-                                       : 0;
-    if (n == 0 || (size_t)(end - p) < n)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if (((uint8_t)p[i] & 0xc0) != 0x80)
-            return 0;
-    uint8_t d = n > 1 ? (uint8_t)p[1] : 0x80;
-    bool overlong = (c == 0xe0 && d < 0xa0) || (c == 0xf0 && d < 0x90);
-    bool outside = (c == 0xed && d > 0x9f) || (c == 0xf4 && d > 0x8f);
-    return overlong || outside ? 0 : n;
-}
-
-/* Next character of a string, 1 to 4 bytes of UTF-8; 0 bytes when it may not stand in text. */
-static size_t next_char(const char **p, const char *end, char ret[static 4])
-{
-    if (**p == '\\') {
-        ++*p;
-        uint32_t v = escape(p, end);
-        return v == 0 ? 0 : utf8(v, ret);
-    }
-    size_t n = utf8_len(*p, end);
-    memcpy(ret, *p, n);
-    *p += n;
-    return n;
-}
-
 size_t jw_offset(const struct jw *j, int node)
 {
     if (jw_type(j, node) == JW_MISSING)
@@ -232,7 +153,7 @@ enum err jw_text(const struct jw *j, int node, char *ret, size_t cap, size_t *re
     /* Twice: first to see that it fits, so that nothing is written on failure. */
     for (const char *q = p; q < end;) {
         char c[4];
-        size_t n = next_char(&q, end, c);
+        size_t n = json_string_next(&q, end, c);
         if (n == 0)
             return ERR_FORMAT;
         len += n;
@@ -241,7 +162,7 @@ enum err jw_text(const struct jw *j, int node, char *ret, size_t cap, size_t *re
         return ERR_FULL;
     for (size_t at = 0; p < end;) {
         char c[4];
-        size_t n = next_char(&p, end, c);
+        size_t n = json_string_next(&p, end, c);
         memcpy(ret + at, c, n);
         at += n;
     }
@@ -258,7 +179,7 @@ static bool match(const struct jw *j, int node, const char *text, bool *ret_end)
     const char *p = j->text + token(j, node)->start, *end = j->text + token(j, node)->end;
     for (size_t left = strlen(text), n; left > 0; left -= n, text += n) {
         char c[4];
-        n = p < end ? next_char(&p, end, c) : 0;
+        n = p < end ? json_string_next(&p, end, c) : 0;
         if (n == 0 || n > left || memcmp(c, text, n) != 0)
             return false;
     }
@@ -293,7 +214,7 @@ static bool next_digit(const char **p, const char *end, enum jw_type type, unsig
     char c[4] = {**p};
     if (type == JW_NUMBER)
         ++*p;
-    else if (next_char(p, end, c) != 1)
+    else if (json_string_next(p, end, c) != 1)
         return false;
     *ret = (unsigned)(c[0] - '0');
     return *ret <= 9;

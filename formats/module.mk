@@ -2,7 +2,7 @@
 # formats/: bytes we read or write. Both worlds:
 formats_sources := formats/guid.c formats/recovery_password.c formats/base.c formats/envelope.c \
     formats/qr_text.c formats/handoff.c formats/text.c \
-    formats/json_grammar.c formats/json_walk.c formats/luks2_names.c formats/luks2_copy.c formats/luks2_foreign.c \
+    formats/json_grammar.c formats/json_string.c formats/json_walk.c formats/luks2_names.c formats/luks2_copy.c formats/luks2_foreign.c \
     formats/luks2_header.c formats/luks2_metadata.c formats/luks2_digests.c formats/luks2_segments.c \
     formats/luks2_slots.c formats/luks2_reasons.c formats/luks2_tokens.c formats/luks2_open.c formats/luks2_data.c \
     formats/luks2_fingerprint.c formats/org.c formats/management.c
@@ -69,9 +69,9 @@ $(eval $(call fuzz,fuzz_formats,crypto/cursor.c $(filter-out formats/json% forma
     $(filter-out formats/org_verify.c,$(formats_hosted_sources)),-ljson-c))
 $(eval $(call fuzz,fuzz_luks2,tests/unit/luks2_image.c crypto/cursor.c $(luks2_sources)))
 $(eval $(call fuzz,fuzz_policy,formats/policy.c formats/management.c formats/management_encode.c formats/key_package.c crypto/cursor.c formats/text.c \
-    formats/json_grammar.c formats/json_walk.c formats/base.c formats/guid.c))
+    formats/json_grammar.c formats/json_string.c formats/json_walk.c formats/base.c formats/guid.c))
 $(eval $(call fuzz,fuzz_luks2_image,tests/unit/luks2_image.c crypto/cursor.c $(luks2_sources)))
 $(eval $(call fuzz,fuzz_bitlocker,$(bitlocker_image) $(bitlocker_sources) crypto/cursor.c formats/text.c formats/guid.c))
-$(eval $(call fuzz,fuzz_org,formats/org.c formats/json_grammar.c formats/json_walk.c formats/base.c formats/guid.c))
+$(eval $(call fuzz,fuzz_org,formats/org.c formats/json_grammar.c formats/json_string.c formats/json_walk.c formats/base.c formats/guid.c formats/text.c))
 -include $(shell find $(B)/asan -name '*.d' 2>/dev/null)
 $(eval $(call fuzz,fuzz_outbox,crypto/cursor.c formats/outbox.c formats/outbox_answer.c formats/base.c formats/text.c))

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "formats/text.h"
 
-/* Length of the well-formed character at p, 0 when there is none. source: RFC 3629 section 4 */
-static size_t char_len(const unsigned char *p, size_t left)
+size_t text_char_len(const char *text, size_t left)
 {
+    const unsigned char *p = (const unsigned char *)text;
     unsigned char lo = 0x80, hi = 0xbf;
     size_t n;
     if (p[0] < 0x80)
@@ -39,10 +39,9 @@ static bool is_control(const unsigned char *p, size_t n)
 
 bool text_is_utf8(const char *text, size_t len)
 {
-    const unsigned char *p = (const unsigned char *)text;
     size_t n;
     for (size_t i = 0; i < len; i += n)
-        if ((n = char_len(p + i, len - i)) == 0)
+        if ((n = text_char_len(text + i, len - i)) == 0)
             return false;
     return true;
 }
@@ -52,7 +51,7 @@ bool text_is_printable(const char *text, size_t len)
     const unsigned char *p = (const unsigned char *)text;
     size_t n;
     for (size_t i = 0; i < len; i += n)
-        if ((n = char_len(p + i, len - i)) == 0 || is_control(p + i, n))
+        if ((n = text_char_len(text + i, len - i)) == 0 || is_control(p + i, n))
             return false;
     return true;
 }
@@ -62,7 +61,7 @@ void text_clean(const char *text, size_t len, char *ret, size_t cap)
     const unsigned char *p = (const unsigned char *)text;
     size_t out = 0;
     for (size_t i = 0; i < len;) {
-        size_t n = char_len(p + i, len - i);
+        size_t n = text_char_len(text + i, len - i);
         bool bad = n == 0 || is_control(p + i, n);
         size_t put = bad ? 1 : n;
         if (out + put >= cap)
