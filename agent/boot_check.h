@@ -8,5 +8,7 @@
 
 /* {"esp": path, "esp_there", "esp_read_only", "esp_free": bytes, "app": "whole" | "differs" | "missing" |
  * "not-installed" (the package has none), "org": likewise for org.json, "uefi", "entry": number or null,
- * "entry_place": its place in BootOrder from 1, 0 not in it}. returns: the caller's */
+ * "entry_place": its place in BootOrder from 1, 0 not in it, "menu_entry": is it in systemd-boot's menu, null
+ * where there is none, "secure_boot": secure_boot_text(), "recoverable": would somebody who is locked out get
+ * to the app, "not_recoverable": why not, or null}. returns: the caller's */
 struct json_object *boot_check_json(const struct agent *a);

@@ -11,9 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ATTRIBUTES (EFIVAR_NV | EFIVAR_BS | EFIVAR_RT)
-#define NUMBERS    65536u
-#define ACTIVE     1u /* LOAD_OPTION_ACTIVE. source: UEFI 2.10 section 3.1.3 */
+#define ATTRIBUTES   (EFIVAR_NV | EFIVAR_BS | EFIVAR_RT)
+#define NUMBERS      65536u
+#define ARGUMENT_MAX 128
+#define ACTIVE       1u /* LOAD_OPTION_ACTIVE. source: UEFI 2.10 section 3.1.3 */
 
 struct entries {
     uint8_t used[NUMBERS / 8]; /* bit i: Boot<i> exists */
@@ -21,15 +22,19 @@ struct entries {
     bool same;                 /* it is as it should be */
 };
 
-/* EFI_LOAD_OPTION: active, our description, the path, no arguments. source: UEFI 2.10 section 3.1.3 */
-static enum err make_option(const uint8_t *path, size_t len, uint8_t ret[static EFIVAR_MAX], size_t *ret_len)
+/* EFI_LOAD_OPTION: active, our description, the path, the argument in UCS-2. source: UEFI 2.10 section 3.1.3
+ */
+static enum err make_option(const struct boot_option *o, uint8_t ret[static EFIVAR_MAX], size_t *ret_len)
 {
-    uint8_t description[] = KH_BOOT_ENTRY, copy[EFIVAR_MAX];
-    if (len > sizeof copy)
+    uint8_t description[] = KH_BOOT_ENTRY, copy[EFIVAR_MAX], argument[2 * ARGUMENT_MAX] = {0};
+    size_t n_argument = o->argument ? strlen(o->argument) + 1 : 0;
+    if (o->len > sizeof copy || n_argument > ARGUMENT_MAX)
         return ERR_RANGE;
-    memcpy(copy, path, len);
-    ssize_t n =
-        efi_loadopt_create(ret, EFIVAR_MAX, ACTIVE, (efidp)(void *)copy, (ssize_t)len, description, NULL, 0);
+    for (size_t i = 0; i < n_argument; i++)
+        argument[2 * i] = (uint8_t)o->argument[i];
+    memcpy(copy, o->path, o->len);
+    ssize_t n = efi_loadopt_create(ret, EFIVAR_MAX, ACTIVE, (efidp)(void *)copy, (ssize_t)o->len, description,
+                                   n_argument ? argument : NULL, 2 * n_argument);
     if (n <= 0)
         return ERR_RANGE;
     *ret_len = (size_t)n;
@@ -115,13 +120,13 @@ static enum err append_to_order(const char *efivars, uint16_t number)
     return efivar_write(efivars, "BootOrder", EFIVAR_GLOBAL, ATTRIBUTES, order, len + 2);
 }
 
-enum err boot_entry_put(const char *efivars, const uint8_t *path, size_t len)
+enum err boot_entry_put(const char *efivars, const struct boot_option *o)
 {
     uint8_t option[EFIVAR_MAX];
     size_t option_len;
     uint16_t number;
     char name[16];
-    TRY(make_option(path, len, option, &option_len));
+    TRY(make_option(o, option, &option_len));
     struct entries *s = calloc(1, sizeof *s);
     if (!s)
         return ERR_NOMEM;

@@ -89,6 +89,40 @@ static void entry(const struct doctor_facts *f, struct doctor_report *r)
                    number);
 }
 
+/* Whether the firmware would start the app is the keeper's finding; its sentence says what to do. */
+static void secure_boot(const struct doctor_facts *f, struct doctor_report *r)
+{
+    struct json_object *b = doctor_object(f->status, "boot");
+    const char *is = doctor_text(b, "secure_boot"), *trouble = doctor_text(b, "not_recoverable");
+    if (strcmp(is, "off") == 0)
+        doctor_say(r, DOCTOR_NOTE,
+                   "Secure Boot is off: who holds this computer can start a changed recovery app");
+    else if (strcmp(is, "trusted") == 0)
+        doctor_say(r, DOCTOR_GOOD, "Secure Boot is on, and the firmware trusts who signed the recovery app");
+    else if (strcmp(is, "trusted-by-shim") == 0)
+        doctor_say(
+            r, DOCTOR_GOOD,
+            "Secure Boot is on, and a machine owner's key (MOK) trusts who signed the recovery app; shim "
+            "starts it");
+    else
+        doctor_say(r, DOCTOR_BAD, "%s; " PROMPT, trouble);
+}
+
+/* systemd-boot's; GRUB's menu is made by its own commands. */
+static void menu(const struct doctor_facts *f, struct doctor_report *r)
+{
+    struct json_object *b = doctor_object(f->status, "boot"), *there;
+    if (!json_object_object_get_ex(b, "menu_entry", &there) || !there)
+        doctor_say(r, DOCTOR_GOOD, "there is no systemd-boot that wants an entry");
+    else if (json_object_get_boolean(there))
+        doctor_say(r, DOCTOR_GOOD, "the recovery app is in systemd-boot's menu, behind the systems");
+    else
+        doctor_say(r, DOCTOR_BAD,
+                   "the recovery app is not in systemd-boot's menu, which firmware cannot forget. The keeper "
+                   "puts it "
+                   "there when it starts: systemctl restart keyholt-keeper");
+}
+
 static void initramfs(const struct doctor_facts *f, struct doctor_report *r)
 {
     switch (f->initrd) {
@@ -122,6 +156,7 @@ static void initramfs(const struct doctor_facts *f, struct doctor_report *r)
 }
 
 const struct doctor_check doctor_boot_checks[] = {
-    {"EFI partition", esp, false},  {"recovery app", app, false}, {"boot entry", entry, false},
-    {"initramfs", initramfs, true}, {NULL, NULL, false},
+    {"EFI partition", esp, false}, {"recovery app", app, false},        {"boot entry", entry, false},
+    {"boot menu", menu, false},    {"Secure Boot", secure_boot, false}, {"initramfs", initramfs, true},
+    {NULL, NULL, false},
 };

@@ -1,29 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/esp.h"
-#include "agent/boot_entry.h"
-#include "agent/efivar.h"
+#include "agent/esp_app.h"
+#include "agent/esp_file.h"
 #include "agent/org_store.h"
 #include "crypto/host/file.h"
 #include <dirent.h>
-#include <efivar/efiboot.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define APP_MAX     (4u << 20)
 #define VOLUMES_DIR KH_ESP_DIR "\\volumes"
-
-enum err esp_path(const struct agent *a, const char *name, char *ret)
-{
-    /* no double slash: it would stand in the boot entry, too, where the firmware does not forgive it */
-    TRY(file_join(a->esp, name + (*name == '\\'), ret, PATH_MAX));
-    for (char *p = ret + strlen(a->esp); *p; p++)
-        if (*p == '\\')
-            *p = '/';
-    return ERR_OK;
-}
 
 /* A mount point without anything mounted is an empty folder; an EFI system partition has a folder EFI. */
 static enum err find_esp(const struct agent *a, struct problem *why)
@@ -40,48 +28,6 @@ static enum err find_esp(const struct agent *a, struct problem *why)
         a->esp);
 }
 
-static bool same_already(const char *path, const uint8_t *p, size_t len)
-{
-    uint8_t *old;
-    size_t old_len;
-    if (file_read(path, APP_MAX, &old, &old_len) != ERR_OK)
-        return false;
-    bool same = old_len == len && memcmp(old, p, len) == 0;
-    free(old);
-    return same;
-}
-
-static enum err put(struct agent *a, const char *name, const uint8_t *p, size_t len, struct problem *why)
-{
-    char path[PATH_MAX], dir[PATH_MAX];
-    TRY(esp_path(a, name, path));
-    strcpy(dir, path);
-    *strrchr(dir, '/') = 0;
-    if (same_already(path, p, len))
-        return ERR_OK;
-    enum err e = file_mkdirs(dir, 0755);
-    if (e == ERR_OK)
-        e = file_write(path, p, len, 0644);
-    if (e != ERR_OK)
-        return problem_set(why, e, "%s cannot be written: %s", path, err_text(e));
-    return ERR_OK;
-}
-
-static enum err put_app(struct agent *a, struct problem *why)
-{
-    char path[PATH_MAX];
-    uint8_t *app;
-    size_t len;
-    TRY(file_join(a->root, ESP_APP_SOURCE, path, sizeof path));
-    enum err e = file_read(path, APP_MAX, &app, &len);
-    if (e != ERR_OK)
-        return problem_set(why, e, "the recovery app %s cannot be read: %s; it is not installed", path,
-                           err_text(e));
-    e = put(a, KH_ESP_APP, app, len, why);
-    free(app);
-    return e;
-}
-
 static enum err put_org(struct agent *a, struct problem *why)
 {
     uint8_t *json, *sig;
@@ -89,39 +35,17 @@ static enum err put_org(struct agent *a, struct problem *why)
     enum err e = org_store_bytes(a->root, &json, &len, &sig, &sig_len);
     if (e != ERR_OK)
         return problem_set(why, e, "org.json cannot be read: %s", err_text(e));
-    e = put(a, KH_ESP_ORG ".sig", sig, sig_len, why);
+    e = esp_put(a, KH_ESP_ORG ".sig", sig, sig_len, why);
     if (e == ERR_OK)
-        e = put(a, KH_ESP_ORG, json, len, why);
+        e = esp_put(a, KH_ESP_ORG, json, len, why);
     free(json);
     free(sig);
     return e;
 }
 
-static enum err put_entry(struct agent *a, struct problem *why)
-{
-    char path[PATH_MAX];
-    uint8_t node[EFIVAR_MAX];
-    if (!efivar_available(a->efivars))
-        return problem_set(why, ERR_UNSUPPORTED,
-                           "this computer did not start by UEFI (no variables in %s): there is no boot entry "
-                           "for the recovery app",
-                           a->efivars);
-    TRY(esp_path(a, KH_ESP_APP, path));
-    ssize_t len = efi_generate_file_device_path(node, sizeof node, path, EFIBOOT_ABBREV_HD);
-    if (len <= 0)
-        return problem_set(why, ERR_IO,
-                           "the partition of %s was not found: there is no boot entry for the recovery app",
-                           path);
-    enum err e = boot_entry_put(a->efivars, node, (size_t)len);
-    if (e != ERR_OK)
-        return problem_set(why, e, "the firmware did not take the boot entry for the recovery app: %s",
-                           err_text(e));
-    return ERR_OK;
-}
-
 static bool is_file_of_ours(const char *name, size_t len)
 {
-    static const char *const ours[] = {"recovery.efi", "org.json", "org.json.sig"};
+    static const char *const ours[] = {"recovery.efi", "recovery-previous.efi", "org.json", "org.json.sig"};
     struct guid id;
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
         if (strlen(ours[i]) == len && memcmp(ours[i], name, len) == 0)
@@ -153,9 +77,8 @@ enum err esp_install(struct agent *a, struct problem *why)
     TRY(find_esp(a, why));
     remove_half_written(a, KH_ESP_DIR);
     remove_half_written(a, VOLUMES_DIR);
-    TRY(put_app(a, why));
     TRY(put_org(a, why));
-    return put_entry(a, why);
+    return esp_app_install(a, why);
 }
 
 enum err esp_put_envelope(struct agent *a, const struct guid *volume, const uint8_t *envelope, size_t len,
@@ -165,7 +88,7 @@ enum err esp_put_envelope(struct agent *a, const struct guid *volume, const uint
     TRY(find_esp(a, why));
     guid_encode_lower(volume, uuid);
     (void)snprintf(name, sizeof name, VOLUMES_DIR "\\%s.env", uuid);
-    return put(a, name, envelope, len, why);
+    return esp_put(a, name, envelope, len, why);
 }
 
 static enum err put_envelope_of(struct agent *a, const struct guid *volume, const struct guid *key_id,

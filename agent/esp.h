@@ -11,10 +11,6 @@
 /* Where the package puts the app, below --root. */
 #define ESP_APP_SOURCE "/usr/lib/keyholt/recovery.efi"
 
-/* Path on the mounted partition for a name with backslashes, as the firmware writes it. ret: PATH_MAX bytes.
- * err: RANGE */
-MUST_CHECK enum err esp_path(const struct agent *a, const char *name, char *ret);
-
 /* Bring the app, org.json and the boot entry up to date; each file is replaced whole or not at all, and only
  * when it differs. What a power cut left of our own half-written files goes.
  * why: on failure, what is missing and what follows from it

@@ -155,9 +155,9 @@ static void print_others(const struct page *p, struct json_object *o, bool all)
 
 static void print_pairs(const struct page *p, struct json_object *o)
 {
-    struct json_object *tpm;
+    struct json_object *tpm, *boot;
     uint64_t queued = 0;
-    char line[128];
+    char line[512];
     (void)snprintf(line, sizeof line, "SHA-256 %s", text(o, "root_sha256", "none"));
     page_pair(p, "computer", text(o, "computer", "?"));
     page_pair(p, "device ID", text(o, "device_id", "?"));
@@ -168,6 +168,11 @@ static void print_pairs(const struct page *p, struct json_object *o)
         page_pair(p, "identity", text(o, "identity", ""));
     if (json_object_object_get_ex(o, "tpm", &tpm) && json_object_is_type(tpm, json_type_object))
         page_pair(p, "TPM", text(tpm, "text", "?"));
+    if (json_object_object_get_ex(o, "boot", &boot) && json_object_is_type(boot, json_type_object)) {
+        (void)snprintf(line, sizeof line, "no way in: %s", text(boot, "not_recoverable", ""));
+        page_pair(p, "recovery",
+                  flag(boot, "recoverable") ? "the app starts when somebody is locked out" : line);
+    }
     page_pair(p, "courier", text(o, "courier", "?"));
     print_time(p, "last sync", o, "last_sync");
     print_clock(p, o);

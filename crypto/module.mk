@@ -6,7 +6,7 @@ crypto_sources := crypto/err.c crypto/secret.c crypto/cursor.c crypto/sha256.c c
 crypto_hosted_sources := crypto/openssl/hash.c crypto/openssl/aes.c crypto/openssl/aead.c crypto/openssl/sectors.c \
     crypto/openssl/argon2.c crypto/openssl/random.c crypto/openssl/p256.c crypto/openssl/p256_sign.c \
     crypto/openssl/p256_pem.c crypto/hpke.c \
-    crypto/host/process.c crypto/host/secret_file.c crypto/host/file.c crypto/host/no_passphrase.c
+    crypto/host/process.c crypto/host/secret_file.c crypto/host/file.c crypto/host/no_passphrase.c crypto/host/authenticode.c
 # EFI back end:
 crypto_efi_sources := crypto/mbedtls/hash.c crypto/mbedtls/pbkdf2.c crypto/mbedtls/aes.c crypto/mbedtls/sectors.c \
     crypto/mbedtls/argon2.c crypto/mbedtls/wipe.c

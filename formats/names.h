@@ -15,13 +15,16 @@
 #define KH_VAR_SHARE     "KeyholtShare"  /* non-volatile: password XOR pad */
 #define KH_VAR_REASON    "KeyholtReason" /* non-volatile: why recovery was asked for */
 #define KH_VAR_EVENT     "KeyholtEvent"  /* non-volatile: what the recovery app did */
+#define KH_VAR_APP       "KeyholtApp"    /* volatile: SHA-256 of the file of the app that ran in this boot */
 #define KH_EFIVARS       "/sys/firmware/efi/efivars"
 
 /* On the EFI system partition. */
-#define KH_ESP_DIR    "\\EFI\\keyholt"
-#define KH_ESP_APP    "\\EFI\\keyholt\\recovery.efi"
-#define KH_ESP_ORG    "\\EFI\\keyholt\\org.json"
-#define KH_BOOT_ENTRY "Keyholt recovery"
+#define KH_ESP_DIR          "\\EFI\\keyholt"
+#define KH_ESP_APP          "\\EFI\\keyholt\\recovery.efi"
+#define KH_ESP_APP_PREVIOUS "\\EFI\\keyholt\\recovery-previous.efi"
+#define KH_ESP_FALLBACK     "\\EFI\\BOOT\\BOOTX64.EFI" /* what firmware starts when it knows no entry */
+#define KH_ESP_ORG          "\\EFI\\keyholt\\org.json"
+#define KH_BOOT_ENTRY       "Keyholt recovery"
 
 /* LUKS2. */
 #define KH_TOKEN_TYPE "keyholt"

@@ -57,7 +57,7 @@ static void appended_behind_the_os(void **state)
     put("Boot0000", debian, sizeof debian);
     put("Boot0002", debian, sizeof debian);
     put("BootOrder", order, sizeof order);
-    assert_int_equal(boot_entry_put(dir, path_a, sizeof path_a), ERR_OK);
+    assert_int_equal(boot_entry_put(dir, &(struct boot_option){path_a, sizeof path_a, NULL}), ERR_OK);
     assert_int_equal(get("BootOrder", b), sizeof want);
     assert_memory_equal(b, want, sizeof want);
     size_t len = get("Boot0001", b);
@@ -76,15 +76,15 @@ static void updated_not_doubled(void **state)
     (void)state;
     put("Boot0000", debian, sizeof debian);
     put("BootOrder", order, sizeof order);
-    assert_int_equal(boot_entry_put(dir, path_a, sizeof path_a), ERR_OK);
-    assert_int_equal(boot_entry_put(dir, path_a, sizeof path_a), ERR_OK);
-    assert_int_equal(boot_entry_put(dir, path_b, sizeof path_b), ERR_OK);
+    assert_int_equal(boot_entry_put(dir, &(struct boot_option){path_a, sizeof path_a, NULL}), ERR_OK);
+    assert_int_equal(boot_entry_put(dir, &(struct boot_option){path_a, sizeof path_a, NULL}), ERR_OK);
+    assert_int_equal(boot_entry_put(dir, &(struct boot_option){path_b, sizeof path_b, NULL}), ERR_OK);
     assert_int_equal(get("Boot0002", b), 0);
     assert_int_equal(get("BootOrder", b), 4);
     size_t len = get("Boot0001", b);
     assert_memory_equal(b + len - sizeof path_b, path_b, sizeof path_b);
     put("BootOrder", ours_first, sizeof ours_first); /* a person's wish */
-    assert_int_equal(boot_entry_put(dir, path_b, sizeof path_b), ERR_OK);
+    assert_int_equal(boot_entry_put(dir, &(struct boot_option){path_b, sizeof path_b, NULL}), ERR_OK);
     assert_int_equal(get("BootOrder", b), sizeof ours_first);
     assert_memory_equal(b, ours_first, sizeof ours_first);
 }
@@ -93,7 +93,7 @@ static void no_order_is_made(void **state)
 {
     uint8_t b[EFIVAR_MAX];
     (void)state;
-    assert_int_equal(boot_entry_put(dir, path_a, sizeof path_a), ERR_OK);
+    assert_int_equal(boot_entry_put(dir, &(struct boot_option){path_a, sizeof path_a, NULL}), ERR_OK);
     assert_true(get("Boot0000", b) > 0);
     assert_int_equal(get("BootOrder", b), 0);
 }
@@ -106,7 +106,7 @@ static void damaged_entries_keep_their_numbers(void **state)
     put("Boot0001", "", 0);
     put("Boot00AB", debian, 6);
     put("Boot000c", debian, sizeof debian); /* no firmware writes small letters */
-    assert_int_equal(boot_entry_put(dir, path_a, sizeof path_a), ERR_OK);
+    assert_int_equal(boot_entry_put(dir, &(struct boot_option){path_a, sizeof path_a, NULL}), ERR_OK);
     assert_true(get("Boot0002", b) > 0);
     assert_int_equal(get("Boot0000", b), 7);
 }

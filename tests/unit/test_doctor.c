@@ -18,7 +18,8 @@ static const char well[] =
     "\"tpm\":{\"present\":true,\"text\":\"a TPM\",\"problem\":null,\"lockout\":{\"locked\":false}},"
     "\"boot\":{\"esp\":\"/boot/"
     "efi\",\"esp_there\":true,\"esp_read_only\":false,\"esp_free\":50000000,\"app\":\"whole\","
-    "\"org\":\"whole\",\"uefi\":true,\"entry\":7,\"entry_place\":2},"
+    "\"org\":\"whole\",\"uefi\":true,\"entry\":7,\"entry_place\":2,\"menu_entry\":true,\"secure_boot\":"
+    "\"trusted\",\"recoverable\":true,\"not_recoverable\":null},"
     "\"volumes\":[{\"device\":\"/dev/dm-9\",\"name\":\"/dev/mapper/x\",\"format\":\"luks2\",\"kind\":\"os\","
     "\"state\":\"protected\",\"verified\":true,\"key_id_short\":\"1A2B3C4D\",\"compliant\":true,\"present\":"
     "true,"
@@ -59,6 +60,9 @@ static const struct {
     {"boot.entry", "null", "boot entry", DOCTOR_BAD, "no boot entry"},
     {"boot.entry_place", "1", "boot entry", DOCTOR_BAD, "comes first"},
     {"boot.entry_place", "0", "boot entry", DOCTOR_NOTE, "Boot0007"},
+    {"boot.menu_entry", "false", "boot menu", DOCTOR_BAD, "systemctl restart keyholt-keeper"},
+    {"boot.secure_boot", "\"off\"", "Secure Boot", DOCTOR_NOTE, "is off"},
+    {"boot.secure_boot", "\"unsigned\"", "Secure Boot", DOCTOR_BAD, "Debian's own prompt"},
     {"boot.uefi", "false", "boot entry", DOCTOR_NOTE, "did not start by UEFI"},
     {"volumes.0.state", "\"not-protected\"", "volumes", DOCTOR_NOTE, "protect /dev/dm-9"},
     {"volumes.0.state", "\"needs-unlock-secret\"", "volumes", DOCTOR_BAD,
@@ -154,7 +158,7 @@ static void all_well(void **state)
         if (r.finding[i].level != DOCTOR_GOOD)
             fail_msg("%s: %s", r.finding[i].check, r.finding[i].text);
     assert_int_equal(r.n_bad, 0);
-    assert_int_equal(r.n, 18); /* each check has its word */
+    assert_int_equal(r.n, 20); /* each check has its word */
     json_object_put(status);
 }
 
