@@ -74,4 +74,5 @@ $(eval $(call fuzz,fuzz_luks2_image,tests/unit/luks2_image.c crypto/cursor.c $(l
 $(eval $(call fuzz,fuzz_bitlocker,$(bitlocker_image) $(bitlocker_sources) crypto/cursor.c formats/text.c formats/guid.c))
 $(eval $(call fuzz,fuzz_org,formats/org.c formats/json_grammar.c formats/json_string.c formats/json_walk.c formats/base.c formats/guid.c formats/text.c))
 -include $(shell find $(B)/asan -name '*.d' 2>/dev/null)
+$(eval $(call fuzz,fuzz_efi_signature,crypto/cursor.c formats/pe_signature.c formats/efi_signature.c))
 $(eval $(call fuzz,fuzz_outbox,crypto/cursor.c formats/outbox.c formats/outbox_answer.c formats/base.c formats/text.c))
