@@ -13,9 +13,11 @@ real_tests := $(wildcard tests/desk/test_*.py tests/luks2/test_*.py tests/bitloc
 # seconds of real time are judged there: on a machine that does nothing else
 long_tests := tests/courier/test_dead_servers.py
 real_tests := $(filter-out $(long_tests),$(real_tests))
+# those that leave out in check what takes minutes on an emulated processor, whole
+long_forms := tests/laptop/test_obstacles.py
 .PHONY: check-long
 check-long: check
-	$(Q)tests/check $(long_tests)
+	$(Q)KEYHOLT_LONG=1 tests/check $(long_tests) $(long_forms)
 
 unit: $(unit_tests)
 	$(Q)tests/check $(unit_tests)

@@ -5,9 +5,6 @@ RAID1, two removable ones (LUKS2, BitLocker of Windows). The installed agent, in
 protects several at once, and changes nothing of anybody else's. Needs root.
 
 The removable ones are SCSI disks that say so: Debian's cloud kernel has no driver for USB storage."""
-import contextlib
-import glob
-import json
 import os
 import re
 import shutil
@@ -15,63 +12,25 @@ import subprocess
 import sys
 import time
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path[:0] = [TOP, os.path.join(TOP, 'tests/agent')]
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+from tests.laptop import disk, image, lab
+from tests.laptop.lab import PASSPHRASE, TOP, Checks, agent
+from tests.laptop.laptop import Drive
 from machine import FAST, Organisation
 from test_volumes import bitlocker
-from tests.laptop import disk, image
-from tests.laptop.laptop import Drive
 
-PASSPHRASE = 'correct horse 42'
 WORK = os.path.join(TOP, 'build/laptop/disks')
-counts = {'passed': 0, 'failed': 0, 'skipped': 0}
 LUKS = ' '.join(FAST) + ' --type luks2'
-
-
-@contextlib.contextmanager
-def check(name):
-    """One check; what goes wrong in it is shown and counted, and the next one runs."""
-    start = time.monotonic()
-    try:
-        yield
-    except Exception as e:  # whatever it was, it failed
-        counts['failed'] += 1
-        print(f'FAILED {name}: {type(e).__name__}: {e}', flush=True)
-    else:
-        counts['passed'] += 1
-        print(f'ok {name} ({time.monotonic() - start:.1f} s)', flush=True)
-
-
-def skip(what, why):
-    counts['skipped'] += 1
-    print(f'SKIP: {what}: {why}', flush=True)
-
-
-def packages(*names):
-    """Debian packages and what they need beyond the laptop's Debian, as .deb files."""
-    folder = os.path.join(WORK, 'debs')
-    os.makedirs(folder + '/partial', exist_ok=True)
-    found = sorted(glob.glob(folder + '/*.deb'))
-    if found:
-        return found
-    with open(folder + '/status', 'wb') as f:
-        f.write(image.base_status())
-    subprocess.run(['apt-get', '-qq', '-y', '-o', f'Dir::State::status={folder}/status', '-o', f'Dir::Cache::archives={folder}',
-                    '--download-only', '--no-install-recommends', 'install', *names], check=True, capture_output=True)
-    return sorted(glob.glob(folder + '/*.deb'))
+checks = Checks()
+check = checks.check
 
 
 def raw(name, mib):
-    path = os.path.join(WORK, name)
-    with open(path, 'wb') as f:
-        f.truncate(mib << 20)
-    return path
+    return lab.raw_disk(os.path.join(WORK, name), mib)
 
 
 def luks(name, kind, mib):
-    path = raw(name, mib)
-    subprocess.run(['cryptsetup', 'luksFormat', '--type', kind, *FAST, path, '-'], input=PASSPHRASE.encode(), check=True)
-    return path
+    return lab.luks_disk(os.path.join(WORK, name), mib, kind=kind)
 
 
 def drives(windows):
@@ -102,13 +61,6 @@ mdadm --create /dev/md0 --run --level=1 --raid-devices=2 --metadata=1.0 --bitmap
 cryptsetup luksFormat {LUKS} /dev/md0 /root/pass
 mkdir -p /srv/data /srv/archive && mount /dev/vg/data /srv/data && mount /dev/vde /srv/archive
 udevadm settle )""", 300)
-
-
-def agent(laptop, arguments, timeout=180):
-    """(exit code, object) of keyholt-agent … --json."""
-    code, output = laptop.shell(f'keyholt-agent {arguments} --json', timeout)
-    lines = [line for line in output.splitlines() if line.startswith('{')]
-    return code, json.loads(lines[-1]) if lines else {'output': output}
 
 
 def hashes(laptop):
@@ -180,29 +132,22 @@ def test_protect(laptop, windows, before):
 
 def enroll(laptop):
     org = Organisation(WORK + '/org')
-    org.bundle(WORK + '/bundle')
-    laptop.run('mkdir -p /root/bundle')
-    for name in os.listdir(WORK + '/bundle'):
-        with open(f'{WORK}/bundle/{name}', 'rb') as f:
-            laptop.put('/root/bundle/' + name, f.read())
+    lab.put_bundle(laptop, org.bundle(WORK + '/bundle'))
     code, _ = agent(laptop, 'enroll --bundle /root/bundle')
     assert code == 4, code  # no server: queued
 
 
 def test_machine():
-    deb = glob.glob(os.path.join(TOP, 'build/keyholt-agent_*_amd64.deb'))
-    assert len(deb) == 1, f'expected one build/keyholt-agent_*.deb, found {deb}; run make deb'
+    shutil.rmtree(os.path.join(WORK, 'org'), ignore_errors=True)
+    os.makedirs(WORK, exist_ok=True)
     windows = bitlocker('bitlk-aes-xts-128')
     if not windows:
-        skip('BitLocker', 'no shared test data')
-    made = image.build(deb + packages('lvm2', 'mdadm'), PASSPHRASE, console='serial', tell=lambda t: print('  ' + t, flush=True))
+        checks.skip('BitLocker', 'no shared test data')
+    made = lab.build()
     start = time.monotonic()
     more = [Drive(path, 'qcow2' if path.endswith('qcow2') else 'raw', bus) for _, path, bus in drives(windows)]
     with image.make_laptop(made, os.path.join(WORK, 'machine'), drives=more) as laptop:
-        laptop.power_on()
-        laptop.wait_serial(r'Please unlock disk root:', 240)
-        laptop.type_serial(PASSPHRASE + '\n')
-        laptop.login('root', 'root')
+        lab.boot(laptop)
         with check('disks under LVM and an array'):
             set_up(laptop)
         with check('enrolled without a server'):
@@ -218,17 +163,5 @@ def test_machine():
     print(f'  one boot, {time.monotonic() - start:.0f} s', flush=True)
 
 
-def main():
-    shutil.rmtree(os.path.join(WORK, 'org'), ignore_errors=True)
-    os.makedirs(WORK, exist_ok=True)
-    if os.geteuid() != 0:
-        skip('the machine', 'its disk can be built by root only')
-    else:
-        with check('the machine'):
-            test_machine()
-    print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
-    return 1 if counts['failed'] else 0
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(checks.run(test_machine))
