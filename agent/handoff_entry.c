@@ -58,20 +58,30 @@ static void read_file_path(struct reader *r, size_t len, char *ret, size_t cap)
     }
 }
 
-/* EFI_LOAD_OPTION. source: UEFI 2.10 section 3.1.3 */
+static bool ends_with(const char *path, const char *end)
+{
+    size_t n = strlen(path), want = strlen(end);
+    return n >= want && strcasecmp(path + n - want, end) == 0;
+}
+
+/* EFI_LOAD_OPTION: the app itself, or shim told to start it. source: UEFI 2.10 section 3.1.3 */
 static bool is_ours(const uint8_t *option, size_t len)
 {
     struct reader r;
-    char description[ENTRY_TEXT], path[ENTRY_TEXT];
+    char description[ENTRY_TEXT], path[ENTRY_TEXT], argument[ENTRY_TEXT] = "";
 
     reader_init(&r, option, len);
     reader_skip(&r, 4); /* attributes: an inactive entry still answers to BootNext */
     uint16_t path_len = reader_u16(&r);
     read_ucs2(&r, description, sizeof description);
     read_file_path(&r, path_len, path, sizeof path);
-    size_t n = strlen(path), want = strlen(KH_ESP_APP);
-    return r.err == ERR_OK && strcmp(description, KH_BOOT_ENTRY) == 0 && n >= want &&
-           strcasecmp(path + n - want, KH_ESP_APP) == 0;
+    if (r.err != ERR_OK || strcmp(description, KH_BOOT_ENTRY) != 0)
+        return false;
+    if (ends_with(path, KH_ESP_APP))
+        return true;
+    if (reader_left(&r) > 0)
+        read_ucs2(&r, argument, sizeof argument);
+    return r.err == ERR_OK && ends_with(path, "\\shimx64.efi") && strcasecmp(argument, KH_ESP_APP) == 0;
 }
 
 /* "Boot01AF-<global GUID>": four upper-case hex digits, nothing else. */

@@ -239,11 +239,11 @@ def kernel_key(t):
     lib.keyctl_unlink(key, user)
 
 
-def boot_entry(description="Keyholt recovery", path="\\EFI\\keyholt\\recovery.efi"):
+def boot_entry(description="Keyholt recovery", path="\\EFI\\keyholt\\recovery.efi", argument=""):
     text = path.encode("utf-16-le") + b"\0\0"
     drive = struct.pack("<BBHIQQ16sBB", 4, 1, 42, 1, 2048, 204800, uuid.uuid4().bytes_le, 2, 2)
     nodes = drive + struct.pack("<BBH", 4, 4, 4 + len(text)) + text + struct.pack("<BBH", 0x7f, 0xff, 4)
-    return struct.pack("<IH", 1, len(nodes)) + description.encode("utf-16-le") + b"\0\0" + nodes
+    return struct.pack("<IH", 1, len(nodes)) + description.encode("utf-16-le") + b"\0\0" + nodes + argument.encode("utf-16-le")
 
 
 def to_recovery(t):
@@ -253,6 +253,8 @@ def to_recovery(t):
     l.var("Boot0000", GLOBAL, boot_entry("debian", "\\EFI\\debian\\shimx64.efi"))
     l.var("Boot0001", GLOBAL, boot_entry(path="\\EFI\\other\\recovery.efi"))
     l.var("Boot0002", GLOBAL, boot_entry(description="Keyholt"))
+    l.var("Boot0003", GLOBAL, boot_entry(path="\\EFI\\debian\\shimx64.efi"))
+    l.var("Boot0004", GLOBAL, boot_entry(path="\\EFI\\debian\\shimx64.efi", argument="\\EFI\\other\\recovery.efi"))
     for cut in range(0, 60, 7):  # damaged entries of other people
         l.var(f"Boot01{cut:02X}", GLOBAL, boot_entry()[:cut])
     code, said = l.run("to-recovery", "--reason", "tpm")
@@ -266,6 +268,10 @@ def to_recovery(t):
         got = l.get("KeyholtReason") or b""
         t.that(f"reason {reason} is written", got[:12] == b"\7\0\0\0KHQ\1" + bytes([value, 0, 0, 0]) and
                before <= struct.unpack("<Q", got[12:])[0] <= time.time(), got)
+    l.var("Boot0A1F", GLOBAL, boot_entry("debian"))
+    l.var("Boot0B00", GLOBAL, boot_entry(path="\\EFI\\debian\\shimx64.efi", argument="\\EFI\\keyholt\\recovery.efi\0"))
+    code, said = l.run("to-recovery", "--reason", "user")
+    t.that("shim that is told to start the app is as good", code == 0 and l.get("BootNext", GLOBAL) == struct.pack("<IH", 7, 0x0b00), (code, said))
     code, said = l.run("to-recovery", "--reason", "boredom")
     t.that("an unknown reason is a wrong command", code == 2, code)
     os.unlink(l.path("BootNext", GLOBAL))

@@ -102,9 +102,9 @@ def _base(out, tell):
     return os.path.join(out, name)
 
 
-def _tree(out, base, debs, tell):
+def _tree(out, base, debs, initrd, tell):
     """Stage 2; gives the directory with root/, vmlinuz and initrd."""
-    name = f'tree-{_hash(base, rootfs, *[_hash_file(d) for d in debs])}'
+    name = f'tree-{_hash(base, rootfs, initrd, *[_hash_file(d) for d in debs])}'
     with _made_once(out, name, tell) as part:
         if part:
             root = os.path.join(part, 'root')
@@ -112,7 +112,7 @@ def _tree(out, base, debs, tell):
             rootfs.run(['tar', '--numeric-owner', '--xattrs', '-xpf', base, '-C', root])
             rootfs.configure(root, LUKS_UUID)
             rootfs.install(root, debs)
-            for path, short in zip(rootfs.build_initrd(root), ('vmlinuz', 'initrd')):
+            for path, short in zip(rootfs.build_initrd(root, initrd), ('vmlinuz', 'initrd')):
                 shutil.copyfile(path, os.path.join(part, short))
     return os.path.join(out, name)
 
@@ -195,9 +195,10 @@ def _check_host():
             raise ImageError(f'{path} is missing; {hint}')
 
 
-def build(debs, passphrase, out=OUT, console='screen', tell=lambda text: None):
+def build(debs, passphrase, out=OUT, console='screen', initrd='initramfs-tools', tell=lambda text: None):
     """Build, or take from the cache, a laptop with these packages, opened by this passphrase. console: where the
-    initramfs asks for it, 'screen' (typed by send_keys) or 'serial' (typed by type_serial).
+    initramfs asks for it, 'screen' (typed by send_keys) or 'serial' (typed by type_serial). initrd: what makes it, 'initramfs-tools' or 'dracut' (one of
+    the packages then).
 
     Gives {'disk': raw image, never to be written (make_laptop puts an overlay on it), 'vars': variable file with the
     boot entry "debian", 'luks_uuid', 'fs_uuid', 'esp_offset', 'esp_size', 'luks_offset', 'luks_size', 'kernel'}."""
@@ -206,7 +207,7 @@ def build(debs, passphrase, out=OUT, console='screen', tell=lambda text: None):
     with open(os.path.join(out, 'lock'), 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         base = _base(out, tell)
-        tree = _tree(out, base, [os.path.abspath(d) for d in debs], tell)
+        tree = _tree(out, base, [os.path.abspath(d) for d in debs], initrd, tell)
         made = _disk(out, tree, passphrase, console, tell)
     with open(os.path.join(made, 'info.json'), encoding='ascii') as f:
         return {'disk': os.path.join(made, 'disk.raw'), 'vars': os.path.join(made, 'vars.fd'), **json.load(f)}

@@ -85,13 +85,13 @@ def packages(folder, *names):
     return sorted(glob.glob(folder + '/*.deb'))
 
 
-def build():
-    """image.build() of a laptop with the agent's package, PACKAGES, and PASSPHRASE asked for on the serial line."""
+def build(names=PACKAGES, initrd='initramfs-tools'):
+    """image.build() of a laptop with the agent's package, others by name, and PASSPHRASE asked for on the serial line."""
     deb = glob.glob(os.path.join(TOP, 'build/keyholt-agent_*_amd64.deb'))
     if len(deb) != 1:
         raise FileNotFoundError(f'expected one build/keyholt-agent_*.deb, found {deb}; run make deb')
     os.makedirs(image.OUT, exist_ok=True)
-    return image.build(deb + packages(image.OUT, *PACKAGES), PASSPHRASE, console='serial',
+    return image.build(deb + packages(image.OUT, *names), PASSPHRASE, console='serial', initrd=initrd,
                        tell=lambda t: print('  ' + t, flush=True))
 
 

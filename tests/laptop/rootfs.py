@@ -40,6 +40,8 @@ ExecStart=-udevadm trigger --type=all --action=add --subsystem-match=block --sub
     --subsystem-match=tpm --subsystem-match=tpmrm --subsystem-match=virtio
 ExecStart=-udevadm trigger --action=add --sysname-match=ttyS0
 """
+# of dracut: other people's hardware again
+DRACUT_WITHOUT = 'i18n network lvm mdraid multipath btrfs dmraid nvdimm plymouth kernel-modules-extra'
 ROOT_PASSWORD = 'root'
 NETWORK_UNIT = """[Unit]
 Description=Address of the virtual laptop's network card
@@ -166,9 +168,15 @@ def install(tree, debs):
         os.unlink(tree + name)
 
 
-def build_initrd(tree):
-    """Debian's initramfs for the kernel in the tree; gives (kernel, initrd), paths on the host."""
+def build_initrd(tree, maker='initramfs-tools'):
+    """An initramfs for the kernel in the tree, by initramfs-tools or dracut; gives (kernel, initrd), paths on the
+    host."""
     version = kernel_version(tree)
     initrd = os.path.join(tree, f'boot/initrd.img-{version}')
-    in_chroot(tree, ['update-initramfs', '-c', '-k', version])
+    if maker == 'dracut':
+        in_chroot(tree, ['dracut', '--force', '--no-hostonly', '--no-hostonly-cmdline', '--kver', version, '--add', 'crypt keyholt',
+                         '--omit', DRACUT_WITHOUT, '--drivers', ' '.join([*MODULES, 'dm_crypt', 'efivarfs']), '--filesystems', 'ext4',
+                         '--include', '/etc/crypttab', '/etc/crypttab', f'/boot/initrd.img-{version}'])
+    else:
+        in_chroot(tree, ['update-initramfs', '-c', '-k', version])
     return os.path.join(tree, f'boot/vmlinuz-{version}'), initrd

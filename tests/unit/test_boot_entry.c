@@ -111,10 +111,28 @@ static void damaged_entries_keep_their_numbers(void **state)
     assert_int_equal(get("Boot0000", b), 7);
 }
 
+/* What shim reads behind the path: UCS-2 with its zero. */
+static void an_argument(void **state)
+{
+    static const uint8_t want[] = {'\\', 0, 'E', 0, 0, 0};
+    uint8_t b[EFIVAR_MAX];
+    const struct boot_option o = {path_a, sizeof path_a, "\\E"};
+    (void)state;
+    assert_int_equal(boot_entry_put(dir, &o), ERR_OK);
+    size_t len = get("Boot0000", b);
+    assert_memory_equal(b + len - sizeof want - sizeof path_a, path_a, sizeof path_a);
+    assert_memory_equal(b + len - sizeof want, want, sizeof want);
+    char longer[200];
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = 0;
+    assert_int_equal(boot_entry_put(dir, &(struct boot_option){path_a, sizeof path_a, longer}), ERR_RANGE);
+    assert_int_equal(get("Boot0000", b), len);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {T(appended_behind_the_os), T(updated_not_doubled), T(no_order_is_made),
-                                       T(damaged_entries_keep_their_numbers)};
+                                       T(an_argument), T(damaged_entries_keep_their_numbers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
