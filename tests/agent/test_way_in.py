@@ -200,6 +200,22 @@ def test_update(c, m):
     c.check(names[0] == 'debian.conf', 'the entries sort behind a system', names)
 
 
+def test_next(c, m):
+    """The next start is the app's, when somebody asks for it."""
+    boot_next = m.path(f'{EFIVARS}BootNext-{GLOBAL}')
+    reason = m.path(f'{EFIVARS}KeyholtReason-{OURS}')
+    code, o, err = m.json('recovery')
+    c.check(code == 3 and 'no boot entry' in err and not os.path.exists(boot_next), 'no entry, no next start', err)
+    path = '\\EFI\\keyholt\\recovery.efi'.encode('utf-16-le') + b'\0\0'
+    path = b'\4\4' + struct.pack('<H', 4 + len(path)) + path + b'\x7f\xff\4\0'
+    put(m.path(f'{EFIVARS}Boot0009-{GLOBAL}'),
+        b'\7\0\0\0' + struct.pack('<IH', 1, len(path)) + 'Keyholt recovery'.encode('utf-16-le') + b'\0\0' + path)
+    for option, want in (((), 4), (('--for-help-desk',), 5)):
+        code, o, err = m.json('recovery', *option)
+        c.check(code == 0 and o['entry'] == 9 and read(boot_next) == b'\7\0\0\0\x09\0' and read(reason)[8] == want,
+                f'recovery {option}', (code, o, err))
+
+
 def main():
     missing = [p for p in (KEEPER, APP) if not os.path.exists(p)] + [p for p in ('sbsign',) if not shutil.which(p)]
     if missing:
@@ -218,6 +234,7 @@ def main():
         signed, db = test_secure_boot(c, m, c.folder)
         test_sentences(c, m, signed, db)
         test_update(c, m)
+        test_next(c, m)
         courier.s.close()
     finally:
         m.stop()
