@@ -67,11 +67,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     if (!is_program && n > 148)
         n = 148;
-    uint8_t *exact = malloc(n + 1);
+    uint8_t *exact = malloc(n > 0 ? n : 1);
     if (!exact)
         abort();
     memcpy(exact, image, n);
-    exact = realloc(exact, n ? n : 1);
     if (pe_signatures_read(exact, n, &pe) == ERR_OK)
         for (unsigned i = 0; i < pe.n; i++)
             within(pe.signature[i].p, pe.signature[i].len, exact, n);
