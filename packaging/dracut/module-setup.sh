@@ -18,10 +18,9 @@ installkernel() {
 
 install() {
     inst_binary /usr/libexec/keyholt/handoff
-    inst_multiple -o mount modprobe grep sync systemctl systemd-escape
+    inst_multiple -o mount modprobe grep sync systemctl
     inst_script "$moddir/keyholt-initrd" /usr/libexec/keyholt/initrd
     inst_simple "$moddir/systemd-cryptsetup.conf" "$systemdsystemunitdir/systemd-cryptsetup@.service.d/keyholt.conf"
-    inst_simple "$moddir/keyholt-offer@.service" "$systemdsystemunitdir/keyholt-offer@.service"
     inst_simple "$moddir/keyholt-clean.service" "$systemdsystemunitdir/keyholt-clean.service"
     $SYSTEMCTL -q --root "$initdir" add-wants initrd.target keyholt-clean.service
 }
