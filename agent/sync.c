@@ -18,6 +18,8 @@
 #define AUDIT_LENGTH "audit_length"
 #define AUDIT_DOUBTS "audit_doubts"
 #define LAST_SYNC    "last_sync"
+#define ANEW         "went_back" /* when new keys were wanted because of that */
+#define DAY          UINT64_C(86400)
 
 #define HEAD_GROWTH 65536 /* entries; more than an organisation discloses between two syncs of a device */
 #define HEAD_DOUBTS 16
@@ -234,6 +236,28 @@ static enum err is_old_copy(struct agent *a, const struct msg *m, uint64_t seque
     return ERR_OK;
 }
 
+/* The header went back with the cache, as far as anybody here can tell: a recovery password that was replaced
+ * since then may be in use again, and the one that servers know as the newest may open nothing. Nothing signs
+ * what a server says of our records, so no more than once a day. */
+static enum err want_new_keys(struct agent *a)
+{
+    struct cache_volume *v = calloc(CACHE_VOLUMES, sizeof *v);
+    uint64_t now = (uint64_t)time(NULL), last = 0;
+    struct cache_life l; /* of LUKS volumes */
+    unsigned n = 0;
+    enum err e = v ? cache_get_u64(a->cache, ANEW, &last) : ERR_NOMEM;
+    bool due = e == ERR_NOT_FOUND || last > now || now - last >= DAY;
+    if (e == ERR_OK || e == ERR_NOT_FOUND)
+        e = due ? cache_volumes(a->cache, v, &n) : ERR_OK;
+    for (unsigned i = 0; e == ERR_OK && i < n; i++)
+        if (v[i].state != VOLUME_PENDING && cache_get_life(a->cache, &v[i].uuid, &l) == ERR_OK)
+            e = rotate_want(a, &v[i].uuid, KH_CAUSE_DRIFT,
+                            "this computer's disk went back to an older state, and a recovery key that was "
+                            "replaced may be in use again; rotate it");
+    free(v);
+    return e == ERR_OK && due ? cache_set_u64(a->cache, ANEW, now) : e;
+}
+
 static enum err start_anew(struct agent *a)
 {
     struct record *r = calloc(1, sizeof *r);
@@ -246,6 +270,8 @@ static enum err start_anew(struct agent *a)
         e = records_restart(a);
         if (e == ERR_OK)
             e = records_add(a, r, NULL);
+        if (e == ERR_OK)
+            e = want_new_keys(a);
         if (e == ERR_OK)
             e = cache_commit(a->cache);
         else

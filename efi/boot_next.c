@@ -132,12 +132,22 @@ static enum err load_removable(const struct boot_next *b, EFI_HANDLE device, EFI
     return e;
 }
 
+/* EDK II marks the entries that it made by itself with this GUID in the place of options, and passes no
+ * options for them; a kernel would take the mark for its command line. source: EDK II,
+ * MdeModulePkg/Library/UefiBootManagerLib, mBmAutoCreateBootOptionGuid */
+static bool is_firmwares_mark(const struct load_option *o)
+{
+    static const EFI_GUID mark = {
+        0x8108ac4e, 0x9f11, 0x4d59, {0x85, 0x0e, 0xe2, 0x1a, 0x52, 0x2c, 0x59, 0xb2}};
+    return o->data_len == sizeof mark && memcmp(o->data, &mark, sizeof mark) == 0;
+}
+
 /* The program keeps what it is given for as long as it runs, so this memory is never freed. */
 static void give_options(EFI_HANDLE image, const struct load_option *o)
 {
     static const EFI_GUID loaded_image = EFI_LOADED_IMAGE_PROTOCOL_GUID;
     EFI_LOADED_IMAGE *li = firmware_protocol(image, &loaded_image);
-    void *copy = li && o->data_len ? firmware_alloc(o->data_len) : NULL;
+    void *copy = li && o->data_len && !is_firmwares_mark(o) ? firmware_alloc(o->data_len) : NULL;
     if (!copy)
         return;
     memcpy(copy, o->data, o->data_len);

@@ -86,6 +86,10 @@ static enum err put_event(struct batch *b, struct pending *p, const struct store
     TRY(b->w->ops->event_put(b->w->store, r));
     if (r->r.event == EVENT_CLOCK)
         flag(b, "clock", r);
+    if (r->r.event == EVENT_IDENTITY) /* another TPM, a moved disk, or a clone */
+        flag(b, "identity", r);
+    if (r->r.event == EVENT_WENT_BACK) /* an old image of the disk, or of the cache alone */
+        flag(b, "restored", r);
     if (r->r.event != EVENT_ROTATED)
         return ERR_OK;
     p->both = true;

@@ -14,7 +14,7 @@ real_tests := $(wildcard tests/desk/test_*.py tests/luks2/test_*.py tests/bitloc
 long_tests := tests/courier/test_dead_servers.py
 real_tests := $(filter-out $(long_tests),$(real_tests))
 # those that leave out in check what takes minutes on an emulated processor, whole
-long_forms := tests/laptop/test_obstacles.py
+long_forms := $(addprefix tests/laptop/test_,computers.py obstacles.py power_cuts.py)
 .PHONY: check-long
 check-long: check
 	$(Q)KEYHOLT_LONG=1 tests/check $(long_tests) $(long_forms)

@@ -48,12 +48,18 @@ def test_audit_head(c, courier):
 
 def test_rolled_back(c, m, org, courier, folder):
     """What the server last saw of this device decides whether this cache is an old copy of another."""
-    image, records = make_volume(folder + '/w.img'), []
+    image, records, causes = make_volume(folder + '/w.img'), [], []
+
+    def cause():
+        return next((k['cause'] for v in m.status()['volumes'] if v['device'] == image for k in v['keys']), None)
 
     def sync(known=(b'', 0, b'')):
         """The newest record after an answer that knows this."""
         batch = courier.batch()['records']
         courier.answer(receipts=[receipt(org, device_of(m), batch)] if batch else [], known=known)
+        courier.batch()  # by now the answer was dealt with
+        courier.answer()
+        causes.append(cause())
         code, _, err = m.json('rotate' if records else 'protect', image, '--passphrase-file', '-', data=PASSPHRASE)
         batch = [decode_record(r) for r in courier.batch()['records']]
         courier.answer(receipts=[receipt(org, device_of(m), [r['bytes'] for r in batch])])
@@ -74,6 +80,8 @@ def test_rolled_back(c, m, org, courier, folder):
     c.check(fifth['incarnation'] == fourth['incarnation'], 'once')
     sixth = sync(known=seen(fifth, sequence=fifth['sequence'] + 5, name=b'\x77' * 32))
     c.check(sixth['incarnation'] != fifth['incarnation'], 'a later record: a new incarnation, too')
+    c.check(causes == [None, 'protect', 'command', 'drift', 'command', 'command'],
+            'the disk may have gone back: a new key at once, without a person, but not more than once a day', causes)
 
 
 def test_rude_courier(c, m, courier):

@@ -54,6 +54,7 @@ class Drive:
     bus: str = 'virtio'  # nvme, or removable: a SCSI disk that says so (Debian's cloud kernel has no USB storage)
     bootindex: int = None
     readonly: bool = False
+    cache: str = 'unsafe'  # spares the host's fsync only: what the guest wrote survives power_cut()
 
 
 def _die_with_parent():
@@ -186,8 +187,7 @@ class Laptop:
         return line + self.extra
 
     def _drive_options(self, n, drive):
-        # cache=unsafe spares the host's fsync only: what the guest wrote survives power_cut()
-        options = f'if=none,id=disk{n},format={drive.format},cache=unsafe,discard=unmap,file={drive.path}'
+        options = f'if=none,id=disk{n},format={drive.format},cache={drive.cache},discard=unmap,file={drive.path}'
         device = {'virtio': f'virtio-blk-pci,drive=disk{n}', 'nvme': f'nvme,drive=disk{n},serial=disk{n}',
                   'removable': f'scsi-hd,drive=disk{n},removable=on'}[drive.bus]
         if drive.readonly:
@@ -214,6 +214,13 @@ class Laptop:
         if self._sockets:
             shutil.rmtree(self._sockets, ignore_errors=True)
         self._qemu = self._swtpm = self._qmp = self._sockets = self._qemu_log = None
+
+    def snapshot(self, path):
+        """Freeze what the first disk holds now in its file; what is written from now on goes to path (qcow2)."""
+        self._need_power()
+        self._qmp.command('blockdev-snapshot-sync', device='disk0', **{'snapshot-file': os.path.abspath(path),
+                                                                        'format': 'qcow2'})
+        self.drives[0].path = path
 
     def wait_off(self, timeout=120):
         """Wait until the guest has switched itself off (poweroff)."""

@@ -496,9 +496,10 @@ def test_forks_gaps_and_clones_are_stored_and_flagged(s):
     d.incarnation, d.sequence, d.previous = old
     clone = d.escrow()
     eq(d.names(d.sync(clone)[2]), [clone['name']], 'a clone is receipted')
+    d.sync(d.event(6, NO_GUID))  # the device says itself that its records went back
     with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
         flags = {k for k, in db.execute('SELECT DISTINCT kind FROM flags WHERE device = ?', (bytes.fromhex(d.id),))}
-    eq(flags, {'fork', 'gap', 'clone'}, 'flags')
+    eq(flags, {'fork', 'gap', 'clone', 'restored'}, 'flags')
 
 
 def test_killed_server_keeps_what_it_receipted(s):
