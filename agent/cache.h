@@ -85,7 +85,8 @@ enum cache_management {
     MANAGEMENT_NO_PLACE = 1, /* this computer's root is not encrypted: its key would lie in clear */
     MANAGEMENT_FILE = 2,     /* its key, in root's file, opened the volume at the last look */
     MANAGEMENT_TPM = 3,      /* the same, bound to the TPM */
-    MANAGEMENT_LOST = 4      /* made once; its key or keyslot is gone */
+    MANAGEMENT_LOST = 4,     /* made once; its key or keyslot is gone */
+    MANAGEMENT_AWAY = 5      /* whole, but the TPM that holds its key cannot be asked now */
 };
 
 struct cache_life {

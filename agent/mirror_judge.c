@@ -121,9 +121,10 @@ static const char *note_of(const struct mirror *m)
                "of another "
                "program that names it (cryptsetup luksDump), then rotate";
     if (m->life.management == MANAGEMENT_LOST)
-        return "the key with which this computer replaces its recovery password by itself is gone; rotate it "
-               "once "
-               "with a passphrase: keyholt-agent rotate DEV --passphrase-file F";
+        return "the key with which this computer replaces its recovery password by itself is gone for good "
+               "(its "
+               "file or keyslot, or the TPM was cleared or replaced); rotate it once with a passphrase: "
+               "keyholt-agent rotate DEV --passphrase-file F";
     return "";
 }
 

@@ -83,12 +83,7 @@ enum err rotate_volume(struct agent *a, struct header *h, const struct unlock *u
         keep_way_in(a, h, &volume_key);
     keep_package(a, h, &volume_key);
     enum err e = mirror_volume(a, h); /* queues "rotated", and the rotation is no longer wanted */
-    if (e != ERR_OK)
-        return problem_set(
-            h->why, e,
-            "volume %s was rotated, but that cannot be recorded now: %s; it is brought in line "
-            "at the keeper's next look",
-            h->device, err_text(e));
+    r.queued = e == ERR_OK;
     TRY(still_there(h, &r.key_id));
     if (retired != ERR_OK)
         return problem_set(h->why, retired,

@@ -6,6 +6,7 @@
 #include "agent/identity.h"
 #include "agent/keeper.h"
 #include "agent/sync.h"
+#include "agent/tpm_back.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,7 @@ static enum err next_errand(struct keeper *k)
     if (enrollment_done(&k->agent)) {
         keeper_export_waiting(k, NULL);
         enum err e = identity_announce(&k->agent); /* a TPM that was away may be back */
+        tpm_back_look(&k->agent);
         if (e != ERR_OK)
             agent_say(&k->agent, "the new identity cannot be announced yet: %s", err_text(e));
         return send_batch(k, k->agent.key.id);
