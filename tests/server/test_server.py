@@ -442,6 +442,22 @@ def test_missing_envelopes_are_named(s):
     eq(d.sync(set=base64.b64encode(bytes(32 * 512)).decode())[0], 200, 'a full page')
 
 
+def test_key_packages_are_compared(s):
+    """As envelopes, where a device speaks of them; others hear nothing."""
+    d = enrolled(s, 'packages')
+    d.sync(d.escrow())
+    holds('packages' not in d.sync()[2], 'nobody spoke of them')
+    nothing, name = hashlib.sha256().hexdigest(), os.urandom(32)
+    holds('packages' not in d.sync(packages={'digest': nothing})[2], 'none, and none here')
+    eq(d.sync(packages={'digest': '11' * 32})[2]['packages'], {'digest': nothing, 'want_set': True}, 'a question')
+    asked = {'digest': '11' * 32, 'set': base64.b64encode(name).decode()}
+    eq(d.sync(packages=asked)[2]['packages'], {'digest': nothing, 'missing': asked['set']}, 'what it lacks')
+    eq(d.sync(packages={'digest': nothing, 'set': ''})[2]['packages'], {'missing': ''}, 'nothing')
+    for bad in (7, '', {}, {'digest': '11'}, {'digest': nothing, 'set': 'AA=='}, {'digest': nothing, 'set': 7},
+                {'digest': nothing, 'set': base64.b64encode(bytes(32 * 513)).decode()}):
+        problem(d.sync(packages=bad), 422)
+
+
 def test_revoked_device(s):
     d = enrolled(s, 'revoked')
     eq(d.sync()[0], 200, 'before')

@@ -3,8 +3,10 @@
 """Syncing with both ends real: what a server lost comes back, certificates are renewed, clocks are wrong by years,
 a proxy stands in between."""
 import contextlib
+import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -76,6 +78,67 @@ def test_half_of_the_envelopes_lost(s):
         holds(synced_records(s, start) == [0, 0, 0], 'and then there is silence')
         got, _ = s.recover(laptop.volume()['key_id'])
         holds(got['key_id'] == laptop.volume()['key_id'], 'the key in use can be read back')
+    finally:
+        laptop.stop()
+
+
+def policy_bundle(s, folder, **fields):
+    """The server's bundle, and a policy that its policy key signed."""
+    bundle = shutil.copytree(s.bundle, s.path(folder))
+    with open(bundle + '/org.json', 'rb') as f:
+        org = json.load(f)['id']
+    text = json.dumps({'format': 'keyholt-policy', 'version': 1, 'org': org, **fields}).encode()
+    signed = subprocess.run(['openssl', 'dgst', '-sha256', '-sign', s.state('policy/policy.key')], input=text,
+                            capture_output=True, check=True).stdout
+    for name, data in (('policy.json', text), ('policy.json.sig', machine.raw_signature(signed))):
+        with open(f'{bundle}/{name}', 'wb') as f:
+            f.write(data)
+    return bundle
+
+
+def escrowed(s, device):
+    """Names of a device's escrow records and key packages."""
+    return [{row[0] for row in rows(s, 'SELECT name FROM records WHERE kind = ? AND device = ?', kind, device)}
+            for kind in (1, 4)]
+
+
+def test_key_packages_lost(s):
+    """A store that lost everything gets the key packages again, too, which are in no volume's header."""
+    laptop = Laptop(s.path('packages'))
+    try:
+        laptop.run('enroll', '--bundle', policy_bundle(s, 'packages-bundle', key_package=True))
+        laptop.protect()
+        laptop.run('sync')
+        until('all receipted', lambda: laptop.status()['queued'] == 0)
+        receipted = int(time.time())
+        device = bytes.fromhex(laptop.status()['device_id'])
+        before = escrowed(s, device)
+        holds([len(b) for b in before] == [1, 1], before)
+        start = os.path.getsize(s.log)
+        for _ in range(2):
+            laptop.run('sync')
+        holds(synced_records(s, start) == [0, 0], 'and then there is silence')
+        for what, kinds in (('the package alone', (4,)), ('every record', (1, 4))):
+            laptop.stop_courier()
+            s.stop()
+            with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db, db:
+                for kind in kinds:
+                    db.execute('DELETE FROM records WHERE kind = ? AND device = ?', (kind, device))
+                if 1 in kinds:
+                    db.execute('DELETE FROM envelopes WHERE sender = ?', (device,))
+            start = os.path.getsize(s.log)
+            until('a later second', lambda: int(time.time()) > receipted)
+            s.start(s.port)
+            laptop.start_courier()
+            until(f'{what} is back', lambda: escrowed(s, device) == before)
+            until('receipted again', lambda: laptop.status()['queued'] == 0)
+            receipted = int(time.time())
+            laptop.run('sync')
+            holds(sum(synced_records(s, start)) == len(kinds), f'{what}: records sent: {synced_records(s, start)}')
+            start = os.path.getsize(s.log)
+            for _ in range(2):
+                laptop.run('sync')
+            holds(synced_records(s, start) == [0, 0], f'{what}: and then there is silence')
     finally:
         laptop.stop()
 
