@@ -45,6 +45,13 @@ static void luks2(struct json_object *v, struct doctor_report *r)
             "%s is encrypted, but the organisation has no recovery password for it. Make one: keyholt-agent "
             "protect %s",
             name, doctor_text(v, "device"));
+    else if (is(v, "state", "waits-for-receipt"))
+        doctor_say(
+            r, DOCTOR_NOTE,
+            "%s: its recovery key is made and opens it; as the policy wants (escrow: receipt), it counts as "
+            "protected when a server has confirmed the key. That comes by itself; at once: keyholt-agent "
+            "sync",
+            name);
     else if (is(v, "state", "needs-unlock-secret") && is(v, "management", "away"))
         doctor_say(
             r, DOCTOR_BAD,

@@ -105,7 +105,7 @@ static enum err put_note(struct agent *a, const struct guid *volume, uint8_t cau
     struct cache_volume v;
     TRY(cache_get_volume(a->cache, volume, &v));
     v.rotate = cause;
-    if (v.state != VOLUME_PENDING)
+    if (v.state != VOLUME_PENDING && v.state != VOLUME_WAITS_RECEIPT)
         v.state = opens_alone(a, volume) ? VOLUME_PROTECTED : VOLUME_NEEDS_SECRET;
     (void)snprintf(v.note, sizeof v.note, "%.*s", CACHE_NOTE - 1, reason);
     return cache_put_volume(a->cache, &v);

@@ -5,6 +5,7 @@
 #include "agent/esp.h"
 #include "agent/keeper.h"
 #include "agent/mirror.h"
+#include "agent/receipt_wait.h"
 #include "agent/recover.h"
 #include "agent/rotate.h"
 #include "agent/startup.h"
@@ -69,12 +70,18 @@ static struct json_object *result_json(const struct header *h, const struct prot
     return o;
 }
 
-static void reply_done(struct order *o, struct header *h, const struct protect_result *r, const char *how)
+/* is_protect: the policy may have the last word before a volume counts as protected; never for a rotation */
+static void reply_done(struct order *o, struct header *h, const struct protect_result *r, bool is_protect,
+                       const char *how)
 {
     struct problem warning;
     char text[PATH_MAX + 200], id[9];
     startup_forget(&r->volume);
     publish(o, &r->volume, &r->key_id, &warning);
+    if (is_protect && receipt_wait_needed(&o->k->agent, &r->volume)) {
+        receipt_wait(o->k, o->c, r, result_json(h, r, &warning));
+        return;
+    }
     guid_short(&r->key_id, id);
     (void)snprintf(text, sizeof text, "volume %s: %s; key ID %s, keyslot %d%s", h->device, how, id, r->slot,
                    r->queued ? "" : "; the servers hear of it later, because it cannot be recorded now");
@@ -184,11 +191,11 @@ static enum err protect_luks(struct order *o, uint32_t flags)
     TRY(open_in_order(o, &h));
     enum err e = ERR_OK;
     if (protected_already(&o->k->agent, h, &r)) {
-        reply_done(o, h, &r, "protected already (\"rotate\" replaces its recovery password)");
+        reply_done(o, h, &r, true, "protected already (\"rotate\" replaces its recovery password)");
     } else {
         e = rotate_volume(&o->k->agent, h, &o->unlock, KH_CAUSE_PROTECT, &r);
         if (e == ERR_OK)
-            reply_done(o, h, &r, "protected");
+            reply_done(o, h, &r, true, "protected");
     }
     header_close(h);
     return e;
@@ -244,7 +251,7 @@ static enum err rotate_one(struct order *o)
     else if (e == ERR_OFFLINE && o->unlock.kind == UNLOCK_MANAGEMENT)
         e = wait_for_tpm(o, h, e);
     if (e == ERR_OK)
-        reply_done(o, h, &r, "its recovery password is replaced");
+        reply_done(o, h, &r, false, "its recovery password is replaced");
     header_close(h);
     return e;
 }

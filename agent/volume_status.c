@@ -24,6 +24,8 @@ static const char *state_text(uint8_t state)
         return "protected";
     case VOLUME_NEEDS_SECRET:
         return "needs-unlock-secret";
+    case VOLUME_WAITS_RECEIPT:
+        return "waits-for-receipt";
     default:
         return "pending";
     }

@@ -74,13 +74,13 @@ class Courier:
 class Asking(threading.Thread):
     """keyholt-agent VERB, while this test plays the courier."""
 
-    def __init__(self, m, *argv):
+    def __init__(self, m, *argv, data=None):
         super().__init__()
-        self.m, self.argv, self.result = m, argv, None
+        self.m, self.argv, self.data, self.result = m, argv, data, None
         self.start()
 
     def run(self):
-        self.result = self.m.agent(*self.argv)
+        self.result = self.m.agent(*self.argv, data=self.data)
 
     def end(self):
         self.join(30)

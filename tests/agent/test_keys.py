@@ -4,6 +4,7 @@
 stay during an outage; drift and its repair; policy. The real keeper on image files."""
 import glob
 import hashlib
+import json
 import os
 import shutil
 import struct
@@ -14,7 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from hand_over import put_event, records
 from machine import (FAST, KEEPER, OURS, PASSPHRASE, Checks, Machine, Organisation, fast_folder, header, judge, make_volume,
                      opens, sh)
-from play_courier import Courier, device_of, enrolled, receipt, rotate_order
+from play_courier import SYNC_NOW, Asking, Courier, device_of, enrolled, receipt, rotate_order
 from swtpm import Swtpm
 
 FOREIGN = b'{"type":"somebody-else","keyslots":["0"],"note":"hands off"}'
@@ -374,6 +375,52 @@ def sync(m, courier, when, klass=1, commands=(), receipts=True):
     return batch
 
 
+def test_escrow_receipt(c, org, bundle):
+    """A courier that brings answers without the receipt, or false ones: the volume waits, and its key is there."""
+    m = Laptop(c, 'receipt', org, bundle, protect=False)
+    courier = enrolled(m, org, c.folder, bundle)
+    text, sig = org.policy(c.folder + '/receipt-policy', version=1, escrow='receipt')
+    courier.batch()
+    courier.answer(policy=text, policy_sig=sig)
+
+    def protecting(*receipts, argv=(), data=PASSPHRASE):
+        """protect while the courier answers; exit code, JSON, and the records of the last batch."""
+        asking = Asking(m, 'protect', '--json', '--no-esp', *(argv or (m.disk, '--passphrase-file', '-')), data=data)
+        records = []
+        for make in receipts:
+            courier.hear(SYNC_NOW)
+            records = courier.batch()['records']
+            courier.answer(receipts=make(records))
+        code, out, err = asking.end()
+        return code, json.loads(out), records
+
+    def none(_):
+        return []
+
+    def false(records):
+        return [receipt(org, bytes(32), records), receipt(org, device_of(m), records, key='desk')]
+    code, o, _ = protecting(none, false)
+    v = m.volume()
+    c.check(code == 4 and o['state'] == v['state'] == 'waits-for-receipt' and v['reasons'] == ['not-protected'] and
+            not v['compliant'], 'no receipt, and false ones: it waits', (code, o, v))
+    key = m.in_order(c, 'waiting')[0]
+    m.stop()
+    for name in glob.glob(m.path(STATE + '/cache.db*')):
+        os.unlink(name)
+    c.check(m.start().volume()['state'] == 'waits-for-receipt', 'cache lost: it still waits')
+    courier = enrolled(m, org, c.folder, bundle)
+    code, o, records = protecting(none, lambda r: [receipt(org, device_of(m), r)], argv=('--all',), data=b'')
+    c.check(code == 0 and o['volumes'][0]['state'] == 'protected' and o['volumes'][0]['key_id'] == key['key_id'],
+            '--all asks for the word alone, without a passphrase', (code, o))
+    c.check(m.volume()['state'] == 'protected' and m.volume()['compliant'], 'it came', m.volume())
+    asking = Asking(m, 'protect', '--json', '--no-esp', m.disk, '--passphrase-file', '-', data=PASSPHRASE)
+    c.check(asking.end()[0] == 0, 'and is not asked for again')
+    code, o, err = m.rotate()
+    c.check(code == 0 and m.volume()['state'] == 'protected' and m.volume()['escrow'] == 'queued',
+            'a rotation waits for nothing', (code, o, err))
+    m.stop()
+
+
 def ids(keys):
     return [k['key_id'] for k in keys]
 
@@ -706,7 +753,7 @@ def test_header_older(c, org, bundle):
 
 
 TESTS = (test_management, test_management_lost, test_management_claimed, test_two_devices, test_bound_to_tpm, test_no_place, test_no_room,
-         test_outage, test_disclosed, test_used, test_policy, test_policy_by_sync, test_used_needs_receipt, test_schedule, test_drift, test_verify_alone,
+         test_escrow_receipt, test_outage, test_disclosed, test_used, test_policy, test_policy_by_sync, test_used_needs_receipt, test_schedule, test_drift, test_verify_alone,
          test_header_restored, test_cache_went_back, test_header_older)
 
 

@@ -143,6 +143,66 @@ def test_key_packages_lost(s):
         laptop.stop()
 
 
+def test_policy_escrow_receipt(s):
+    """escrow = receipt: "protected" waits for a server's word, and nothing else does: the key opens the volume, and
+    rotation goes on. One that counted once is not taken back."""
+    laptop = Laptop(s.path('receipt'))
+    m = laptop.machine
+
+    def header():
+        h = machine.header(laptop.image)
+        tokens = [t for t in h['tokens'].values() if t['type'] == 'keyholt']
+        return [(t['state'], t['keyslots'][0] in h['keyslots']) for t in tokens], {t['key_id'] for t in tokens}
+
+    def protect(code):
+        return laptop.run('protect', '--passphrase-file', '-', '--no-esp', laptop.image, data=machine.PASSPHRASE, code=code)
+
+    def waits(what):
+        v = laptop.volume()
+        holds(v['state'] == 'waits-for-receipt' and v['verified'] and 'receipt' in v['note'], f'{what}: {v}')
+    try:
+        laptop.run('enroll', '--bundle', policy_bundle(s, 'receipt-bundle', escrow='receipt'))
+        laptop.run('sync')
+        s.stop()
+        o = protect(4)
+        key = o['key_id']
+        holds(o['state'] == 'waits-for-receipt' and 'queued' in o['message'] and 'not reachable' in o['message'], o)
+        holds(header() == ([('live', True)], {key}), f'the key is made, and opens the volume: {header()}')
+        waits('no server')
+        found = [f for f in m.json('doctor')[1]['findings'] if 'escrow: receipt' in f['text']]
+        holds(found and found[0]['level'] == 'note', found)
+        holds(protect(4)['key_id'] == key and header()[1] == {key}, 'asked again: no second key')
+        key = laptop.run('rotate', laptop.image)['key_id']
+        holds(header() == ([('live', True)], {key}), f'a rotation is not stopped: {header()}')
+        waits('rotated')
+        laptop.stop_courier()
+        m.stop()
+        m.start()
+        waits('a restart')
+        holds('courier is not running' in protect(4)['message'], 'no courier')
+        s.start(s.port)
+        laptop.start_courier()
+        laptop.run('sync')
+        v = until('receipted', lambda: laptop.volume()['state'] == 'protected' and laptop.volume())
+        holds(v['key_id'] == key and not v['note'] and protect(0)['state'] == 'protected', v)
+        got, _ = s.recover(key)
+        holds(got['key_id'] == key, 'the key that was waited for can be read back')
+        second = laptop.folder + '/second.img'
+        machine.sh('truncate', '-s', '32M', second)
+        machine.sh('cryptsetup', 'luksFormat', '--type', 'luks2', *machine.FAST, second, '-', data=machine.PASSPHRASE)
+        o = laptop.run('protect', '--passphrase-file', '-', '--no-esp', second, data=machine.PASSPHRASE)
+        there = [v for v in laptop.status()['volumes'] if v['device'] == second]
+        holds(o['state'] == 'protected' and there[0]['state'] == 'protected' and there[0]['escrow'] == 'receipted',
+              f'with a server, the command waits for its word: {o} {there}')
+        s.stop()
+        laptop.run('rotate', laptop.image)
+        v = [v for v in laptop.status()['volumes'] if v['device'] == laptop.image][0]
+        holds(v['state'] == 'protected' and v['escrow'] == 'queued', f'what counted once goes on without a server: {v}')
+        s.start(s.port)
+    finally:
+        laptop.stop()
+
+
 def test_cache_lost(s):
     """The device remembers less than the server: it syncs on, is asked for its set once, and then there is silence."""
     laptop = enrolled(s, 'forgetful')
