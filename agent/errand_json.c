@@ -8,7 +8,7 @@
 /* Requests. json-c copies; a failed allocation anywhere shows as a missing member, so every one is counted.
  */
 
-#define LAST_LEN 8 /* bytes of the last record's name. source: docs/formats.md#sync */
+#define BEGINS_LEN 8 /* bytes of what only has to be told from another. source: docs/formats.md#sync */
 
 static bool add(struct json_object *o, const char *key, struct json_object *value)
 {
@@ -84,24 +84,22 @@ enum err errand_enroll_request(const struct msg *m, char **ret)
 /* Most devices have none, and say nothing of them. */
 static bool add_packages(struct json_object *o, const struct msg *m)
 {
-    struct json_object *p;
-    if (m->sync_batch.packages.len == 0)
-        return true;
-    return add(o, "packages", p = json_object_new_object()) &&
-           add(p, "digest", hex(m->sync_batch.packages)) &&
-           (m->sync_batch.package_set.len == 0 || add(p, "set", base64(m->sync_batch.package_set)));
+    const struct msg_span begins = {m->sync_batch.packages.p, BEGINS_LEN};
+    return m->sync_batch.packages.len < BEGINS_LEN ||
+           (add(o, "packages", hex(begins)) &&
+            (m->sync_batch.package_set.len == 0 || add(o, "package_set", base64(m->sync_batch.package_set))));
 }
 
 enum err errand_sync_request(const struct msg *m, char **ret)
 {
     struct json_object *o = json_object_new_object();
-    const struct msg_span last = {m->sync_batch.last.p, LAST_LEN};
+    const struct msg_span last = {m->sync_batch.last.p, BEGINS_LEN};
     bool whole =
         o && add(o, "device", hex(m->sync_batch.device)) &&
         add(o, "records", base64_array(&m->sync_batch.records)) &&
         add(o, "envelopes", hex(m->sync_batch.envelopes)) &&
         add(o, "audit_head", hex(m->sync_batch.audit_head)) &&
-        (m->sync_batch.last.len < LAST_LEN || add(o, "last", hex(last))) &&
+        (m->sync_batch.last.len < BEGINS_LEN || add(o, "last", hex(last))) &&
         (m->sync_batch.set.len == 0 || add(o, "set", base64(m->sync_batch.set))) &&
         (m->sync_batch.policy == 0 || add(o, "policy", json_object_new_uint64(m->sync_batch.policy))) &&
         add_packages(o, m);

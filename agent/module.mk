@@ -44,7 +44,7 @@ $(eval $(call program,tests/judge,tests/agent/judge.c,-lcryptsetup -ljson-c))
 # tests/agent/test_crash.py: kills the keeper at a chosen write, and a keeper whose table is in the wrong order
 $(eval $(call program,tests/keeper-wrong-table,$(keeper_core) tests/agent/wrong_table.c,$(keeper_libs)))
 # tests/agent/test_rotate_attacked.py: another program comes in between
-all: $(B)/tests/crash_shim.so $(B)/tests/rival_shim.so $(B)/tests/clock_shim.so
+all: $(B)/tests/crash_shim.so $(B)/tests/rival_shim.so $(B)/tests/clock_shim.so $(B)/tests/cryptsetup_shim.so
 $(B)/tests/%_shim.so: tests/agent/%_shim.c Makefile
 	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -std=gnu11 $(CFLAGS) -fPIC $(WARN) -shared -o $@ $< -ldl
 # tests/agent/test_tpm.py: the TPM without a keeper

@@ -95,7 +95,7 @@ struct msg_sync {
     struct msg_blob set; /* hashes of envelopes that the device made, 32 bytes each */
     /* the same for key packages, by the names of their records; most devices have none */
     bool has_packages, has_package_set;
-    uint8_t packages[32];
+    uint8_t packages[8]; /* the digest's beginning */
     struct msg_blob package_set;
     unsigned n;
     struct msg_blob record[MSG_RECORDS]; /* verified by the web worker, and again by the writer */

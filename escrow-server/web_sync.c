@@ -53,10 +53,11 @@ static enum err read_records(struct sync *s, struct json_object *array, size_t c
 }
 
 /* A page of hashes, which may be missing. */
-static enum err read_set(struct json_object *o, uint8_t *buf, bool *ret_has, struct msg_blob *ret)
+static enum err read_set(struct json_object *o, const char *name, uint8_t *buf, bool *ret_has,
+                         struct msg_blob *ret)
 {
     size_t len = 0;
-    enum err e = json_get_base64(o, "set", buf, 32 * MSG_SET, &len);
+    enum err e = json_get_base64(o, name, buf, 32 * MSG_SET, &len);
     if (e == ERR_NOT_FOUND)
         return ERR_OK;
     TRY(e);
@@ -70,14 +71,12 @@ static enum err read_set(struct json_object *o, uint8_t *buf, bool *ret_has, str
 /* What a device with key packages says of them; older ones say nothing. */
 static enum err read_packages(struct sync *s, struct json_object *o)
 {
-    struct json_object *p;
-    if (!json_object_object_get_ex(o, "packages", &p))
+    enum err e = json_get_hex(o, "packages", s->m.packages, sizeof s->m.packages);
+    if (e == ERR_NOT_FOUND)
         return ERR_OK;
-    if (!json_object_is_type(p, json_type_object))
-        return ERR_FORMAT;
-    TRY(json_get_hex(p, "digest", s->m.packages, sizeof s->m.packages));
+    TRY(e);
     s->m.has_packages = true;
-    return read_set(p, s->package_set, &s->m.has_package_set, &s->m.package_set);
+    return read_set(o, "package_set", s->package_set, &s->m.has_package_set, &s->m.package_set);
 }
 
 static enum err read_request(struct call *c, struct sync *s, struct json_object *o)
@@ -100,7 +99,7 @@ static enum err read_request(struct call *c, struct sync *s, struct json_object 
     s->brief = e == ERR_OK;
     if (e != ERR_NOT_FOUND)
         TRY(e);
-    TRY(read_set(o, s->set, &s->m.has_set, &s->m.set));
+    TRY(read_set(o, "set", s->set, &s->m.has_set, &s->m.set));
     TRY(read_packages(s, o));
     TRY(json_get_array(o, "records", MSG_RECORDS, &records));
     return read_records(s, records, c->body_len + 1);

@@ -39,7 +39,7 @@ struct pending {
     unsigned n_set, n_package_set;
     uint8_t set[MSG_SET][32]; /* at first all that was asked about, then what is missing */
     bool has_packages;
-    uint8_t packages[32], package_set[MSG_SET][32]; /* likewise */
+    uint8_t packages[8], package_set[MSG_SET][32]; /* likewise */
     /* enrolment, or a sync whose courier is to be renewed */
     char certificate[4096];
 };

@@ -297,7 +297,7 @@ static enum err compare_packages(struct writer_state *w, struct pending *p, stru
     if (!p->has_packages)
         return ERR_OK;
     TRY(w->ops->packages(w->store, p->device, ret->packages));
-    ret->packages_match = memcmp(ret->packages, p->packages, 32) == 0;
+    ret->packages_match = memcmp(ret->packages, p->packages, sizeof p->packages) == 0;
     TRY(find_missing(w, p, w->ops->has_package, p->package_set, &p->n_package_set));
     ret->missing_packages = (struct msg_blob){p->package_set[0], 32 * (size_t)p->n_package_set};
     return ERR_OK;

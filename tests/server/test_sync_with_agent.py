@@ -3,10 +3,8 @@
 """Syncing with both ends real: what a server lost comes back, certificates are renewed, clocks are wrong by years,
 a proxy stands in between."""
 import contextlib
-import json
 import os
 import re
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -15,7 +13,7 @@ import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, '../courier')]
-from laptop import NEEDED, Laptop, holds, machine, until  # noqa: E402
+from laptop import NEEDED, Laptop, holds, machine, policy_bundle, until  # noqa: E402
 from proxy import Proxy  # noqa: E402
 from server_fixture import BUILD, Server, free_port, run  # noqa: E402
 
@@ -80,20 +78,6 @@ def test_half_of_the_envelopes_lost(s):
         holds(got['key_id'] == laptop.volume()['key_id'], 'the key in use can be read back')
     finally:
         laptop.stop()
-
-
-def policy_bundle(s, folder, **fields):
-    """The server's bundle, and a policy that its policy key signed."""
-    bundle = shutil.copytree(s.bundle, s.path(folder))
-    with open(bundle + '/org.json', 'rb') as f:
-        org = json.load(f)['id']
-    text = json.dumps({'format': 'keyholt-policy', 'version': 1, 'org': org, **fields}).encode()
-    signed = subprocess.run(['openssl', 'dgst', '-sha256', '-sign', s.state('policy/policy.key')], input=text,
-                            capture_output=True, check=True).stdout
-    for name, data in (('policy.json', text), ('policy.json.sig', machine.raw_signature(signed))):
-        with open(f'{bundle}/{name}', 'wb') as f:
-            f.write(data)
-    return bundle
 
 
 def escrowed(s, device):

@@ -257,7 +257,7 @@ static void test_bounds(void **state)
     struct msg_failed failed;
     struct msg_find find;
     writer_init(&w, body, sizeof body); /* more records than there is room for */
-    for (int i = 0; i < 144; i++)
+    for (int i = 0; i < 120; i++)
         writer_u8(&w, 0);
     writer_u16(&w, MSG_RECORDS + 1);
     assert_int_equal(msg_get_sync(body, w.off, &sync), ERR_RANGE);
@@ -272,7 +272,7 @@ static void test_bounds(void **state)
         writer_u32(&w, len);
         writer_bytes(&w, none, len);
         writer_u16(&w, 0); /* nothing of key packages */
-        writer_bytes(&w, none, 32);
+        writer_bytes(&w, none, 8);
         writer_u32(&w, 0);
         writer_u16(&w, 0);
         assert_int_equal(msg_get_sync(body, w.off, &sync), len ? ERR_RANGE : ERR_OK);
@@ -284,7 +284,7 @@ static void test_bounds(void **state)
         writer_u8(&w, 0);
         writer_u32(&w, 0);
         writer_u16(&w, 0x0101);
-        writer_bytes(&w, none, 32);
+        writer_bytes(&w, none, 8);
         writer_u32(&w, len);
         writer_bytes(&w, none, len);
         writer_u16(&w, 0);
