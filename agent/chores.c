@@ -86,6 +86,7 @@ static void publish(struct agent *a, const struct protect_result *r)
 /* A receipt came: its key's header says so, and one that waited for it goes. */
 static void settle(struct agent *a, struct header *h)
 {
+    h->why->text[0] = 0;
     enum err e = recover_volume(a, h);
     if (e == ERR_OK)
         e = mirror_volume(a, h);

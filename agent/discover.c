@@ -124,7 +124,7 @@ enum err discover_volumes_in(struct agent *a, const struct inventory *v,
                              void (*each)(struct agent *a, struct header *h))
 {
     struct found *f = calloc(DISCOVER_MAX, sizeof *f);
-    struct problem ignored; /* not there any more, or not ours to judge */
+    struct problem ignored = {""}; /* not there any more, or not ours to judge */
     struct header *h;
     unsigned n = 0;
     enum err e = f ? discover_in(a, v, f, &n) : ERR_NOMEM;

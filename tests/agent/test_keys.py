@@ -333,16 +333,12 @@ def test_no_place(c, org, bundle):
     code, _, err = m.rotate()
     c.check(code == 4 and m.volume()['state'] == 'needs-unlock-secret', 'and no unattended rotation', err)
     # every disk below must be encrypted: LVM over two
-    disk = os.stat(m.root).st_dev
-    top = m.path(f'/sys/dev/block/{os.major(disk)}:{os.minor(disk)}')
-    for name, uuid in (('slaves/dm-1/dm', 'CRYPT-LUKS2-00-pv1'), ('slaves/dm-2/dm', 'CRYPT-VERITY-00-pv2')):
-        os.makedirs(f'{top}/{name}')
-        with open(f'{top}/{name}/uuid', 'w') as f:
-            f.write(uuid + '\n')
+    m.block_device('dm-1', 'CRYPT-LUKS2-00-pv1')
+    m.block_device('dm-2', 'CRYPT-VERITY-00-pv2')
+    m.block_device('dm-0', 'LVM-00', os.stat(m.root).st_dev, below=('dm-1', 'dm-2'))
     code, _, err = m.rotate(PASSPHRASE)
     c.check(code == 0 and m.volume()['management'] == 'no-place', 'one disk of two in clear is not enough', err)
-    with open(f'{top}/slaves/dm-2/dm/uuid', 'w') as f:
-        f.write('CRYPT-LUKS2-00-pv2\n')
+    m.block_device('dm-2', 'CRYPT-LUKS2-00-pv2')
     code, _, err = m.rotate(PASSPHRASE)
     c.check(code == 0 and m.volume()['management'] == 'file', 'both encrypted are', err)
     m.in_order(c, 'LVM over two encrypted disks')
