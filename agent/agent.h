@@ -36,10 +36,10 @@ struct agent {
     struct policy policy; /* the defaults while there is none */
     bool wanted;          /* a rotation is wanted, or a key may go: chores_run() looks */
     struct conf conf;     /* agent.conf, read again for each errand to a server */
-    struct {              /* the page of hashes that the batch under way carries (sync_set.c) */
+    struct {              /* the pages of hashes that the batch under way carries (sync_set.c) */
         unsigned n;
         uint8_t last[32];
-    } set_page;
+    } set_page[2];         /* enum sync_set */
     int64_t clock_said_ms; /* when a wrong clock was last recorded; 0: not since the start (sync_clock.c) */
     /* where sentences about progress go; may be NULL */
     void (*progress)(void *ctx, const char *sentence);

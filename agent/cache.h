@@ -21,9 +21,10 @@ struct cache;
 #define CACHE_NOTE    256
 
 enum cache_volume_state {
-    VOLUME_PENDING = 1,     /* no keyslot of ours opens it (yet) */
-    VOLUME_PROTECTED = 2,   /* one live key */
-    VOLUME_NEEDS_SECRET = 3 /* a rotation waits for a used recovery password or a passphrase */
+    VOLUME_PENDING = 1,      /* no keyslot of ours opens it (yet) */
+    VOLUME_PROTECTED = 2,    /* one live key */
+    VOLUME_NEEDS_SECRET = 3, /* a rotation waits for a used recovery password or a passphrase */
+    VOLUME_WAITS_RECEIPT = 4 /* a live key, but the policy wants a server's receipt before that counts */
 };
 
 struct cache_volume {
@@ -85,7 +86,8 @@ enum cache_management {
     MANAGEMENT_NO_PLACE = 1, /* this computer's root is not encrypted: its key would lie in clear */
     MANAGEMENT_FILE = 2,     /* its key, in root's file, opened the volume at the last look */
     MANAGEMENT_TPM = 3,      /* the same, bound to the TPM */
-    MANAGEMENT_LOST = 4      /* made once; its key or keyslot is gone */
+    MANAGEMENT_LOST = 4,     /* made once; its key or keyslot is gone */
+    MANAGEMENT_AWAY = 5      /* whole, but the TPM that holds its key cannot be asked now */
 };
 
 struct cache_life {
@@ -168,6 +170,20 @@ MUST_CHECK enum err cache_resend_envelope(struct cache *c, const uint8_t device[
                                           const uint8_t hash[static 32]);
 /* Escrow records of this device that no receipt covers. */
 MUST_CHECK enum err cache_outbox_escrows(struct cache *c, const uint8_t device[static 32], unsigned *ret);
+/* The same for key packages, which are told apart by the names of their records. cache_packages_digest():
+ * SHA-256 over the sorted names of all that this device made. err: NOT_FOUND (it made none) */
+MUST_CHECK enum err cache_packages_digest(struct cache *c, const uint8_t device[static 32],
+                                          uint8_t ret[static 32]);
+MUST_CHECK enum err cache_package_page(struct cache *c, const uint8_t device[static 32], const uint8_t *after,
+                                       unsigned max, uint8_t (*ret)[32], unsigned *ret_n);
+MUST_CHECK enum err cache_resend_package(struct cache *c, const uint8_t device[static 32],
+                                         const uint8_t name[static 32]);
+MUST_CHECK enum err cache_outbox_packages(struct cache *c, const uint8_t device[static 32], unsigned *ret);
+/* The next record of a key package that a device made, by name.
+ * name: the one before, zeros for the first; becomes this one's
+ * ret:  RECORD_MAX bytes. err: NOT_FOUND (that was the last) */
+MUST_CHECK enum err cache_next_package(struct cache *c, const uint8_t device[static 32],
+                                       uint8_t name[static 32], uint8_t *ret, size_t *ret_len);
 /* When a server receipted that record, by the server's clock. err: NOT_FOUND (none did) */
 MUST_CHECK enum err cache_rotation_time(struct cache *c, const struct guid *key_id, uint64_t *ret);
 /* A new identity: what an earlier one said of replaced keys is not its word; it says so itself when asked. */

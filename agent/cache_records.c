@@ -99,37 +99,14 @@ enum err cache_outbox_others(struct cache *c, const uint8_t device[static 32], u
     return count_of(c, SQL_OUTBOX_OTHER, device, ret);
 }
 
+enum err cache_outbox_packages(struct cache *c, const uint8_t device[static 32], unsigned *ret)
+{
+    return count_of(c, SQL_OUTBOX_PACKAGES, device, ret);
+}
+
 enum err cache_outbox_escrows(struct cache *c, const uint8_t device[static 32], unsigned *ret)
 {
     return count_of(c, SQL_OUTBOX_ESCROWS, device, ret);
-}
-
-enum err cache_envelope_page(struct cache *c, const uint8_t device[static 32], const uint8_t *after,
-                             unsigned max, uint8_t (*ret)[32], unsigned *ret_n)
-{
-    unsigned n = 0;
-    enum err e = ERR_NOT_FOUND;
-    STMT(s);
-    TRY(cache_db_prepare(c, SQL_ENVELOPE_PAGE, &s));
-    cache_db_blob(s, 1, device, 32);
-    cache_db_blob(s, 2, after, after ? 32 : 0);
-    cache_db_u64(s, 3, max);
-    while (n < max && (e = cache_db_step(s)) == ERR_OK)
-        TRY(cache_db_get_fixed(s, 0, ret[n++], 32));
-    if (e != ERR_OK && e != ERR_NOT_FOUND)
-        return e;
-    *ret_n = n;
-    return ERR_OK;
-}
-
-enum err cache_resend_envelope(struct cache *c, const uint8_t device[static 32],
-                               const uint8_t hash[static 32])
-{
-    STMT(s);
-    TRY(cache_db_prepare(c, SQL_RESEND_ENVELOPE, &s));
-    cache_db_blob(s, 1, device, 32);
-    cache_db_blob(s, 2, hash, 32);
-    return cache_db_run(s);
 }
 
 /* The receipt that was put last. */

@@ -90,32 +90,6 @@ enum err cache_next_envelope(struct cache *c, struct guid *key_id, uint8_t ret[s
     return ERR_OK;
 }
 
-enum err cache_envelopes_digest(struct cache *c, uint8_t ret[static 32])
-{
-    uint8_t *all = NULL;
-    size_t n = 0, cap = 0;
-    enum err e;
-    STMT(s);
-    TRY(cache_db_prepare(c, SQL_ENVELOPES, &s));
-    while ((e = cache_db_step(s)) == ERR_OK) {
-        if (n == cap) {
-            cap = cap ? cap * 2 : 64;
-            uint8_t *more = reallocarray(all, cap, CR_SHA256_SIZE);
-            e = more ? ERR_OK : ERR_NOMEM;
-            all = more ? more : all;
-        }
-        if (e == ERR_OK)
-            e = cache_db_get_fixed(s, 0, all + n * CR_SHA256_SIZE, CR_SHA256_SIZE);
-        if (e != ERR_OK)
-            break;
-        n++;
-    }
-    if (e == ERR_NOT_FOUND)
-        e = cr_sha256(all ? (const void *)all : "", n * CR_SHA256_SIZE, ret);
-    free(all);
-    return e;
-}
-
 enum err cache_put_key(struct cache *c, const struct cache_key *k)
 {
     STMT(s);

@@ -103,6 +103,17 @@ static const char *const cache_migrations[] = {
     "name=(SELECT record FROM envelope WHERE hash=?2)"
 #define SQL_OUTBOX_ESCROWS                                                                                   \
     "SELECT count(*) FROM record WHERE receipt IS NULL AND kind=1 AND " SQL_SIGNED_BY "?1"
+/* kind 4 is the key package */
+#define SQL_PACKAGES "SELECT name FROM record WHERE kind=4 AND " SQL_SIGNED_BY "?1 ORDER BY name"
+#define SQL_PACKAGE_PAGE                                                                                     \
+    "SELECT name FROM record WHERE kind=4 AND receipt IS NOT NULL AND " SQL_SIGNED_BY                        \
+    "?1 AND name>?2 ORDER BY name LIMIT ?3"
+#define SQL_PACKAGE_NEXT                                                                                     \
+    "SELECT name,bytes FROM record WHERE kind=4 AND " SQL_SIGNED_BY "?1 AND name>?2 ORDER BY name LIMIT 1"
+#define SQL_RESEND_PACKAGE                                                                                   \
+    "UPDATE record SET receipt=NULL,class=0 WHERE kind=4 AND " SQL_SIGNED_BY "?1 AND name=?2"
+#define SQL_OUTBOX_PACKAGES                                                                                  \
+    "SELECT count(*) FROM record WHERE receipt IS NULL AND kind=4 AND " SQL_SIGNED_BY "?1"
 #define SQL_RESEND_ONE "UPDATE record SET receipt=NULL WHERE name=?1"
 #define SQL_RECEIPTS_PRUNE                                                                                   \
     "DELETE FROM receipt WHERE id NOT IN (SELECT receipt FROM record WHERE receipt NOT NULL)"

@@ -77,7 +77,8 @@ static void publish(struct agent *a, const struct protect_result *r)
     startup_forget(&r->volume);
     guid_encode_lower(&r->volume, uuid);
     guid_short(&r->key_id, id);
-    agent_say(a, "volume %s: its recovery password is replaced; key %s is in use now", uuid, id);
+    agent_say(a, "volume %s: its recovery password is replaced; key %s is in use now%s", uuid, id,
+              r->queued ? "" : "; that cannot be recorded yet");
     if (esp_publish(a, &r->volume, &r->key_id, &warning) != ERR_OK)
         agent_say(a, "warning: %s", warning.text);
 }
@@ -85,6 +86,7 @@ static void publish(struct agent *a, const struct protect_result *r)
 /* A receipt came: its key's header says so, and one that waited for it goes. */
 static void settle(struct agent *a, struct header *h)
 {
+    h->why->text[0] = 0;
     enum err e = recover_volume(a, h);
     if (e == ERR_OK)
         e = mirror_volume(a, h);

@@ -1,6 +1,6 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* For classify.c only: how devices stand on one another. */
+/* How devices stand on one another: for classify.c, and for where a key may be kept (encrypted_place.c). */
 
 #include "agent/classify.h"
 

@@ -22,6 +22,7 @@ struct options {
 struct work {
     unsigned n;
     char device[COMMAND_DEVICES][PATH_MAX];
+    bool waits[COMMAND_DEVICES]; /* nothing is needed to open it */
     struct command_answer answer[COMMAND_DEVICES];
 };
 
@@ -31,12 +32,19 @@ static const char *text(struct json_object *o, const char *name)
     return json_object_object_get_ex(o, name, &v) && v ? json_object_get_string(v) : "";
 }
 
+/* Its key is made; only a server's word for it is missing. */
+static bool waits(struct json_object *v)
+{
+    return strcmp(text(v, "state"), "waits-for-receipt") == 0;
+}
+
 /* Built-in volumes that could be protected and are not. Removable ones may be somebody else's: those are
  * named. */
 static bool is_due(struct json_object *v)
 {
     return strcmp(text(v, "format"), "luks2") == 0 && strcmp(text(v, "kind"), "removable") != 0 &&
-           (strcmp(text(v, "state"), "not-protected") == 0 || strcmp(text(v, "state"), "pending") == 0);
+           (strcmp(text(v, "state"), "not-protected") == 0 || strcmp(text(v, "state"), "pending") == 0 ||
+            waits(v));
 }
 
 /* returns: exit code of the question; 0 also when there is nothing to do */
@@ -53,8 +61,10 @@ static int find_all(const struct options *o, struct work *w)
                    : 0;
     for (size_t i = 0; i < n && w->n < COMMAND_DEVICES; i++) {
         struct json_object *v = json_object_array_get_idx(volumes, i);
-        if (is_due(v))
-            (void)snprintf(w->device[w->n++], PATH_MAX, "%s", text(v, "device"));
+        if (!is_due(v))
+            continue;
+        w->waits[w->n] = waits(v);
+        (void)snprintf(w->device[w->n++], PATH_MAX, "%s", text(v, "device"));
     }
     command_answer_free(&answer);
     return KH_EXIT_OK;
@@ -122,7 +132,7 @@ static void print_table(const struct work *w)
         const struct command_answer *a = &w->answer[i];
         bool good = a->exit_code == KH_EXIT_OK;
         const char *cells[] = {w->device[i],
-                               good                             ? text(a->json, "state")
+                               text(a->json, "state")[0]        ? text(a->json, "state")
                                : a->exit_code == KH_EXIT_QUEUED ? "not now"
                                : a->exit_code == KH_EXIT_NO     ? "refused"
                                                                 : "failed",
@@ -171,7 +181,10 @@ static int protect(const struct options *o, struct work *w)
     bool done[COMMAND_DEVICES] = {false};
     unsigned left = 0;
     for (unsigned i = 0; i < w->n; i++) {
-        done[i] = (o->token_text || !file) && by_token(o, w->device[i], &w->answer[i]) == ERR_OK;
+        if (w->waits[i])
+            ask(o, w->device[i], &unlock, 0, &w->answer[i]);
+        done[i] =
+            w->waits[i] || ((o->token_text || !file) && by_token(o, w->device[i], &w->answer[i]) == ERR_OK);
         left += !done[i];
     }
     if (left && o->token_text)
@@ -247,5 +260,6 @@ const struct command command_protect = {
     "BitLocker: the volume's own recovery password, 48 digits out of FILE, is proved\n"
     "to open it and escrowed under its key ID. Nothing is written to the volume.\n\n"
     "Exit codes: 0 all done; 1 one failed; 2 wrong use; 3 one is not opened by what\n"
-    "was given; 4 not now (a volume is being re-encrypted, or somebody else is at its\n"
-    "header). With several volumes: the worst of them.\n"};
+    "was given; 4 not now (a volume is being re-encrypted, somebody else is at its\n"
+    "header), or queued: its key is made, and the policy (escrow: receipt) waits for\n"
+    "a server to confirm it. With several volumes: the worst of them.\n"};

@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define COURIER_PATIENCE_MS 3000L  /* what a dead server may cost */
+#define COURIER_PATIENCE_MS 2800L  /* a dead server may cost 3 s, with the errand's start */
 #define COURIER_LATER_MS    12000L /* the same, after COURIER_TRIES failures in a row and when nobody waits */
 #define COURIER_TRIES       3
 #define COURIER_ALL_MS      60000L /* all servers together; shorter than the keeper lets a person wait */

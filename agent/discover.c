@@ -113,11 +113,21 @@ static const struct found *volume_of(const struct found *f, unsigned n, const st
 
 enum err discover_volumes(struct agent *a, void (*each)(struct agent *a, struct header *h))
 {
+    struct inventory v;
+    TRY(inventory_make(a->root, &v));
+    enum err e = discover_volumes_in(a, &v, each);
+    inventory_free(&v);
+    return e;
+}
+
+enum err discover_volumes_in(struct agent *a, const struct inventory *v,
+                             void (*each)(struct agent *a, struct header *h))
+{
     struct found *f = calloc(DISCOVER_MAX, sizeof *f);
-    struct problem ignored; /* not there any more, or not ours to judge */
+    struct problem ignored = {""}; /* not there any more, or not ours to judge */
     struct header *h;
     unsigned n = 0;
-    enum err e = f ? discover_devices(a, f, &n) : ERR_NOMEM;
+    enum err e = f ? discover_in(a, v, f, &n) : ERR_NOMEM;
     for (unsigned i = 0; e == ERR_OK && i < n; i++)
         if (volume_of(f, n, &f[i].uuid) == &f[i] && header_open(f[i].device, &ignored, &h) == ERR_OK) {
             each(a, h);

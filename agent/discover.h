@@ -34,6 +34,8 @@ MUST_CHECK enum err discover_devices(struct agent *a, struct found *ret, unsigne
 /* Open each volume once, on the device that it is. Volumes that cannot be opened are skipped.
  * each: borrows h; its result is its own affair */
 MUST_CHECK enum err discover_volumes(struct agent *a, void (*each)(struct agent *a, struct header *h));
+MUST_CHECK enum err discover_volumes_in(struct agent *a, const struct inventory *v,
+                                        void (*each)(struct agent *a, struct header *h));
 /* Is this device only a copy of a volume that is elsewhere? ret_volume: where; NOT_FOUND when it is no copy
  */
 MUST_CHECK enum err discover_original(struct agent *a, const struct header *h, char ret_volume[PATH_MAX]);

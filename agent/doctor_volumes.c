@@ -45,6 +45,20 @@ static void luks2(struct json_object *v, struct doctor_report *r)
             "%s is encrypted, but the organisation has no recovery password for it. Make one: keyholt-agent "
             "protect %s",
             name, doctor_text(v, "device"));
+    else if (is(v, "state", "waits-for-receipt"))
+        doctor_say(
+            r, DOCTOR_NOTE,
+            "%s: its recovery key is made and opens it; as the policy wants (escrow: receipt), it counts as "
+            "protected when a server has confirmed the key. That comes by itself; at once: keyholt-agent "
+            "sync",
+            name);
+    else if (is(v, "state", "needs-unlock-secret") && is(v, "management", "away"))
+        doctor_say(
+            r, DOCTOR_BAD,
+            "%s: its recovery password is to be replaced, which waits for the TPM (%s). Nothing is lost; "
+            "it is done by itself when the TPM is back, or at once: keyholt-agent rotate %s "
+            "--passphrase-file FILE",
+            name, note[0] ? note : "no reason is known", doctor_text(v, "device"));
     else if (is(v, "state", "needs-unlock-secret"))
         doctor_say(r, DOCTOR_BAD,
                    "%s: its recovery password is to be replaced (%s), and nothing here opens the volume "
@@ -158,6 +172,8 @@ static void unattended(const struct doctor_facts *f, struct doctor_report *r)
     } rows[] = {
         {"none", "has no management keyslot"},
         {"lost", "has lost its management key"},
+        {"away",
+         "has its management key in the TPM, which cannot be asked now (when it is back, all goes on)"},
         {"no-place", "has no place for a management key (the root of this computer is not encrypted)"}};
     unsigned before = r->n;
     for (unsigned i = 0; i < doctor_count(f->status, "volumes"); i++)

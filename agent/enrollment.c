@@ -2,6 +2,7 @@
 #include "agent/enrollment.h"
 #include "agent/courier_certificate.h"
 #include "agent/identity.h"
+#include "agent/management_key.h"
 #include "crypto/cursor.h"
 #include "crypto/hash.h"
 #include "crypto/host/file.h"
@@ -24,6 +25,7 @@ static enum err keep_token(struct agent *a, struct msg_span token)
     if (token.len > ENROLLMENT_TOKEN_MAX)
         return ERR_RANGE;
     TRY(identity_for_enrollment(a));
+    management_key_give_up(a);
     TRY(file_join(a->root, TOKEN_FILE, path, sizeof path));
     TRY(file_write(path, token.p, token.len, 0600));
     return cache_unset(a->cache, ENROLLMENT_SINCE);

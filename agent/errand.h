@@ -34,7 +34,7 @@ MUST_CHECK enum err errand_identity_csr(const struct errand_identity *id, const 
 MUST_CHECK enum err errand_identity_keep(const struct errand_identity *id, const char *pem);
 
 /* Time (errand_patience.c). A server that gives no sign of life costs base_ms in all, from name to last byte.
- * Every 4 KiB that it acknowledges or sends renew that, so that a slow line can carry a large batch, and
+ * Every 4 KiB that it takes or sends renew that, so that a slow line can carry a large batch, and
  * somebody who sends a byte a second cannot. No clock of its own. */
 struct errand_patience {
     int64_t base_ms, due_ms;
@@ -42,7 +42,7 @@ struct errand_patience {
     uint64_t counted;
 };
 void errand_patience_start(struct errand_patience *p, int64_t now_ms); /* with the next server */
-/* moved: bytes acknowledged and received so far on this connection */
+/* moved: bytes taken and received so far on this connection */
 void errand_patience_moved(struct errand_patience *p, int64_t now_ms, uint64_t moved);
 /* Milliseconds left, 0 when there are none. */
 int64_t errand_patience_left(const struct errand_patience *p, int64_t now_ms);

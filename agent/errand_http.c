@@ -16,6 +16,12 @@
 #define SOCKETS 8
 #define LOOK_MS 200 /* how often a transfer that moves is looked at */
 
+/* A connection, and up to where the peer had room for us when that was first seen. */
+struct line {
+    curl_socket_t socket;
+    uint64_t first;
+};
+
 /* What goes to every server. */
 struct post {
     const struct errand_request *r;
@@ -23,8 +29,8 @@ struct post {
     size_t len;
     char proxy[ERRAND_URL_MAX], no_proxy[ERRAND_URL_MAX];
     struct errand_patience patience;
-    curl_socket_t socket[SOCKETS]; /* to the server that is being asked; several while addresses race */
-    unsigned n_sockets;
+    struct line line[SOCKETS]; /* to the server that is being asked; several while addresses race */
+    unsigned n_lines;
 };
 
 /* One answer's body as it arrives, after libcurl inflated it. */
@@ -110,7 +116,7 @@ static curl_socket_t on_open(void *ctx, curlsocktype purpose, struct curl_sockad
     (void)purpose;
     curl_socket_t s = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     if (s != CURL_SOCKET_BAD)
-        p->socket[p->n_sockets++ % SOCKETS] = s;
+        p->line[p->n_lines++ % SOCKETS] = (struct line){.socket = s};
     return s;
 }
 
@@ -215,19 +221,29 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Bytes that went out and were acknowledged, and bytes that came. What only lies in the kernel's buffers is
- * no sign of life. */
-static uint64_t moved(CURL *curl, const struct post *p)
+/* How far the peer makes room for what we send: what it acknowledged and the window behind that. Both kernels
+ * take in and acknowledge what fits their buffers, for seconds (delayed acknowledgements, probes of a closed
+ * window), whoever is dead above them; but the far edge moves on only when somebody reads. */
+static uint64_t room_made(struct line *l)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    if (getsockopt(l->socket, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+        return 0;                                              /* it was closed */
+    uint64_t edge = info.tcpi_bytes_acked + info.tcpi_snd_wnd; /* kernels before 5.4 tell no window */
+    if (l->first == 0)
+        l->first = edge;
+    return edge > l->first ? edge - l->first : 0;
+}
+
+/* Signs of life: bytes that the server took, and bytes that came. */
+static uint64_t moved(CURL *curl, struct post *p)
 {
     curl_off_t received = 0;
     (void)curl_easy_getinfo(curl, CURLINFO_SIZE_DOWNLOAD_T, &received);
     uint64_t sum = (uint64_t)received;
-    for (unsigned i = 0; i < p->n_sockets && i < SOCKETS; i++) {
-        struct tcp_info info = {0};
-        socklen_t len = sizeof info;
-        if (getsockopt(p->socket[i], IPPROTO_TCP, TCP_INFO, &info, &len) == 0)
-            sum += info.tcpi_bytes_acked; /* one that was closed fails */
-    }
+    for (unsigned i = 0; i < p->n_lines && i < SOCKETS; i++)
+        sum += room_made(&p->line[i]);
     return sum;
 }
 
@@ -302,7 +318,7 @@ static bool try_server(struct post *p, const char *server, struct errand_answer 
         !set_transfer(curl, url, headers, p, &body, text)) {
         say(ret, MSG_OFFLINE, "server not reachable: %s: the request could not be set up", server);
     } else {
-        p->n_sockets = 0;
+        p->n_lines = 0;
         errand_patience_start(&p->patience, now_ms());
         CURLcode code = perform(curl, p);
         if (code == CURLE_OK)

@@ -8,7 +8,7 @@
 /* Requests. json-c copies; a failed allocation anywhere shows as a missing member, so every one is counted.
  */
 
-#define LAST_LEN 8 /* bytes of the last record's name. source: docs/formats.md#sync */
+#define BEGINS_LEN 8 /* bytes of what only has to be told from another. source: docs/formats.md#sync */
 
 static bool add(struct json_object *o, const char *key, struct json_object *value)
 {
@@ -81,18 +81,28 @@ enum err errand_enroll_request(const struct msg *m, char **ret)
     return print(o, whole, ret);
 }
 
+/* Most devices have none, and say nothing of them. */
+static bool add_packages(struct json_object *o, const struct msg *m)
+{
+    const struct msg_span begins = {m->sync_batch.packages.p, BEGINS_LEN};
+    return m->sync_batch.packages.len < BEGINS_LEN ||
+           (add(o, "packages", hex(begins)) &&
+            (m->sync_batch.package_set.len == 0 || add(o, "package_set", base64(m->sync_batch.package_set))));
+}
+
 enum err errand_sync_request(const struct msg *m, char **ret)
 {
     struct json_object *o = json_object_new_object();
-    const struct msg_span last = {m->sync_batch.last.p, LAST_LEN};
+    const struct msg_span last = {m->sync_batch.last.p, BEGINS_LEN};
     bool whole =
         o && add(o, "device", hex(m->sync_batch.device)) &&
         add(o, "records", base64_array(&m->sync_batch.records)) &&
         add(o, "envelopes", hex(m->sync_batch.envelopes)) &&
         add(o, "audit_head", hex(m->sync_batch.audit_head)) &&
-        (m->sync_batch.last.len < LAST_LEN || add(o, "last", hex(last))) &&
+        (m->sync_batch.last.len < BEGINS_LEN || add(o, "last", hex(last))) &&
         (m->sync_batch.set.len == 0 || add(o, "set", base64(m->sync_batch.set))) &&
-        (m->sync_batch.policy == 0 || add(o, "policy", json_object_new_uint64(m->sync_batch.policy)));
+        (m->sync_batch.policy == 0 || add(o, "policy", json_object_new_uint64(m->sync_batch.policy))) &&
+        add_packages(o, m);
     return print(o, whole, ret);
 }
 
@@ -231,17 +241,36 @@ static enum err take_policy(struct arena *a, struct json_object *o, struct msg *
     return e == ERR_NOT_FOUND ? ERR_FORMAT : e;
 }
 
+/* Hashes, 32 bytes each; NOT_FOUND when there is no such member. */
+static enum err take_hashes(struct arena *a, struct json_object *o, const char *key, struct msg_span *ret)
+{
+    TRY(take_bytes(a, o, key, ret));
+    return ret->len % 32 == 0 ? ERR_OK : ERR_FORMAT;
+}
+
+static enum err take_packages(struct arena *a, struct json_object *o, struct msg *m)
+{
+    struct json_object *p;
+    TRY(take_object(o, "packages", &p));
+    if (!p)
+        return ERR_OK;
+    TRY(optional(take_bool(p, "want_set", &m->sync_answer.want_packages)));
+    TRY(optional(take_hex(a, p, "digest", 32, &m->sync_answer.server_packages)));
+    enum err e = take_hashes(a, p, "missing", &m->sync_answer.missing_packages);
+    m->sync_answer.has_missing_packages = e == ERR_OK;
+    return optional(e);
+}
+
 /* What older servers do not say, and most answers need not. */
 static enum err read_rare(struct json_object *o, struct arena *a, struct msg *m)
 {
     TRY(optional(json_get_u64(o, "time", &m->sync_answer.time)));
     TRY(optional(take_bool(o, "want_set", &m->sync_answer.want_set)));
     TRY(optional(take_hex(a, o, "envelopes", 32, &m->sync_answer.server_envelopes)));
-    enum err e = take_bytes(a, o, "missing", &m->sync_answer.missing);
+    enum err e = take_hashes(a, o, "missing", &m->sync_answer.missing);
     m->sync_answer.has_missing = e == ERR_OK;
     TRY(optional(e));
-    if (m->sync_answer.missing.len % 32 != 0)
-        return ERR_FORMAT;
+    TRY(optional(take_packages(a, o, m)));
     TRY(optional(take_policy(a, o, m)));
     return optional(take_text(a, o, "certificate", &m->sync_answer.certificate));
 }

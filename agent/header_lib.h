@@ -40,5 +40,5 @@ enum err header_claimed(struct header *h, int slot, int token);
 /* libcryptsetup waits for the header's lock without end; a program that hangs with it must not hang the
  * keeper. err: BUSY (it is held too long; the sentence names who holds it) */
 MUST_CHECK enum err header_wait_lock(struct header *h);
-/* Who holds it now: name and process, "another program" where nobody does. */
+/* Who holds it, within a second: name and process, "another program" where nobody was seen. */
 void header_writer(const struct header *h, char *ret, size_t cap);

@@ -17,6 +17,9 @@
 #define PATIENCE_MS                                                                                          \
     5000 /* a change of a header takes a fraction of a second, adding an Argon2 keyslot a few */
 #define STEP_MS 100
+/* Who keeps writing has the lock for some milliseconds each time: he is watched for a while. */
+#define WATCH_MS      1000
+#define WATCH_STEP_MS 5
 
 /* What is locked: a file itself, for a block device a file of that name. err: NOT_FOUND (nobody ever did) */
 static enum err open_lock(const struct header *h, int *ret)
@@ -47,13 +50,14 @@ static void name_of(long pid, char *ret, size_t cap)
 }
 
 /* The kernel's list of locks names process and inode. source: proc(5), /proc/locks */
-static void find_holder(int fd, char *ret, size_t cap)
+static bool find_holder(int fd, char *ret, size_t cap)
 {
     char line[256];
     struct stat s;
+    bool found = false;
     FILE *f = fopen("/proc/locks", "re");
     (void)snprintf(ret, cap, "another program");
-    while (f && fstat(fd, &s) == 0 && fgets(line, sizeof line, f)) {
+    while (!found && f && fstat(fd, &s) == 0 && fgets(line, sizeof line, f)) {
         long pid;
         unsigned maj, min;
         unsigned long inode;
@@ -61,20 +65,23 @@ static void find_holder(int fd, char *ret, size_t cap)
             continue;
         if (makedev(maj, min) == s.st_dev && inode == s.st_ino && pid > 0 && pid != getpid()) {
             name_of(pid, ret, cap);
-            break;
+            found = true;
         }
     }
     if (f)
         (void)fclose(f);
+    return found;
 }
 
 void header_writer(const struct header *h, char *ret, size_t cap)
 {
+    const struct timespec step = {.tv_nsec = WATCH_STEP_MS * 1000000L};
     int fd;
     (void)snprintf(ret, cap, "another program");
     if (open_lock(h, &fd) != ERR_OK)
         return;
-    find_holder(fd, ret, cap);
+    for (int ms = 0; ms <= WATCH_MS && !find_holder(fd, ret, cap); ms += WATCH_STEP_MS)
+        (void)nanosleep(&step, NULL);
     (void)close(fd);
 }
 
@@ -92,7 +99,7 @@ enum err header_wait_lock(struct header *h)
             (void)nanosleep(&step, NULL);
     }
     if (held)
-        find_holder(fd, who, sizeof who);
+        (void)find_holder(fd, who, sizeof who);
     (void)close(fd); /* and with it our lock */
     if (!held)
         return ERR_OK;

@@ -5,6 +5,7 @@
 #include "agent/records.h"
 #include "crypto/host/file.h"
 #include "formats/envelope.h"
+#include "formats/key_package.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,7 +93,34 @@ static enum err add_escrow(struct agent *a, struct record *r, const struct guid 
     return records_add(a, r, key_id);
 }
 
-/* Every envelope that the computer ever escrowed: a server knows a device by what that device signed. */
+static enum err add_package(struct agent *a, struct record *r, const uint8_t *bytes, size_t len)
+{
+    struct record old;
+    struct envelope e;
+    if (record_decode(bytes, len, &old) != ERR_OK ||
+        key_package_decode(old.envelope, old.envelope_len, &e) != ERR_OK || !mirror_is_sealed_to_us(a, &e))
+        return ERR_OK; /* it was another organisation's */
+    *r = old;
+    return records_add(a, r, NULL);
+}
+
+/* Key packages are in no header: only who made them can bring them again. */
+static enum err announce_packages(struct agent *a, struct record *r)
+{
+    uint8_t before[32], name[32] = {0};
+    size_t len;
+    enum err e = cache_get(a->cache, BEFORE, before, sizeof before, &len);
+    uint8_t *bytes = e == ERR_OK ? malloc(RECORD_MAX) : NULL;
+    if (e == ERR_OK && !bytes)
+        e = ERR_NOMEM;
+    while (e == ERR_OK && (e = cache_next_package(a->cache, before, name, bytes, &len)) == ERR_OK)
+        e = add_package(a, r, bytes, len);
+    free(bytes);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+/* Every envelope and package that the computer ever escrowed: a server knows a device by what that device
+ * signed. */
 static enum err announce(struct agent *a, struct record *r)
 {
     struct guid key_id = {{0}};
@@ -100,6 +128,7 @@ static enum err announce(struct agent *a, struct record *r)
     size_t len = 0;
     enum err e;
     TRY(add_event(a, r));
+    TRY(announce_packages(a, r));
     while ((e = cache_next_envelope(a->cache, &key_id, envelope, &len)) == ERR_OK)
         TRY(add_escrow(a, r, &key_id, envelope, len));
     return e == ERR_NOT_FOUND ? cache_unset(a->cache, NEWS) : e;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/keeper.h"
 #include "agent/identity.h"
+#include "agent/receipt_wait.h"
 #include "agent/startup.h"
 #include "crypto/host/file.h"
 #include "crypto/host/process.h"
@@ -102,6 +103,7 @@ static void accept_client(struct keeper *k)
         return;
     for (int i = 0; i < KEEPER_CLIENTS && (uid == 0 || uid == geteuid()); i++)
         if (!channel_is_open(&k->client[i].channel)) {
+            json_object_put(k->client[i].made); /* of one that went away before its answer */
             k->client[i] = (struct client){.channel = ch, .deadline_ms = keeper_now_ms() + REQUEST_MS};
             return;
         }
@@ -149,7 +151,9 @@ static void close_late_clients(struct keeper *k)
             channel_close(&c->channel);
             continue;
         }
-        if (c->no_courier)
+        if (c->waits == ERRAND_RECEIPT)
+            receipt_wait_failed(c, c->no_courier ? c->no_courier : "no server has answered yet");
+        else if (c->no_courier)
             keeper_finish_one(c, KH_EXIT_QUEUED, c->no_courier);
         else
             keeper_reply_error(c, ERR_TIMEOUT, "no answer yet; it is queued and tried again");

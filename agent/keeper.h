@@ -12,14 +12,23 @@
 
 #define KEEPER_CLIENTS 4
 
-enum keeper_errand { ERRAND_NONE = 0, ERRAND_ENROLL = 1, ERRAND_SYNC = 2, ERRAND_EXPORT = 3 };
+enum keeper_errand {
+    ERRAND_NONE = 0,
+    ERRAND_ENROLL = 1,
+    ERRAND_SYNC = 2,
+    ERRAND_EXPORT = 3,
+    ERRAND_RECEIPT = 4 /* of a key that was just made (receipt_wait.h) */
+};
 
 /* A command that is connected; it may wait for an errand of the courier. */
 struct client {
     struct channel channel;
     enum keeper_errand waits;
     int64_t deadline_ms;
-    const char *no_courier; /* while it waits for the courier to come: what to say if it does not */
+    const char *no_courier;   /* while it waits for the courier to come: what to say if it does not */
+    struct guid key_id;       /* whose receipt it waits for, ... */
+    unsigned asked;           /* ... how many servers' answers did not bring it, ... */
+    struct json_object *made; /* ... and what to tell then; owned, NULL none */
 };
 
 struct keeper {

@@ -13,6 +13,9 @@ void keeper_reply(struct client *c, int exit_code, const char *text, struct json
                                      .json = msg_text(json_text ? json_text : "{}")}};
     c->waits = ERRAND_NONE;
     c->no_courier = NULL;
+    if (c->made != json)
+        json_object_put(c->made);
+    c->made = NULL;
     if (channel_queue(&c->channel, &m) != ERR_OK)
         channel_close(&c->channel);
     json_object_put(json);

@@ -13,13 +13,17 @@ static bool is_here(const struct agent *a, const struct management *m)
     return memcmp(m->device, a->key.id, sizeof m->device) == 0;
 }
 
-/* One of ours that is whole, and whose key is here; its index, -1 none. */
-static int find_whole(struct agent *a, struct header *h, const struct header_management *list, unsigned n)
+/* The disk's own troubles, which say nothing of the key. */
+static bool may_pass(enum err e)
 {
-    for (unsigned i = 0; i < n; i++)
-        if (header_management_is_proved(h, &list[i].m) && management_key_exists(a, &list[i].m.id))
-            return (int)i;
-    return -1;
+    return e == ERR_BUSY || e == ERR_NOMEM || e == ERR_TIMEOUT || e == ERR_IO;
+}
+
+/* Is the TPM that it waits for this computer's own? One that a person gave up (he enrolled the computer anew,
+ * under another key) is not waited for. */
+static enum err whose_tpm(const struct agent *a, const struct management *m, enum err e)
+{
+    return e == ERR_OFFLINE && !is_here(a, m) ? ERR_NOT_FOUND : e;
 }
 
 static enum err open_with(struct agent *a, struct header *h, const struct management *m,
@@ -27,30 +31,57 @@ static enum err open_with(struct agent *a, struct header *h, const struct manage
 {
     SECRET(key);
     int slot;
-    TRY(management_key_load(a, &m->id, &key, ret_bound));
+    TRY(whose_tpm(a, m, management_key_load(a, &m->id, &key, ret_bound)));
     return header_unlock(h, m->slot, &key, ret_volume_key, &slot);
 }
 
-/* A TPM that is busy, locked out or away comes back; everything else means that no management key is here. */
-static bool may_pass(const struct agent *a, enum err e)
+/* What keeps a volume from opening may pass, of one keyslot at least. */
+static enum err graver(enum err so_far, enum err now)
 {
-    bool tpm = a->tpm && tpm_is_there(a->tpm) && (e == ERR_DENIED || e == ERR_OFFLINE || e == ERR_IO);
-    return tpm || e == ERR_BUSY || e == ERR_NOMEM || e == ERR_TIMEOUT;
+    return so_far == ERR_NOT_FOUND || now == ERR_OFFLINE || may_pass(now) ? now : so_far;
+}
+
+/* With the first that is whole, whose key is here, and which opens.
+ * ret_which: it. err: NOT_FOUND (there is none), OFFLINE (the TPM is away), or what kept it from opening */
+static enum err open_any(struct agent *a, struct header *h, struct secret *ret_volume_key,
+                         struct management *ret_which, bool *ret_bound)
+{
+    struct header_management list[LUKS2_TOKENS];
+    enum err e = ERR_NOT_FOUND;
+    unsigned n = header_managements(h, list);
+    for (unsigned i = 0; i < n; i++) {
+        const struct management *m = &list[i].m;
+        if (!header_management_is_proved(h, m) || !management_key_exists(a, &m->id))
+            continue;
+        enum err one = open_with(a, h, m, ret_volume_key, ret_bound);
+        if (one == ERR_OK) {
+            *ret_which = *m;
+            return ERR_OK;
+        }
+        e = graver(e, one);
+    }
+    return e;
 }
 
 enum err manage_unlock(struct agent *a, struct header *h, struct secret *ret_volume_key)
 {
-    struct header_management list[LUKS2_TOKENS];
+    struct management m;
     bool bound;
     TRY(header_reload(h));
-    int i = find_whole(a, h, list, header_managements(h, list));
-    enum err e = i < 0 ? ERR_NOT_FOUND : open_with(a, h, &list[i].m, ret_volume_key, &bound);
+    enum err e = open_any(a, h, ret_volume_key, &m, &bound);
     if (e == ERR_OK)
         return ERR_OK;
-    return problem_set(h->why, may_pass(a, e) ? ERR_BUSY : ERR_NOT_FOUND,
+    if (e == ERR_OFFLINE)
+        return problem_set(
+            h->why, e,
+            "volume %s: the TPM that holds its management key cannot be asked now; nothing was "
+            "changed; it is done when the TPM is back, or at once with a passphrase: "
+            "keyholt-agent rotate %s --passphrase-file FILE",
+            h->device, h->device);
+    return problem_set(h->why, may_pass(e) ? ERR_BUSY : ERR_NOT_FOUND,
                        "volume %s: nothing opens it now without a person (%s); nothing was changed; give a "
                        "passphrase: keyholt-agent rotate %s --passphrase-file FILE",
-                       h->device, i < 0 ? "there is no management key" : err_text(e), h->device);
+                       h->device, e == ERR_NOT_FOUND ? "there is no management key" : err_text(e), h->device);
 }
 
 /* Keyslot first, then the token: a keyslot that no token names is nobody's. One that is not made as the token
@@ -102,22 +133,14 @@ static enum err tidy_up(struct agent *a, struct header *h)
     return first;
 }
 
-/* The one that opens the volume now. err: NOT_FOUND, or what kept it from opening */
-static enum err find_working(struct agent *a, struct header *h, struct guid *ret_id, bool *ret_bound)
-{
-    struct header_management list[LUKS2_TOKENS];
-    SECRET(volume_key);
-    int i = find_whole(a, h, list, header_managements(h, list));
-    if (i < 0)
-        return ERR_NOT_FOUND;
-    TRY(open_with(a, h, &list[i].m, &volume_key, ret_bound));
-    *ret_id = list[i].m.id;
-    return ERR_OK;
-}
-
-static uint8_t without(struct agent *a, bool was_there)
+/* Why none opens. last: what the last look said */
+static uint8_t without(struct agent *a, enum err why, uint8_t last, bool was_there)
 {
     char dir[PATH_MAX];
+    if (why == ERR_OFFLINE)
+        return MANAGEMENT_AWAY;
+    if (may_pass(why) && last)
+        return last;
     if (file_join(a->root, KH_AGENT_STATE, dir, sizeof dir) != ERR_OK || !encrypted_place(a->root, dir))
         return MANAGEMENT_NO_PLACE;
     return was_there ? MANAGEMENT_LOST : MANAGEMENT_NONE;
@@ -129,6 +152,8 @@ static enum err check(struct agent *a, struct header *h, uint8_t *ret_state, boo
 {
     struct header_management list[LUKS2_TOKENS];
     struct cache_life l = {.management = MANAGEMENT_NONE};
+    struct management m = {.state = 0};
+    SECRET(volume_key);
     bool bound = false;
     bool was = cache_get_life(a->cache, &h->luks.uuid, &l) == ERR_OK && l.management >= MANAGEMENT_FILE;
     enum err e = header_reload(h);
@@ -137,11 +162,12 @@ static enum err check(struct agent *a, struct header *h, uint8_t *ret_state, boo
         if (!h->luks.reencrypting)
             e = tidy_up(a, h);
     }
-    enum err found = find_working(a, h, ret_id, &bound);
+    enum err found = open_any(a, h, &volume_key, &m, &bound);
+    *ret_id = m.id;
     *ret_working = found == ERR_OK;
-    *ret_state = found == ERR_OK                      ? (bound ? MANAGEMENT_TPM : MANAGEMENT_FILE)
-                 : may_pass(a, found) && l.management ? l.management
-                                                      : without(a, was);
+    *ret_state = found != ERR_OK ? without(a, found, l.management, was)
+                 : bound         ? MANAGEMENT_TPM
+                                 : MANAGEMENT_FILE;
     return e;
 }
 
@@ -197,7 +223,9 @@ static enum err make(struct agent *a, struct header *h, const struct secret *vol
     enum err e = management_key_save(a, &m.id, &h->luks.uuid, &key, &bound);
     if (e != ERR_OK)
         return problem_set(h->why, e, "volume %s: its management key cannot be kept: %s", h->device,
-                           e == ERR_UNSUPPORTED ? "this computer's root is not encrypted" : err_text(e));
+                           e == ERR_UNSUPPORTED ? "this computer's root is not encrypted"
+                           : e == ERR_OFFLINE   ? "it belongs into the TPM, which cannot be used now"
+                                                : err_text(e));
     TRY(header_put_management(h, token, &m, &token));
     TRY(header_add_slot(h, slot, m.count, volume_key, &key));
     TRY(prove(a, h, &m, token));
@@ -237,9 +265,14 @@ enum err manage_ensure(struct agent *a, struct header *h, const struct secret *v
     uint8_t state;
     bool working;
     TRY(check(a, h, &state, &working, &id));
+    if (state == MANAGEMENT_AWAY) /* its keyslot waits; another key in a file would be weaker than it */
+        return problem_set(
+            h->why, ERR_OFFLINE,
+            "volume %s: the TPM that holds its management key cannot be asked now; the keyslot "
+            "waits for it",
+            h->device);
     if (!working && (state == MANAGEMENT_FILE || state == MANAGEMENT_TPM))
-        return problem_set(h->why, ERR_BUSY,
-                           "volume %s: the TPM that holds its management key does not answer now", h->device);
+        return problem_set(h->why, ERR_BUSY, "volume %s: its management key cannot be tried now", h->device);
     if (!working)
         TRY(make_or_undo(a, h, volume_key, &id));
     return remove_others(a, h, &id);

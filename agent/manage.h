@@ -16,10 +16,11 @@
 MUST_CHECK enum err manage_ensure(struct agent *a, struct header *h, const struct secret *volume_key);
 
 /* Start-up, and each check: what an interrupted run left goes; so does a keyslot of this device whose key is
- * gone. Then prove that the key opens.
+ * gone. One whose key is in a TPM that is only away stays. Then prove that the key opens.
  * ret_state: enum cache_management
  * err:       as of the changes; ret_state holds all the same */
 MUST_CHECK enum err manage_check(struct agent *a, struct header *h, uint8_t *ret_state);
 
-/* The volume key, by the management key. err: NOT_FOUND (there is none here that works) */
+/* The volume key, by the management key.
+ * err: NOT_FOUND (there is none here that works), OFFLINE (the TPM that holds it is away), BUSY (not now) */
 MUST_CHECK enum err manage_unlock(struct agent *a, struct header *h, struct secret *ret_volume_key);

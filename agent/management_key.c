@@ -95,7 +95,13 @@ static enum err write_key(const char *path, uint8_t kind, const struct guid *vol
     return e;
 }
 
-/* A TPM that does not want to is no reason to have no key: the file serves, as where there is none. */
+/* A TPM that never took anything is no reason to have no key: the file serves, as where there is none. One
+ * that holds this computer's identity is there, and a file in its place would be weaker than what was. */
+static bool may_be_file(const struct agent *a)
+{
+    return a->key.place == DEVICE_KEY_FILE;
+}
+
 static bool bind(struct agent *a, const struct secret *key, uint8_t ret[static TPM_BLOB_MAX], size_t *ret_len)
 {
     struct tpm_blob *b = calloc(1, sizeof *b);
@@ -117,6 +123,8 @@ enum err management_key_save(struct agent *a, const struct guid *id, const struc
     TRY(file_mkdirs(dir, 0700));
     TRY(path_of(a, id, path));
     bool bound = bind(a, key, blob, &len);
+    if (!bound && !may_be_file(a))
+        return ERR_OFFLINE;
     TRY(bound ? write_key(path, KIND_BOUND, volume, blob, len)
               : write_key(path, KIND_CLEAR, volume, key->bytes, key->len));
     *ret_bound = bound;
@@ -129,8 +137,8 @@ static enum err unbind(struct agent *a, const struct kept *k, struct secret *ret
     if (!b)
         return ERR_NOMEM;
     enum err e = tpm_blob_decode(k->body, k->body_len, b);
-    if (e == ERR_OK)
-        e = tpm_unseal(a->tpm, b, ret);
+    if (e == ERR_OK && (e = tpm_unseal(a->tpm, b, ret)) != ERR_OK && e != ERR_CONFLICT && e != ERR_NOMEM)
+        e = ERR_OFFLINE; /* not there, busy, locked out, its owner's, broken: it may be back */
     free(b);
     return e;
 }
@@ -196,6 +204,31 @@ void management_key_forget(struct agent *a, const struct guid *volume, const str
             kept = kept || guid_equal(&id, &keep[i]);
         (void)snprintf(path, sizeof path, "%s/%s", dir, f->d_name);
         if (!kept && is_of(path, volume))
+            (void)unlink(path);
+    }
+    if (d)
+        closedir(d);
+}
+
+static bool is_bound(const char *path)
+{
+    __attribute__((cleanup(kept_wipe))) struct kept k = {0};
+    return file_read(path, FILE_MAX, &k.bytes, &k.len) == ERR_OK && decode(&k) == ERR_OK &&
+           k.kind == KIND_BOUND;
+}
+
+void management_key_give_up(struct agent *a)
+{
+    char dir[PATH_MAX], path[PATH_MAX + 300];
+    struct guid id;
+    enum err e = may_be_file(a) ? tpm_probe(a->tpm) : ERR_OK;
+    if (e == ERR_OK || e == ERR_BUSY || e == ERR_NOMEM ||
+        file_join(a->root, FOLDER, dir, sizeof dir) != ERR_OK)
+        return;
+    DIR *d = opendir(dir);
+    for (struct dirent *f; d && (f = readdir(d));) {
+        (void)snprintf(path, sizeof path, "%s/%s", dir, f->d_name);
+        if (is_key(f->d_name, &id) && is_bound(path))
             (void)unlink(path);
     }
     if (d)

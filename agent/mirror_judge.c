@@ -120,24 +120,46 @@ static const char *note_of(const struct mirror *m)
         return "an old recovery password still opens it: its keyslot could not be removed; remove the token "
                "of another "
                "program that names it (cryptsetup luksDump), then rotate";
+    if (m->v.state == VOLUME_WAITS_RECEIPT)
+        return "its recovery key is made, sealed and opens it; the policy (escrow: receipt) waits for a "
+               "server to "
+               "confirm the key before it counts as protected";
     if (m->life.management == MANAGEMENT_LOST)
-        return "the key with which this computer replaces its recovery password by itself is gone; rotate it "
-               "once "
-               "with a passphrase: keyholt-agent rotate DEV --passphrase-file F";
+        return "the key with which this computer replaces its recovery password by itself is gone for good "
+               "(its "
+               "file or keyslot, or the TPM was cleared or replaced); rotate it once with a passphrase: "
+               "keyholt-agent rotate DEV --passphrase-file F";
     return "";
+}
+
+/* Policy escrow = receipt: a volume counts as protected only when a server has confirmed a key of it. For the
+ * beginning only: one that counted once goes on, whatever the servers do (invariant 6). */
+static bool waits_for_receipt(const struct mirror *m)
+{
+    return m->a->policy.escrow == POLICY_RECEIPT && m->v.state != VOLUME_PROTECTED && !m->receipted;
+}
+
+static uint8_t state_of(const struct mirror *m)
+{
+    uint8_t way_in = m->life.management;
+    bool alone = way_in == MANAGEMENT_FILE || way_in == MANAGEMENT_TPM;
+    if (m->n_live == m->n_elsewhere) /* none at all, too */
+        return VOLUME_PENDING;
+    if ((m->v.rotate && !alone) || way_in == MANAGEMENT_LOST)
+        return VOLUME_NEEDS_SECRET;
+    return waits_for_receipt(m) ? VOLUME_WAITS_RECEIPT : VOLUME_PROTECTED;
 }
 
 void mirror_judge(struct mirror *m)
 {
-    uint8_t way_in = m->life.management;
-    bool alone = way_in == MANAGEMENT_FILE || way_in == MANAGEMENT_TPM;
+    uint8_t before = m->v.state;
     if (m->made && !m->drifted)
         m->v.rotate = 0;
-    bool wanted = m->v.rotate != 0, pending = m->n_live == m->n_elsewhere; /* none at all, too */
-    m->v.state = pending                                           ? VOLUME_PENDING
-                 : (wanted && !alone) || way_in == MANAGEMENT_LOST ? VOLUME_NEEDS_SECRET
-                                                                   : VOLUME_PROTECTED;
-    if (pending || !wanted || m->restored || m->n_changed) { /* else it says why a rotation is wanted */
+    m->v.state = state_of(m);
+    if (before == VOLUME_WAITS_RECEIPT && m->v.state == VOLUME_PROTECTED)
+        agent_say(m->a, "volume %s: a server has confirmed its recovery key; it is protected", m->h->device);
+    if (m->v.state == VOLUME_PENDING || !m->v.rotate || m->restored ||
+        m->n_changed) { /* else it says why a rotation is wanted */
         const char *note = note_of(m);
         memcpy(m->v.note, note, strlen(note) + 1);
     }

@@ -12,10 +12,11 @@ struct mirror {
     struct cache_life life;
     struct guid newest; /* good key made last */
     uint64_t newest_time;
-    bool known;    /* the cache knew the volume: a key that it does not know was not made here */
-    bool made;     /* a key that this keeper just made is in use: what was wanted is done */
-    bool restored; /* a key that was retired is in the header again */
-    bool drifted;  /* found just now that a new key is needed */
+    bool known;     /* the cache knew the volume: a key that it does not know was not made here */
+    bool made;      /* a key that this keeper just made is in use: what was wanted is done */
+    bool restored;  /* a key that was retired is in the header again */
+    bool drifted;   /* found just now that a new key is needed */
+    bool receipted; /* a server confirmed a key that is in use */
     unsigned n_live, n_good, n_changed, n_unknown, n_elsewhere, n_left, n_removed;
 };
 

@@ -51,7 +51,8 @@ MUST_CHECK enum err protect_enroll(struct protect_run *r);    /* cache, escrow r
 struct protect_result {
     struct guid volume, key_id;
     int slot;
-    bool queued; /* the escrow record is in the outbox */
+    bool queued; /* the escrow record is in the outbox; else what was done cannot be recorded now (the device
+                    key in the TPM cannot sign, the disk is full), and is at the keeper's next look */
 };
 
 /* Why a new password is made. */

@@ -242,12 +242,16 @@ static enum err queue(struct agent *a, const char *report, size_t len, const uin
 static enum err make(struct agent *a, char *buf, bool *ret_new)
 {
     struct volume_list l = {NULL, NULL};
+    struct inventory v;
     uint64_t now = (uint64_t)time(NULL);
     uint8_t digest[32];
     size_t len = 0;
     bool due = false;
-    TRY(volume_list(a, &l));
-    enum err e = report_text(a, l.volumes, buf, &len);
+    TRY(inventory_make(a->root, &v));
+    enum err e = volume_list(a, &v, &l);
+    inventory_free(&v);
+    TRY(e);
+    e = report_text(a, l.volumes, buf, &len);
     json_object_put(l.volumes);
     json_object_put(l.others);
     if (e == ERR_OK)

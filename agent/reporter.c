@@ -2,6 +2,7 @@
 #include "agent/reporter.h"
 #include "agent/enrollment.h"
 #include "agent/report.h"
+#include "agent/tpm_back.h"
 #include "crypto/host/file.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -96,5 +97,6 @@ void reporter_run(struct reporter *r, struct agent *a, const struct pollfd p[sta
     r->last_ms = now_ms;
     r->soon = false;
     set_timer(r, REPORTER_DAY_MS);
+    tpm_back_look(a); /* its device node may be what appeared */
     look(r, a);
 }

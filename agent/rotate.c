@@ -83,12 +83,7 @@ enum err rotate_volume(struct agent *a, struct header *h, const struct unlock *u
         keep_way_in(a, h, &volume_key);
     keep_package(a, h, &volume_key);
     enum err e = mirror_volume(a, h); /* queues "rotated", and the rotation is no longer wanted */
-    if (e != ERR_OK)
-        return problem_set(
-            h->why, e,
-            "volume %s was rotated, but that cannot be recorded now: %s; it is brought in line "
-            "at the keeper's next look",
-            h->device, err_text(e));
+    r.queued = e == ERR_OK;
     TRY(still_there(h, &r.key_id));
     if (retired != ERR_OK)
         return problem_set(h->why, retired,
@@ -110,7 +105,7 @@ static enum err put_note(struct agent *a, const struct guid *volume, uint8_t cau
     struct cache_volume v;
     TRY(cache_get_volume(a->cache, volume, &v));
     v.rotate = cause;
-    if (v.state != VOLUME_PENDING)
+    if (v.state != VOLUME_PENDING && v.state != VOLUME_WAITS_RECEIPT)
         v.state = opens_alone(a, volume) ? VOLUME_PROTECTED : VOLUME_NEEDS_SECRET;
     (void)snprintf(v.note, sizeof v.note, "%.*s", CACHE_NOTE - 1, reason);
     return cache_put_volume(a->cache, &v);

@@ -31,28 +31,43 @@ static int64_t monotonic_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+static enum err optional(enum err e)
+{
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+/* What only this identity can say: its sets, and its last record. An earlier one signs nothing any more. */
+static enum err add_own(struct agent *a, struct sync_batch *b, struct msg *ret)
+{
+    unsigned n = 0;
+    TRY(sync_set_page(a, SYNC_ENVELOPES, b->set[SYNC_ENVELOPES], &n));
+    ret->sync_batch.set = (struct msg_span){b->set[SYNC_ENVELOPES][0], 32 * (size_t)n};
+    enum err e = cache_packages_digest(a->cache, a->key.id, b->packages);
+    if (e == ERR_OK) {
+        TRY(sync_set_page(a, SYNC_PACKAGES, b->set[SYNC_PACKAGES], &n));
+        ret->sync_batch.packages = (struct msg_span){b->packages, sizeof b->packages};
+        ret->sync_batch.package_set = (struct msg_span){b->set[SYNC_PACKAGES][0], 32 * (size_t)n};
+    }
+    TRY(optional(e));
+    e = records_last(a, b->last);
+    if (e == ERR_OK)
+        ret->sync_batch.last = (struct msg_span){b->last, sizeof b->last};
+    return optional(e);
+}
+
 enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struct sync_batch *b,
                          struct msg *ret)
 {
     size_t head = 0;
-    unsigned n_set = 0;
     memset(b, 0, sizeof *b);
     memset(ret, 0, sizeof *ret);
     memcpy(b->device, device, sizeof b->device);
     TRY(cache_envelopes_digest(a->cache, b->envelopes));
-    enum err e = cache_get(a->cache, SYNC_AUDIT_HASH, b->audit_head, sizeof b->audit_head, &head);
-    if (e != ERR_OK && e != ERR_NOT_FOUND)
-        return e;
-    a->set_page.n = 0;
-    e = ERR_NOT_FOUND;
-    if (memcmp(device, a->key.id, sizeof b->device) == 0) { /* an earlier identity signs nothing any more */
-        TRY(sync_set_page(a, b->set, &n_set));
-        e = records_last(a, b->last);
-    }
-    if (e == ERR_OK)
-        ret->sync_batch.last = (struct msg_span){b->last, sizeof b->last};
-    else if (e != ERR_NOT_FOUND)
-        return e;
+    TRY(optional(cache_get(a->cache, SYNC_AUDIT_HASH, b->audit_head, sizeof b->audit_head, &head)));
+    for (unsigned i = 0; i < SYNC_SETS; i++)
+        a->set_page[i].n = 0;
+    if (memcmp(device, a->key.id, sizeof b->device) == 0)
+        TRY(add_own(a, b, ret));
     TRY(cache_outbox(a->cache, device, b->record, MSG_LIST_MAX, &b->n));
     ret->type = MSG_SYNC_BATCH;
     for (unsigned i = 0; i < a->org->n_servers; i++)
@@ -64,7 +79,6 @@ enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struc
             (struct msg_span){b->record[i].bytes, b->record[i].len};
     ret->sync_batch.envelopes = (struct msg_span){b->envelopes, sizeof b->envelopes};
     ret->sync_batch.audit_head = (struct msg_span){b->audit_head, head};
-    ret->sync_batch.set = (struct msg_span){b->set[0], 32 * (size_t)n_set};
     ret->sync_batch.proxy = msg_text(a->conf.proxy);
     ret->sync_batch.no_proxy = msg_text(a->conf.no_proxy);
     ret->sync_batch.policy = a->policy.version;
@@ -343,14 +357,16 @@ enum err sync_apply_carried(struct agent *a, const struct msg *m, struct sync_ou
 enum err sync_apply(struct agent *a, const struct msg *m, struct sync_outcome *ret)
 {
     struct sync_outcome o = {0};
-    unsigned escrows = 0;
-    bool more = false;
+    unsigned escrows = 0, packages = 0;
+    bool more = false, more_packages = false;
     TRY(sync_apply_carried(a, m, &o));
     TRY(cache_outbox_escrows(a->cache, a->key.id, &escrows));
-    TRY(sync_set_take(a, m, escrows, &more));
+    TRY(sync_set_take(a, SYNC_ENVELOPES, m, escrows, &more));
+    TRY(cache_outbox_packages(a->cache, a->key.id, &packages));
+    TRY(sync_set_take(a, SYNC_PACKAGES, m, packages, &more_packages));
     TRY(sync_clock_take(a, m->sync_answer.time, (uint64_t)time(NULL), monotonic_ms()));
     TRY(cache_outbox_count(a->cache, a->key.id, &o.waiting)); /* what is sent again, too */
-    o.more = o.more || more;
+    o.more = o.more || more || more_packages;
     TRY(cache_set_u64(a->cache, LAST_SYNC, (uint64_t)time(NULL)));
     *ret = o;
     return ERR_OK;

@@ -2,11 +2,50 @@
 #include "agent/sync_set.h"
 #include <string.h>
 
-/* Names in the cache. */
-#define ASKED      "set_asked" /* an exchange is under way */
-#define AFTER      "set_after" /* the last hash that a server has judged */
-#define DONE       "set_done"  /* for this pair of digests, ours and the server's, all was said */
-#define RESENT_FOR "resent_for"
+#define RESENT_FOR "resent_for" /* in the cache */
+
+/* What is compared, and its names in the cache. */
+struct kind {
+    const char *asked; /* an exchange is under way */
+    const char *after; /* the last hash that a server has judged */
+    const char *done;  /* for this pair of digests, ours and the server's, all was said */
+    enum err (*digest)(struct agent *a, uint8_t ret[static 32]);
+    enum err (*page)(struct cache *c, const uint8_t *device, const uint8_t *after, unsigned max,
+                     uint8_t (*ret)[32], unsigned *ret_n);
+    enum err (*resend)(struct cache *c, const uint8_t *device, const uint8_t *hash);
+};
+
+static enum err envelopes(struct agent *a, uint8_t ret[static 32])
+{
+    return cache_envelopes_digest(a->cache, ret);
+}
+
+static enum err packages(struct agent *a, uint8_t ret[static 32])
+{
+    return cache_packages_digest(a->cache, a->key.id, ret);
+}
+
+static const struct kind kinds[SYNC_SETS] = {
+    [SYNC_ENVELOPES] = {"set_asked", "set_after", "set_done", envelopes, cache_envelope_page,
+                        cache_resend_envelope},
+    [SYNC_PACKAGES] = {"packages_asked", "packages_after", "packages_done", packages, cache_package_page,
+                       cache_resend_package}};
+
+/* What an answer says of one kind. */
+struct said {
+    bool match, want, has_missing;
+    struct msg_span digest, missing;
+};
+
+static struct said said_of(enum sync_set which, const struct msg *m)
+{
+    bool differs = m->sync_answer.server_packages.len != 0; /* older servers, too, say nothing */
+    if (which == SYNC_PACKAGES)
+        return (struct said){!differs, m->sync_answer.want_packages, m->sync_answer.has_missing_packages,
+                             m->sync_answer.server_packages, m->sync_answer.missing_packages};
+    return (struct said){m->sync_answer.envelopes_match, m->sync_answer.want_set, m->sync_answer.has_missing,
+                         m->sync_answer.server_envelopes, m->sync_answer.missing};
+}
 
 static enum err get_32(struct agent *a, const char *name, uint8_t ret[static 32])
 {
@@ -15,97 +54,99 @@ static enum err get_32(struct agent *a, const char *name, uint8_t ret[static 32]
     return len == 32 ? ERR_OK : ERR_NOT_FOUND;
 }
 
-enum err sync_set_page(struct agent *a, uint8_t (*ret)[32], unsigned *ret_n)
+enum err sync_set_page(struct agent *a, enum sync_set which, uint8_t (*ret)[32], unsigned *ret_n)
 {
+    const struct kind *k = &kinds[which];
     uint8_t after[32];
     uint64_t since;
     unsigned n = 0;
-    a->set_page.n = 0;
-    enum err e = cache_get_u64(a->cache, ASKED, &since);
+    a->set_page[which].n = 0;
+    enum err e = cache_get_u64(a->cache, k->asked, &since);
     if (e != ERR_OK) {
         *ret_n = 0;
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     }
-    e = get_32(a, AFTER, after);
+    e = get_32(a, k->after, after);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
-    TRY(cache_envelope_page(a->cache, a->key.id, e == ERR_OK ? after : NULL, SYNC_SET_PAGE, ret, &n));
+    TRY(k->page(a->cache, a->key.id, e == ERR_OK ? after : NULL, SYNC_SET_PAGE, ret, &n));
     if (n > 0) { /* an answer must be about this page, whatever is escrowed meanwhile */
-        memcpy(a->set_page.last, ret[n - 1], 32);
-        a->set_page.n = n;
+        memcpy(a->set_page[which].last, ret[n - 1], 32);
+        a->set_page[which].n = n;
     } else {
-        TRY(cache_unset(a->cache, ASKED));
+        TRY(cache_unset(a->cache, k->asked));
     }
     *ret_n = n;
     return ERR_OK;
 }
 
-static enum err forget(struct agent *a)
+static enum err forget(struct agent *a, const struct kind *k)
 {
-    TRY(cache_unset(a->cache, ASKED));
-    return cache_unset(a->cache, AFTER);
+    TRY(cache_unset(a->cache, k->asked));
+    return cache_unset(a->cache, k->after);
 }
 
-static enum err pair(struct agent *a, const struct msg *m, uint8_t ret[static 64])
+static enum err pair(struct agent *a, const struct kind *k, const struct said *s, uint8_t ret[static 64])
 {
-    TRY(cache_envelopes_digest(a->cache, ret));
-    if (m->sync_answer.server_envelopes.len != 32)
+    TRY(k->digest(a, ret));
+    if (s->digest.len != 32)
         return ERR_NOT_FOUND;
-    memcpy(ret + 32, m->sync_answer.server_envelopes.p, 32);
+    memcpy(ret + 32, s->digest.p, 32);
     return ERR_OK;
 }
 
 /* When it has more than we do, which sending cannot mend, it would ask for ever. */
-static enum err is_answered(struct agent *a, const struct msg *m, bool *ret)
+static enum err is_answered(struct agent *a, const struct kind *k, const struct said *s, bool *ret)
 {
     uint8_t now[64], done[64] = {0};
     size_t len = 0;
     *ret = false;
-    enum err e = pair(a, m, now);
+    enum err e = pair(a, k, s, now);
     if (e == ERR_OK)
-        e = cache_get(a->cache, DONE, done, sizeof done, &len);
+        e = cache_get(a->cache, k->done, done, sizeof done, &len);
     *ret = e == ERR_OK && len == sizeof done && memcmp(now, done, sizeof now) == 0;
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
-static enum err begin(struct agent *a, const struct msg *m, bool *more)
+static enum err begin(struct agent *a, const struct kind *k, const struct said *s, bool *more)
 {
     bool answered = false;
-    TRY(is_answered(a, m, &answered));
+    TRY(is_answered(a, k, s, &answered));
     if (answered)
         return ERR_OK;
-    TRY(cache_unset(a->cache, AFTER));
+    TRY(cache_unset(a->cache, k->after));
     *more = true;
-    return cache_set_u64(a->cache, ASKED, 1);
+    return cache_set_u64(a->cache, k->asked, 1);
 }
 
-static enum err resend(struct agent *a, const struct msg_span *missing)
+static enum err resend(struct agent *a, const struct kind *k, const struct msg_span *missing)
 {
     for (size_t off = 0; off + 32 <= missing->len; off += 32)
-        TRY(cache_resend_envelope(a->cache, a->key.id, missing->p + off));
+        TRY(k->resend(a->cache, a->key.id, missing->p + off));
     return ERR_OK;
 }
 
 /* The last page was judged: the digests of now are what the next answers are compared with. Those that it
  * lacks change its digest when they arrive; then it may ask once more. */
-static enum err finish(struct agent *a, const struct msg *m)
+static enum err finish(struct agent *a, const struct kind *k, const struct said *s)
 {
     uint8_t now[64];
-    enum err e = pair(a, m, now);
+    enum err e = pair(a, k, s, now);
     if (e == ERR_OK)
-        e = cache_set(a->cache, DONE, now, sizeof now);
+        e = cache_set(a->cache, k->done, now, sizeof now);
     TRY(e == ERR_NOT_FOUND ? ERR_OK : e);
-    return forget(a);
+    return forget(a, k);
 }
 
-static enum err take_page(struct agent *a, const struct msg *m, bool *more)
+static enum err take_page(struct agent *a, enum sync_set which, const struct said *s, bool *more)
 {
-    bool last = a->set_page.n < SYNC_SET_PAGE;
-    *more = !last || m->sync_answer.missing.len > 0;
+    const struct kind *k = &kinds[which];
+    bool last = a->set_page[which].n < SYNC_SET_PAGE;
+    *more = !last || s->missing.len > 0;
     TRY(cache_begin(a->cache));
-    enum err e = resend(a, &m->sync_answer.missing);
+    enum err e = resend(a, k, &s->missing);
     if (e == ERR_OK)
-        e = last ? finish(a, m) : cache_set(a->cache, AFTER, a->set_page.last, 32);
+        e = last ? finish(a, k, s) : cache_set(a->cache, k->after, a->set_page[which].last, 32);
     if (e == ERR_OK)
         return cache_commit(a->cache);
     cache_rollback(a->cache);
@@ -128,22 +169,29 @@ static enum err resend_all(struct agent *a, bool *more)
     return cache_set(a->cache, RESENT_FOR, now, sizeof now);
 }
 
-enum err sync_set_take(struct agent *a, const struct msg *m, unsigned escrows, bool *ret_more)
+/* Mended; the next loss of the same set is a new one. */
+static enum err mended(struct agent *a, enum sync_set which)
 {
-    unsigned sent = a->set_page.n;
+    TRY(forget(a, &kinds[which]));
+    TRY(cache_unset(a->cache, kinds[which].done));
+    return which == SYNC_ENVELOPES ? cache_unset(a->cache, RESENT_FOR) : ERR_OK;
+}
+
+enum err sync_set_take(struct agent *a, enum sync_set which, const struct msg *m, unsigned waiting,
+                       bool *ret_more)
+{
+    const struct said s = said_of(which, m);
+    unsigned sent = a->set_page[which].n;
     bool more = false;
-    if (m->sync_answer.envelopes_match) { /* mended; the next loss of the same set is a new one */
-        TRY(forget(a));
-        TRY(cache_unset(a->cache, DONE));
-        TRY(cache_unset(a->cache, RESENT_FOR));
-    } else if (sent > 0 && m->sync_answer.has_missing) {
-        TRY(take_page(a, m, &more));
-    } else if (escrows == 0 && m->sync_answer.want_set) {
-        TRY(begin(a, m, &more));
-    } else if (escrows == 0 && !m->sync_answer.has_missing) {
+    if (s.match)
+        TRY(mended(a, which));
+    else if (sent > 0 && s.has_missing)
+        TRY(take_page(a, which, &s, &more));
+    else if (waiting == 0 && s.want)
+        TRY(begin(a, &kinds[which], &s, &more));
+    else if (waiting == 0 && !s.has_missing && which == SYNC_ENVELOPES)
         TRY(resend_all(a, &more));
-    }
-    a->set_page.n = 0;
+    a->set_page[which].n = 0;
     *ret_more = more;
     return ERR_OK;
 }

@@ -5,7 +5,9 @@
 #include "agent/enrollment.h"
 #include "agent/identity.h"
 #include "agent/keeper.h"
+#include "agent/receipt_wait.h"
 #include "agent/sync.h"
+#include "agent/tpm_back.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +56,7 @@ static enum err next_errand(struct keeper *k)
     if (enrollment_done(&k->agent)) {
         keeper_export_waiting(k, NULL);
         enum err e = identity_announce(&k->agent); /* a TPM that was away may be back */
+        tpm_back_look(&k->agent);
         if (e != ERR_OK)
             agent_say(&k->agent, "the new identity cannot be announced yet: %s", err_text(e));
         return send_batch(k, k->agent.key.id);
@@ -70,6 +73,7 @@ static enum err next_errand(struct keeper *k)
         !identity_trouble(&k->agent)) /* a lost cache does not know whether; the server does */
         return send_batch(k, k->agent.key.id);
     const struct msg idle = {.type = MSG_IDLE};
+    receipt_wait_all_failed(k, "this computer is not enrolled");
     keeper_finish(k, ERRAND_SYNC, KH_EXIT_FAILED,
                   k->agent.org ? "this computer is not enrolled and has no enrolment token; enrol it again "
                                  "with a new bundle"
@@ -149,6 +153,7 @@ static void finish_failed(struct keeper *k, uint32_t status, bool enrolling)
     if (enrolling)
         keeper_finish(k, ERRAND_ENROLL, exit_of_status(status), text);
     keeper_finish(k, ERRAND_SYNC, exit_of_status(status), text);
+    receipt_wait_all_failed(k, k->last_problem);
 }
 
 static enum err enrolled(struct keeper *k, const struct msg *m)
@@ -217,6 +222,7 @@ static enum err sync_answered(struct keeper *k, const struct msg *m)
     if (e == ERR_OK && o.receipted && !is_former(k) && !enrollment_done(&k->agent))
         e = enrollment_finish(&k->agent); /* who has receipts is enrolled */
     if (e != ERR_OK) {
+        receipt_wait_all_failed(k, "a server's answer cannot be kept in the cache");
         keeper_finish(k, ERRAND_SYNC, KH_EXIT_FAILED,
                       "the server answered, but its answer cannot be kept in the cache; it is asked again");
         return ERR_OK;
@@ -230,6 +236,7 @@ static enum err sync_answered(struct keeper *k, const struct msg *m)
     (void)snprintf(text, sizeof text, "synced: %u records receipted, %u waiting%s", o.receipted, o.waiting,
                    o.refused ? "; some receipts or commands did not verify" : "");
     keeper_finish(k, ERRAND_SYNC, o.refused ? KH_EXIT_FAILED : KH_EXIT_OK, text);
+    receipt_wait_answered(k);
     if (o.more)
         (void)keeper_wake_courier(k);
     return ERR_OK;
@@ -267,4 +274,5 @@ void courier_gone(struct keeper *k)
     keeper_finish(k, ERRAND_ENROLL, KH_EXIT_QUEUED, text);
     keeper_finish(k, ERRAND_SYNC, KH_EXIT_QUEUED, text);
     keeper_finish(k, ERRAND_EXPORT, KH_EXIT_QUEUED, text);
+    receipt_wait_all_failed(k, "the courier went away");
 }

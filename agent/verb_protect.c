@@ -5,6 +5,7 @@
 #include "agent/esp.h"
 #include "agent/keeper.h"
 #include "agent/mirror.h"
+#include "agent/receipt_wait.h"
 #include "agent/recover.h"
 #include "agent/rotate.h"
 #include "agent/startup.h"
@@ -63,19 +64,27 @@ static struct json_object *result_json(const struct header *h, const struct prot
     json_object_object_add(o, "key_id_short", json_object_new_string(brief));
     json_object_object_add(o, "slot", json_object_new_int(r->slot));
     json_object_object_add(o, "state", json_object_new_string("protected"));
+    json_object_object_add(o, "recorded", json_object_new_boolean(r->queued));
     if (warning->text[0])
         json_object_object_add(o, "warning", json_object_new_string(warning->text));
     return o;
 }
 
-static void reply_done(struct order *o, struct header *h, const struct protect_result *r, const char *how)
+/* is_protect: the policy may have the last word before a volume counts as protected; never for a rotation */
+static void reply_done(struct order *o, struct header *h, const struct protect_result *r, bool is_protect,
+                       const char *how)
 {
     struct problem warning;
     char text[PATH_MAX + 200], id[9];
     startup_forget(&r->volume);
     publish(o, &r->volume, &r->key_id, &warning);
+    if (is_protect && receipt_wait_needed(&o->k->agent, &r->volume)) {
+        receipt_wait(o->k, o->c, r, result_json(h, r, &warning));
+        return;
+    }
     guid_short(&r->key_id, id);
-    (void)snprintf(text, sizeof text, "volume %s: %s; key ID %s, keyslot %d", h->device, how, id, r->slot);
+    (void)snprintf(text, sizeof text, "volume %s: %s; key ID %s, keyslot %d%s", h->device, how, id, r->slot,
+                   r->queued ? "" : "; the servers hear of it later, because it cannot be recorded now");
     keeper_reply(o->c, KH_EXIT_OK, text, result_json(h, r, &warning));
     (void)keeper_wake_courier(o->k); /* at once after a new escrow */
 }
@@ -127,17 +136,11 @@ static enum err open_in_order(struct order *o, struct header **ret)
     e = recover_volume(a, h);
     if (e != ERR_OK) /* what cannot be tidied up must not keep a volume from a new key */
         agent_say(a, "%s", o->why.text);
-    e = ERR_OK;
-    if (header_count_live(h)) {
-        e = mirror_volume(a, h);
-        if (e != ERR_OK)
-            (void)problem_set(&o->why, e, "the cache cannot be written: %s; nothing was changed",
-                              err_text(e));
-    }
-    if (e != ERR_OK) {
-        header_close(h);
-        return e;
-    }
+    /* A device key that cannot sign now must not keep a used password in use. A cache that takes nothing will
+     * not take the new key either, and that is found out before anything is changed. */
+    e = header_count_live(h) ? mirror_volume(a, h) : ERR_OK;
+    if (e != ERR_OK)
+        agent_say(a, "what volume %s says cannot be recorded now: %s", h->device, err_text(e));
     *ret = h;
     return ERR_OK;
 }
@@ -188,11 +191,11 @@ static enum err protect_luks(struct order *o, uint32_t flags)
     TRY(open_in_order(o, &h));
     enum err e = ERR_OK;
     if (protected_already(&o->k->agent, h, &r)) {
-        reply_done(o, h, &r, "protected already (\"rotate\" replaces its recovery password)");
+        reply_done(o, h, &r, true, "protected already (\"rotate\" replaces its recovery password)");
     } else {
         e = rotate_volume(&o->k->agent, h, &o->unlock, KH_CAUSE_PROTECT, &r);
         if (e == ERR_OK)
-            reply_done(o, h, &r, "protected");
+            reply_done(o, h, &r, true, "protected");
     }
     header_close(h);
     return e;
@@ -225,6 +228,15 @@ static enum err wait_for_secret(struct order *o, const struct header *h)
         o->device, o->device);
 }
 
+/* It stays wanted: what keeps it from being done may pass at any time. */
+static enum err wait_for_tpm(struct order *o, const struct header *h, enum err why)
+{
+    struct problem said = o->why;
+    enum err e = rotate_want(&o->k->agent, &h->luks.uuid, KH_CAUSE_COMMAND, "a rotation was asked for");
+    o->why = said;
+    return e == ERR_OK || e == ERR_NOT_FOUND ? why : e;
+}
+
 static enum err rotate_one(struct order *o)
 {
     struct header *h = NULL;
@@ -236,8 +248,10 @@ static enum err rotate_one(struct order *o)
                      : ERR_NOT_FOUND;
     if (e == ERR_NOT_FOUND && o->unlock.kind == UNLOCK_MANAGEMENT)
         e = wait_for_secret(o, h);
+    else if (e == ERR_OFFLINE && o->unlock.kind == UNLOCK_MANAGEMENT)
+        e = wait_for_tpm(o, h, e);
     if (e == ERR_OK)
-        reply_done(o, h, &r, "its recovery password is replaced");
+        reply_done(o, h, &r, false, "its recovery password is replaced");
     header_close(h);
     return e;
 }

@@ -8,6 +8,7 @@
 #include "agent/startup.h"
 #include "agent/sync.h"
 #include "agent/sync_clock.h"
+#include "agent/tpm_back.h"
 #include "agent/tpm_status.h"
 #include "agent/volume_list.h"
 #include "crypto/host/file.h"
@@ -105,14 +106,21 @@ static void look(struct agent *a, struct header *h)
         agent_say(a, "volume %s: the cache cannot be brought in line: %s", h->device, err_text(e));
 }
 
-static void add_volumes(struct agent *a, struct json_object *o)
+/* The devices are looked at once; what is shown is what is there now. */
+static struct volume_list find_volumes(struct agent *a)
 {
     struct volume_list l = {NULL, NULL};
-    enum err e = volume_list(a, &l);
+    struct inventory v;
+    enum err e = inventory_make(a->root, &v);
+    if (e == ERR_OK) {
+        e = discover_volumes_in(a, &v, look);
+        if (e == ERR_OK)
+            e = volume_list(a, &v, &l);
+        inventory_free(&v);
+    }
     if (e != ERR_OK)
         agent_say(a, "the volumes cannot be listed: %s", err_text(e));
-    json_object_object_add(o, "volumes", l.volumes ? l.volumes : json_object_new_array());
-    json_object_object_add(o, "others", l.others ? l.others : json_object_new_array());
+    return l;
 }
 
 void verb_status(struct keeper *k, struct client *c, const struct msg *m)
@@ -120,13 +128,12 @@ void verb_status(struct keeper *k, struct client *c, const struct msg *m)
     struct agent *a = &k->agent;
     char id[BASE16_LEN(CR_KEY_ID) + 1];
     (void)m;
-    (void)startup_retry(a, true);           /* somebody looks: perhaps he has made room */
-    enum err e = discover_volumes(a, look); /* what is shown is what is there now */
-    if (e != ERR_OK)
-        agent_say(a, "the volumes cannot be looked at: %s", err_text(e));
-    e = identity_announce(a); /* a TPM that was away may be back */
+    (void)startup_retry(a, true); /* somebody looks: perhaps he has made room */
+    tpm_back_look(a);
+    enum err e = identity_announce(a); /* a TPM that was away may be back */
     if (e != ERR_OK)
         agent_say(a, "the new identity cannot be announced yet: %s", err_text(e));
+    struct volume_list l = find_volumes(a); /* what is news goes into the outbox, before that is counted */
     struct json_object *o = json_object_new_object();
     base16_encode(a->key.id, sizeof a->key.id, id);
     add(o, "device_id", id);
@@ -137,6 +144,7 @@ void verb_status(struct keeper *k, struct client *c, const struct msg *m)
     add_sync(k, o);
     add_oldest(a, o);
     json_object_object_add(o, "boot", boot_check_json(a));
-    add_volumes(a, o);
+    json_object_object_add(o, "volumes", l.volumes ? l.volumes : json_object_new_array());
+    json_object_object_add(o, "others", l.others ? l.others : json_object_new_array());
     keeper_reply(c, KH_EXIT_OK, "", o);
 }

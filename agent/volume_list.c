@@ -11,7 +11,7 @@
 
 struct list {
     struct agent *a;
-    struct inventory v;
+    const struct inventory *v;
     struct found *found;
     unsigned n_found;
     struct cache_volume *known;
@@ -38,8 +38,8 @@ static void add_number(struct json_object *o, const char *name, uint64_t v)
 static void add_names(struct list *l, unsigned i, struct json_object *o)
 {
     char path[PATH_MAX] = "", name[PATH_MAX];
-    (void)!inventory_path(l->a->root, &l->v.tree.device[i], path);
-    inventory_name(&l->v.tree.device[i], name);
+    (void)!inventory_path(l->a->root, &l->v->tree.device[i], path);
+    inventory_name(&l->v->tree.device[i], name);
     add(o, "device", path);
     add(o, "name", name);
 }
@@ -63,9 +63,9 @@ static struct json_object *protectors_json(const struct probed *p)
 /* What the disk says. */
 static void add_disk_facts(struct list *l, unsigned i, struct json_object *o)
 {
-    const struct probed *p = &l->v.probed[i];
-    const struct seen *s = &l->v.seen[i];
-    const struct block_device *d = &l->v.tree.device[i];
+    const struct probed *p = &l->v->probed[i];
+    const struct seen *s = &l->v->seen[i];
+    const struct block_device *d = &l->v->tree.device[i];
     char name[PATH_MAX];
     inventory_name(d, name);
     add(o, "name", name);
@@ -106,11 +106,11 @@ static struct cache_volume *known_volume(struct list *l, unsigned i, bool *ret_c
 {
     char path[PATH_MAX] = "";
     *ret_copy = false;
-    if (!l->v.probed[i].has_volume_id || inventory_path(l->a->root, &l->v.tree.device[i], path) != ERR_OK)
+    if (!l->v->probed[i].has_volume_id || inventory_path(l->a->root, &l->v->tree.device[i], path) != ERR_OK)
         return NULL;
     for (unsigned k = 0; k < l->n_known; k++)
-        if (guid_equal(&l->known[k].uuid, &l->v.probed[i].volume_id)) {
-            *ret_copy = l->v.seen[i].class == SEEN_LUKS2 && strcmp(l->known[k].device, path) != 0;
+        if (guid_equal(&l->known[k].uuid, &l->v->probed[i].volume_id)) {
+            *ret_copy = l->v->seen[i].class == SEEN_LUKS2 && strcmp(l->known[k].device, path) != 0;
             if (!*ret_copy)
                 l->shown[k] = true;
             return &l->known[k];
@@ -124,9 +124,9 @@ static struct json_object *unknown_volume(struct list *l, unsigned i)
     struct json_object *o = json_object_new_object();
     char uuid[GUID_TEXT] = "";
     add_names(l, i, o);
-    if (l->v.probed[i].has_volume_id)
-        guid_encode_lower(&l->v.probed[i].volume_id, uuid);
-    add(o, "uuid", uuid[0] ? uuid : l->v.probed[i].uuid);
+    if (l->v->probed[i].has_volume_id)
+        guid_encode_lower(&l->v->probed[i].volume_id, uuid);
+    add(o, "uuid", uuid[0] ? uuid : l->v->probed[i].uuid);
     for (size_t k = 0; k < sizeof later / sizeof later[0]; k++)
         json_object_object_add(o, later[k], NULL);
     add_flag(o, "verified", false);
@@ -139,9 +139,9 @@ static void add_volume(struct list *l, unsigned i)
     bool copy;
     struct cache_volume *known = known_volume(l, i, &copy);
     struct json_object *o = known && !copy ? volume_status(l->a, known) : unknown_volume(l, i);
-    volume_state_add(l->a, &l->v, i, copy ? NULL : known, copy ? known : NULL, o);
+    volume_state_add(l->a, l->v, i, copy ? NULL : known, copy ? known : NULL, o);
     add_disk_facts(l, i, o);
-    volume_verdict_add(l->a, &l->v, i, o);
+    volume_verdict_add(l->a, l->v, i, o);
     add_flag(o, "present", true);
     if (known && !copy)
         add_copies(l, known, o);
@@ -152,9 +152,9 @@ static void add_other(struct list *l, unsigned i)
 {
     struct json_object *o = json_object_new_object();
     add_names(l, i, o);
-    add(o, "reason", l->v.seen[i].why);
-    add_flag(o, "clear_swap", l->v.seen[i].clear_swap);
-    add_flag(o, "no_answer", l->v.seen[i].no_answer);
+    add(o, "reason", l->v->seen[i].why);
+    add_flag(o, "clear_swap", l->v->seen[i].clear_swap);
+    add_flag(o, "no_answer", l->v->seen[i].no_answer);
     json_object_array_add(l->others, o);
 }
 
@@ -168,7 +168,7 @@ static void add_rest(struct list *l)
         add(o, "name", l->known[k].device);
         /* a device that is listed, but not as this volume, holds another one now */
         add_flag(o, "present",
-                 inventory_find(&l->v, l->a->root, l->known[k].device) < 0 &&
+                 inventory_find(l->v, l->a->root, l->known[k].device) < 0 &&
                      access(l->known[k].device, F_OK) == 0);
         add_copies(l, &l->known[k], o);
         json_object_array_add(l->volumes, o);
@@ -177,13 +177,12 @@ static void add_rest(struct list *l)
 
 static enum err collect(struct list *l)
 {
-    TRY(inventory_make(l->a->root, &l->v));
     l->found = calloc(DISCOVER_MAX, sizeof *l->found);
     l->known = calloc(CACHE_VOLUMES, sizeof *l->known);
     l->shown = calloc(CACHE_VOLUMES, sizeof *l->shown);
     if (!l->found || !l->known || !l->shown)
         return ERR_NOMEM;
-    TRY(discover_in(l->a, &l->v, l->found, &l->n_found));
+    TRY(discover_in(l->a, l->v, l->found, &l->n_found));
     return cache_volumes(l->a->cache, l->known, &l->n_known);
 }
 
@@ -192,24 +191,23 @@ static void build(struct list *l)
     l->volumes = json_object_new_array();
     l->others = json_object_new_array();
     for (uint8_t kind = KIND_OS; kind <= KIND_REMOVABLE; kind++)
-        for (unsigned i = 0; i < l->v.tree.n; i++)
-            if (l->v.seen[i].class != SEEN_NONE && l->v.seen[i].kind == kind)
+        for (unsigned i = 0; i < l->v->tree.n; i++)
+            if (l->v->seen[i].class != SEEN_NONE && l->v->seen[i].kind == kind)
                 add_volume(l, i);
-    for (unsigned i = 0; i < l->v.tree.n; i++)
-        if (l->v.seen[i].class == SEEN_NONE)
+    for (unsigned i = 0; i < l->v->tree.n; i++)
+        if (l->v->seen[i].class == SEEN_NONE)
             add_other(l, i);
     add_rest(l);
 }
 
-enum err volume_list(struct agent *a, struct volume_list *ret)
+enum err volume_list(struct agent *a, const struct inventory *v, struct volume_list *ret)
 {
-    struct list l = {.a = a};
+    struct list l = {.a = a, .v = v};
     enum err e = collect(&l);
     if (e == ERR_OK) {
         build(&l);
         *ret = (struct volume_list){l.volumes, l.others};
     }
-    inventory_free(&l.v);
     free(l.found);
     free(l.known);
     free(l.shown);

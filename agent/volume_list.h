@@ -4,6 +4,7 @@
  * policy; and the devices that are none, with the reason. For status, reports and doctor. */
 
 #include "agent/agent.h"
+#include "agent/inventory.h"
 #include "crypto/err.h"
 #include <json-c/json.h>
 
@@ -11,5 +12,5 @@ struct volume_list {
     struct json_object *volumes, *others; /* arrays; docs/formats.md#status */
 };
 
-/* Looks at all devices. ret: both are the caller's to put. err: NOMEM, IO (the cache) */
-MUST_CHECK enum err volume_list(struct agent *a, struct volume_list *ret);
+/* v: what the devices said. ret: both are the caller's to put. err: NOMEM, IO (the cache) */
+MUST_CHECK enum err volume_list(struct agent *a, const struct inventory *v, struct volume_list *ret);

@@ -2,6 +2,7 @@
 #include "agent/volume_status.h"
 #include "agent/startup.h"
 #include "formats/names.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 #define DAY UINT64_C(86400)
@@ -23,6 +24,8 @@ static const char *state_text(uint8_t state)
         return "protected";
     case VOLUME_NEEDS_SECRET:
         return "needs-unlock-secret";
+    case VOLUME_WAITS_RECEIPT:
+        return "waits-for-receipt";
     default:
         return "pending";
     }
@@ -30,8 +33,8 @@ static const char *state_text(uint8_t state)
 
 static const char *management_text(uint8_t m)
 {
-    static const char *const text[] = {"none", "no-place", "file", "tpm", "lost"};
-    return text[m <= MANAGEMENT_LOST ? m : 0];
+    static const char *const text[] = {"none", "no-place", "file", "tpm", "lost", "away"};
+    return text[m <= MANAGEMENT_AWAY ? m : 0];
 }
 
 static const char *cause_text(uint8_t cause)
@@ -106,6 +109,19 @@ static void add_life(struct agent *a, struct json_object *o, const struct cache_
     add(o, "re_encryption", l.is_exposed ? "recommended" : NULL);
 }
 
+/* Behind whatever else there is to say. */
+static void add_note(struct agent *a, struct json_object *o, const struct cache_volume *v, const char *said)
+{
+    static const char away[] =
+        "the TPM that holds its management key cannot be asked now; nothing is lost: when "
+        "it is back, passwords are replaced again";
+    char both[CACHE_NOTE + PROBLEM_MAX + sizeof away];
+    struct cache_life l = {.management = MANAGEMENT_NONE};
+    (void)!cache_get_life(a->cache, &v->uuid, &l);
+    (void)snprintf(both, sizeof both, "%s%s%s", said, said[0] ? "; " : "", away);
+    add(o, "note", l.management == MANAGEMENT_AWAY ? both : said);
+}
+
 struct json_object *volume_status(struct agent *a, const struct cache_volume *v)
 {
     struct json_object *o = json_object_new_object();
@@ -120,7 +136,7 @@ struct json_object *volume_status(struct agent *a, const struct cache_volume *v)
     add(o, "uuid", uuid);
     const char *waits = startup_waits(&v->uuid); /* the cache may have no room for it */
     add(o, "state", state_text(waits ? VOLUME_NEEDS_SECRET : v->state));
-    add(o, "note", waits ? waits : v->note);
+    add_note(a, o, v, waits ? waits : v->note);
     add_current(o, k);
     json_object_object_add(o, "keys", keys_json(keys, n));
     add_life(a, o, v, k);

@@ -93,6 +93,10 @@ struct msg_sync {
     struct msg_blob renew; /* SPKI of the courier's key, when its certificate is due; else empty */
     bool has_set;
     struct msg_blob set; /* hashes of envelopes that the device made, 32 bytes each */
+    /* the same for key packages, by the names of their records; most devices have none */
+    bool has_packages, has_package_set;
+    uint8_t packages[8]; /* the digest's beginning */
+    struct msg_blob package_set;
     unsigned n;
     struct msg_blob record[MSG_RECORDS]; /* verified by the web worker, and again by the writer */
 };
@@ -108,6 +112,9 @@ struct msg_synced {
     uint8_t digest[32];          /* over the envelopes of the device that are here */
     struct msg_blob missing;     /* of the set: what is not here */
     struct msg_blob certificate; /* PEM, renewed; or empty */
+    bool packages_match;         /* also when the device said nothing of key packages */
+    uint8_t packages[32];
+    struct msg_blob missing_packages;
 };
 
 struct msg_find {

@@ -80,9 +80,18 @@ void msg_put_sync(struct writer *w, const struct msg_sync *m)
     msg_put_blob(w, &m->renew);
     writer_u8(w, m->has_set);
     msg_put_blob(w, &m->set);
+    writer_u8(w, m->has_packages);
+    writer_u8(w, m->has_package_set);
+    writer_bytes(w, m->packages, sizeof m->packages);
+    msg_put_blob(w, &m->package_set);
     writer_u16(w, (uint16_t)m->n);
     for (unsigned i = 0; i < m->n; i++)
         msg_put_blob(w, &m->record[i]);
+}
+
+static bool is_set(const struct msg_blob *b)
+{
+    return b->len % 32 == 0 && b->len <= 32 * MSG_SET;
 }
 
 enum err msg_get_sync(const uint8_t *p, size_t len, struct msg_sync *ret)
@@ -96,7 +105,11 @@ enum err msg_get_sync(const uint8_t *p, size_t len, struct msg_sync *ret)
     msg_get_blob(&r, &ret->renew);
     ret->has_set = msg_get_bool(&r);
     msg_get_blob(&r, &ret->set);
-    if (ret->set.len % 32 != 0 || ret->set.len > 32 * MSG_SET)
+    ret->has_packages = msg_get_bool(&r);
+    ret->has_package_set = msg_get_bool(&r);
+    reader_bytes(&r, ret->packages, sizeof ret->packages);
+    msg_get_blob(&r, &ret->package_set);
+    if (!is_set(&ret->set) || !is_set(&ret->package_set))
         return ERR_RANGE;
     ret->n = msg_get_count(&r, MSG_RECORDS);
     for (unsigned i = 0; i < ret->n; i++)
@@ -118,6 +131,9 @@ void msg_put_synced(struct writer *w, const struct msg_synced *m)
     writer_bytes(w, m->digest, sizeof m->digest);
     msg_put_blob(w, &m->missing);
     msg_put_blob(w, &m->certificate);
+    writer_u8(w, m->packages_match);
+    writer_bytes(w, m->packages, sizeof m->packages);
+    msg_put_blob(w, &m->missing_packages);
 }
 
 enum err msg_get_synced(const uint8_t *p, size_t len, struct msg_synced *ret)
@@ -136,7 +152,10 @@ enum err msg_get_synced(const uint8_t *p, size_t len, struct msg_synced *ret)
     reader_bytes(&r, ret->digest, sizeof ret->digest);
     msg_get_blob(&r, &ret->missing);
     msg_get_blob(&r, &ret->certificate);
-    if (ret->missing.len % 32 != 0)
+    ret->packages_match = msg_get_bool(&r);
+    reader_bytes(&r, ret->packages, sizeof ret->packages);
+    msg_get_blob(&r, &ret->missing_packages);
+    if (!is_set(&ret->missing) || !is_set(&ret->missing_packages))
         return ERR_RANGE;
     return reader_end(&r);
 }

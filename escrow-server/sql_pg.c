@@ -178,6 +178,8 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
     [SQL_DIGEST] = {SQL_RECOVERY, "SELECT DISTINCT hash FROM envelopes WHERE device = $1 AND own = 1"
                                   " ORDER BY hash"},
     [SQL_HAS_ENVELOPE] = {SQL_RECOVERY, "SELECT 1 FROM envelopes WHERE hash = $1 AND sender = $2"},
+    [SQL_PACKAGES] = {SQL_RECOVERY, "SELECT name FROM records WHERE device = $1 AND kind = 4 ORDER BY name"},
+    [SQL_HAS_PACKAGE] = {SQL_RECOVERY, "SELECT 1 FROM records WHERE name = $1 AND device = $2 AND kind = 4"},
     /* As in sql_sqlite.c, where it is explained. */
     [SQL_FIND] =
         {SQL_RECOVERY,

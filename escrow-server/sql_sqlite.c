@@ -112,6 +112,9 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
     [SQL_DIGEST] = {SQL_RECOVERY, "SELECT DISTINCT hash FROM envelopes WHERE device = ?1 AND own = 1"
                                   " ORDER BY hash"},
     [SQL_HAS_ENVELOPE] = {SQL_RECOVERY, "SELECT 1 FROM envelopes WHERE hash = ?1 AND sender = ?2"},
+    /* kind 4 is the key package */
+    [SQL_PACKAGES] = {SQL_RECOVERY, "SELECT name FROM records WHERE device = ?1 AND kind = 4 ORDER BY name"},
+    [SQL_HAS_PACKAGE] = {SQL_RECOVERY, "SELECT 1 FROM records WHERE name = ?1 AND device = ?2 AND kind = 4"},
     /* A key that came with its own device's signature shadows the same key brought by others, so that
      * nobody can put another envelope in its place; among one password's envelopes the newest is enough.
      * No device can crowd the others out of the list: two rows of each for one key ID, everybody's first row

@@ -106,6 +106,10 @@ struct store_ops {
     /* Is the envelope with this hash here, sent by that device? */
     enum err (*has_envelope)(struct store *s, const uint8_t device[static 32], const uint8_t hash[static 32],
                              bool *ret);
+    /* The same for key packages, by the names of their records. */
+    enum err (*packages)(struct store *s, const uint8_t device[static 32], uint8_t ret[static 32]);
+    enum err (*has_package)(struct store *s, const uint8_t device[static 32], const uint8_t name[static 32],
+                            bool *ret);
 
     /* The newest envelope of each password that fits, those that came from their own device first,
      * and at most two of one sender for one key ID. more: not all that fit are there.

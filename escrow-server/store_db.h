@@ -140,6 +140,9 @@ MUST_CHECK enum err store_has_sequence(struct store *s, enum store_half half, co
 MUST_CHECK enum err store_known(struct store *s, enum store_half half, const uint8_t device[static 32],
                                 struct store_known *ret);
 MUST_CHECK enum err store_digest(struct store *s, const uint8_t device[static 32], uint8_t ret[static 32]);
+MUST_CHECK enum err store_packages(struct store *s, const uint8_t device[static 32], uint8_t ret[static 32]);
+MUST_CHECK enum err store_has_package(struct store *s, const uint8_t device[static 32],
+                                      const uint8_t name[static 32], bool *ret);
 MUST_CHECK enum err store_has_envelope(struct store *s, const uint8_t device[static 32],
                                        const uint8_t hash[static 32], bool *ret);
 MUST_CHECK enum err store_find(struct store *s, const struct msg_find *f, struct msg_found *ret);

@@ -124,17 +124,25 @@ enum err store_has_envelope(struct store *s, const uint8_t device[static 32], co
     return query_any(&q, ret);
 }
 
-enum err store_digest(struct store *s, const uint8_t device[static 32], uint8_t ret[static 32])
+enum err store_has_package(struct store *s, const uint8_t device[static 32], const uint8_t name[static 32],
+                           bool *ret)
 {
-    QUERY(q, s, STORE_RECOVERY, SQL_DIGEST, "digest");
+    QUERY(q, s, STORE_RECOVERY, SQL_HAS_PACKAGE, "has-package");
+    query_blob(&q, name, 32);
     query_blob(&q, device, 32);
+    return query_any(&q, ret);
+}
+
+/* Over the hashes that a query yields, in its order. */
+static enum err digest_of(struct query *q, uint8_t ret[static 32])
+{
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     if (md == NULL)
         return ERR_NOMEM;
     enum err e = EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 ? ERR_OK : ERR_INTERNAL;
-    while (e == ERR_OK && (e = query_row(&q)) == ERR_OK) {
+    while (e == ERR_OK && (e = query_row(q)) == ERR_OK) {
         uint8_t hash[32];
-        e = column_blob(&q, 0, hash, sizeof hash);
+        e = column_blob(q, 0, hash, sizeof hash);
         if (e == ERR_OK && EVP_DigestUpdate(md, hash, sizeof hash) != 1)
             e = ERR_INTERNAL;
     }
@@ -142,4 +150,18 @@ enum err store_digest(struct store *s, const uint8_t device[static 32], uint8_t 
         e = EVP_DigestFinal_ex(md, ret, NULL) == 1 ? ERR_OK : ERR_INTERNAL;
     EVP_MD_CTX_free(md);
     return e;
+}
+
+enum err store_digest(struct store *s, const uint8_t device[static 32], uint8_t ret[static 32])
+{
+    QUERY(q, s, STORE_RECOVERY, SQL_DIGEST, "digest");
+    query_blob(&q, device, 32);
+    return digest_of(&q, ret);
+}
+
+enum err store_packages(struct store *s, const uint8_t device[static 32], uint8_t ret[static 32])
+{
+    QUERY(q, s, STORE_RECOVERY, SQL_PACKAGES, "packages");
+    query_blob(&q, device, 32);
+    return digest_of(&q, ret);
 }

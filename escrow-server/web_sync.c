@@ -13,7 +13,7 @@
 struct sync {
     struct msg_sync m;
     uint8_t *bytes; /* all records, one behind the other */
-    uint8_t set[32 * MSG_SET];
+    uint8_t set[32 * MSG_SET], package_set[32 * MSG_SET];
     bool brief;      /* the device takes an answer that leaves out what it knows: */
     uint8_t last[8]; /* the beginning of the name of its last record */
     char detail[160];
@@ -52,6 +52,33 @@ static enum err read_records(struct sync *s, struct json_object *array, size_t c
     return ERR_OK;
 }
 
+/* A page of hashes, which may be missing. */
+static enum err read_set(struct json_object *o, const char *name, uint8_t *buf, bool *ret_has,
+                         struct msg_blob *ret)
+{
+    size_t len = 0;
+    enum err e = json_get_base64(o, name, buf, 32 * MSG_SET, &len);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK;
+    TRY(e);
+    if (len % 32 != 0)
+        return ERR_FORMAT;
+    *ret_has = true;
+    *ret = (struct msg_blob){buf, len};
+    return ERR_OK;
+}
+
+/* What a device with key packages says of them; older ones say nothing. */
+static enum err read_packages(struct sync *s, struct json_object *o)
+{
+    enum err e = json_get_hex(o, "packages", s->m.packages, sizeof s->m.packages);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK;
+    TRY(e);
+    s->m.has_packages = true;
+    return read_set(o, "package_set", s->package_set, &s->m.has_package_set, &s->m.package_set);
+}
+
 static enum err read_request(struct call *c, struct sync *s, struct json_object *o)
 {
     struct json_object *records;
@@ -72,14 +99,8 @@ static enum err read_request(struct call *c, struct sync *s, struct json_object 
     s->brief = e == ERR_OK;
     if (e != ERR_NOT_FOUND)
         TRY(e);
-    e = json_get_base64(o, "set", s->set, sizeof s->set, &len);
-    s->m.has_set = e == ERR_OK;
-    if (e != ERR_NOT_FOUND)
-        TRY(e);
-    if (s->m.has_set && len % 32 != 0)
-        return ERR_FORMAT;
-    if (s->m.has_set)
-        s->m.set = (struct msg_blob){s->set, len};
+    TRY(read_set(o, "set", s->set, &s->m.has_set, &s->m.set));
+    TRY(read_packages(s, o));
     TRY(json_get_array(o, "records", MSG_RECORDS, &records));
     return read_records(s, records, c->body_len + 1);
 }
@@ -120,6 +141,18 @@ static void add_base64_text(struct json_object *o, const char *name, struct msg_
     base64_encode(b.p, b.len, text);
     json_object_object_add(o, name, json_object_new_string(text));
     free(text);
+}
+
+static void add_packages(struct json_object *o, const struct msg_synced *m, bool has_set)
+{
+    struct json_object *p = json_object_new_object();
+    json_object_object_add(o, "packages", p);
+    if (!m->packages_match)
+        add_hex(p, "digest", m->packages, sizeof m->packages);
+    if (!m->packages_match && !has_set)
+        json_object_object_add(p, "want_set", json_object_new_boolean(true));
+    if (has_set)
+        add_base64_text(p, "missing", m->missing_packages);
 }
 
 /* What few answers have. */
@@ -189,6 +222,8 @@ static struct json_object *answer_object(const struct web *w, const struct sync 
     json_object_object_add(o, "retry_after", json_object_new_int64((int64_t)again));
     json_object_object_add(o, "time", json_object_new_int64((int64_t)time(NULL)));
     add_rare(o, m, s->m.has_set);
+    if (!m->packages_match || s->m.has_package_set)
+        add_packages(o, m, s->m.has_package_set);
     return o;
 }
 

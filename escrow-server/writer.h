@@ -36,9 +36,10 @@ struct pending {
     bool replicated[STORE_HALVES]; /* a synchronous standby has that half's records too */
     bool both;       /* an event that closes an order: receipted only when both halves have it */
     bool order_open; /* disclosure: the device still has to replace the key */
-    bool has_set;
-    unsigned n_set;
+    unsigned n_set, n_package_set;
     uint8_t set[MSG_SET][32]; /* at first all that was asked about, then what is missing */
+    bool has_packages;
+    uint8_t packages[8], package_set[MSG_SET][32]; /* likewise */
     /* enrolment, or a sync whose courier is to be renewed */
     char certificate[4096];
 };

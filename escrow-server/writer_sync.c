@@ -212,10 +212,14 @@ static void renew(struct batch *b, struct pending *p, const struct msg_sync *m, 
 
 static void take_set(struct pending *p, const struct msg_sync *m)
 {
-    p->has_set = m->has_set;
     p->n_set = (unsigned)(m->set.len / 32);
     if (m->set.len > 0)
         memcpy(p->set, m->set.p, m->set.len);
+    p->has_packages = m->has_packages;
+    memcpy(p->packages, m->packages, sizeof p->packages);
+    p->n_package_set = (unsigned)(m->package_set.len / 32);
+    if (m->package_set.len > 0)
+        memcpy(p->package_set, m->package_set.p, m->package_set.len);
 }
 
 void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m)
@@ -272,17 +276,34 @@ static enum err make_receipt(struct writer_state *w, struct pending *p, uint8_t 
     return receipt_encode(&r, w->receipt_key, receipt, ret_len);
 }
 
+typedef enum err lookup(struct store *s, const uint8_t device[static 32], const uint8_t hash[static 32],
+                        bool *ret);
+
 /* After the commit: what came with this very request is not missing. */
-static enum err find_missing(struct writer_state *w, struct pending *p)
+static enum err find_missing(struct writer_state *w, const struct pending *p, lookup *is_here,
+                             uint8_t (*set)[32], unsigned *n_set)
 {
     unsigned n = 0;
-    for (unsigned i = 0; i < p->n_set; i++) {
+    for (unsigned i = 0; i < *n_set; i++) {
         bool here;
-        TRY(w->ops->has_envelope(w->store, p->device, p->set[i], &here));
+        TRY(is_here(w->store, p->device, set[i], &here));
         if (!here)
-            memmove(p->set[n++], p->set[i], 32);
+            memmove(set[n++], set[i], 32);
     }
-    p->n_set = n;
+    *n_set = n;
+    return ERR_OK;
+}
+
+/* Most devices have no key packages: nothing is asked for them. */
+static enum err compare_packages(struct writer_state *w, struct pending *p, struct msg_synced *ret)
+{
+    ret->packages_match = true;
+    if (!p->has_packages)
+        return ERR_OK;
+    TRY(w->ops->packages(w->store, p->device, ret->packages));
+    ret->packages_match = memcmp(ret->packages, p->packages, sizeof p->packages) == 0;
+    TRY(find_missing(w, p, w->ops->has_package, p->package_set, &p->n_package_set));
+    ret->missing_packages = (struct msg_blob){p->package_set[0], 32 * (size_t)p->n_package_set};
     return ERR_OK;
 }
 
@@ -306,7 +327,8 @@ enum err writer_synced(struct writer_state *w, struct pending *p, uint8_t *recei
     }
     TRY(w->ops->digest(w->store, p->device, ret->digest));
     ret->match = memcmp(ret->digest, p->envelopes, 32) == 0;
-    TRY(find_missing(w, p));
+    TRY(compare_packages(w, p, ret));
+    TRY(find_missing(w, p, w->ops->has_envelope, p->set, &p->n_set));
     ret->missing = (struct msg_blob){p->set[0], 32 * (size_t)p->n_set};
     ret->certificate = (struct msg_blob){(const uint8_t *)p->certificate, strlen(p->certificate)};
     return w->ops->commands(w->store, p->device, MSG_COMMANDS, ret->command, &ret->n_commands);

@@ -21,7 +21,8 @@
 
 enum policy_escrow {
     POLICY_SEALED = 1, /* a volume is protected when its password is sealed into its header */
-    POLICY_RECEIPT = 2 /* encrypting a disk starts only when a server has receipted its first key */
+    POLICY_RECEIPT = 2 /* a volume counts as protected, and encrypting a disk starts, only when a server has
+                          receipted its first key */
 };
 
 /* Kinds of volumes; bits. */

@@ -105,11 +105,19 @@ class Machine:
             self.encrypt_root()
 
     def encrypt_root(self):
-        disk = os.stat(self.root).st_dev
-        dm = self.path(f'/sys/dev/block/{os.major(disk)}:{os.minor(disk)}/dm')
-        os.makedirs(dm, exist_ok=True)
-        with open(dm + '/uuid', 'w') as f:
-            f.write('CRYPT-LUKS2-00000000000000000000000000000000-root\n')
+        self.block_device('root-disk', 'CRYPT-LUKS2-00000000000000000000000000000000-root', os.stat(self.root).st_dev)
+
+    def block_device(self, name, dm_uuid=None, number=None, below=()):
+        """What sysfs says of one, which stands on others. Without a medium, so that nobody opens it."""
+        folder = self.path(f'/sys/class/block/{name}')
+        os.makedirs(folder + '/dm', exist_ok=True)
+        for attribute, text in (('size', '0'), ('dm/uuid', dm_uuid),
+                                ('dev', number and f'{os.major(number)}:{os.minor(number)}')):
+            if text:
+                with open(f'{folder}/{attribute}', 'w') as f:
+                    f.write(text + '\n')
+        for other in below:
+            os.makedirs(f'{folder}/slaves/{other}', exist_ok=True)
 
     def path(self, name):
         return self.root + name

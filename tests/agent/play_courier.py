@@ -20,7 +20,8 @@ def answer_fields(status=DONE, problem=b'', receipts=(), commands=(), match=1, k
             'audit_length': head[0], 'audit_hash': head[1], 'known_incarnation': known[0], 'known_sequence': known[1],
             'known_name': known[2], 'envelopes_match': match, 'retry_after_s': 60, 'time': 0, 'want_set': 0,
             'server_envelopes': b'', 'has_missing': 0, 'missing': b'', 'certificate': b'',
-            'policy': b'', 'policy_sig': b'', **more}
+            'policy': b'', 'policy_sig': b'', 'want_packages': 0, 'server_packages': b'', 'has_missing_packages': 0,
+            'missing_packages': b'', **more}
 
 
 class Courier:
@@ -73,13 +74,13 @@ class Courier:
 class Asking(threading.Thread):
     """keyholt-agent VERB, while this test plays the courier."""
 
-    def __init__(self, m, *argv):
+    def __init__(self, m, *argv, data=None):
         super().__init__()
-        self.m, self.argv, self.result = m, argv, None
+        self.m, self.argv, self.data, self.result = m, argv, data, None
         self.start()
 
     def run(self):
-        self.result = self.m.agent(*self.argv)
+        self.result = self.m.agent(*self.argv, data=self.data)
 
     def end(self):
         self.join(30)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* LD_PRELOAD into the keeper: before one of libcryptsetup's locks, another program runs and does to the
  * header what it likes. Environment: RIVAL_ARM  counting starts when this file exists     RIVAL_AT   number
- * of the flock() before which it comes RIVAL_CMD  what it does, for the shell               RIVAL_OUT  gets
- * its exit code */
+ * of the flock() before which it comes, or "all" RIVAL_CMD  what it does, for the shell RIVAL_OUT  gets its
+ * exit code */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,7 +32,7 @@ int flock(int fd, int op)
     if (!real)
         *(void **)&real = dlsym(RTLD_NEXT, "flock");
     if (arm && at && command && out && access(arm, F_OK) == 0 && (op & (LOCK_EX | LOCK_SH)) &&
-        ++count == atoi(at))
+        (++count == atoi(at) || strcmp(at, "all") == 0))
         come(command, out);
     return real(fd, op);
 }

@@ -11,6 +11,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from hand_over import decode as decode_record
+from hand_over import records
 from machine import FAST, KEEPER, PASSPHRASE, TOP, Checks, Machine, Organisation, fast_folder, make_volume, opens, sh
 from play_courier import device_of, enrolled, receipt
 
@@ -133,6 +134,18 @@ def test_rebuild(c, org, bundle, folder, image, package):
             (code, err))
 
 
+def test_new_identity(c, m):
+    """A computer that gets another identity brings its packages again under it: they are in no header."""
+    m.stop()
+    old = {r['envelope'] for r in records(m) if r['kind'] == PACKAGE}
+    os.unlink(m.path('/var/lib/keyholt/agent/device.key'))
+    new = device_of(m.start())
+    m.stop()
+    made = [r for r in records(m) if r['device'] == new]
+    c.check(old and {r['envelope'] for r in made if r['kind'] == PACKAGE} == old and made[0]['kind'] == 3,
+            'a new identity: the packages again, in its name', made)
+
+
 def main():
     for needed in (KEEPER, DESK):
         if not os.path.exists(needed):
@@ -145,7 +158,7 @@ def main():
     try:
         courier = enrolled(m, org, c.folder, bundle)
         image, package = test_policy(c, m, org, courier, c.folder)
-        m.stop()
+        test_new_identity(c, m)
         test_rebuild(c, org, bundle, c.folder, image, package)
     finally:
         m.stop()

@@ -4,6 +4,7 @@
 stay during an outage; drift and its repair; policy. The real keeper on image files."""
 import glob
 import hashlib
+import json
 import os
 import shutil
 import struct
@@ -14,7 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from hand_over import put_event, records
 from machine import (FAST, KEEPER, OURS, PASSPHRASE, Checks, Machine, Organisation, fast_folder, header, judge, make_volume,
                      opens, sh)
-from play_courier import Courier, device_of, enrolled, receipt, rotate_order
+from play_courier import SYNC_NOW, Asking, Courier, device_of, enrolled, receipt, rotate_order
 from swtpm import Swtpm
 
 FOREIGN = b'{"type":"somebody-else","keyslots":["0"],"note":"hands off"}'
@@ -208,6 +209,73 @@ def test_two_devices(c, org, bundle):
     b.stop()
 
 
+def doctor(m, check):
+    return [f['text'] for f in m.json('doctor')[1]['findings'] if f['check'] == check]
+
+
+def away(c, m, tpm, data):
+    """A TPM that is only away: its keyslot waits for it, nothing weaker takes its place, and all goes on."""
+    token, key = m.management(), m.keys()[0]
+
+    def waits(what, state):
+        v = m.verify()[1]
+        with open(m.key_files()[0], 'rb') as f:
+            same = f.read() == data
+        c.check(v['management'] == 'away' and v['state'] == state and v['verified'] and
+                'cannot be asked now' in v['note'] and 'gone' not in v['note'], f'{what}: away, not gone', v)
+        c.check(same and len(m.key_files()) == 1 and m.management() == token, f'{what}: its key and keyslot wait')
+    for what, tcti in (('none', 'none'), ('no device', 'device:/dev/no-such-tpm'), ('it does not answer', tpm.tcti)):
+        m.stop()
+        if tcti == tpm.tcti:
+            tpm.stop()
+        m.options[m.options.index('--tpm') + 1] = tcti
+        m.start()
+        waits(what, 'protected')
+        said = doctor(m, 'unattended')
+        c.check(any('when it is back' in t for t in said), f'{what}: doctor tells it from a lost one', said)
+    code, _, err = m.rotate()
+    c.check(code == 4 and 'when the TPM is back' in err, 'a rotation that is asked for is queued', (code, err))
+    waits('queued', 'needs-unlock-secret')
+    said = doctor(m, 'volumes')
+    c.check(any('waits for the TPM' in t for t in said), 'doctor says what it waits for', said)
+    tpm.start()
+    m.status()  # somebody looks; a sync would do
+    for _ in range(600):
+        v = m.volume()
+        if v['key_id'] != key['key_id'] and v['management'] == 'tpm':
+            break
+        time.sleep(0.1)
+    c.check(v['key_id'] != key['key_id'] and v['management'] == 'tpm' and v['state'] == 'protected' and not v['note'],
+            'it is back: what was queued is done by itself', v)
+    tpm.stop()
+    code, o, err = m.rotate(PASSPHRASE)
+    c.check(code == 0 and o['recorded'] is False and 'cannot sign now' in err, 'meanwhile a passphrase rotates, which is the truth',
+            (code, o, err))
+    waits('rotated by a passphrase', 'protected')
+    code, o, err = m.rotate(PASSPHRASE)
+    c.check(code == 0 and not o['recorded'] and len(m.keys()) == 1 and m.keys()[0]['key_id'] == o['key_id'], 'and again', (code, o, err))
+    tpm.start()
+    c.check(m.rotate()[0] == 0 and m.management() == token, 'it comes back, and so does the way in')
+    v = m.volume()
+    c.check(v['management'] == 'tpm' and v['state'] == 'protected' and not v['note'] and not v['rotate'], 'all is as before', v)
+    tpm.stop()
+    other = make_volume(m.path('/away.img'))
+    code, o, err = m.json('protect', other, '--no-esp', '--passphrase-file', '-', data=PASSPHRASE)
+    c.check(code == 0 and 'belongs into the TPM' in err and len(m.key_files()) == 1,
+            'a volume protected meanwhile gets no management key in a file', (code, o, err))
+    tpm.start()
+    code, o, err = m.json('rotate', other, '--passphrase-file', '-', data=PASSPHRASE)
+    there = [v for v in m.status()['volumes'] if v['device'] == other]
+    c.check(code == 0 and there[0]['management'] == 'tpm', 'it gets one in the TPM later', (code, err, there))
+    m.stop()  # this volume was only for this
+    os.unlink(other)
+    for name in m.key_files():
+        with open(name, 'rb') as f:
+            if f.read() != data:
+                os.unlink(name)
+    m.start()
+
+
 def test_bound_to_tpm(c, org, bundle):
     if not shutil.which('swtpm'):
         c.skip('a management key bound to a TPM', 'no swtpm here')
@@ -222,15 +290,7 @@ def test_bound_to_tpm(c, org, bundle):
                 not any(opens(m.disk, data[i:i + 32], m.management()[0]['slot']) for i in (24, len(data) - 32)),
                 'the management key is bound to the TPM', m.volume())
         c.check(m.rotate()[0] == 0, 'it rotates unattended')
-        tpm.stop()
-        code, _, err = m.rotate()
-        c.check(code == 4 and m.verify()[1]['management'] == 'tpm', 'a TPM that is away for a while: not now', (code, err))
-        token = m.management()
-        code, _, err = m.rotate(PASSPHRASE)
-        c.check(code == 4 and 'was rotated' in err and 'does not answer' in err and m.management() == token,
-                'meanwhile a passphrase rotates, to be recorded later; the way in stays as it is', err)
-        tpm.start()
-        c.check(m.rotate()[0] == 0, 'it comes back, and so does the way in')
+        away(c, m, tpm, data)
         key = m.in_order(c, 'the TPM is back')[0]
         m.stop()
         tpm.tool('clear')
@@ -243,9 +303,26 @@ def test_bound_to_tpm(c, org, bundle):
         c.check(code == 0 and v['management'] == 'tpm' and v['state'] == 'protected', 'a visit makes it anew', (err, v))
         m.in_order(c, 'after the visit')
         c.check(m.rotate()[0] == 0, 'which works')
+        given_up(c, m, bundle)
     finally:
         m.stop()
         tpm.stop()
+
+
+def given_up(c, m, bundle):
+    """A TPM that never comes back: somebody enrols the computer anew, and a passphrase makes all as without one."""
+    m.stop()
+    m.options[m.options.index('--tpm') + 1] = 'none'
+    v = m.start().volume()
+    c.check(v['management'] == 'away', 'a TPM that is gone for good looks as one that is away', v)
+    m.agent('enroll', '--bundle', bundle)
+    m.verify()
+    v = m.volume()
+    c.check(v['management'] == 'lost' and v['state'] == 'needs-unlock-secret' and v['verified'], 'until it is given up', v)
+    code, _, err = m.rotate(PASSPHRASE)
+    v = m.volume()
+    c.check(code == 0 and v['management'] == 'file' and m.rotate()[0] == 0, 'then its key is in a file', (err, v))
+    m.in_order(c, 'a TPM that was given up')
 
 
 def test_no_place(c, org, bundle):
@@ -256,16 +333,12 @@ def test_no_place(c, org, bundle):
     code, _, err = m.rotate()
     c.check(code == 4 and m.volume()['state'] == 'needs-unlock-secret', 'and no unattended rotation', err)
     # every disk below must be encrypted: LVM over two
-    disk = os.stat(m.root).st_dev
-    top = m.path(f'/sys/dev/block/{os.major(disk)}:{os.minor(disk)}')
-    for name, uuid in (('slaves/dm-1/dm', 'CRYPT-LUKS2-00-pv1'), ('slaves/dm-2/dm', 'CRYPT-VERITY-00-pv2')):
-        os.makedirs(f'{top}/{name}')
-        with open(f'{top}/{name}/uuid', 'w') as f:
-            f.write(uuid + '\n')
+    m.block_device('dm-1', 'CRYPT-LUKS2-00-pv1')
+    m.block_device('dm-2', 'CRYPT-VERITY-00-pv2')
+    m.block_device('dm-0', 'LVM-00', os.stat(m.root).st_dev, below=('dm-1', 'dm-2'))
     code, _, err = m.rotate(PASSPHRASE)
     c.check(code == 0 and m.volume()['management'] == 'no-place', 'one disk of two in clear is not enough', err)
-    with open(f'{top}/slaves/dm-2/dm/uuid', 'w') as f:
-        f.write('CRYPT-LUKS2-00-pv2\n')
+    m.block_device('dm-2', 'CRYPT-LUKS2-00-pv2')
     code, _, err = m.rotate(PASSPHRASE)
     c.check(code == 0 and m.volume()['management'] == 'file', 'both encrypted are', err)
     m.in_order(c, 'LVM over two encrypted disks')
@@ -296,6 +369,52 @@ def sync(m, courier, when, klass=1, commands=(), receipts=True):
     blob = [receipt(m.org, device_of(m), batch, when=when, klass=klass)] if batch and receipts else []
     courier.answer(receipts=blob, commands=list(commands))
     return batch
+
+
+def test_escrow_receipt(c, org, bundle):
+    """A courier that brings answers without the receipt, or false ones: the volume waits, and its key is there."""
+    m = Laptop(c, 'receipt', org, bundle, protect=False)
+    courier = enrolled(m, org, c.folder, bundle)
+    text, sig = org.policy(c.folder + '/receipt-policy', version=1, escrow='receipt')
+    courier.batch()
+    courier.answer(policy=text, policy_sig=sig)
+
+    def protecting(*receipts, argv=(), data=PASSPHRASE):
+        """protect while the courier answers; exit code, JSON, and the records of the last batch."""
+        asking = Asking(m, 'protect', '--json', '--no-esp', *(argv or (m.disk, '--passphrase-file', '-')), data=data)
+        records = []
+        for make in receipts:
+            courier.hear(SYNC_NOW)
+            records = courier.batch()['records']
+            courier.answer(receipts=make(records))
+        code, out, err = asking.end()
+        return code, json.loads(out), records
+
+    def none(_):
+        return []
+
+    def false(records):
+        return [receipt(org, bytes(32), records), receipt(org, device_of(m), records, key='desk')]
+    code, o, _ = protecting(none, false)
+    v = m.volume()
+    c.check(code == 4 and o['state'] == v['state'] == 'waits-for-receipt' and v['reasons'] == ['not-protected'] and
+            not v['compliant'], 'no receipt, and false ones: it waits', (code, o, v))
+    key = m.in_order(c, 'waiting')[0]
+    m.stop()
+    for name in glob.glob(m.path(STATE + '/cache.db*')):
+        os.unlink(name)
+    c.check(m.start().volume()['state'] == 'waits-for-receipt', 'cache lost: it still waits')
+    courier = enrolled(m, org, c.folder, bundle)
+    code, o, records = protecting(none, lambda r: [receipt(org, device_of(m), r)], argv=('--all',), data=b'')
+    c.check(code == 0 and o['volumes'][0]['state'] == 'protected' and o['volumes'][0]['key_id'] == key['key_id'],
+            '--all asks for the word alone, without a passphrase', (code, o))
+    c.check(m.volume()['state'] == 'protected' and m.volume()['compliant'], 'it came', m.volume())
+    asking = Asking(m, 'protect', '--json', '--no-esp', m.disk, '--passphrase-file', '-', data=PASSPHRASE)
+    c.check(asking.end()[0] == 0, 'and is not asked for again')
+    code, o, err = m.rotate()
+    c.check(code == 0 and m.volume()['state'] == 'protected' and m.volume()['escrow'] == 'queued',
+            'a rotation waits for nothing', (code, o, err))
+    m.stop()
 
 
 def ids(keys):
@@ -630,7 +749,7 @@ def test_header_older(c, org, bundle):
 
 
 TESTS = (test_management, test_management_lost, test_management_claimed, test_two_devices, test_bound_to_tpm, test_no_place, test_no_room,
-         test_outage, test_disclosed, test_used, test_policy, test_policy_by_sync, test_used_needs_receipt, test_schedule, test_drift, test_verify_alone,
+         test_escrow_receipt, test_outage, test_disclosed, test_used, test_policy, test_policy_by_sync, test_used_needs_receipt, test_schedule, test_drift, test_verify_alone,
          test_header_restored, test_cache_went_back, test_header_older)
 
 

@@ -11,6 +11,7 @@ import os
 import shutil
 import struct
 import sys
+import threading
 import time
 import uuid
 
@@ -220,6 +221,36 @@ def test_lock_held(c, org, bundle):
         c.check(time.monotonic() - start < 40 and m.agent('status')[0] == 0, 'and nobody waits for ever')
     code, _, err = m.rotate()
     c.check(code == 0, 'when it is gone, all is well', err)
+    m.stop()
+
+
+def test_never_ends(c, org, bundle):
+    """Somebody changes the header before every write of ours, for ever: not now, he is named, and no key is lost."""
+    m = Laptop(c, 'never-ends', org, bundle)
+    key, ended = m.keys()[0], threading.Event()
+
+    def hold():
+        with open(m.disk, 'rb') as f:
+            while not ended.is_set():
+                fcntl.flock(f, fcntl.LOCK_EX)
+                time.sleep(0.01)
+                fcntl.flock(f, fcntl.LOCK_UN)
+                time.sleep(0.02)
+    holder = threading.Thread(target=hold)
+    command = f'cryptsetup config --label x$$ {m.disk} >/dev/null 2>&1'
+    holder.start()
+    try:
+        answer = rotation_killed(m, LD_PRELOAD=RIVAL, RIVAL_ARM=m.path('/armed'), RIVAL_AT='all', RIVAL_CMD=command,
+                                 RIVAL_OUT=m.path('/out'))
+    finally:
+        ended.set()
+        holder.join()
+    c.check(answer and answer[0] == 4 and 'keeps changing the header' in answer[1] and
+            f'process {os.getpid()}' in answer[1], 'who never ends is named', answer)
+    c.check(key in good_keys(m), 'and the key is what it was', m.keys())
+    m.start()
+    code, _, err = m.rotate()
+    c.check(code == 0 and len(m.keys()) == 1 and good_keys(m), 'when he is gone, all is well', err)
     m.stop()
 
 
@@ -444,7 +475,8 @@ def main():
     return c.close()
 
 
-TESTS = (test_damage_at_resume, test_rival_kills, test_rival_adds, test_lock_held, test_foreign_token, test_persons_keyslot,
+TESTS = (test_damage_at_resume, test_rival_kills, test_rival_adds, test_lock_held, test_never_ends, test_foreign_token,
+         test_persons_keyslot,
          test_planted_live, test_header_restored, test_other_organisation,
          test_copies, test_disk_full_at_recovery)
 

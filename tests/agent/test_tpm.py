@@ -249,14 +249,15 @@ def test_away(c, m, tpm, spki, folder):
         c.check(s['enrolment'] == 'done' and s['queued'] == before['queued'], 'and is still enrolled', s)
     code, _, err = m.json('rotate', '--passphrase-file', '-', data=PASSPHRASE)
     away = m.status()['volumes']
-    c.check(code == 4 and 'cannot sign now' in err, 'a rotation tells that its records have to wait', (code, err))
+    c.check(code == 0 and 'cannot sign now' in err, 'a rotation is done, and tells that its records have to wait', (code, err))
     tpm.start()
     s = m.status()  # the same keeper: the TPM is back
     c.check(not s['tpm']['problem'] and s['queued'] > before['queued'] and s['volumes'][0]['verified'],
             'they are made when it is back', (before['queued'], s))
     c.check(s['volumes'][0]['key_id'] != before['volumes'][0]['key_id'] and
             s['volumes'][0]['state'] == 'protected', 'of the new key', s['volumes'])
-    c.check(len(away) == 1 and away[0]['state'] == 'needs-unlock-secret' and away[0]['verified'],
+    c.check(len(away) == 1 and away[0]['management'] == 'away' and away[0]['state'] == 'protected' and away[0]['verified'] and
+            'cannot be asked now' in away[0]['note'],
             'meanwhile it says that the management key, which is in the TPM, cannot be asked', away)
     m.stop()
     made = signed_by(c, folder, m, spki, 'after it was away')

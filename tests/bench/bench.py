@@ -14,6 +14,7 @@ import os
 import resource
 import shutil
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -216,6 +217,61 @@ def bench_memory(b):
     b.row('peak memory, 64 MiB and 1 GiB volumes', ' and '.join(f'{k / 1024:.1f} MiB' for k in peak),
           max(peak) <= 32 * 1024, '<= 32 MiB')
     b.row('1 GiB decrypted', f'{1024 / took:.0f} MiB/s', True, 'reported only')
+
+
+def protected(b, m, i, shim):
+    """protect of a new volume by a running keeper; (seconds of the command, seconds in libcryptsetup)."""
+    image = luks2(b, f'protect-{i}', 20 * MIB, '--pbkdf-force-iterations', '1000')
+    with open(shim, 'r+b') as f:
+        f.write(bytes(8))
+    with open(image[1], 'rb') as f:
+        passphrase = f.read()
+    start = time.monotonic()
+    code, _, err = m.agent('protect', image[0], '--no-esp', '--passphrase-file', '-', data=passphrase)
+    took = time.monotonic() - start
+    if code:
+        raise RuntimeError(err)
+    os.unlink(image[0])
+    with open(shim, 'rb') as f:
+        return took, struct.unpack('<Q', f.read(8))[0] / 1e9
+
+
+def bench_protect(b):
+    """protect: the whole command, beside the time that libcryptsetup works for it in the keeper."""
+    need('cryptsetup')
+    sys.path.insert(0, f'{TOP}/tests/agent')
+    import machine
+    org = machine.Organisation(b.path('org'))
+    shim = b.path('cryptsetup-time')
+    with open(shim, 'wb') as f:
+        f.write(bytes(8))
+    m = machine.Machine(b.path('laptop'), LD_PRELOAD=f'{TOP}/build/tests/cryptsetup_shim.so', CRYPTSETUP_TIME=shim)
+    m.options += ['--tpm', 'none']
+    m.install_org(org.bundle(b.path('bundle')))
+    m.start()
+    try:
+        got = [protected(b, m, i, shim) for i in range(2 * b.runs + 1)]
+    finally:
+        m.stop()
+    beyond = statistics.median(took - theirs for took, theirs in got)
+    theirs = statistics.median(t for _, t in got)
+    if theirs < 0.001:
+        raise RuntimeError('the shim saw nothing of libcryptsetup')
+    b.row('protect beyond libcryptsetup\'s own time', f'{beyond * 1000:.0f} ms (best {min(t - c for t, c in got) * 1000:.0f}, '
+          f'libcryptsetup {theirs * 1000:.0f} ms)', beyond <= 0.3, '<= 300 ms')
+
+
+def bench_rest(b):
+    """What the agent costs while it has nothing to say: heartbeat, wake-ups, memory; both ends real."""
+    sys.path.insert(0, f'{TOP}/tests/server')
+    import test_rest
+    if os.geteuid() != 0:
+        raise Skip('the keeper needs root')
+    wanted = {'heart': f'<= {test_rest.HEARTBEAT_MAX} bytes of HTTP', 'wake-': 'none',
+              'PSS a': f'<= {test_rest.PSS_MAX_KB} kB for keeper and courier'}
+    for packages in (False, True):
+        for what, figure, good in test_rest.measure(packages):
+            b.row(what, figure, good, wanted[what[:5]])
 
 
 ALL = {name[6:]: f for name, f in list(globals().items()) if name.startswith('bench_')}

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A laptop in a folder, with every process of the agent: keeper, courier and a LUKS2 image."""
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -27,6 +29,20 @@ def until(what, question, seconds=30):
             return got
         time.sleep(0.1)
     raise AssertionError(f'not within {seconds} s: {what}')
+
+
+def policy_bundle(s, folder, **fields):
+    """The server's bundle, and a policy that its policy key signed."""
+    bundle = shutil.copytree(s.bundle, s.path(folder))
+    with open(bundle + '/org.json', 'rb') as f:
+        org = json.load(f)['id']
+    text = json.dumps({'format': 'keyholt-policy', 'version': 1, 'org': org, **fields}).encode()
+    signed = subprocess.run(['openssl', 'dgst', '-sha256', '-sign', s.state('policy/policy.key')], input=text,
+                            capture_output=True, check=True).stdout
+    for name, data in (('policy.json', text), ('policy.json.sig', machine.raw_signature(signed))):
+        with open(f'{bundle}/{name}', 'wb') as f:
+            f.write(data)
+    return bundle
 
 
 class Laptop:

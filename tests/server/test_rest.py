@@ -15,7 +15,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-from laptop import NEEDED, Laptop, holds, until  # noqa: E402
+from laptop import NEEDED, Laptop, holds, policy_bundle, until  # noqa: E402
 from server_fixture import Server, free_port, run  # noqa: E402
 
 HEARTBEAT_MAX = 600       # bytes. source: issue 4, figures
@@ -105,6 +105,59 @@ def heartbeat(laptop, relay):
     return len(request), len(answer)
 
 
+def measure(packages=False):
+    """(what, figure as text, good), of an agent and a server of its own."""
+    port = free_port()
+    s = Server(urls=(f'https://127.0.0.1:{port}',))
+    laptop = None
+    try:
+        s.start()
+        relay = Relay(s, port, s.path('laptop'))
+        laptop = Laptop(s.path('laptop'))
+        laptop.run('enroll', '--bundle', policy_bundle(s, 'bundle-2', key_package=True) if packages else s.bundle)
+        laptop.protect()
+        laptop.run('sync')
+        until('all receipted', lambda: laptop.status()['queued'] == 0)
+        time.sleep(1)
+        up, down = heartbeat(laptop, relay)
+        yield 'heartbeat' + (' with key packages' if packages else ''), bytes_of(up, down), up + down <= HEARTBEAT_MAX
+        if not packages:
+            yield after_news(s, laptop, relay)
+            yield from at_rest(s, laptop)
+    finally:
+        if laptop:
+            laptop.stop()
+        s.clean()
+
+
+def bytes_of(up, down):
+    return f'{up} bytes to the server, {down} back, {up + down} in all'
+
+
+def after_news(s, laptop, relay):
+    s.recover(laptop.volume()['key_id'])  # the audit log grows: its head is news, and so is an order
+    laptop.rotate()
+    laptop.run('sync')
+    until('all receipted', lambda: laptop.status()['queued'] == 0)
+    laptop.run('sync')
+    s.recover('00000000', code=3)  # and so is that of a refusal
+    up, down = heartbeat(laptop, relay)
+    return 'heartbeat after somebody was at the audit log', bytes_of(up, down), \
+        up + down <= HEARTBEAT_MAX and b'audit_head' in relay.exchanges[0][1]
+
+
+def at_rest(s, laptop):
+    pids = {'keeper': laptop.machine.process.pid, 'courier': laptop.courier.pid}
+    time.sleep(3)  # the command's connection ends, the errand is reaped
+    before = {name: switches(pid) for name, pid in pids.items()}
+    time.sleep(IDLE_S)
+    woken = {name: switches(pid) - before[name] for name, pid in pids.items()}
+    yield f'wake-ups in {IDLE_S} s at rest', str(woken), not any(woken.values())
+    s.stop()  # what it shares with the agent must not make the agent look smaller
+    pss = {name: pss_kb(pid) for name, pid in pids.items()}
+    yield 'PSS at rest', f'{pss} kB, together {sum(pss.values())}', sum(pss.values()) <= PSS_MAX_KB
+
+
 def main():
     for needed in NEEDED:
         if not os.path.exists(needed):
@@ -115,59 +168,13 @@ def main():
         print('test_rest: SKIP: the keeper needs root')
         print('0 passed, 0 failed, 1 skipped')
         return 0
-    port = free_port()
-    s = Server(urls=(f'https://127.0.0.1:{port}',))
-    laptop, failed, passed = None, 0, 0
-    try:
-        s.start()
-        relay = Relay(s, port, s.path('laptop'))
-        laptop = Laptop(s.path('laptop'))
-        laptop.run('enroll', '--bundle', s.bundle)
-        laptop.protect()
-        laptop.run('sync')
-        until('all receipted', lambda: laptop.status()['queued'] == 0)
-        time.sleep(1)
-        up, down = heartbeat(laptop, relay)
-        request, answer = relay.exchanges[0]
-        good = up + down <= HEARTBEAT_MAX
-        print(f'heartbeat: {up} bytes to the server, {down} back, {up + down} in all (at most {HEARTBEAT_MAX}): '
-              f'{"ok" if good else "FAILED"}')
-        if not good:
-            print(request, answer)
-        passed, failed = passed + good, failed + (not good)
-
-        s.recover(laptop.volume()['key_id'])  # the audit log grows: its head is news, and so is an order
-        laptop.rotate()
-        laptop.run('sync')
-        until('all receipted', lambda: laptop.status()['queued'] == 0)
-        laptop.run('sync')
-        s.recover('00000000', code=3)  # and so is that of a refusal
-        up, down = heartbeat(laptop, relay)
-        good = up + down <= HEARTBEAT_MAX and b'audit_head' in relay.exchanges[0][1]
-        print(f'heartbeat after somebody was at the audit log: {up} bytes up, {down} down, {up + down} in all: '
-              f'{"ok" if good else "FAILED"}')
-        passed, failed = passed + good, failed + (not good)
-
-        pids = {'keeper': laptop.machine.process.pid, 'courier': laptop.courier.pid}
-        time.sleep(3)  # the command's connection ends, the errand is reaped
-        before = {name: switches(pid) for name, pid in pids.items()}
-        time.sleep(IDLE_S)
-        woken = {name: switches(pid) - before[name] for name, pid in pids.items()}
-        good = not any(woken.values())
-        print(f'wake-ups in {IDLE_S} s at rest: {woken}: {"ok" if good else "FAILED"}')
-        passed, failed = passed + good, failed + (not good)
-
-        s.stop()  # what it shares with the agent must not make the agent look smaller
-        pss = {name: pss_kb(pid) for name, pid in pids.items()}
-        good = sum(pss.values()) <= PSS_MAX_KB
-        print(f'PSS at rest: {pss} kB, together {sum(pss.values())} (at most {PSS_MAX_KB}): {"ok" if good else "FAILED"}')
-        passed, failed = passed + good, failed + (not good)
-    finally:
-        if laptop:
-            laptop.stop()
-        s.clean()
-    print(f'{passed} passed, {failed} failed, 0 skipped')
-    return 1 if failed else 0
+    results = []
+    for packages in (False, True):
+        for what, figure, good in measure(packages):
+            print(f'{what}: {figure}: {"ok" if good else "FAILED"}', flush=True)
+            results.append(good)
+    print(f'{sum(results)} passed, {len(results) - sum(results)} failed, 0 skipped')
+    return 0 if all(results) else 1
 
 
 if __name__ == '__main__':

@@ -442,6 +442,23 @@ def test_missing_envelopes_are_named(s):
     eq(d.sync(set=base64.b64encode(bytes(32 * 512)).decode())[0], 200, 'a full page')
 
 
+def test_key_packages_are_compared(s):
+    """As envelopes, where a device speaks of them; others hear nothing."""
+    d = enrolled(s, 'packages')
+    d.sync(d.escrow())
+    holds('packages' not in d.sync()[2], 'nobody spoke of them')
+    nothing, name = hashlib.sha256().hexdigest(), os.urandom(32)
+    holds('packages' not in d.sync(packages=nothing[:16])[2], 'none, and none here')
+    eq(d.sync(packages='11' * 8)[2]['packages'], {'digest': nothing, 'want_set': True}, 'a question')
+    asked = base64.b64encode(name).decode()
+    eq(d.sync(packages='11' * 8, package_set=asked)[2]['packages'], {'digest': nothing, 'missing': asked}, 'what it lacks')
+    eq(d.sync(packages=nothing[:16], package_set='')[2]['packages'], {'missing': ''}, 'nothing')
+    for bad in (7, '', {}, '11' * 7, '11' * 32, 'x' * 16):
+        problem(d.sync(packages=bad), 422)
+    for bad in ('AA==', 7, base64.b64encode(bytes(32 * 513)).decode()):
+        problem(d.sync(packages='11' * 8, package_set=bad), 422)
+
+
 def test_revoked_device(s):
     d = enrolled(s, 'revoked')
     eq(d.sync()[0], 200, 'before')

@@ -13,7 +13,7 @@ import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, '../courier')]
-from laptop import NEEDED, Laptop, holds, machine, until  # noqa: E402
+from laptop import NEEDED, Laptop, holds, machine, policy_bundle, until  # noqa: E402
 from proxy import Proxy  # noqa: E402
 from server_fixture import BUILD, Server, free_port, run  # noqa: E402
 
@@ -76,6 +76,113 @@ def test_half_of_the_envelopes_lost(s):
         holds(synced_records(s, start) == [0, 0, 0], 'and then there is silence')
         got, _ = s.recover(laptop.volume()['key_id'])
         holds(got['key_id'] == laptop.volume()['key_id'], 'the key in use can be read back')
+    finally:
+        laptop.stop()
+
+
+def escrowed(s, device):
+    """Names of a device's escrow records and key packages."""
+    return [{row[0] for row in rows(s, 'SELECT name FROM records WHERE kind = ? AND device = ?', kind, device)}
+            for kind in (1, 4)]
+
+
+def test_key_packages_lost(s):
+    """A store that lost everything gets the key packages again, too, which are in no volume's header."""
+    laptop = Laptop(s.path('packages'))
+    try:
+        laptop.run('enroll', '--bundle', policy_bundle(s, 'packages-bundle', key_package=True))
+        laptop.protect()
+        laptop.run('sync')
+        until('all receipted', lambda: laptop.status()['queued'] == 0)
+        receipted = int(time.time())
+        device = bytes.fromhex(laptop.status()['device_id'])
+        before = escrowed(s, device)
+        holds([len(b) for b in before] == [1, 1], before)
+        start = os.path.getsize(s.log)
+        for _ in range(2):
+            laptop.run('sync')
+        holds(synced_records(s, start) == [0, 0], 'and then there is silence')
+        for what, kinds in (('the package alone', (4,)), ('every record', (1, 4))):
+            laptop.stop_courier()
+            s.stop()
+            with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db, db:
+                for kind in kinds:
+                    db.execute('DELETE FROM records WHERE kind = ? AND device = ?', (kind, device))
+                if 1 in kinds:
+                    db.execute('DELETE FROM envelopes WHERE sender = ?', (device,))
+            start = os.path.getsize(s.log)
+            until('a later second', lambda: int(time.time()) > receipted)
+            s.start(s.port)
+            laptop.start_courier()
+            until(f'{what} is back', lambda: escrowed(s, device) == before)
+            until('receipted again', lambda: laptop.status()['queued'] == 0)
+            receipted = int(time.time())
+            laptop.run('sync')
+            holds(sum(synced_records(s, start)) == len(kinds), f'{what}: records sent: {synced_records(s, start)}')
+            start = os.path.getsize(s.log)
+            for _ in range(2):
+                laptop.run('sync')
+            holds(synced_records(s, start) == [0, 0], f'{what}: and then there is silence')
+    finally:
+        laptop.stop()
+
+
+def test_policy_escrow_receipt(s):
+    """escrow = receipt: "protected" waits for a server's word, and nothing else does: the key opens the volume, and
+    rotation goes on. One that counted once is not taken back."""
+    laptop = Laptop(s.path('receipt'))
+    m = laptop.machine
+
+    def header():
+        h = machine.header(laptop.image)
+        tokens = [t for t in h['tokens'].values() if t['type'] == 'keyholt']
+        return [(t['state'], t['keyslots'][0] in h['keyslots']) for t in tokens], {t['key_id'] for t in tokens}
+
+    def protect(code):
+        return laptop.run('protect', '--passphrase-file', '-', '--no-esp', laptop.image, data=machine.PASSPHRASE, code=code)
+
+    def waits(what):
+        v = laptop.volume()
+        holds(v['state'] == 'waits-for-receipt' and v['verified'] and 'receipt' in v['note'], f'{what}: {v}')
+    try:
+        laptop.run('enroll', '--bundle', policy_bundle(s, 'receipt-bundle', escrow='receipt'))
+        laptop.run('sync')
+        s.stop()
+        o = protect(4)
+        key = o['key_id']
+        holds(o['state'] == 'waits-for-receipt' and 'queued' in o['message'] and 'not reachable' in o['message'], o)
+        holds(header() == ([('live', True)], {key}), f'the key is made, and opens the volume: {header()}')
+        waits('no server')
+        found = [f for f in m.json('doctor')[1]['findings'] if 'escrow: receipt' in f['text']]
+        holds(found and found[0]['level'] == 'note', found)
+        holds(protect(4)['key_id'] == key and header()[1] == {key}, 'asked again: no second key')
+        key = laptop.run('rotate', laptop.image)['key_id']
+        holds(header() == ([('live', True)], {key}), f'a rotation is not stopped: {header()}')
+        waits('rotated')
+        laptop.stop_courier()
+        m.stop()
+        m.start()
+        waits('a restart')
+        holds('courier is not running' in protect(4)['message'], 'no courier')
+        s.start(s.port)
+        laptop.start_courier()
+        laptop.run('sync')
+        v = until('receipted', lambda: laptop.volume()['state'] == 'protected' and laptop.volume())
+        holds(v['key_id'] == key and not v['note'] and protect(0)['state'] == 'protected', v)
+        got, _ = s.recover(key)
+        holds(got['key_id'] == key, 'the key that was waited for can be read back')
+        second = laptop.folder + '/second.img'
+        machine.sh('truncate', '-s', '32M', second)
+        machine.sh('cryptsetup', 'luksFormat', '--type', 'luks2', *machine.FAST, second, '-', data=machine.PASSPHRASE)
+        o = laptop.run('protect', '--passphrase-file', '-', '--no-esp', second, data=machine.PASSPHRASE)
+        there = [v for v in laptop.status()['volumes'] if v['device'] == second]
+        holds(o['state'] == 'protected' and there[0]['state'] == 'protected' and there[0]['escrow'] == 'receipted',
+              f'with a server, the command waits for its word: {o} {there}')
+        s.stop()
+        laptop.run('rotate', laptop.image)
+        v = [v for v in laptop.status()['volumes'] if v['device'] == laptop.image][0]
+        holds(v['state'] == 'protected' and v['escrow'] == 'queued', f'what counted once goes on without a server: {v}')
+        s.start(s.port)
     finally:
         laptop.stop()
 

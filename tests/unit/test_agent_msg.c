@@ -30,6 +30,8 @@ static struct msg sample(uint16_t type)
         for (unsigned i = 0; i < MSG_LIST_MAX; i++)
             m.sync_batch.records.item[i] = (struct msg_span){blob, i % (sizeof blob + 1)};
         m.sync_batch.audit_head = (struct msg_span){blob, 0};
+        m.sync_batch.packages = (struct msg_span){blob, 32};
+        m.sync_batch.package_set = (struct msg_span){blob, 64};
         break;
     case MSG_SYNC_ANSWER:
         m.sync_answer.status = MSG_REFUSED;
@@ -37,6 +39,8 @@ static struct msg sample(uint16_t type)
         m.sync_answer.known_sequence = UINT64_MAX - 1;
         m.sync_answer.retry_after_s = 60;
         m.sync_answer.envelopes_match = 1;
+        m.sync_answer.has_missing_packages = 1;
+        m.sync_answer.missing_packages = (struct msg_span){blob, 32};
         break;
     default:
         break;

@@ -92,7 +92,7 @@ static void hash_of(unsigned i, uint8_t ret[static 32])
 static unsigned pages(void)
 {
     unsigned n = 99;
-    assert_int_equal(sync_set_page(&a, page, &n), ERR_OK);
+    assert_int_equal(sync_set_page(&a, SYNC_ENVELOPES, page, &n), ERR_OK);
     return n;
 }
 
@@ -108,7 +108,7 @@ static bool answer(bool match, bool want, const uint8_t *digest, const uint8_t *
     unsigned escrows = 0;
     bool more = false;
     assert_int_equal(cache_outbox_escrows(a.cache, a.key.id, &escrows), ERR_OK);
-    assert_int_equal(sync_set_take(&a, &m, escrows, &more), ERR_OK);
+    assert_int_equal(sync_set_take(&a, SYNC_ENVELOPES, &m, escrows, &more), ERR_OK);
     return more;
 }
 
@@ -208,6 +208,71 @@ static void escrows_on_their_way(void **state)
     assert_int_equal(cache_put_envelope(a.cache, &id, id.bytes, sizeof id.bytes), ERR_OK);
     add_record(name, &id);
     assert_false(answer(false, true, server, NULL, 0)); /* that is why they differ */
+    assert_int_equal(pages(), 0);
+}
+
+static void add_package(uint8_t i, uint64_t receipted)
+{
+    uint8_t name[32] = {i, 7}, bytes[48] = "KHR";
+    unsigned got;
+    memcpy(bytes + 8, a.key.id, sizeof a.key.id);
+    memcpy(bytes + 40, name, 8);
+    assert_int_equal(cache_add_record(a.cache, RECORD_KEY_PACKAGE, name, bytes, sizeof bytes, NULL), ERR_OK);
+    if (receipted)
+        assert_int_equal(cache_add_receipt(a.cache, name, 3, 1, receipted, name, 1, &got), ERR_OK);
+}
+
+static bool answer_packages(const uint8_t *digest, bool want, const uint8_t *missing, size_t n)
+{
+    struct msg m = {.type = MSG_SYNC_ANSWER,
+                    .sync_answer = {.envelopes_match = 1,
+                                    .want_packages = want,
+                                    .server_packages = {digest, digest ? 32 : 0},
+                                    .has_missing_packages = missing != NULL,
+                                    .missing_packages = {missing, 32 * n}}};
+    unsigned left = 0;
+    bool more = false, envelopes = false;
+    assert_int_equal(cache_outbox_packages(a.cache, a.key.id, &left), ERR_OK);
+    assert_int_equal(sync_set_take(&a, SYNC_ENVELOPES, &m, 0, &envelopes), ERR_OK);
+    assert_int_equal(sync_set_take(&a, SYNC_PACKAGES, &m, left, &more), ERR_OK);
+    assert_false(envelopes);
+    return more;
+}
+
+static unsigned package_page(void)
+{
+    unsigned n = 99;
+    assert_int_equal(sync_set_page(&a, SYNC_PACKAGES, page, &n), ERR_OK);
+    return n;
+}
+
+static void key_packages(void **state)
+{
+    (void)state;
+    uint8_t digest[32], want[32];
+    const uint8_t names[2][32] = {{1, 7}, {2, 7}};
+    escrow(0, 2);
+    assert_int_equal(cache_packages_digest(a.cache, a.key.id, digest), ERR_NOT_FOUND);
+    add_package(2, 5);
+    add_package(1, 6);
+    assert_int_equal(cr_sha256(names, sizeof names, want), ERR_OK);
+    assert_int_equal(cache_packages_digest(a.cache, a.key.id, digest), ERR_OK);
+    assert_memory_equal(digest, want, 32);
+    assert_int_equal(package_page(), 0);
+    assert_false(
+        answer_packages(NULL, false, NULL, 0)); /* an older server says nothing; so does one that has all */
+    assert_int_equal(package_page(), 0);
+    assert_true(answer_packages(server, true, NULL, 0));
+    assert_int_equal(package_page(), 2);
+    assert_int_equal(pages(), 0); /* each kind for itself */
+    assert_memory_equal(page[0], names[0], 32);
+    assert_true(answer_packages(server, false, names[1], 1));
+    assert_int_equal(waiting(), 1);                       /* exactly that one */
+    assert_false(answer_packages(server, true, NULL, 0)); /* it is on its way */
+    hash_of(1, want);
+    assert_int_equal(cache_resend_package(a.cache, a.key.id, want), ERR_OK);
+    assert_int_equal(waiting(), 1); /* no package has that name */
+    escrow(2, 1);
     assert_int_equal(pages(), 0);
 }
 
@@ -340,6 +405,7 @@ int main(void)
         SYNC_TEST(large_sets_go_in_pages),
         SYNC_TEST(odd_answers),
         SYNC_TEST(escrows_on_their_way),
+        SYNC_TEST(key_packages),
         SYNC_TEST(clocks),
         SYNC_TEST(exports),
     };

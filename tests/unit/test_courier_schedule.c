@@ -115,12 +115,13 @@ static void patience_of_the_schedule(void **state)
     (void)state;
     struct courier_schedule s = {0};
     for (unsigned i = 0; i < 6; i++) {
-        assert_int_equal(courier_schedule_patience_ms(&s, true), 3 * S);
-        assert_int_equal(courier_schedule_patience_ms(&s, false), (i < COURIER_TRIES ? 3 : 12) * S);
+        assert_int_equal(courier_schedule_patience_ms(&s, true), COURIER_PATIENCE_MS);
+        assert_int_equal(courier_schedule_patience_ms(&s, false),
+                         i < COURIER_TRIES ? COURIER_PATIENCE_MS : 12 * S);
         courier_schedule_failed(&s, NOW, 0, 0);
     }
     courier_schedule_done(&s, NOW, 0, 0);
-    assert_int_equal(courier_schedule_patience_ms(&s, false), 3 * S);
+    assert_int_equal(courier_schedule_patience_ms(&s, false), COURIER_PATIENCE_MS);
 }
 
 static struct msg_list list(const char *names)

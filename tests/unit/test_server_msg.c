@@ -40,6 +40,10 @@ static void put_sync(struct writer *w)
     struct msg_sync m = {.has_head = true,
                          .has_set = true,
                          .set = {bytes, 64},
+                         .has_packages = true,
+                         .packages = {8},
+                         .has_package_set = true,
+                         .package_set = {bytes, 32},
                          .renew = {bytes, 80},
                          .n = 2,
                          .record = {{bytes, 9}, {bytes + 9, 0}}};
@@ -51,6 +55,7 @@ static enum err get_sync(const uint8_t *p, size_t len)
     TRY(msg_get_sync(p, len, &m));
     assert_true(m.has_head && m.has_set);
     assert_int_equal(m.set.len, 64);
+    assert_true(m.has_packages && m.has_package_set && m.packages[0] == 8 && m.package_set.len == 32);
     assert_int_equal(m.renew.len, 80);
     assert_int_equal(m.n, 2);
     assert_int_equal(m.record[0].len, 9);
@@ -65,6 +70,9 @@ static void put_synced(struct writer *w)
                            .missing = {bytes, 32},
                            .certificate = {bytes, 70},
                            .digest = {7},
+                           .packages_match = true,
+                           .packages = {6},
+                           .missing_packages = {bytes, 64},
                            .match = true,
                            .has_known = true,
                            .sequence = 12,
@@ -84,6 +92,7 @@ static enum err get_synced(const uint8_t *p, size_t len)
     assert_int_equal(m.missing.len, 32);
     assert_int_equal(m.certificate.len, 70);
     assert_int_equal(m.digest[0], 7);
+    assert_true(m.packages_match && m.packages[0] == 6 && m.missing_packages.len == 64);
     return ERR_OK;
 }
 
@@ -248,7 +257,7 @@ static void test_bounds(void **state)
     struct msg_failed failed;
     struct msg_find find;
     writer_init(&w, body, sizeof body); /* more records than there is room for */
-    for (int i = 0; i < 106; i++)
+    for (int i = 0; i < 120; i++)
         writer_u8(&w, 0);
     writer_u16(&w, MSG_RECORDS + 1);
     assert_int_equal(msg_get_sync(body, w.off, &sync), ERR_RANGE);
@@ -260,6 +269,22 @@ static void test_bounds(void **state)
         writer_bytes(&w, none, 32);
         writer_u32(&w, 0);
         writer_u8(&w, 1);
+        writer_u32(&w, len);
+        writer_bytes(&w, none, len);
+        writer_u16(&w, 0); /* nothing of key packages */
+        writer_bytes(&w, none, 8);
+        writer_u32(&w, 0);
+        writer_u16(&w, 0);
+        assert_int_equal(msg_get_sync(body, w.off, &sync), len ? ERR_RANGE : ERR_OK);
+        writer_init(&w, body, sizeof body);
+        writer_bytes(&w, bytes, 64);
+        writer_u8(&w, 0);
+        writer_bytes(&w, none, 32);
+        writer_u32(&w, 0);
+        writer_u8(&w, 0);
+        writer_u32(&w, 0);
+        writer_u16(&w, 0x0101);
+        writer_bytes(&w, none, 8);
         writer_u32(&w, len);
         writer_bytes(&w, none, len);
         writer_u16(&w, 0);
