@@ -33,7 +33,8 @@ enum msg_type {
     /* vault → web */
     MSG_OPENED,
     MSG_ENTRIES,
-    MSG_HEAD, /* msg_head, unasked: the audit log grew */
+    MSG_HEAD,     /* msg_head, unasked: the audit log grew */
+    MSG_VAULT_IS, /* msg_vault_is, unasked: when a channel begins, and on change */
     /* both → web */
     MSG_DONE,
     MSG_FAILED /* msg_failed */
@@ -180,6 +181,21 @@ struct msg_import {
     uint8_t head[32];
 };
 
+#define MSG_VAULT_KEYS 16
+#define MSG_STEM       60
+
+struct msg_vault_key {
+    char name[MSG_STEM + 1]; /* of its file */
+    uint8_t id[32];
+    uint8_t err; /* enum err; OK: its canary was opened */
+};
+
+struct msg_vault_is {
+    bool log; /* the audit log can be written */
+    unsigned n;
+    struct msg_vault_key key[MSG_VAULT_KEYS];
+};
+
 struct msg_head {
     uint64_t n;
     uint8_t hash[32];
@@ -219,5 +235,7 @@ void msg_put_import(struct writer *w, const struct msg_import *m);
 MUST_CHECK enum err msg_get_import(const uint8_t *p, size_t len, struct msg_import *ret);
 void msg_put_head(struct writer *w, const struct msg_head *m);
 MUST_CHECK enum err msg_get_head(const uint8_t *p, size_t len, struct msg_head *ret);
+void msg_put_vault_is(struct writer *w, const struct msg_vault_is *m);
+MUST_CHECK enum err msg_get_vault_is(const uint8_t *p, size_t len, struct msg_vault_is *ret);
 void msg_put_u64(struct writer *w, uint64_t v);
 MUST_CHECK enum err msg_get_u64(const uint8_t *p, size_t len, uint64_t *ret);

@@ -122,6 +122,31 @@ enum err msg_get_head(const uint8_t *p, size_t len, struct msg_head *ret)
     return reader_end(&r);
 }
 
+void msg_put_vault_is(struct writer *w, const struct msg_vault_is *m)
+{
+    writer_u8(w, m->log);
+    writer_u16(w, (uint16_t)m->n);
+    for (unsigned i = 0; i < m->n; i++) {
+        msg_put_text(w, m->key[i].name);
+        writer_bytes(w, m->key[i].id, sizeof m->key[i].id);
+        writer_u8(w, m->key[i].err);
+    }
+}
+
+enum err msg_get_vault_is(const uint8_t *p, size_t len, struct msg_vault_is *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    ret->log = msg_get_bool(&r);
+    ret->n = msg_get_count(&r, MSG_VAULT_KEYS);
+    for (unsigned i = 0; i < ret->n; i++) {
+        msg_get_text(&r, ret->key[i].name, sizeof ret->key[i].name);
+        reader_bytes(&r, ret->key[i].id, sizeof ret->key[i].id);
+        ret->key[i].err = reader_u8(&r);
+    }
+    return reader_end(&r);
+}
+
 void msg_put_u64(struct writer *w, uint64_t v)
 {
     writer_u64(w, v);

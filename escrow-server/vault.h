@@ -6,23 +6,18 @@
 #include "crypto/p256.h"
 #include "escrow-server/chan.h"
 #include "escrow-server/child.h"
+#include "escrow-server/escrow_key.h"
 #include "escrow-server/msg.h"
 #include "escrow-server/people.h"
 #include "formats/host/audit_chain.h"
 
 #define VAULT_WEBS CONF_WORKERS_MAX
-#define VAULT_KEYS 8
 #define VAULT_THROTTLED                                                                                      \
     (PEOPLE_MAX + 1)        /* everybody there is, and one row for all names that are nobody's               \
                              */
 #define VAULT_FREE_TRIES 5  /* wrong passwords before waiting begins */
 #define VAULT_WAIT_S     10 /* then this, doubling */
 #define VAULT_WAIT_MAX_S 900
-
-struct vault_key {
-    uint8_t id[32];
-    struct cr_p256_key *key;
-};
 
 /* Wrong passwords of all names together: so many at once, then one in so many seconds. Each is an entry of
  * the audit log, so this bounds that, too. */
@@ -38,10 +33,11 @@ struct throttle {
 struct vault {
     struct conf conf;
     struct guid org;
-    struct vault_key key[VAULT_KEYS];
+    struct escrow_key key[ESCROW_KEYS]; /* every epoch, also those that cannot be opened */
     unsigned n_keys;
     struct audit_chain *log;     /* NULL: cannot be written now */
     struct audit_head seen;      /* where it stood last; what is opened later must go on from there */
+    bool told_log;               /* what the web workers know of it */
     bool goes_on;                /* while it is read back: the entry of seen was met */
     struct msg_entry *disclosed; /* every disclosure in the log, oldest first */
     size_t n_disclosed, cap_disclosed;
@@ -52,12 +48,20 @@ struct vault {
 
 uint64_t vault_now(void);
 
-/* vault_keys.c: every key in keys/, opened and proved with its canary.
- * err: AUTH (passphrase or canary), NOT_FOUND (no key at all), FORMAT, IO; a log line names the file */
-MUST_CHECK enum err vault_keys_open(struct vault *v, const struct secret *passphrase);
-/* The key that an envelope is sealed to. err: NOT_FOUND */
+/* vault_keys.c: every epoch in keys/ is opened and proved with its canary; one that cannot be, or that org
+ * names and that is not there, is an alarm (a log line, MSG_VAULT_IS), and the others serve.
+ * err: IO (the folder), RANGE (more than ESCROW_KEYS) */
+MUST_CHECK enum err vault_keys_open(struct vault *v, const struct org *org, const struct secret *passphrase);
+unsigned vault_keys_good(const struct vault *v);
+/* The key that an envelope is sealed to. err: NOT_FOUND (none of ours), UNSUPPORTED (one of ours that cannot
+ * be opened) */
 MUST_CHECK enum err vault_key_for(const struct vault *v, const struct msg_blob *envelope,
-                                  const struct vault_key **ret);
+                                  const struct escrow_key **ret);
+
+/* vault_state.c: how the vault is, for /healthz and `keyholt-server keys`. Unasked, on every change. */
+void vault_state_announce(struct vault *v, struct chan *c);
+/* After each turn: tell everybody what changed. */
+void vault_state_tend(struct vault *v);
 
 /* vault_log.c: the audit log. Opened when needed: a log that cannot be written now may be writable later. */
 /* err: what keeps an entry from being written now */

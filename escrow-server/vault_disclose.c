@@ -61,7 +61,7 @@ static bool is_asked_for(const struct msg_disclose *d)
 }
 
 static enum err check_key(struct vault *v, const struct msg_disclose *d, struct audit_entry *a,
-                          char *ret_detail, const struct vault_key **ret)
+                          char *ret_detail, const struct escrow_key **ret)
 {
     if (d->found.n == 0) {
         snprintf(ret_detail, MSG_DETAIL,
@@ -86,14 +86,16 @@ static enum err check_key(struct vault *v, const struct msg_disclose *d, struct 
     enum err e = vault_key_for(v, &d->found.item[0].envelope, ret);
     if (e == ERR_OK)
         return ERR_OK;
-    snprintf(ret_detail, MSG_DETAIL,
-             "The envelope of this key is not sealed to a key of this vault; the offline desk "
-             "may be able to open it.");
-    return refuse(v, d, a, ERR_UNSUPPORTED, "not sealed to this vault");
+    bool away = e == ERR_UNSUPPORTED;
+    snprintf(ret_detail, MSG_DETAIL, "%s; the offline desk may be able to open it.",
+             away ? "The escrow key that this envelope is sealed to cannot be opened by this vault (see "
+                    "keyholt-server keys)"
+                  : "The envelope of this key is not sealed to a key of this vault");
+    return refuse(v, d, a, ERR_UNSUPPORTED, away ? "escrow key not opened" : "not sealed to this vault");
 }
 
 /* The envelope is opened only behind a durable entry. */
-static enum err open_envelope(struct vault *v, const struct msg_disclose *d, const struct vault_key *k,
+static enum err open_envelope(struct vault *v, const struct msg_disclose *d, const struct escrow_key *k,
                               struct audit_entry *a, struct msg_opened *ret, char *ret_detail)
 {
     const struct msg_blob *b = &d->found.item[0].envelope;
@@ -146,7 +148,7 @@ enum err vault_disclose(struct vault *v, const struct msg_disclose *d, struct ms
                         char *ret_detail)
 {
     struct audit_entry a;
-    const struct vault_key *k;
+    const struct escrow_key *k;
     enum people_role role;
     describe(d, &a);
     enum err e = vault_log_ready(v);

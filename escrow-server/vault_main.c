@@ -107,6 +107,7 @@ static void add_web(struct vault *v, int fd)
             continue;
         if (chan_open(&v->web[i], fd, MSG_VAULT_MAX) != ERR_OK)
             return chan_close(&v->web[i]);
+        vault_state_announce(v, &v->web[i]);
         return vault_log_announce(v, &v->web[i]);
     }
     close(fd);
@@ -151,6 +152,7 @@ static void loop(struct vault *v)
             if ((fds[i].revents & ~POLLOUT) != 0 && chan_is_open(c))
                 serve_web(v, c);
         }
+        vault_state_tend(v);
         if (fds[VAULT_WEBS].revents != 0 && listen_to_supervisor(v) != ERR_OK)
             return;
     }
@@ -161,7 +163,7 @@ static void vault_close(struct vault *v)
     for (unsigned i = 0; i < VAULT_WEBS; i++)
         chan_close(&v->web[i]);
     for (unsigned i = 0; i < v->n_keys; i++)
-        cr_p256_free(v->key[i].key);
+        escrow_key_close(&v->key[i]);
     audit_close(v->log);
     free(v->disclosed);
 }
@@ -183,7 +185,7 @@ int main(int argc, char **argv)
     v.org = child.org.id;
     for (unsigned i = 0; i < VAULT_WEBS; i++)
         v.web[i].fd = -1;
-    enum err e = vault_keys_open(&v, &child.passphrase);
+    enum err e = vault_keys_open(&v, &child.org, &child.passphrase);
     secret_wipe(&child.passphrase);
     if (!child.locked)
         lock_what_is_there();
@@ -191,7 +193,7 @@ int main(int argc, char **argv)
         e = vault_confine();
     if (e != ERR_OK) {
         slog(SLOG_ERROR, "start",
-             "failed=\"open and prove the escrow keys, and confine the process\" reason=\"%s\"", err_text(e));
+             "failed=\"read the folder of escrow keys, and confine the process\" reason=\"%s\"", err_text(e));
         return 1;
     }
     e = vault_log_ready(&v);

@@ -50,6 +50,7 @@ struct web {
     unsigned n_waiting, n_handshakes, n_calls;
     struct conn *oldest_handshake, *newest_handshake; /* web_conn.c */
     struct msg_head head;                             /* of the vault's audit log, as last heard */
+    struct msg_vault_is vault;                        /* how it is, as last heard */
     uint8_t (*revoked)[32];                           /* sorted */
     size_t n_revoked;
     struct evhttp_bound_socket *bound;
@@ -103,6 +104,12 @@ bool web_revoked(const struct web *w, const uint8_t device[static 32]);
 
 /* web_http.c: routes. */
 MUST_CHECK enum err web_http_open(struct web *w);
+
+/* web_vault.c: "escrow_keys" of /healthz; nothing while the vault is away. */
+struct json_object;
+void web_vault_health(const struct web *w, struct json_object *o);
+/* Can anything be disclosed? */
+bool web_vault_discloses(const struct web *w);
 
 /* web_local.c: recover, token, import, boots for people on this machine. */
 void web_local_accept(evutil_socket_t fd, short what, void *web);

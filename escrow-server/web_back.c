@@ -57,6 +57,13 @@ static void take_head(struct web *w, const struct msg_frame *m)
         w->head = h;
 }
 
+static void take_vault(struct web *w, const struct msg_frame *m)
+{
+    struct msg_vault_is v;
+    if (msg_get_vault_is(m->body, m->len, &v) == ERR_OK)
+        w->vault = v;
+}
+
 static void take_answer(struct web *w, const struct msg_frame *m)
 {
     struct back_waiting *b = find(w, m->id);
@@ -86,6 +93,8 @@ static void on_readable(struct web *w, enum back_kind kind)
     while (chan_is_open(c) && (e = chan_next(c, &m)) == ERR_OK) {
         if (m.type == MSG_HEAD)
             take_head(w, &m);
+        else if (m.type == MSG_VAULT_IS)
+            take_vault(w, &m);
         else
             take_answer(w, &m);
     }

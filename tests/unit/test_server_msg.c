@@ -196,6 +196,22 @@ static enum err get_import(const uint8_t *p, size_t len)
     return ERR_OK;
 }
 
+static void put_vault_is(struct writer *w)
+{
+    struct msg_vault_is m = {.log = true, .n = 2, .key = {{.name = "a"}, {.name = "b", .err = ERR_AUTH}}};
+    msg_put_vault_is(w, &m);
+}
+static enum err get_vault_is(const uint8_t *p, size_t len)
+{
+    struct msg_vault_is m;
+    TRY(msg_get_vault_is(p, len, &m));
+    assert_true(m.log);
+    assert_int_equal(m.n, 2);
+    assert_string_equal(m.key[1].name, "b");
+    assert_int_equal(m.key[1].err, ERR_AUTH);
+    return ERR_OK;
+}
+
 static const struct {
     const char *name;
     void (*put)(struct writer *w);
@@ -211,6 +227,7 @@ static const struct {
     {"failed", put_failed, get_failed},
     {"device_is", put_device_is, get_device_is},
     {"import", put_import, get_import},
+    {"vault_is", put_vault_is, get_vault_is},
 };
 
 static void test_round_trip_and_truncation(void **state)
