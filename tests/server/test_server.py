@@ -167,7 +167,7 @@ def test_address_in_use():
 def test_health_and_problems(s):
     status, headers, body = s.request('GET', '/healthz')
     eq(headers['Cache-Control'], 'no-store', 'cache')
-    eq((status, body), (200, {'status': 'ok', 'disclosure': True}), 'health')
+    eq((status, body), (200, {'status': 'ok', 'disclosure': True, 'escrow_keys': {'opened': 1, 'failed': 0}}), 'health')
     problem(s.request('GET', '/nothing'), 404)
     got = s.request('GET', '/v1/sync')
     problem(got, 405)
@@ -964,19 +964,23 @@ def test_audit_shows_disclosures_and_boot_events(s):
     holds('volume opened' in text and 'wrong passphrases' in text and e['digits'][:13] not in text, text)
 
 
+def compact(o):
+    return json.dumps(o, separators=(',', ':')).encode()
+
+
 def make_chain(path, n, who='desk', start=None):
     """A foreign chain, written by hand after docs/formats.md."""
     lines, prev, chain = [], '0' * 64, 'ab' * 16
     if start:
         lines = start
-        prev = hashlib.sha256(lines[-1]).hexdigest()
+        prev = hashlib.sha256(lines[-1].split(b'\t')[0]).hexdigest()
     for i in range(len(lines) + 1, n + 1):
-        entry = {'n': i, 'time': int(time.time()) - 100 + i, 'chain': chain, 'who': who, 'role': 'desk',
-                 'action': 'open-log' if i == 1 else 'disclose', 'key_id': '' if i == 1 else 'FEDCBA98-0000-4000-8000-000000000001',
-                 'volume': '', 'device': '', 'reason': 'no server', 'detail': '', 'prev': prev}
-        line = (json.dumps(entry, separators=(',', ':')) + '\n').encode()
-        prev = hashlib.sha256(line).hexdigest()
-        lines.append(line)
+        personal = compact({'salt': os.urandom(16).hex(), 'who': who, 'reason': 'no server', 'detail': ''})
+        core = compact({'n': i, 'time': int(time.time()) - 100 + i, 'chain': chain, 'role': 'desk',
+                        'action': 'open-log' if i == 1 else 'disclose', 'key_id': '' if i == 1 else 'FEDCBA98-0000-4000-8000-000000000001',
+                        'volume': '', 'device': '', 'note': '', 'personal': hashlib.sha256(personal).hexdigest(), 'prev': prev})
+        prev = hashlib.sha256(core).hexdigest()
+        lines.append(core + b'\t' + personal + b'\n')
     with open(path, 'wb') as f:
         f.writelines(lines)
     return lines
