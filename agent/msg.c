@@ -12,7 +12,7 @@ struct field {
     uint16_t off; /* in struct msg */
 };
 
-#define FIELDS_MAX 20
+#define FIELDS_MAX 22
 
 struct layout {
     uint16_t type;
@@ -59,7 +59,7 @@ static const struct layout layouts[] = {
     {MSG_SYNC_BATCH,
      {LIST(sync_batch.servers), SPAN(sync_batch.ca), SPAN(sync_batch.device), LIST(sync_batch.records),
       SPAN(sync_batch.envelopes), SPAN(sync_batch.audit_head), SPAN(sync_batch.set), SPAN(sync_batch.proxy),
-      SPAN(sync_batch.no_proxy), U64(sync_batch.policy), SPAN(sync_batch.last)}},
+      SPAN(sync_batch.no_proxy), U64(sync_batch.policy), SPAN(sync_batch.last), SPAN(sync_batch.audit_word)}},
     {MSG_SYNC_NOW, {U32(sync_now.person)}},
     {MSG_CERTIFICATE, {SPAN(certificate.pem)}},
     {MSG_IDLE, {{0}}},
@@ -67,13 +67,27 @@ static const struct layout layouts[] = {
     {MSG_ENROLLED, {U32(enrolled.status), SPAN(enrolled.certificate), SPAN(enrolled.problem)}},
     {MSG_BATCH_WANTED, {{0}}},
     {MSG_SYNC_ANSWER,
-     {U32(sync_answer.status), SPAN(sync_answer.problem), LIST(sync_answer.receipts),
-      LIST(sync_answer.commands), U64(sync_answer.audit_length), SPAN(sync_answer.audit_hash),
-      SPAN(sync_answer.known_incarnation), U64(sync_answer.known_sequence), SPAN(sync_answer.known_name),
-      U32(sync_answer.envelopes_match), U64(sync_answer.retry_after_s), U64(sync_answer.time),
-      U32(sync_answer.want_set), SPAN(sync_answer.server_envelopes), U32(sync_answer.has_missing),
-      SPAN(sync_answer.missing), SPAN(sync_answer.certificate), SPAN(sync_answer.policy),
-      SPAN(sync_answer.policy_sig)}},
+     {U32(sync_answer.status),
+      SPAN(sync_answer.problem),
+      LIST(sync_answer.receipts),
+      LIST(sync_answer.commands),
+      U64(sync_answer.audit_length),
+      SPAN(sync_answer.audit_hash),
+      SPAN(sync_answer.known_incarnation),
+      U64(sync_answer.known_sequence),
+      SPAN(sync_answer.known_name),
+      U32(sync_answer.envelopes_match),
+      U64(sync_answer.retry_after_s),
+      U64(sync_answer.time),
+      U32(sync_answer.want_set),
+      SPAN(sync_answer.server_envelopes),
+      U32(sync_answer.has_missing),
+      SPAN(sync_answer.missing),
+      SPAN(sync_answer.certificate),
+      SPAN(sync_answer.policy),
+      SPAN(sync_answer.policy_sig),
+      SPAN(sync_answer.audit_word),
+      U32(sync_answer.want_audit_word)}},
     {MSG_CERTIFICATE_KEPT, {U32(certificate_kept.status), SPAN(certificate_kept.problem)}},
     {MSG_SERVER_SAID, {SPAN(server_said.server), U32(server_said.status), U64(server_said.retry_after_s)}},
     {MSG_PROBE, {SPAN(probe.device), U32(probe.flags)}},

@@ -127,8 +127,9 @@ struct msg {
             struct msg_span audit_head; /* 32 bytes, or empty */
             struct msg_span set;        /* hashes of envelopes, 32 bytes each, sorted: a page; or empty */
             struct msg_span proxy, no_proxy;
-            uint64_t policy;      /* version of the policy in use, 0 none */
-            struct msg_span last; /* 32 bytes: name of the last record of this incarnation; or empty */
+            uint64_t policy;            /* version of the policy in use, 0 none */
+            struct msg_span last;       /* 32 bytes: name of the last record of this incarnation; or empty */
+            struct msg_span audit_word; /* AUDIT_HEAD_LEN bytes, on audit_head; or empty */
         } sync_batch;
         struct {
             uint32_t person; /* somebody waits: a server's Retry-After does not count */
@@ -165,6 +166,8 @@ struct msg {
             struct msg_span missing;            /* hashes of the set that it lacks, 32 bytes each */
             struct msg_span certificate;        /* PEM: the courier's, renewed; or empty */
             struct msg_span policy, policy_sig; /* the file's exact bytes and its signature; or empty */
+            struct msg_span audit_word;         /* signed, on the audit head; or empty */
+            uint32_t want_audit_word;           /* 0 or 1: it does not know the head that we sent */
         } sync_answer;
         struct {
             uint32_t status; /* MSG_DONE, MSG_REFUSED (it is not for our key), MSG_OFFLINE (not now) */

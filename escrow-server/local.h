@@ -7,7 +7,8 @@
  *   recover  key, reason, as, user, device; the secret is the person's password
  *   boots    key                      boot events with that key ID
  *   token    hash, expires, uses      a new enrolment token          (*)
- *   import   as, chain, n, head       a foreign chain is about to be copied in (*)
+ *   import   as, chain                a foreign chain lies in the vault's folder as CHAIN.new (*)
+ *   erase    as, chain, entries       personal data of those entries; the secret is the person's password (*)
  *   outbox   bytes                    that many bytes follow: an outbox; answered with "answer" in base64 (*)
  *   vault                             how the vault is: its log, and each epoch of the escrow key (*)
  * (*) only from root, or from the user that runs the server.

@@ -15,7 +15,7 @@ $(eval $(call program,bin/keyholt-server,escrow-server/main.c escrow-server/opti
     escrow-server/setup_org.c escrow-server/pki.c escrow-server/people.c escrow-server/verb_serve.c \
     escrow-server/listen.c escrow-server/supervise.c escrow-server/control.c escrow-server/local.c \
     escrow-server/verb_recover.c escrow-server/verb_audit.c escrow-server/audit_view.c escrow-server/audit_reading.c \
-    escrow-server/audit_import.c escrow-server/verb_user.c escrow-server/verb_token.c escrow-server/state.c \
+    escrow-server/audit_import.c escrow-server/verb_audit_erase.c escrow-server/verb_audit_export.c escrow-server/verb_user.c escrow-server/verb_token.c escrow-server/state.c \
     escrow-server/state_store.c escrow-server/state_backup.c escrow-server/store_rows.c escrow-server/store_check.c \
     escrow-server/sql_tables.c escrow-server/verb_backup.c escrow-server/verb_restore.c escrow-server/verb_verify.c \
     escrow-server/verb_move.c escrow-server/verb_retain.c escrow-server/verb_import.c escrow-server/verb_keys.c \
@@ -24,7 +24,7 @@ $(eval $(call program,bin/keyholt-server,escrow-server/main.c escrow-server/opti
 
 $(eval $(call program,libexec/web,$(server_child) escrow-server/web_main.c escrow-server/web_back.c \
     escrow-server/web_replay.c escrow-server/web_tls.c escrow-server/web_conn.c escrow-server/web_http.c \
-    escrow-server/web_gzip.c escrow-server/web_enroll.c escrow-server/web_sync.c escrow-server/web_health.c escrow-server/web_vault.c \
+    escrow-server/web_gzip.c escrow-server/web_enroll.c escrow-server/web_sync.c escrow-server/web_health.c escrow-server/web_vault.c escrow-server/web_heads.c \
     escrow-server/web_revoked.c escrow-server/web_local.c escrow-server/web_local_ops.c escrow-server/web_outbox.c escrow-server/web_records.c escrow-server/web_recover.c escrow-server/pki.c,\
     -levent_openssl -levent_core -levent_extra -ljson-c -lssl -lz))
 
@@ -33,7 +33,8 @@ $(eval $(call program,libexec/writer,$(server_child) escrow-server/writer_main.c
     escrow-server/enroll_text.c escrow-server/pki.c $(server_store),$(server_store_libs)))
 
 $(eval $(call program,libexec/vault,$(server_child) escrow-server/vault_main.c escrow-server/vault_keys.c \
-    escrow-server/escrow_key.c escrow-server/vault_state.c \
+    escrow-server/escrow_key.c escrow-server/vault_state.c escrow-server/vault_memory.c escrow-server/vault_head.c \
+    escrow-server/vault_foreign.c escrow-server/vault_erase.c \
     escrow-server/vault_log.c escrow-server/vault_person.c escrow-server/vault_disclose.c \
     escrow-server/vault_seccomp.c escrow-server/people.c,-ljson-c -lcrypt -lseccomp))
 

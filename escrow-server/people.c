@@ -14,7 +14,11 @@
 static const struct {
     enum people_role role;
     const char *text;
-} roles[] = {{PEOPLE_HELP_DESK, "helpdesk"}, {PEOPLE_ADVANCED, "advanced"}};
+} roles[] = {{PEOPLE_HELP_DESK, "helpdesk"},
+             {PEOPLE_ADVANCED, "advanced"},
+             {PEOPLE_READER, "reader"},
+             {PEOPLE_AUDITOR, "auditor"},
+             {PEOPLE_ADMINISTRATOR, "administrator"}};
 
 enum err people_role_from_text(const char *text, enum people_role *ret)
 {

@@ -9,9 +9,16 @@
 #define PEOPLE_NAME 64
 #define PEOPLE_MAX  1000
 
-enum people_role { PEOPLE_HELP_DESK = 1, PEOPLE_ADVANCED };
+/* Only the first two may read keys. */
+enum people_role {
+    PEOPLE_HELP_DESK = 1,
+    PEOPLE_ADVANCED,
+    PEOPLE_READER,
+    PEOPLE_AUDITOR,
+    PEOPLE_ADMINISTRATOR
+};
 
-/* "helpdesk", "advanced". err: NOT_FOUND */
+/* "helpdesk", "advanced", "reader", "auditor", "administrator". err: NOT_FOUND */
 MUST_CHECK enum err people_role_from_text(const char *text, enum people_role *ret);
 const char *people_role_text(enum people_role role);
 /* 1 to 64 printable characters without blanks, quotes and colons. */

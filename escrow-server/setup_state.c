@@ -88,6 +88,18 @@ static enum err put_vault_key(const struct setup *s)
                           s->as_root ? s->conf.uid[PROCESS_VAULT] : geteuid());
 }
 
+/* For whoever verifies the log: beside the organisation's files. */
+static enum err put_audit_pub(const struct setup *s)
+{
+    struct cr_p256_pub pub;
+    char pem[512], path[PATH_MAX];
+    size_t len;
+    TRY(cr_p256_public(s->key[SETUP_AUDIT], &pub));
+    TRY(cr_p256_pub_to_pem(&pub, pem, sizeof pem, &len));
+    TRY(file_join(s->root, PLACE_AUDIT_PUB, path, sizeof path));
+    return file_write(path, pem, len, 0644);
+}
+
 static enum err put_keys(const struct setup *s)
 {
     TRY(put_offline(s, SETUP_ROOT, unless_empty(&s->root_passphrase), s->conf.root_key));
@@ -97,6 +109,9 @@ static enum err put_keys(const struct setup *s)
     TRY(put_key(s, SETUP_CA, NULL, PLACE_WRITER "/" NAME_CA_KEY, PROCESS_WRITER));
     TRY(put_key(s, SETUP_TLS, NULL, PLACE_WEB "/" NAME_TLS_KEY, PROCESS_WEB));
     TRY(put_file(s, PLACE_WEB "/" NAME_TLS_CERT, s->tls_pem, strlen(s->tls_pem), PROCESS_WEB));
+    TRY(put_key(s, SETUP_AUDIT, unless_empty(&s->vault_passphrase), PLACE_VAULT "/" NAME_AUDIT_KEY,
+                PROCESS_VAULT));
+    TRY(put_audit_pub(s));
     return put_vault_key(s);
 }
 
@@ -126,12 +141,11 @@ enum err setup_write_state(struct setup *s)
     TRY(make_dir(s, KH_ORG_DIR, 0755, 0));
     TRY(make_dir(s, KH_SERVER_STATE, 0755, 0));
     TRY(make_dir(s, KH_SERVER_STATE "/policy", 0700, 0));
-    TRY(make_dir(s, KH_SERVER_STATE "/audit", 0700, 0));
-    TRY(make_dir(s, PLACE_FOREIGN, 0700, 0));
     TRY(make_dir(s, PLACE_WEB, 0700, PROCESS_WEB));
     TRY(make_dir(s, PLACE_WRITER, 0700, PROCESS_WRITER));
     TRY(make_dir(s, PLACE_VAULT, 0700, PROCESS_VAULT));
     TRY(make_dir(s, PLACE_VAULT "/" NAME_ESCROW_KEYS, 0700, PROCESS_VAULT));
+    TRY(make_dir(s, PLACE_FOREIGN, 0700, PROCESS_VAULT));
     TRY(put_keys(s));
     TRY(put_user(s));
     TRY(put_log(s));

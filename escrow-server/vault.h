@@ -9,6 +9,7 @@
 #include "escrow-server/escrow_key.h"
 #include "escrow-server/msg.h"
 #include "escrow-server/people.h"
+#include "formats/audit_head.h"
 #include "formats/host/audit_chain.h"
 
 #define VAULT_WEBS CONF_WORKERS_MAX
@@ -24,6 +25,24 @@
 #define VAULT_BURST   60
 #define VAULT_SPACE_S 10
 
+#define VAULT_CHECK_EVERY   32    /* entries; also at start and end */
+#define VAULT_ERASE_AFTER_S 86400 /* personal data of younger entries is not erased */
+#define VAULT_FOREIGN_PATH  64
+
+/* What the vault keeps of an entry of its own log: 16 bytes of the hash are enough to find it by. */
+struct vault_mark {
+    uint8_t hash[16];
+    uint64_t time;
+    bool erased;
+};
+
+/* Whose personal part is to go. */
+struct vault_order {
+    char chain[33];
+    uint64_t n;
+    bool done;
+};
+
 struct throttle {
     char who[MSG_NAME + 1];
     unsigned failures;
@@ -35,12 +54,20 @@ struct vault {
     struct guid org;
     struct escrow_key key[ESCROW_KEYS]; /* every epoch, also those that cannot be opened */
     unsigned n_keys;
-    struct audit_chain *log;     /* NULL: cannot be written now */
-    struct audit_head seen;      /* where it stood last; what is opened later must go on from there */
-    bool told_log;               /* what the web workers know of it */
-    bool goes_on;                /* while it is read back: the entry of seen was met */
-    struct msg_entry *disclosed; /* every disclosure in the log, oldest first */
-    size_t n_disclosed, cap_disclosed;
+    struct audit_chain *log; /* NULL: cannot be written now */
+    struct audit_head seen;  /* where it stood last; what is opened later must go on from there */
+    bool told_log;           /* what the web workers know of it */
+    uint64_t told_lost;
+    bool goes_on;                  /* while it is read back: the entry of seen was met */
+    struct cr_p256_key *audit_key; /* NULL: nothing is signed */
+    uint8_t word[AUDIT_HEAD_LEN];  /* signed, on seen */
+    bool has_word;
+    uint64_t last_check;         /* entry with the last checkpoint */
+    uint64_t lost;               /* entries that the fleet proved the log once had, when it has not */
+    struct vault_mark *mark;     /* of every entry */
+    struct msg_entry *disclosed; /* every disclosure: of our log, oldest first, then of imported chains */
+    struct vault_order *order;   /* every order to erase */
+    size_t n_marks, cap_marks, n_disclosed, cap_disclosed, n_orders, cap_orders;
     struct throttle throttle[VAULT_THROTTLED]; /* number 0: names that are nobody's */
     uint64_t spent_until;                      /* when all of the burst is there again */
     struct chan web[VAULT_WEBS];
@@ -68,14 +95,57 @@ void vault_state_tend(struct vault *v);
 MUST_CHECK enum err vault_log_ready(struct vault *v);
 /* Durable on ERR_OK; tells the web workers the new head. ret_n: number of the entry */
 MUST_CHECK enum err vault_log_append(struct vault *v, const struct audit_entry *e, uint64_t *ret_n);
-/* Remember a disclosure, for quota and replay. err: NOMEM */
-MUST_CHECK enum err vault_log_remember(struct vault *v, const struct msg_entry *e);
-/* Where the log stands. err: NOT_FOUND (it is not open) */
-MUST_CHECK enum err vault_log_head(const struct vault *v, struct msg_head *ret);
+/* The same into an open log, and nobody is told: for vault_head.c. */
+MUST_CHECK enum err vault_log_write(struct vault *v, const struct audit_entry *e);
 void vault_log_announce(struct vault *v, struct chan *c);
+void vault_log_announce_all(struct vault *v);
 
-/* vault_person.c: who asks, and may he? Refusals say why in ret_detail (MSG_DETAIL bytes and a zero).
- * err: AUTH, DENIED, BUSY (too many tries), IO */
+/* vault_memory.c: what is kept of the logs, for quota, orders and the fleet's heads. err: NOMEM, FORMAT */
+void vault_memory_clear(struct vault *v);
+void vault_memory_free(struct vault *v);
+/* Room for one mark more. */
+MUST_CHECK enum err vault_memory_reserve(struct vault *v);
+void vault_memory_mark(struct vault *v, const uint8_t hash[static 32], uint64_t time, bool erased);
+MUST_CHECK enum err vault_memory_disclosed(struct vault *v, const struct msg_entry *e);
+MUST_CHECK enum err vault_memory_order(struct vault *v, const char *chain, uint64_t n);
+/* An entry of any chain: kept if it is a disclosure. err: FORMAT (it names no key of a device) */
+MUST_CHECK enum err vault_memory_entry(struct vault *v, const struct audit_entry *a);
+/* An audit_visit for our own log. ctx: the vault */
+MUST_CHECK enum err vault_memory_take(void *ctx, const struct audit_entry *a, const char *line, size_t len);
+bool vault_memory_has(const struct vault *v, const uint8_t hash[static 32]);
+
+/* vault_head.c: signed words on where the log stands: checkpoints within it, heads in sync answers. */
+void vault_head_open(struct vault *v, const struct secret *passphrase);
+void vault_head_sign(struct vault *v);
+/* Where so many entries came since the last one. */
+void vault_head_checkpoint(struct vault *v, uint64_t after);
+/* A checkpoint read back. err: CONFLICT (its signature is none, or it tells another story) */
+MUST_CHECK enum err vault_head_judge(struct vault *v, const struct audit_entry *a);
+/* A head that a device brings. One that the log had and has not is put on record. err: of vault_log_ready()
+ */
+MUST_CHECK enum err vault_heard(struct vault *v, const struct msg_heard *h, enum msg_heard_is *ret);
+
+/* vault_foreign.c: chains of desks and other vaults. */
+void vault_foreign_read(struct vault *v);
+MUST_CHECK enum err vault_foreign_path(const char *chain, char ret[static VAULT_FOREIGN_PATH]);
+/* err: as said in ret_detail: FORMAT, AUTH (broken), CONFLICT (contradicts), IO, FULL */
+MUST_CHECK enum err vault_import(struct vault *v, const struct msg_import *i, struct msg_imported *ret,
+                                 char *ret_detail);
+
+/* vault_erase.c: personal data. */
+/* Our own entry, read back: is it an order? err: NOMEM */
+MUST_CHECK enum err vault_erase_take(struct vault *v, const struct audit_entry *a);
+void vault_erase_seen(struct vault *v, const struct audit_entry *a);
+void vault_erase_finish(struct vault *v);
+/* err: as said in ret_detail */
+MUST_CHECK enum err vault_erase(struct vault *v, const struct msg_erase *e, unsigned *ret_n,
+                                char *ret_detail);
+
+/* vault_person.c: who asks, and may he? Refusals say why in ret_detail (MSG_DETAIL bytes and a zero). */
+/* err: AUTH, BUSY (too many tries), IO */
+MUST_CHECK enum err vault_password(struct vault *v, const char *who, const struct msg_blob *password,
+                                   enum people_role *ret_role, char *ret_detail);
+/* err: also DENIED */
 MUST_CHECK enum err vault_person(struct vault *v, const struct msg_disclose *d, enum people_role *ret_role,
                                  char *ret_detail);
 /* err: BUSY */
@@ -84,9 +154,8 @@ MUST_CHECK enum err vault_quota(const struct vault *v, const char *who, char *re
 /* vault_disclose.c. err: as said in ret_detail */
 MUST_CHECK enum err vault_disclose(struct vault *v, const struct msg_disclose *d, struct msg_opened *ret,
                                    char *ret_detail);
-MUST_CHECK enum err vault_imported(struct vault *v, const struct msg_import *i, char *ret_detail);
-/* Disclosures behind entry n. */
-void vault_since(const struct vault *v, uint64_t n, struct msg_entries *ret);
+/* Disclosures from that place of the list on. */
+void vault_since(const struct vault *v, uint64_t from, struct msg_entries *ret);
 
 /* vault_seccomp.c: from here on no socket can be made, no program run, no process traced. err: INTERNAL */
 MUST_CHECK enum err vault_confine(void);

@@ -117,10 +117,8 @@ static void make_entry(const struct vault *v, const struct audit_entry *a, const
                        uint64_t n, struct msg_entry *ret)
 {
     struct envelope e;
-    struct audit_head head;
     *ret = (struct msg_entry){.n = n, .time = a->time};
-    audit_get_head(v->log, &head);
-    snprintf(ret->chain, sizeof ret->chain, "%s", head.chain);
+    snprintf(ret->chain, sizeof ret->chain, "%s", v->seen.chain);
     snprintf(ret->who, sizeof ret->who, "%s", d->who);
     if (envelope_decode(d->found.item[0].envelope.p, d->found.item[0].envelope.len, &e) != ERR_OK)
         return; /* it was decoded before */
@@ -141,7 +139,7 @@ static enum err write_entry(struct vault *v, const struct msg_disclose *d, struc
         return ERR_IO;
     }
     make_entry(v, a, d, n, ret);
-    return vault_log_remember(v, ret);
+    return vault_memory_disclosed(v, ret);
 }
 
 enum err vault_disclose(struct vault *v, const struct msg_disclose *d, struct msg_opened *ret,
@@ -170,31 +168,10 @@ enum err vault_disclose(struct vault *v, const struct msg_disclose *d, struct ms
     return open_envelope(v, d, k, &a, ret, ret_detail);
 }
 
-enum err vault_imported(struct vault *v, const struct msg_import *i, char *ret_detail)
+void vault_since(const struct vault *v, uint64_t from, struct msg_entries *ret)
 {
-    struct audit_entry a = {.time = vault_now(), .role = "-", .action = AUDIT_IMPORT};
-    char head[BASE16_LEN(32) + 1];
-    uint64_t n;
-    base16_encode(i->head, sizeof i->head, head);
-    text_clean(i->who, strlen(i->who), a.who, sizeof a.who);
-    snprintf(a.detail, sizeof a.detail, "chain=%s entries=%llu head=%s", i->chain, (unsigned long long)i->n,
-             head);
-    enum err e = vault_log_append(v, &a, &n);
-    if (e != ERR_OK)
-        snprintf(ret_detail, MSG_DETAIL, LOG_BROKEN, err_text(e));
-    return e == ERR_OK ? ERR_OK : ERR_IO;
-}
-
-void vault_since(const struct vault *v, uint64_t n, struct msg_entries *ret)
-{
-    *ret = (struct msg_entries){0};
-    for (size_t i = 0; i < v->n_disclosed; i++) {
-        if (v->disclosed[i].n <= n)
-            continue;
-        if (ret->n == MSG_ENTRIES_MAX) {
-            ret->more = true;
-            return;
-        }
-        ret->item[ret->n++] = v->disclosed[i];
-    }
+    *ret = (struct msg_entries){.next = from};
+    while (ret->next < v->n_disclosed && ret->n < MSG_ENTRIES_MAX)
+        ret->item[ret->n++] = v->disclosed[ret->next++];
+    ret->more = ret->next < v->n_disclosed;
 }

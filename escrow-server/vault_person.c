@@ -68,21 +68,21 @@ static enum err no_people(enum err e, char *ret_detail)
     return ERR_IO;
 }
 
-static enum err check_password(struct vault *v, const struct msg_disclose *d, enum people_role *ret_role,
-                               char *ret_detail)
+enum err vault_password(struct vault *v, const char *who, const struct msg_blob *given,
+                        enum people_role *ret_role, char *ret_detail)
 {
     uint64_t now = seconds_up();
     bool known = false;
     SECRET(password);
-    enum err e = people_known(NAME_USERS, d->who, &known);
+    enum err e = people_known(NAME_USERS, who, &known);
     if (e != ERR_OK)
         return no_people(e, ret_detail);
-    struct throttle *t = throttle_of(v, d->who, known);
+    struct throttle *t = throttle_of(v, who, known);
     TRY(check_throttle(v, t, now, ret_detail));
-    if (d->password.len <= SECRET_MAX) {
-        memcpy(password.bytes, d->password.p, d->password.len);
-        password.len = d->password.len;
-        e = people_check(NAME_USERS, d->who, &password, ret_role);
+    if (given->len <= SECRET_MAX) {
+        memcpy(password.bytes, given->p, given->len);
+        password.len = given->len;
+        e = people_check(NAME_USERS, who, &password, ret_role);
     } else {
         e = ERR_RANGE; /* nobody's password, and counted as such */
     }
@@ -124,8 +124,12 @@ enum err vault_person(struct vault *v, const struct msg_disclose *d, enum people
                       char *ret_detail)
 {
     enum people_role role;
-    TRY(check_password(v, d, &role, ret_detail));
+    TRY(vault_password(v, d->who, &d->password, &role, ret_detail));
     *ret_role = role;
+    if (role != PEOPLE_HELP_DESK && role != PEOPLE_ADVANCED) {
+        snprintf(ret_detail, MSG_DETAIL, "The role %s may not read keys.", people_role_text(role));
+        return ERR_DENIED;
+    }
     if (is_blank(d->reason)) {
         snprintf(ret_detail, MSG_DETAIL, "A reason is needed; give it with --reason.");
         return ERR_DENIED;

@@ -81,7 +81,8 @@ static int check(const struct words *w)
         return state_complain(e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_FAILED, "keys",
                               e == ERR_OFFLINE ? "the server is not running here" : err_text(e));
     e = local_result(answer, &detail);
-    code = e == ERR_OK ? report(w, answer) : state_complain(KH_EXIT_NO, "keys", detail);
+    code = e == ERR_OK ? report(w, answer)
+                       : state_complain(e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_NO, "keys", detail);
     json_object_put(answer);
     return code;
 }

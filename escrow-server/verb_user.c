@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "  keyholt-server user add [--root DIR] --name NAME --role helpdesk|advanced --password-file FILE\n";
+    "  keyholt-server user add [--root DIR] --name NAME --role ROLE --password-file FILE\n"
+    "    ROLE: helpdesk, advanced (these may read keys), reader, auditor, administrator\n";
 
 static int complain(int code, const char *what, const char *reason)
 {
@@ -68,7 +69,8 @@ static int run(int argc, char *const *argv)
     if (options_parse(argc - 1, argv + 1, defs, 4, usage) != ERR_OK)
         return KH_EXIT_USAGE;
     if (people_role_from_text(role_text, &role) != ERR_OK)
-        return complain(KH_EXIT_USAGE, role_text, "a role is helpdesk or advanced");
+        return complain(KH_EXIT_USAGE, role_text,
+                        "a role is helpdesk, advanced, reader, auditor or administrator");
     enum err e = secret_from_file(file, &password);
     if (e != ERR_OK)
         return complain(KH_EXIT_FAILED, file, err_text(e));

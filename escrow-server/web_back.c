@@ -45,6 +45,10 @@ void back_close(struct web *w, enum back_kind kind)
     event_free(b->out);
     b->in = b->out = NULL;
     chan_close(&b->chan);
+    if (kind == BACK_VAULT) { /* the next one may have other keys and another log */
+        w->vault_said = false;
+        memset(w->heads, 0, sizeof w->heads);
+    }
     if (!w->stopping)
         slog(SLOG_WARN, "channel", "lost=%s", back_names[kind]);
     fail_all(w, kind, ERR_OFFLINE);
@@ -53,14 +57,19 @@ void back_close(struct web *w, enum back_kind kind)
 static void take_head(struct web *w, const struct msg_frame *m)
 {
     struct msg_head h;
-    if (msg_get_head(m->body, m->len, &h) == ERR_OK)
-        w->head = h;
+    if (msg_get_head(m->body, m->len, &h) != ERR_OK || (h.word.len != 0 && h.word.len != sizeof w->word))
+        return;
+    w->head = h;
+    if (h.word.len > 0)
+        memcpy(w->word, h.word.p, h.word.len);
+    w->head.word.p = w->word;
 }
 
 static void take_vault(struct web *w, const struct msg_frame *m)
 {
     struct msg_vault_is v;
-    if (msg_get_vault_is(m->body, m->len, &v) == ERR_OK)
+    w->vault_said = msg_get_vault_is(m->body, m->len, &v) == ERR_OK;
+    if (w->vault_said)
         w->vault = v;
 }
 

@@ -49,6 +49,7 @@ void local_recover(struct local *l);
 void local_boots(struct local *l);
 void local_token(struct local *l);
 void local_import(struct local *l);
+void local_erase(struct local *l);
 /* web_vault.c */
 void local_vault(struct local *l);
 /* web_outbox.c */

@@ -78,6 +78,12 @@ typedef enum err audit_visit(void *ctx, const struct audit_entry *entry, const c
 MUST_CHECK enum err audit_verify(const char *path, audit_visit *visit, void *ctx, struct audit_head *ret_head,
                                  size_t *ret_torn);
 
+/* Two copies of one chain, whatever was erased in either: how many entries have they in common, from the
+ * first on? A copy that is not there has none. ret_a, ret_b: their whole entries err: what audit_verify()
+ * says of either, but NOT_FOUND */
+MUST_CHECK enum err audit_compare(const char *a, const char *b, uint64_t *ret_a, uint64_t *ret_b,
+                                  uint64_t *ret_common);
+
 struct audit_chain;
 
 /* Open a log for appending, for this process alone; made (0600, with an entry that says so) where there is

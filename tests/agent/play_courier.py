@@ -20,7 +20,7 @@ def answer_fields(status=DONE, problem=b'', receipts=(), commands=(), match=1, k
             'audit_length': head[0], 'audit_hash': head[1], 'known_incarnation': known[0], 'known_sequence': known[1],
             'known_name': known[2], 'envelopes_match': match, 'retry_after_s': 60, 'time': 0, 'want_set': 0,
             'server_envelopes': b'', 'has_missing': 0, 'missing': b'', 'certificate': b'',
-            'policy': b'', 'policy_sig': b'', **more}
+            'policy': b'', 'policy_sig': b'', 'audit_word': b'', 'want_audit_word': 0, **more}
 
 
 class Courier:

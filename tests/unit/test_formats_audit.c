@@ -442,6 +442,34 @@ static void erases(void **state)
     assert_int_equal(audit_erase(path, many, 1, &n), ERR_NOT_FOUND);
 }
 
+static void compares(void **state)
+{
+    (void)state;
+    char whole[8192], other[128];
+    uint64_t a, b, common;
+    unsigned n;
+    snprintf(other, sizeof other, "%s/other.log", folder);
+    write_log(4);
+    size_t len = read_log(whole, sizeof whole);
+    assert_int_equal(audit_compare(path, other, &a, &b, &common), ERR_OK);
+    assert_true(a == 4 && b == 0 && common == 0);
+    assert_int_equal(rename(path, other), 0);
+    size_t three = len - 1;
+    while (whole[three - 1] != '\n')
+        three--;
+    replace_log(whole, three);
+    assert_int_equal(audit_erase(path, (const uint64_t[]){2}, 1, &n), ERR_OK);
+    assert_int_equal(audit_compare(path, other, &a, &b, &common), ERR_OK);
+    assert_true(a == 3 && b == 4 && common == 3);
+    unlink(path);
+    write_log(4); /* another chain */
+    assert_int_equal(audit_compare(path, other, &a, &b, &common), ERR_OK);
+    assert_true(a == 4 && b == 4 && common == 0);
+    replace_log(whole + 1, len - 1);
+    assert_int_equal(audit_compare(path, other, &a, &b, &common), ERR_FORMAT);
+    unlink(other);
+}
+
 int main(void)
 {
 #define WITH_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
@@ -459,6 +487,7 @@ int main(void)
         WITH_FOLDER(a_log_that_must_be_there),
         cmocka_unit_test(known_line),
         WITH_FOLDER(erases),
+        WITH_FOLDER(compares),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
