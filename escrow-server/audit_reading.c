@@ -106,7 +106,7 @@ static bool orders(const struct audit_entry *order, const struct audit_entry *e)
     int len = snprintf(want, sizeof want, "chain=%s entries=", e->chain);
     if (strcmp(order->action, AUDIT_ERASE) != 0 || strncmp(order->note, want, (size_t)len) != 0)
         return false;
-    for (const char *at = order->note + len; *at != '\0';) {
+    for (const char *at = order->note + len; *at != '\0' && *at != ' ';) {
         char *end;
         if (strtoull(at, &end, 10) == e->n)
             return true;

@@ -6,11 +6,12 @@
 #include <stdbool.h>
 
 struct audit_words {
-    const char *root, *key, *as, *chain, *entries, *before, *password_file;
+    const char *root, *key, *as, *chain, *entries, *before, *password_file, *code_file;
+    char code[16];
     bool json, without_personal;
     struct option_list rest;
 };
 
 /* Each returns an exit code. */
-int audit_erase_verb(const struct audit_words *w);
+int audit_erase_verb(struct audit_words *w);
 int audit_export_verb(const struct audit_words *w);

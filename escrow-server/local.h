@@ -4,7 +4,8 @@
  * JSON (its memory cannot be wiped); where "secret" is true, it follows as a line of its own.
  *
  * Requests, by "op":
- *   recover  key, reason, as, user, device; the secret is the person's password
+ *   recover  key, reason, as, user, device, code; the secret is the person's password
+ *   approve  as, entry, code          a second person's word; the secret is his password
  *   boots    key                      boot events with that key ID
  *   token    hash, expires, uses      a new enrolment token          (*)
  *   import   as, chain                a foreign chain lies in the vault's folder as CHAIN.new (*)
@@ -34,3 +35,5 @@ MUST_CHECK enum err local_ask_with(const char *root, struct json_object *request
                                    size_t len, struct json_object **ret);
 /* The err and detail of a failed answer; ERR_OK when it did not fail. ret_detail: borrowed. */
 enum err local_result(struct json_object *answer, const char **ret_detail);
+/* A one-time code out of a file ("-": standard input). err: RANGE, FORMAT, and of secret_from_file() */
+MUST_CHECK enum err local_read_code(const char *path, char *ret, size_t cap);

@@ -31,6 +31,7 @@ enum msg_type {
     MSG_IMPORT,   /* msg_import → MSG_IMPORTED with msg_imported: a foreign chain lies in foreign/HEX.new */
     MSG_SINCE,    /* u64 → MSG_ENTRIES with msg_entries: disclosures from that place on, of every chain */
     MSG_HEARD,    /* msg_heard → MSG_HEARD_IS with u64, enum msg_heard_is: a device's audit head */
+    MSG_APPROVE,  /* msg_approve → MSG_DONE */
     MSG_ERASE,    /* msg_erase → MSG_DONE with u64: entries whose personal parts are gone */
     /* vault → web */
     MSG_OPENED,
@@ -52,6 +53,7 @@ enum msg_type {
 #define MSG_USER         128
 #define MSG_DETAIL       400
 #define MSG_CHAIN        64
+#define MSG_CODE         8
 #define MSG_CSR          4096
 #define MSG_RECORDS      256
 #define MSG_SEQUENCE_MAX INT64_MAX /* the stores and JSON hold no more */
@@ -172,7 +174,8 @@ struct msg_disclose {
     char user[MSG_USER + 1]; /* whose laptop; may be empty */
     char asked[GUID_TEXT];   /* what was typed */
     struct msg_blob password;
-    struct msg_found found; /* only n of 1 can be opened; the vault checks the person first all the same */
+    char code[MSG_CODE + 1]; /* one-time; may be empty */
+    struct msg_found found;  /* only n of 1 can be opened; the vault checks the person first all the same */
 };
 
 struct msg_opened {
@@ -201,11 +204,20 @@ enum msg_heard_is {
     HEARD_ELSEWHERE  /* another vault's, or a word that is none */
 };
 
-#define MSG_ERASE_MAX 64
+/* A second person's word on the request that was refused with entry n. */
+struct msg_approve {
+    char who[MSG_NAME + 1];
+    struct msg_blob password;
+    char code[MSG_CODE + 1];
+    uint64_t n;
+};
+
+#define MSG_ERASE_MAX 40
 
 struct msg_erase {
     char who[MSG_NAME + 1];
     struct msg_blob password; /* whose */
+    char code[MSG_CODE + 1];
     char chain[MSG_CHAIN + 1];
     unsigned count;
     uint64_t n[MSG_ERASE_MAX];
@@ -272,6 +284,8 @@ void msg_put_imported(struct writer *w, const struct msg_imported *m);
 MUST_CHECK enum err msg_get_imported(const uint8_t *p, size_t len, struct msg_imported *ret);
 void msg_put_heard(struct writer *w, const struct msg_heard *m);
 MUST_CHECK enum err msg_get_heard(const uint8_t *p, size_t len, struct msg_heard *ret);
+void msg_put_approve(struct writer *w, const struct msg_approve *m);
+MUST_CHECK enum err msg_get_approve(const uint8_t *p, size_t len, struct msg_approve *ret);
 void msg_put_erase(struct writer *w, const struct msg_erase *m);
 MUST_CHECK enum err msg_get_erase(const uint8_t *p, size_t len, struct msg_erase *ret);
 void msg_put_head(struct writer *w, const struct msg_head *m);

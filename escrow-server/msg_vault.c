@@ -59,6 +59,7 @@ void msg_put_disclose(struct writer *w, const struct msg_disclose *m)
     msg_put_text(w, m->user);
     msg_put_text(w, m->asked);
     msg_put_blob(w, &m->password);
+    msg_put_text(w, m->code);
     msg_put_found(w, &m->found);
 }
 
@@ -71,6 +72,7 @@ enum err msg_get_disclose(const uint8_t *p, size_t len, struct msg_disclose *ret
     msg_get_text(&r, ret->user, sizeof ret->user);
     msg_get_text(&r, ret->asked, sizeof ret->asked);
     msg_get_blob(&r, &ret->password);
+    msg_get_text(&r, ret->code, sizeof ret->code);
     msg_get_found_part(&r, &ret->found);
     return reader_end(&r);
 }
@@ -137,10 +139,30 @@ enum err msg_get_heard(const uint8_t *p, size_t len, struct msg_heard *ret)
     return reader_end(&r);
 }
 
+void msg_put_approve(struct writer *w, const struct msg_approve *m)
+{
+    msg_put_text(w, m->who);
+    msg_put_blob(w, &m->password);
+    msg_put_text(w, m->code);
+    writer_u64(w, m->n);
+}
+
+enum err msg_get_approve(const uint8_t *p, size_t len, struct msg_approve *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    msg_get_text(&r, ret->who, sizeof ret->who);
+    msg_get_blob(&r, &ret->password);
+    msg_get_text(&r, ret->code, sizeof ret->code);
+    ret->n = reader_u64(&r);
+    return reader_end(&r);
+}
+
 void msg_put_erase(struct writer *w, const struct msg_erase *m)
 {
     msg_put_text(w, m->who);
     msg_put_blob(w, &m->password);
+    msg_put_text(w, m->code);
     msg_put_text(w, m->chain);
     writer_u16(w, (uint16_t)m->count);
     for (unsigned i = 0; i < m->count; i++)
@@ -153,6 +175,7 @@ enum err msg_get_erase(const uint8_t *p, size_t len, struct msg_erase *ret)
     reader_init(&r, p, len);
     msg_get_text(&r, ret->who, sizeof ret->who);
     msg_get_blob(&r, &ret->password);
+    msg_get_text(&r, ret->code, sizeof ret->code);
     msg_get_text(&r, ret->chain, sizeof ret->chain);
     ret->count = msg_get_count(&r, MSG_ERASE_MAX);
     for (unsigned i = 0; i < ret->count; i++)

@@ -4,6 +4,7 @@
 
 #include "crypto/err.h"
 #include "crypto/secret.h"
+#include "escrow-server/totp.h"
 #include <stdbool.h>
 
 #define PEOPLE_NAME 64
@@ -30,7 +31,16 @@ MUST_CHECK enum err people_add(const char *path, const char *name, enum people_r
                                const struct secret *password);
 /* Is there somebody of this name? err: IO, FORMAT (the file) */
 MUST_CHECK enum err people_known(const char *path, const char *name, bool *ret);
-/* Who is it? Takes as long for an unknown name as for a wrong password.
- * err: AUTH (unknown name or wrong password), IO, FORMAT (the file) */
+struct person {
+    enum people_role role;
+    bool has_totp; /* a one-time code is wanted, too: */
+    uint8_t totp[TOTP_SECRET];
+};
+
+/* Who is it? Takes as long for an unknown name as for a wrong password. The one-time code is the caller's to
+ * check. err: AUTH (unknown name or wrong password), IO, FORMAT (the file) */
 MUST_CHECK enum err people_check(const char *path, const char *name, const struct secret *password,
-                                 enum people_role *ret);
+                                 struct person *ret);
+/* From now on somebody needs one-time codes of this seed. err: NOT_FOUND, IO, FORMAT */
+MUST_CHECK enum err people_set_totp(const char *path, const char *name,
+                                    const uint8_t seed[static TOTP_SECRET]);

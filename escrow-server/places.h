@@ -49,7 +49,9 @@ struct conf {
     char listen[PATH_MAX];      /* address and port, where serve is not told another */
     unsigned web_workers;       /* 1 to CONF_WORKERS_MAX */
     uint64_t sync_every_s;      /* when devices are asked to come back */
-    uint64_t quota_per_hour;    /* disclosures of one person */
+    uint64_t quota_per_hour;    /* disclosures of one person, at all vaults together */
+    uint64_t vaults;            /* among which that is divided */
+    char approval[PATH_MAX];    /* roles whose disclosures a second person must approve, comma-separated */
     char root_key[PATH_MAX];    /* where init put the offline root key and the desk's key; no process of */
     char desk_key[PATH_MAX];    /* the server may be able to read them */
     uint64_t compliance_months; /* how long the compliance store keeps records; 0: for ever */

@@ -43,6 +43,35 @@ struct vault_order {
     bool done;
 };
 
+/* Parts of an entry's note: a one-time code's step, which is used with it; a wish for approval, and its end.
+ */
+#define NOTE_STEP     "totp="
+#define NOTE_WANTED   "wanted=approval"
+#define NOTE_APPROVES "approves="
+#define NOTE_APPROVAL "approval="
+
+#define VAULT_APPROVAL_S 3600
+#define VAULT_WISHES     64
+
+/* A request that waits for a second person, or for its repetition. */
+struct vault_wish {
+    uint64_t n, time; /* entry that refused it; of that, or of the approval */
+    char who[MSG_NAME + 1], key_id[GUID_TEXT], volume[GUID_TEXT], device[65];
+    bool approved;
+};
+
+/* Who asks, after step-up. */
+struct vault_asker {
+    enum people_role role;
+    uint64_t step; /* of the one-time code; 0: none was needed */
+};
+
+/* The last one-time code of somebody. */
+struct vault_step {
+    char who[MSG_NAME + 1];
+    uint64_t step;
+};
+
 struct throttle {
     char who[MSG_NAME + 1];
     unsigned failures;
@@ -67,6 +96,8 @@ struct vault {
     struct vault_mark *mark;     /* of every entry */
     struct msg_entry *disclosed; /* every disclosure: of our log, oldest first, then of imported chains */
     struct vault_order *order;   /* every order to erase */
+    struct vault_step step[PEOPLE_MAX];
+    struct vault_wish wish[VAULT_WISHES];
     size_t n_marks, cap_marks, n_disclosed, cap_disclosed, n_orders, cap_orders;
     struct throttle throttle[VAULT_THROTTLED]; /* number 0: names that are nobody's */
     uint64_t spent_until;                      /* when all of the burst is there again */
@@ -142,14 +173,29 @@ MUST_CHECK enum err vault_erase(struct vault *v, const struct msg_erase *e, unsi
                                 char *ret_detail);
 
 /* vault_person.c: who asks, and may he? Refusals say why in ret_detail (MSG_DETAIL bytes and a zero). */
-/* err: AUTH, BUSY (too many tries), IO */
-MUST_CHECK enum err vault_password(struct vault *v, const char *who, const struct msg_blob *password,
-                                   enum people_role *ret_role, char *ret_detail);
+/* Password and, where the person has a seed, a one-time code that was not used before. err: AUTH, BUSY (too
+ * many tries), IO */
+MUST_CHECK enum err vault_step_up(struct vault *v, const char *who, const struct msg_blob *password,
+                                  const char *code, struct vault_asker *ret, char *ret_detail);
 /* err: also DENIED */
-MUST_CHECK enum err vault_person(struct vault *v, const struct msg_disclose *d, enum people_role *ret_role,
+MUST_CHECK enum err vault_person(struct vault *v, const struct msg_disclose *d, struct vault_asker *ret,
                                  char *ret_detail);
-/* err: BUSY */
+/* The limit of this vault is its part of the whole. err: BUSY */
 MUST_CHECK enum err vault_quota(const struct vault *v, const char *who, char *ret_detail);
+/* The code that was used goes into the entry's note, and is read back from there. */
+void vault_note_step(struct audit_entry *a, const struct vault_asker *asker);
+void vault_step_take(struct vault *v, const struct audit_entry *a);
+
+/* vault_approval.c */
+bool vault_needs_approval(const struct vault *v, enum people_role role);
+void vault_wish_add(struct vault *v, const struct audit_entry *refused, uint64_t n);
+/* The wish of this person for this key that was approved and not used; 0: none. */
+uint64_t vault_approved(const struct vault *v, const struct audit_entry *a);
+void vault_wish_end(struct vault *v, uint64_t n);
+/* Our own entry, read back. */
+void vault_approval_take(struct vault *v, const struct audit_entry *a);
+/* err: as said in ret_detail */
+MUST_CHECK enum err vault_approve(struct vault *v, const struct msg_approve *m, char *ret_detail);
 
 /* vault_disclose.c. err: as said in ret_detail */
 MUST_CHECK enum err vault_disclose(struct vault *v, const struct msg_disclose *d, struct msg_opened *ret,

@@ -127,6 +127,28 @@ static void make_entry(const struct vault *v, const struct audit_entry *a, const
     memcpy(ret->device, e.device, sizeof ret->device);
 }
 
+/* The refusal is what a second person approves. */
+static enum err want_approval(struct vault *v, const struct msg_disclose *d, struct audit_entry *a,
+                              char *ret_detail)
+{
+    uint64_t n;
+    size_t len = strlen(a->note);
+    snprintf(a->action, sizeof a->action, "%s", AUDIT_REFUSE);
+    snprintf(a->note + len, sizeof a->note - len, "%s" NOTE_WANTED, len > 0 ? " " : "");
+    set_detail(a, "approval needed", d);
+    enum err e = vault_log_append(v, a, &n);
+    if (e != ERR_OK) {
+        snprintf(ret_detail, MSG_DETAIL, LOG_BROKEN, err_text(e));
+        return ERR_IO;
+    }
+    vault_wish_add(v, a, n);
+    snprintf(ret_detail, MSG_DETAIL,
+             "The %s needs a second person: let an advanced or an administrator run keyholt-server approve "
+             "--entry %llu, and ask again within an hour.",
+             a->role, (unsigned long long)n);
+    return ERR_BUSY;
+}
+
 static enum err write_entry(struct vault *v, const struct msg_disclose *d, struct audit_entry *a,
                             struct msg_entry *ret, char *ret_detail)
 {
@@ -147,7 +169,8 @@ enum err vault_disclose(struct vault *v, const struct msg_disclose *d, struct ms
 {
     struct audit_entry a;
     const struct escrow_key *k;
-    enum people_role role;
+    struct vault_asker asker = {.step = 0};
+    uint64_t approved = 0;
     describe(d, &a);
     enum err e = vault_log_ready(v);
     if (e != ERR_OK) {
@@ -155,16 +178,26 @@ enum err vault_disclose(struct vault *v, const struct msg_disclose *d, struct ms
         slog(SLOG_ERROR, "disclose", "refused=\"no audit log\" reason=\"%s\"", err_text(e));
         return ERR_IO;
     }
-    e = vault_person(v, d, &role, ret_detail);
+    e = vault_person(v, d, &asker, ret_detail);
+    vault_note_step(&a, &asker);
     if (e == ERR_BUSY || e == ERR_IO)
         return e; /* no entry for every try of somebody who only fills the log */
     if (e != ERR_OK)
-        return refuse(v, d, &a, e, e == ERR_AUTH ? "wrong name or password" : "reason or user missing");
-    snprintf(a.role, sizeof a.role, "%s", people_role_text(role));
+        return refuse(v, d, &a, e, e == ERR_AUTH ? "wrong name, password or code" : "role, reason or user");
+    snprintf(a.role, sizeof a.role, "%s", people_role_text(asker.role));
     TRY(check_key(v, d, &a, ret_detail, &k));
     if (vault_quota(v, d->who, ret_detail) != ERR_OK)
         return refuse(v, d, &a, ERR_BUSY, "quota");
+    if (vault_needs_approval(v, asker.role)) {
+        approved = vault_approved(v, &a);
+        if (approved == 0)
+            return want_approval(v, d, &a, ret_detail);
+        size_t len = strlen(a.note);
+        snprintf(a.note + len, sizeof a.note - len, "%s" NOTE_APPROVAL "%llu", len > 0 ? " " : "",
+                 (unsigned long long)approved);
+    }
     TRY(write_entry(v, d, &a, &ret->entry, ret_detail));
+    vault_wish_end(v, approved);
     return open_envelope(v, d, k, &a, ret, ret_detail);
 }
 

@@ -16,10 +16,10 @@ static enum err read_order(struct vault *v, const char *note)
     int off = 0;
     if (sscanf(note, "chain=%32[0-9a-f] entries=%n", chain, &off) != 1 || off == 0)
         return ERR_FORMAT;
-    for (const char *at = note + off; *at != '\0';) {
+    for (const char *at = note + off; *at != '\0' && *at != ' ';) {
         char *end = NULL;
         unsigned long long n = strtoull(at, &end, 10);
-        if (end == at || (*end != ',' && *end != '\0'))
+        if (end == at || strchr(", ", *end) == NULL)
             return ERR_FORMAT;
         TRY(vault_memory_order(v, chain, n));
         at = end + (*end == ',');
@@ -108,7 +108,7 @@ static enum err check(const struct msg_erase *e, const char *path, char *ret_det
     TRY(audit_verify(path, look, &ages, &head, &torn));
     if (ages.there != e->count)
         return ERR_NOT_FOUND;
-    snprintf(ret_detail, MSG_DETAIL, "Entries of the last %u hours are not erased.",
+    snprintf(ret_detail, MSG_DETAIL, "Entries of the last %d hours are not erased.",
              VAULT_ERASE_AFTER_S / 3600);
     return ages.too_young ? ERR_DENIED : ERR_OK;
 }
@@ -116,10 +116,14 @@ static enum err check(const struct msg_erase *e, const char *path, char *ret_det
 static enum err write_order(struct vault *v, const struct msg_erase *e, struct audit_entry *a)
 {
     uint64_t n;
+    char step[AUDIT_WORD];
+    snprintf(step, sizeof step, "%s%.*s", a->note[0] != '\0' ? " " : "", AUDIT_WORD - 2, a->note);
     size_t len = (size_t)snprintf(a->note, sizeof a->note, "chain=%s entries=", e->chain);
     for (unsigned i = 0; i < e->count && len < sizeof a->note; i++)
         len += (size_t)snprintf(a->note + len, sizeof a->note - len, "%s%llu", i == 0 ? "" : ",",
                                 (unsigned long long)e->n[i]);
+    if (len < sizeof a->note)
+        len += (size_t)snprintf(a->note + len, sizeof a->note - len, "%s", step);
     if (len >= sizeof a->note)
         return ERR_RANGE;
     snprintf(a->action, sizeof a->action, "%s", AUDIT_ERASE);
@@ -128,10 +132,11 @@ static enum err write_order(struct vault *v, const struct msg_erase *e, struct a
 
 static enum err may(struct vault *v, const struct msg_erase *e, struct audit_entry *a, char *ret_detail)
 {
-    enum people_role role;
-    TRY(vault_password(v, e->who, &e->password, &role, ret_detail));
-    snprintf(a->role, sizeof a->role, "%s", people_role_text(role));
-    if (role == PEOPLE_ADMINISTRATOR)
+    struct vault_asker asker;
+    TRY(vault_step_up(v, e->who, &e->password, e->code, &asker, ret_detail));
+    snprintf(a->role, sizeof a->role, "%s", people_role_text(asker.role));
+    vault_note_step(a, &asker);
+    if (asker.role == PEOPLE_ADMINISTRATOR)
         return ERR_OK;
     snprintf(ret_detail, MSG_DETAIL, "Only an administrator may have personal data erased.");
     return ERR_DENIED;

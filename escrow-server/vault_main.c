@@ -82,6 +82,18 @@ static enum err take_heard(struct vault *v, struct chan *c, const struct msg_fra
     return ERR_OK;
 }
 
+static enum err take_approve(struct vault *v, struct chan *c, const struct msg_frame *m)
+{
+    struct msg_approve a;
+    char detail[MSG_DETAIL + 1] = "The vault cannot do this now.";
+    TRY(msg_get_approve(m->body, m->len, &a));
+    enum err e = vault_approve(v, &a, detail);
+    if (e == ERR_OK)
+        return answer_number(c, MSG_DONE, m->id, 0);
+    answer_failed(c, m->id, e, detail);
+    return ERR_OK;
+}
+
 static enum err take_erase(struct vault *v, struct chan *c, const struct msg_frame *m)
 {
     struct msg_erase e;
@@ -118,6 +130,8 @@ static enum err take(struct vault *v, struct chan *c, const struct msg_frame *m)
         return take_import(v, c, m);
     case MSG_HEARD:
         return take_heard(v, c, m);
+    case MSG_APPROVE:
+        return take_approve(v, c, m);
     case MSG_ERASE:
         return take_erase(v, c, m);
     case MSG_SINCE:

@@ -25,6 +25,7 @@ void vault_memory_clear(struct vault *v)
 {
     v->n_disclosed = v->n_marks = v->n_orders = 0;
     v->last_check = v->lost = 0;
+    memset(v->wish, 0, sizeof v->wish);
 }
 
 void vault_memory_free(struct vault *v)
@@ -106,6 +107,8 @@ enum err vault_memory_take(void *ctx, const struct audit_entry *a, const char *l
     TRY(vault_memory_reserve(v));
     vault_memory_mark(v, a->hash, a->time, a->erased);
     take_alarm(v, a);
+    vault_step_take(v, a);
+    vault_approval_take(v, a);
     TRY(vault_erase_take(v, a));
     return vault_memory_entry(v, a);
 }

@@ -20,7 +20,7 @@ static const char usage[] =
     "  keyholt-server audit import [--root DIR] [--as NAME] FILE [--json]\n"
     "  keyholt-server audit export [--root DIR] [--chain ID] [--without-personal] [FILE]\n"
     "  keyholt-server audit erase [--root DIR] [--chain ID] --entries N,N-N | --before DAY\n"
-    "      --as NAME --password-file FILE [--json]\n";
+    "      --as NAME --password-file FILE [--code-file FILE] [--json]\n";
 
 static int complain(int code, const char *what, const char *reason)
 {
@@ -197,6 +197,7 @@ static int run(int argc, char *const *argv)
                                       {"entries", OPTION_TEXT, false, &w.entries},
                                       {"before", OPTION_TEXT, false, &w.before},
                                       {"password-file", OPTION_TEXT, false, &w.password_file},
+                                      {"code-file", OPTION_TEXT, false, &w.code_file},
                                       {"without-personal", OPTION_FLAG, false, &w.without_personal},
                                       {"json", OPTION_FLAG, false, &w.json},
                                       {NULL, OPTION_REST, false, &w.rest}};

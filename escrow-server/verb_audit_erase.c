@@ -91,6 +91,7 @@ static int ask(const struct audit_words *a, const struct wanted *w, size_t from,
     json_object_object_add(o, "as", json_object_new_string(a->as));
     json_object_object_add(o, "chain", json_object_new_string(w->chain));
     json_object_object_add(o, "entries", list);
+    json_object_object_add(o, "code", json_object_new_string(a->code));
     enum err e = local_ask(a->root, o, password, &answer, NULL);
     json_object_put(o);
     if (e != ERR_OK)
@@ -106,6 +107,9 @@ static int erase(const struct audit_words *a, const struct wanted *w)
 {
     SECRET(password);
     size_t done = 0;
+    if (a->code_file != NULL && w->count > MSG_ERASE_MAX)
+        return state_complain(KH_EXIT_USAGE, "audit erase",
+                              "with a one-time code at most 40 entries go at once");
     enum err e = secret_from_file(a->password_file, &password);
     if (e != ERR_OK)
         return state_complain(KH_EXIT_FAILED, a->password_file, err_text(e));
@@ -137,9 +141,11 @@ static int choose(const struct audit_words *a, struct wanted *w, const struct au
     return e == ERR_OK ? erase(a, w) : state_complain(KH_EXIT_FAILED, "audit erase", err_text(e));
 }
 
-int audit_erase_verb(const struct audit_words *a)
+int audit_erase_verb(struct audit_words *a)
 {
     struct wanted w = {.n = NULL};
+    if (a->code_file != NULL && local_read_code(a->code_file, a->code, sizeof a->code) != ERR_OK)
+        return state_complain(KH_EXIT_FAILED, a->code_file, "a one-time code of 6 digits is wanted");
     if ((a->entries == NULL) == (a->before == NULL) || a->password_file == NULL)
         return state_complain(KH_EXIT_USAGE, "audit erase",
                               "--entries or --before, --as and --password-file are wanted");

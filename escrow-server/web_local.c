@@ -16,8 +16,8 @@ static const struct {
     bool privileged;
     void (*run)(struct local *l);
 } ops[] = {{"recover", false, local_recover}, {"boots", true, local_boots}, {"token", true, local_token},
-           {"import", true, local_import},    {"erase", true, local_erase}, {"outbox", true, local_outbox},
-           {"vault", true, local_vault}};
+           {"import", true, local_import},    {"erase", true, local_erase}, {"approve", false, local_approve},
+           {"outbox", true, local_outbox},    {"vault", true, local_vault}};
 
 unsigned web_local_open_count(void)
 {

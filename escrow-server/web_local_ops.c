@@ -107,6 +107,33 @@ static void on_erased(void *ctx, enum err e, const struct msg_frame *m)
     local_answer(l, o, NULL);
 }
 
+/* One-time codes may be left out. err: FORMAT */
+enum err local_code(struct json_object *request, char ret[static MSG_CODE + 1])
+{
+    const char *text = "";
+    enum err e = json_get_text(request, "code", MSG_CODE, &text);
+    if (e != ERR_NOT_FOUND)
+        TRY(e);
+    snprintf(ret, MSG_CODE + 1, "%s", text);
+    return ERR_OK;
+}
+
+void local_approve(struct local *l)
+{
+    struct msg_approve a = {.password = {l->secret.bytes, l->secret.len}};
+    const char *who;
+    if (json_get_text(l->request, "as", MSG_NAME, &who) != ERR_OK ||
+        json_get_u64(l->request, "entry", &a.n) != ERR_OK || local_code(l->request, a.code) != ERR_OK)
+        return local_fail(l, ERR_FORMAT, "A field of the approval is missing.");
+    snprintf(a.who, sizeof a.who, "%s", who);
+    struct writer *body = back_begin(l->web, BACK_VAULT, MSG_APPROVE, on_done, l, &l->waiting);
+    if (body == NULL)
+        return local_fail(l, ERR_OFFLINE, VAULT_AWAY);
+    msg_put_approve(body, &a);
+    secret_wipe(&l->secret);
+    back_send(l->web, BACK_VAULT);
+}
+
 static enum err read_erase(struct local *l, struct msg_erase *ret)
 {
     const char *who, *chain;
@@ -114,6 +141,7 @@ static enum err read_erase(struct local *l, struct msg_erase *ret)
     TRY(json_get_text(l->request, "as", MSG_NAME, &who));
     TRY(json_get_text(l->request, "chain", MSG_CHAIN, &chain));
     TRY(json_get_array(l->request, "entries", MSG_ERASE_MAX, &list));
+    TRY(local_code(l->request, ret->code));
     snprintf(ret->who, sizeof ret->who, "%s", who);
     snprintf(ret->chain, sizeof ret->chain, "%s", chain);
     ret->count = (unsigned)json_object_array_length(list);

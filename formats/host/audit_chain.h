@@ -19,6 +19,7 @@
 #define AUDIT_DISCLOSE "disclose"
 #define AUDIT_REFUSE   "refuse"
 #define AUDIT_IMPORT   "import"
+#define AUDIT_APPROVE  "approve" /* note: "approves=N" */
 #define AUDIT_OPEN_LOG "open-log"
 #define AUDIT_CHECK    "checkpoint" /* note: a signed head (formats/audit_head.h), base64 */
 #define AUDIT_ERASE    "erase"      /* note: whose personal parts are to go: "chain=HEX entries=N,N,..." */

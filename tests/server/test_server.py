@@ -645,8 +645,8 @@ def test_recover_refusals(s):
     e = d.escrow()
     d.sync(e)
     before = len(s.audit())
-    for change, code, said in (({'password': 'wrong password'}, 3, 'Wrong name or password'),
-                               ({'who': 'nobody'}, 3, 'Wrong name or password'),
+    for change, code, said in (({'password': 'wrong password'}, 3, 'Wrong name, password'),
+                               ({'who': 'nobody'}, 3, 'Wrong name, password'),
                                ({'reason': ' '}, 3, 'reason is needed'),
                                ({'key': '00000000'}, 3, 'No key'),
                                ({'key': e['key_id'][:5]}, 3, 'too short'),

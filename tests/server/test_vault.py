@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The vault on real parts: epochs of the escrow key, heads of its log, imported chains, personal data. Closes with "N passed, N failed"."""
+import base64
 import contextlib
 import hashlib
+import hmac
 import json
 import os
+import re
 import signal
 import sqlite3
+import struct
 import sys
 import time
 import traceback
@@ -163,6 +167,98 @@ def test_a_key_that_the_organisation_names_is_missed():
         d.sync(e)
         _, err = s.recover(e['key_id'], code=3)
         holds('cannot be opened by this vault' in err, err)
+
+
+# ---- people: quota, one-time codes, a second person
+
+def code_at(seed, when):
+    """RFC 6238, as an authenticator app does it."""
+    mac = hmac.digest(base64.b32decode(seed), struct.pack('>Q', int(when) // 30), 'sha1')
+    at = mac[19] & 15
+    return '%06d' % ((struct.unpack('>I', mac[at:at + 4])[0] & 0x7fffffff) % 1000000)
+
+
+def add_user(s, name, role, password='a good password'):
+    s.command('user', 'add', '--name', name, '--role', role, '--password-file', '-', stdin=password)
+
+
+def test_limits_are_divided_among_vaults():
+    with server() as s:
+        s.configure(disclosures_per_hour=5, vaults=2)
+        s.start()
+        add_user(s, 'other', 'advanced')
+        d = enrolled(s, 'quota')
+        records = [d.escrow() for _ in range(3)]
+        d.sync(*records)
+        for e in records[:2]:
+            s.recover(e['key_id'])
+        _, err = s.recover(records[2]['key_id'], code=4)
+        holds('has read 2 keys' in err, err)
+        s.stop()
+        s.start()
+        s.recover(records[2]['key_id'], code=4)  # the log remembers
+        s.recover(records[2]['key_id'], who='other', password='a good password')
+
+
+def test_one_time_codes():
+    with server() as s:
+        s.start()
+        uri = s.command('user', 'totp', '--name', 'alice').stdout
+        s.command('user', 'totp', '--name', 'nobody', code=3)
+        seed = re.search(r'secret=([A-Z2-7]{32})&', uri)[1]
+        d = enrolled(s, 'code')
+        records = [d.escrow() for _ in range(3)]
+        d.sync(*records)
+
+        def ask(e, code, exit_code=0):
+            s.put('code', code + '\n')
+            return s.recover(e['key_id'], code=exit_code, extra=('--code-file', s.path('code')) if code else ())
+        while time.time() % 30 > 20:  # so that a step does not end in the middle
+            time.sleep(0.2)
+        now = time.time()
+        for bad in ('', '000000' if code_at(seed, now) != '000000' else '111111', code_at(seed, now - 300)):
+            holds('one-time code' in ask(records[0], bad, 3)[1], f'{bad}')
+        eq(ask(records[0], code_at(seed, now))[0]['recovery_password'], records[0]['digits'], 'the right one')
+        ask(records[1], code_at(seed, now), 3)  # not twice
+        s.stop()
+        s.start()
+        ask(records[1], code_at(seed, now), 3)  # nor after a start: the mark is in the log
+        eq(ask(records[1], code_at(seed, now + 30))[0]['recovery_password'], records[1]['digits'], 'the next one')
+        eq(secret_search.search([s.root, s.log], [e['digits'] for e in records]), [], 'passwords on disk')
+
+
+def test_a_second_person_approves():
+    with server() as s:
+        s.configure(approval='advanced')
+        s.start()
+        for name, role in (('bob', 'advanced'), ('helen', 'helpdesk')):
+            add_user(s, name, role)
+        d = enrolled(s, 'approve')
+        e, other = d.escrow(), d.escrow()
+        d.sync(e, other)
+        got, err = s.recover(e['key_id'], code=4)
+        holds('second person' in err and 'recovery_password' not in got, err)
+        n = re.search(r'--entry (\d+)', err)[1]
+
+        def approve(number, who='bob', password='a good password', code=0):
+            return s.command('approve', '--entry', str(number), '--as', who, '--password-file', '-', code=code, stdin=password).stderr
+        holds('of his own' in approve(n, 'alice', 'correct horse battery', 3), 'not by himself')
+        holds('may not approve' in approve(n, 'helen', code=3), 'nor by the help desk')
+        holds('Wrong' in approve(n, password='wrong', code=3), 'nor with a wrong password')
+        holds('no request' in approve(4711, code=3), 'nor what nobody asked')
+        s.recover(e['key_id'], code=4)
+        approve(n)
+        s.stop()
+        s.start()  # it stands in the log
+        s.recover(other['key_id'], code=4)  # another key was not approved
+        eq(s.recover(e['key_id'], who='bob', password='a good password', code=4)[0].get('recovery_password'), None, 'nor another person')
+        eq(s.recover(e['key_id'])[0]['recovery_password'], e['digits'], 'approved')
+        s.recover(e['key_id'], code=4)  # once
+        rows = s.audit('--key-id', e['key_id'])
+        eq([(r['who'], r['note']) for r in rows if r['action'] == 'approve'], [('bob', f'approves={n}')], 'on record')
+        eq([r['note'] for r in rows if r['action'] == 'disclose'], [f'approval={n}'], 'and what for')
+        helen, _ = s.recover(other['key_id'], who='helen', password='a good password', extra=('--user', 'carol'))
+        eq(helen['recovery_password'], other['digits'], 'other roles need nobody')
 
 
 # ---- the audit log, its heads and the fleet
@@ -329,7 +425,7 @@ def test_personal_data_is_erased():
         def erase(n, who='root-of-all', password='a good password', code=0):
             return s.command('audit', 'erase', '--entries', str(n), '--as', who, '--password-file', '-', code=code, stdin=password)
         holds('Only an administrator' in erase(n, 'nosy', code=3).stderr, 'role')
-        holds('Wrong name or password' in erase(n, password='wrong', code=3).stderr, 'password')
+        holds('Wrong name, password' in erase(n, password='wrong', code=3).stderr, 'password')
         holds('not erased' in erase(young, code=3).stderr, 'young entries stay')
         holds('not every entry' in erase(4711, code=3).stderr, 'no such entry')
         _, err = s.recover(later['key_id'], who='root-of-all', password='a good password', code=3)

@@ -76,7 +76,7 @@ class Process:
 
     def disclose(self, asked, envelope, who, password):
         found = blob(envelope) + text('pc') + text('disk') + b'\1' + struct.pack('<Q', 1)
-        return self.ask(DISCLOSE, text(who) + text('a reason') + text('') + text(asked) + blob(password.encode()) + b'\0' +
+        return self.ask(DISCLOSE, text(who) + text('a reason') + text('') + text(asked) + blob(password.encode()) + text('') + b'\0' +
                         struct.pack('<H', 1) + found)
 
     def stop(self):

@@ -226,6 +226,20 @@ static enum err get_erase(const uint8_t *p, size_t len)
     return ERR_OK;
 }
 
+static void put_approve(struct writer *w)
+{
+    struct msg_approve m = {.who = "bob", .password = {bytes, 5}, .code = "123456", .n = 7};
+    msg_put_approve(w, &m);
+}
+static enum err get_approve(const uint8_t *p, size_t len)
+{
+    struct msg_approve m;
+    TRY(msg_get_approve(p, len, &m));
+    assert_string_equal(m.code, "123456");
+    assert_int_equal(m.n, 7);
+    return ERR_OK;
+}
+
 static void put_head(struct writer *w)
 {
     struct msg_head m = {.n = 3, .hash = {4}, .word = {bytes, 80}};
@@ -274,6 +288,7 @@ static const struct {
     {"vault_is", put_vault_is, get_vault_is},
     {"heard", put_heard, get_heard},
     {"erase", put_erase, get_erase},
+    {"approve", put_approve, get_approve},
     {"head", put_head, get_head},
 };
 
