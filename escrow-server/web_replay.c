@@ -44,6 +44,8 @@ static void on_entries(void *ctx, enum err e, const struct msg_frame *m)
     for (unsigned i = 0; i < entries.n; i++)
         if (!pass_on(w, &entries.item[i]))
             return stop(w, true);
+    if (w->replay.again) /* the writer takes none now */
+        return stop(w, true);
     if (!entries.more || entries.n == 0)
         return stop(w, w->replay.again);
     w->replay.since = entries.next;
