@@ -100,6 +100,7 @@ enum err errand_sync_request(const struct msg *m, char **ret)
         add(o, "envelopes", hex(m->sync_batch.envelopes)) &&
         add(o, "audit_head", hex(m->sync_batch.audit_head)) &&
         (m->sync_batch.last.len < BEGINS_LEN || add(o, "last", hex(last))) &&
+        (m->sync_batch.audit_word.len == 0 || add(o, "audit_word", base64(m->sync_batch.audit_word))) &&
         (m->sync_batch.set.len == 0 || add(o, "set", base64(m->sync_batch.set))) &&
         (m->sync_batch.policy == 0 || add(o, "policy", json_object_new_uint64(m->sync_batch.policy))) &&
         add_packages(o, m);
@@ -181,16 +182,6 @@ static enum err take_known(struct arena *a, struct json_object *o, struct msg *r
     return take_hex(a, known, "name", 32, &ret->sync_answer.known_name);
 }
 
-static enum err take_audit_head(struct arena *a, struct json_object *o, struct msg *ret)
-{
-    struct json_object *head;
-    TRY(take_object(o, "audit_head", &head));
-    if (!head)
-        return ERR_OK;
-    TRY(json_get_u64(head, "length", &ret->sync_answer.audit_length));
-    return take_hex(a, head, "hash", 32, &ret->sync_answer.audit_hash);
-}
-
 static enum err take_bool(struct json_object *o, const char *key, uint32_t *ret)
 {
     struct json_object *v;
@@ -209,6 +200,18 @@ static enum err take_bytes(struct arena *a, struct json_object *o, const char *k
     *ret = (struct msg_span){a->base + a->off, len};
     a->off += len;
     return ERR_OK;
+}
+
+static enum err take_audit_head(struct arena *a, struct json_object *o, struct msg *ret)
+{
+    struct json_object *head;
+    TRY(take_object(o, "audit_head", &head));
+    if (!head)
+        return ERR_OK;
+    TRY(json_get_u64(head, "length", &ret->sync_answer.audit_length));
+    TRY(take_hex(a, head, "hash", 32, &ret->sync_answer.audit_hash));
+    enum err e = take_bytes(a, head, "word", &ret->sync_answer.audit_word);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
 static enum err take_text(struct arena *a, struct json_object *o, const char *key, struct msg_span *ret)
@@ -266,6 +269,7 @@ static enum err read_rare(struct json_object *o, struct arena *a, struct msg *m)
 {
     TRY(optional(json_get_u64(o, "time", &m->sync_answer.time)));
     TRY(optional(take_bool(o, "want_set", &m->sync_answer.want_set)));
+    TRY(optional(take_bool(o, "want_audit_word", &m->sync_answer.want_audit_word)));
     TRY(optional(take_hex(a, o, "envelopes", 32, &m->sync_answer.server_envelopes)));
     enum err e = take_hashes(a, o, "missing", &m->sync_answer.missing);
     m->sync_answer.has_missing = e == ERR_OK;

@@ -12,7 +12,7 @@ struct field {
     uint16_t off; /* in struct msg */
 };
 
-#define FIELDS_MAX 24
+#define FIELDS_MAX 26
 
 struct layout {
     uint16_t type;
@@ -60,7 +60,7 @@ static const struct layout layouts[] = {
      {LIST(sync_batch.servers), SPAN(sync_batch.ca), SPAN(sync_batch.device), LIST(sync_batch.records),
       SPAN(sync_batch.envelopes), SPAN(sync_batch.audit_head), SPAN(sync_batch.set), SPAN(sync_batch.proxy),
       SPAN(sync_batch.no_proxy), U64(sync_batch.policy), SPAN(sync_batch.last), SPAN(sync_batch.packages),
-      SPAN(sync_batch.package_set)}},
+      SPAN(sync_batch.package_set), SPAN(sync_batch.audit_word)}},
     {MSG_SYNC_NOW, {U32(sync_now.person)}},
     {MSG_CERTIFICATE, {SPAN(certificate.pem)}},
     {MSG_IDLE, {{0}}},
@@ -90,7 +90,9 @@ static const struct layout layouts[] = {
       U32(sync_answer.want_packages),
       SPAN(sync_answer.server_packages),
       U32(sync_answer.has_missing_packages),
-      SPAN(sync_answer.missing_packages)}},
+      SPAN(sync_answer.missing_packages),
+      SPAN(sync_answer.audit_word),
+      U32(sync_answer.want_audit_word)}},
     {MSG_CERTIFICATE_KEPT, {U32(certificate_kept.status), SPAN(certificate_kept.problem)}},
     {MSG_SERVER_SAID, {SPAN(server_said.server), U32(server_said.status), U64(server_said.retry_after_s)}},
     {MSG_PROBE, {SPAN(probe.device), U32(probe.flags)}},

@@ -17,6 +17,7 @@
 
 #define AUDIT_LENGTH "audit_length"
 #define AUDIT_DOUBTS "audit_doubts"
+#define AUDIT_ASKED  "audit_asked" /* the last answer asked for the word */
 #define LAST_SYNC    "last_sync"
 #define ANEW         "went_back" /* when new keys were wanted because of that */
 #define DAY          UINT64_C(86400)
@@ -55,6 +56,19 @@ static enum err add_own(struct agent *a, struct sync_batch *b, struct msg *ret)
     return optional(e);
 }
 
+/* The word goes along only where a server asked for it: a heartbeat is small. */
+static enum err add_audit_word(struct agent *a, struct sync_batch *b, struct msg *ret)
+{
+    uint64_t asked;
+    size_t len;
+    enum err e = cache_get_u64(a->cache, AUDIT_ASKED, &asked);
+    if (e == ERR_OK)
+        e = cache_get(a->cache, SYNC_AUDIT_WORD, b->audit_word, sizeof b->audit_word, &len);
+    if (e == ERR_OK)
+        ret->sync_batch.audit_word = (struct msg_span){b->audit_word, len};
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
 enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struct sync_batch *b,
                          struct msg *ret)
 {
@@ -82,7 +96,7 @@ enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struc
     ret->sync_batch.proxy = msg_text(a->conf.proxy);
     ret->sync_batch.no_proxy = msg_text(a->conf.no_proxy);
     ret->sync_batch.policy = a->policy.version;
-    return ERR_OK;
+    return add_audit_word(a, b, ret);
 }
 
 void sync_batch_wipe(struct sync_batch *b)
@@ -216,9 +230,10 @@ static enum err doubt_head(struct agent *a, bool contradicts, bool *ret_enough)
 }
 
 /* Heads come back to the servers with every sync, so a log that was cut off is noticed by the fleet: a
- * shorter head does not replace a longer one. Nothing signs a head, though, so one answer must not be able to
- * blind this device for ever: a head that is shorter, or longer than a log grows, is taken once HEAD_DOUBTS
- * answers in a row said something of the kind. By then the old one was sent back that many times. */
+ * shorter head does not replace a longer one. This device does not judge who signed a head, so one answer
+ * must not be able to blind this device for ever: a head that is shorter, or longer than a log grows, is
+ * taken once HEAD_DOUBTS answers in a row said something of the kind. By then the old one was sent back that
+ * many times. */
 static enum err take_audit_head(struct agent *a, const struct msg *m)
 {
     uint64_t known = 0, length = m->sync_answer.audit_length;
@@ -233,7 +248,26 @@ static enum err take_audit_head(struct agent *a, const struct msg *m)
     if (contradicts && !enough)
         return ERR_OK;
     TRY(cache_set_u64(a->cache, AUDIT_LENGTH, length));
-    return cache_set(a->cache, SYNC_AUDIT_HASH, m->sync_answer.audit_hash.p, 32);
+    TRY(cache_set(a->cache, SYNC_AUDIT_HASH, m->sync_answer.audit_hash.p, 32));
+    if (m->sync_answer.audit_word.len != AUDIT_HEAD_LEN)
+        return cache_unset(a->cache, SYNC_AUDIT_WORD);
+    return cache_set(a->cache, SYNC_AUDIT_WORD, m->sync_answer.audit_word.p, AUDIT_HEAD_LEN);
+}
+
+/* It is brought at once, and then no sooner than anything else, however often it is asked for. */
+static enum err take_asked(struct agent *a, const struct msg *m, struct sync_outcome *o)
+{
+    uint64_t asked = 0;
+    uint8_t word[AUDIT_HEAD_LEN];
+    size_t len;
+    if (!m->sync_answer.want_audit_word)
+        return cache_unset(a->cache, AUDIT_ASKED);
+    enum err e = cache_get_u64(a->cache, AUDIT_ASKED, &asked);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    o->more = o->more ||
+              (e == ERR_NOT_FOUND && cache_get(a->cache, SYNC_AUDIT_WORD, word, sizeof word, &len) == ERR_OK);
+    return cache_set_u64(a->cache, AUDIT_ASKED, 1);
 }
 
 /* Does the server hold a record of this incarnation that this cache never made: a later one, or another one
@@ -349,6 +383,7 @@ enum err sync_apply_carried(struct agent *a, const struct msg *m, struct sync_ou
     TRY(take_known(a, m));
     TRY(take_certificate(a, m, &o));
     take_policy(a, m, &o);
+    TRY(take_asked(a, m, &o));
     TRY(cache_outbox_count(a->cache, a->key.id, &o.waiting));
     *ret = o;
     return ERR_OK;

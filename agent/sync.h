@@ -7,12 +7,13 @@
 #include "agent/msg.h"
 #include "agent/sync_set.h"
 #include "crypto/err.h"
+#include "formats/audit_head.h"
 
 /* A batch owns the records that the message borrows. */
 struct sync_batch {
     struct cache_record record[MSG_LIST_MAX];
     unsigned n;
-    uint8_t device[32], envelopes[32], audit_head[32];
+    uint8_t device[32], envelopes[32], audit_head[32], audit_word[AUDIT_HEAD_LEN];
     uint8_t set[SYNC_SETS][SYNC_SET_PAGE][32], packages[32], last[32];
 };
 /* device: in whose name: ours, or that of an earlier identity of this computer whose records still wait */
@@ -34,6 +35,8 @@ MUST_CHECK enum err sync_apply(struct agent *a, const struct msg *answer, struct
 MUST_CHECK enum err sync_apply_carried(struct agent *a, const struct msg *answer, struct sync_outcome *ret);
 /* In the cache: the hash of the audit head that goes back with the next batch. */
 #define SYNC_AUDIT_HASH "audit_hash"
+/* The server's signed word on it, where it gave one: it proves what a log once had. */
+#define SYNC_AUDIT_WORD "audit_word"
 /* Of an answer to a batch in the name of an earlier identity only the receipts count. */
 MUST_CHECK enum err sync_apply_former(struct agent *a, const uint8_t device[static 32],
                                       const struct msg *answer, struct sync_outcome *ret);

@@ -1,6 +1,7 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Foreign chains: verified, put on record in the vault's own, then copied whole. */
+/* Foreign chains: laid down for the vault, which verifies them, puts them on record in its own log and keeps
+ * them whole. */
 
 #include "crypto/err.h"
 #include "formats/host/audit_chain.h"

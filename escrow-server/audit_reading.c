@@ -2,9 +2,11 @@
 #include "escrow-server/audit_reading.h"
 #include "crypto/host/file.h"
 #include "escrow-server/places.h"
+#include "formats/audit_head.h"
 #include "formats/base.h"
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static enum err read_one(struct audit_reading *r, const char *path, bool foreign)
@@ -35,9 +37,26 @@ static enum err read_foreign(struct audit_reading *r, const char *root)
     return e;
 }
 
+static enum err read_key(struct audit_reading *r, const char *root)
+{
+    char path[PATH_MAX];
+    uint8_t *pem = NULL;
+    size_t len;
+    TRY(file_join(root, PLACE_AUDIT_PUB, path, sizeof path));
+    enum err e = file_read(path, 1024, &pem, &len);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK; /* its absence is judged */
+    TRY(e);
+    e = cr_p256_pub_from_pem((const char *)pem, len, &r->key);
+    free(pem);
+    r->has_key = e == ERR_OK;
+    return e;
+}
+
 enum err audit_read_all(struct audit_reading *r, const char *root)
 {
     char path[PATH_MAX];
+    TRY(read_key(r, root));
     TRY(file_join(root, PLACE_AUDIT, path, sizeof path));
     TRY(read_one(r, path, false));
     return read_foreign(r, root);
@@ -60,10 +79,68 @@ static bool is_anchored(const struct audit_reading *r, const struct audit_source
     for (size_t i = 0; i < r->view.n; i++) {
         const struct audit_entry *e = &r->view.line[i].entry;
         if (!r->view.line[i].foreign && strcmp(e->action, AUDIT_IMPORT) == 0 &&
-            strncmp(e->detail, want, strlen("chain=") + strlen(s->head.chain) + 1) == 0)
-            last = e->detail;
+            strncmp(e->note, want, strlen("chain=") + strlen(s->head.chain) + 1) == 0)
+            last = e->note;
     }
     return last != NULL && strcmp(last, want) == 0;
+}
+
+/* Signed by this server's audit key, on the entry before it? */
+static bool is_true_checkpoint(const struct audit_reading *r, const struct audit_entry *e)
+{
+    struct audit_head_word w;
+    uint8_t word[AUDIT_HEAD_LEN];
+    char prev[BASE16_LEN(32) + 1];
+    size_t len;
+    if (!r->has_key || base64_decode(e->note, strlen(e->note), word, sizeof word, &len) != ERR_OK ||
+        audit_head_decode(word, len, &r->key, &w) != ERR_OK)
+        return false;
+    base16_encode(w.hash, sizeof w.hash, prev);
+    return w.n + 1 == e->n && strcmp(prev, e->prev) == 0;
+}
+
+/* Does an order in this list name the entry? "chain=HEX entries=1,2" */
+static bool orders(const struct audit_entry *order, const struct audit_entry *e)
+{
+    char want[64];
+    int len = snprintf(want, sizeof want, "chain=%s entries=", e->chain);
+    if (strcmp(order->action, AUDIT_ERASE) != 0 || strncmp(order->note, want, (size_t)len) != 0)
+        return false;
+    for (const char *at = order->note + len; *at != '\0' && *at != ' ';) {
+        char *end;
+        if (strtoull(at, &end, 10) == e->n)
+            return true;
+        if (end == at)
+            return false;
+        at = end + (*end == ',');
+    }
+    return false;
+}
+
+static bool is_ordered(const struct audit_reading *r, const struct audit_entry *e)
+{
+    for (size_t i = 0; i < r->view.n; i++)
+        if (orders(&r->view.line[i].entry, e))
+            return true;
+    return false;
+}
+
+/* What is wrong with the entries of one whole chain; NULL: nothing. */
+static const char *find_wrong(const struct audit_reading *r, const struct audit_source *s)
+{
+    for (size_t i = 0; i < r->view.n; i++) {
+        const struct audit_entry *e = &r->view.line[i].entry;
+        if (strcmp(e->chain, s->head.chain) != 0)
+            continue;
+        if (e->erased && !is_ordered(r, e))
+            return "ERASED WITHOUT ORDER: the personal part of an entry is gone";
+        if (!r->view.line[i].foreign && strcmp(e->action, AUDIT_CHECK) == 0 && !is_true_checkpoint(r, e))
+            return "FALSE CHECKPOINT: a signature in it is not by this server's audit key (audit.pub)";
+        if (!r->view.line[i].foreign && strcmp(e->action, AUDIT_ALARM) == 0 &&
+            strncmp(e->note, "lost=", 5) == 0)
+            return "ENTRIES WERE LOST: a device proved it (see the entry \"alarm\")";
+    }
+    return NULL;
 }
 
 const char *audit_judge(const struct audit_reading *r, unsigned i, bool *ret_good)
@@ -80,6 +157,9 @@ const char *audit_judge(const struct audit_reading *r, unsigned i, bool *ret_goo
         return "EMPTY: a log begins with an entry when it is made, so all of it was lost";
     if (i > 0 && !is_anchored(r, s))
         return "NOT AS IMPORTED: the vault's own log names another head";
+    const char *wrong = find_wrong(r, s);
+    if (wrong != NULL)
+        return wrong;
     *ret_good = true;
     return s->torn > 0 ? "good (a line torn by a crash follows; nothing was disclosed for it)" : "good";
 }

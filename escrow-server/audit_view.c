@@ -127,11 +127,13 @@ static void print_line(const struct audit_line *l)
         printf("#%llu", (unsigned long long)e->n);
     if (e->key_id[0] != '\0')
         printf("  key %s", e->key_id);
-    printf("  by %s", e->who);
+    printf("  by %s", e->erased ? "[erased]" : e->who);
     if (e->role[0] != '\0' && strcmp(e->role, "-") != 0)
         printf(" (%s)", e->role);
     if (e->reason[0] != '\0')
         printf("  reason: %s", e->reason);
+    if (e->note[0] != '\0')
+        printf("  [%s]", e->note);
     if (e->detail[0] != '\0')
         printf("  [%s]", e->detail);
     putchar('\n');
@@ -169,6 +171,9 @@ struct json_object *audit_view_json(const struct audit_view *v)
         add_text(o, "device", e->device);
         add_text(o, "reason", e->reason);
         add_text(o, "detail", e->detail);
+        add_text(o, "note", e->note);
+        if (e->erased)
+            json_object_object_add(o, "erased", json_object_new_boolean(true));
         json_object_array_add(list, o);
     }
     return list;

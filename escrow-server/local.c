@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/local.h"
 #include "crypto/host/file.h"
+#include "crypto/host/process.h"
 #include "escrow-server/listen.h"
 #include "escrow-server/places.h"
 #include "formats/host/json_strict.h"
@@ -151,4 +152,15 @@ enum err local_result(struct json_object *answer, const char **ret_detail)
     *ret_detail = detail;
     enum err e = err_from_name(name);
     return e == ERR_OK ? ERR_FORMAT : e;
+}
+
+enum err local_read_code(const char *path, char *ret, size_t cap)
+{
+    SECRET(code);
+    TRY(secret_from_file(path, &code));
+    if (code.len == 0 || code.len >= cap)
+        return ERR_RANGE;
+    memcpy(ret, code.bytes, code.len);
+    ret[code.len] = '\0';
+    return strspn(ret, "0123456789") == code.len ? ERR_OK : ERR_FORMAT;
 }

@@ -4,11 +4,14 @@
  * JSON (its memory cannot be wiped); where "secret" is true, it follows as a line of its own.
  *
  * Requests, by "op":
- *   recover  key, reason, as, user, device; the secret is the person's password
+ *   recover  key, reason, as, user, device, code; the secret is the person's password
+ *   approve  as, entry, code          a second person's word; the secret is his password
  *   boots    key                      boot events with that key ID
  *   token    hash, expires, uses      a new enrolment token          (*)
- *   import   as, chain, n, head       a foreign chain is about to be copied in (*)
+ *   import   as, chain                a foreign chain lies in the vault's folder as CHAIN.new (*)
+ *   erase    as, chain, entries       personal data of those entries; the secret is the person's password (*)
  *   outbox   bytes                    that many bytes follow: an outbox; answered with "answer" in base64 (*)
+ *   vault                             how the vault is: its log, and each epoch of the escrow key (*)
  * (*) only from root, or from the user that runs the server.
  *
  * Answers: "status" is "ok" or "failed"; failed ones have "err" (err_name) and "detail" (a sentence), and
@@ -32,3 +35,5 @@ MUST_CHECK enum err local_ask_with(const char *root, struct json_object *request
                                    size_t len, struct json_object **ret);
 /* The err and detail of a failed answer; ERR_OK when it did not fail. ret_detail: borrowed. */
 enum err local_result(struct json_object *answer, const char **ret_detail);
+/* A one-time code out of a file ("-": standard input). err: RANGE, FORMAT, and of secret_from_file() */
+MUST_CHECK enum err local_read_code(const char *path, char *ret, size_t cap);

@@ -12,18 +12,19 @@ server_store_libs := -lsqlite3 -lpq -pthread
 
 $(eval $(call program,bin/keyholt-server,escrow-server/main.c escrow-server/options.c escrow-server/places.c \
     escrow-server/slog.c escrow-server/verb_init.c escrow-server/setup_keys.c escrow-server/setup_state.c \
-    escrow-server/setup_org.c escrow-server/pki.c escrow-server/people.c escrow-server/verb_serve.c \
+    escrow-server/setup_org.c escrow-server/pki.c escrow-server/people.c escrow-server/totp.c escrow-server/verb_approve.c escrow-server/verb_serve.c \
     escrow-server/listen.c escrow-server/supervise.c escrow-server/control.c escrow-server/local.c \
     escrow-server/verb_recover.c escrow-server/verb_audit.c escrow-server/audit_view.c escrow-server/audit_reading.c \
-    escrow-server/audit_import.c escrow-server/verb_user.c escrow-server/verb_token.c escrow-server/state.c \
+    escrow-server/audit_import.c escrow-server/verb_audit_erase.c escrow-server/verb_audit_export.c escrow-server/verb_user.c escrow-server/verb_token.c escrow-server/state.c \
     escrow-server/state_store.c escrow-server/state_backup.c escrow-server/store_rows.c escrow-server/store_check.c \
     escrow-server/sql_tables.c escrow-server/verb_backup.c escrow-server/verb_restore.c escrow-server/verb_verify.c \
-    escrow-server/verb_move.c escrow-server/verb_retain.c escrow-server/verb_import.c $(server_store),\
+    escrow-server/verb_move.c escrow-server/verb_retain.c escrow-server/verb_import.c escrow-server/verb_keys.c \
+    escrow-server/escrow_key.c $(server_store),\
     -ljson-c -lcrypt $(server_store_libs)))
 
 $(eval $(call program,libexec/web,$(server_child) escrow-server/web_main.c escrow-server/web_back.c \
     escrow-server/web_replay.c escrow-server/web_tls.c escrow-server/web_conn.c escrow-server/web_http.c \
-    escrow-server/web_gzip.c escrow-server/web_enroll.c escrow-server/web_sync.c escrow-server/web_health.c \
+    escrow-server/web_gzip.c escrow-server/web_enroll.c escrow-server/web_sync.c escrow-server/web_health.c escrow-server/web_vault.c escrow-server/web_heads.c \
     escrow-server/web_revoked.c escrow-server/web_local.c escrow-server/web_local_ops.c escrow-server/web_outbox.c escrow-server/web_records.c escrow-server/web_recover.c escrow-server/pki.c,\
     -levent_openssl -levent_core -levent_extra -ljson-c -lssl -lz))
 
@@ -32,8 +33,10 @@ $(eval $(call program,libexec/writer,$(server_child) escrow-server/writer_main.c
     escrow-server/enroll_text.c escrow-server/pki.c $(server_store),$(server_store_libs)))
 
 $(eval $(call program,libexec/vault,$(server_child) escrow-server/vault_main.c escrow-server/vault_keys.c \
+    escrow-server/escrow_key.c escrow-server/vault_state.c escrow-server/vault_memory.c escrow-server/vault_head.c \
+    escrow-server/vault_foreign.c escrow-server/vault_erase.c \
     escrow-server/vault_log.c escrow-server/vault_person.c escrow-server/vault_disclose.c \
-    escrow-server/vault_seccomp.c escrow-server/people.c,-ljson-c -lcrypt -lseccomp))
+    escrow-server/vault_seccomp.c escrow-server/vault_approval.c escrow-server/people.c escrow-server/totp.c,-ljson-c -lcrypt -lseccomp))
 
 # Makes what a device would say, for tests/server/test_server.py
 $(eval $(call program,tests/record_tool,tests/server/record_tool.c escrow-server/enroll_text.c,))
@@ -41,7 +44,7 @@ $(eval $(call program,tests/record_tool,tests/server/record_tool.c escrow-server
 $(eval $(call unit,test_server_msg,escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c \
     escrow-server/msg_vault.c,))
 $(eval $(call unit,test_server_store,$(server_store) escrow-server/slog.c,$(server_store_libs)))
-$(eval $(call unit,test_server_people,escrow-server/people.c escrow-server/options.c escrow-server/places.c,\
+$(eval $(call unit,test_server_people,escrow-server/people.c escrow-server/totp.c escrow-server/options.c escrow-server/places.c,\
     -ljson-c -lcrypt))
 $(eval $(call unit,test_server_writer,escrow-server/writer_batch.c escrow-server/writer_sync.c \
     escrow-server/writer_enroll.c escrow-server/writer_disclosed.c escrow-server/enroll_text.c escrow-server/pki.c \

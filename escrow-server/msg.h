@@ -28,12 +28,18 @@ enum msg_type {
     MSG_BOOTS_ARE,
     /* web → vault */
     MSG_DISCLOSE, /* msg_disclose → MSG_OPENED with msg_opened */
-    MSG_IMPORTED, /* msg_import → MSG_DONE: a foreign chain is about to be copied in */
-    MSG_SINCE,    /* u64 → MSG_ENTRIES with msg_entries: disclosures after that entry */
+    MSG_IMPORT,   /* msg_import → MSG_IMPORTED with msg_imported: a foreign chain lies in foreign/HEX.new */
+    MSG_SINCE,    /* u64 → MSG_ENTRIES with msg_entries: disclosures from that place on, of every chain */
+    MSG_HEARD,    /* msg_heard → MSG_HEARD_IS with u64, enum msg_heard_is: a device's audit head */
+    MSG_APPROVE,  /* msg_approve → MSG_DONE */
+    MSG_ERASE,    /* msg_erase → MSG_DONE with u64: entries whose personal parts are gone */
     /* vault → web */
     MSG_OPENED,
     MSG_ENTRIES,
-    MSG_HEAD, /* msg_head, unasked: the audit log grew */
+    MSG_IMPORTED,
+    MSG_HEARD_IS,
+    MSG_HEAD,     /* msg_head, unasked: the audit log grew */
+    MSG_VAULT_IS, /* msg_vault_is, unasked: when a channel begins, and on change */
     /* both → web */
     MSG_DONE,
     MSG_FAILED /* msg_failed */
@@ -47,6 +53,7 @@ enum msg_type {
 #define MSG_USER         128
 #define MSG_DETAIL       400
 #define MSG_CHAIN        64
+#define MSG_CODE         8
 #define MSG_CSR          4096
 #define MSG_RECORDS      256
 #define MSG_SEQUENCE_MAX INT64_MAX /* the stores and JSON hold no more */
@@ -165,6 +172,7 @@ struct msg_entry {
 struct msg_entries {
     unsigned n;
     bool more;
+    uint64_t next; /* the place to go on from */
     struct msg_entry item[MSG_ENTRIES_MAX];
 };
 
@@ -173,7 +181,8 @@ struct msg_disclose {
     char user[MSG_USER + 1]; /* whose laptop; may be empty */
     char asked[GUID_TEXT];   /* what was typed */
     struct msg_blob password;
-    struct msg_found found; /* only n of 1 can be opened; the vault checks the person first all the same */
+    char code[MSG_CODE + 1]; /* one-time; may be empty */
+    struct msg_found found;  /* only n of 1 can be opened; the vault checks the person first all the same */
 };
 
 struct msg_opened {
@@ -183,13 +192,67 @@ struct msg_opened {
 
 struct msg_import {
     char who[MSG_NAME + 1], chain[MSG_CHAIN + 1];
-    uint64_t n;
-    uint8_t head[32];
 };
+
+struct msg_imported {
+    uint64_t n, added; /* entries of the chain; those that were not here before */
+};
+
+/* A device's highest head, and, where it was asked for it, the vault's own signed word on it. */
+struct msg_heard {
+    uint8_t device[32], hash[32];
+    struct msg_blob word; /* AUDIT_HEAD_LEN bytes, or empty */
+};
+
+enum msg_heard_is {
+    HEARD_KNOWN = 1, /* the log has it */
+    HEARD_UNKNOWN,   /* it has not: the signed word is wanted */
+    HEARD_LOST,      /* it had, and has not any more: proved, and on record */
+    HEARD_ELSEWHERE  /* another vault's, or a word that is none */
+};
+
+/* A second person's word on the request that was refused with entry n. */
+struct msg_approve {
+    char who[MSG_NAME + 1];
+    struct msg_blob password;
+    char code[MSG_CODE + 1];
+    uint64_t n;
+};
+
+#define MSG_ERASE_MAX 40
+
+struct msg_erase {
+    char who[MSG_NAME + 1];
+    struct msg_blob password; /* whose */
+    char code[MSG_CODE + 1];
+    char chain[MSG_CHAIN + 1];
+    unsigned count;
+    uint64_t n[MSG_ERASE_MAX];
+};
+
+#define MSG_VAULT_KEYS 16
+#define MSG_STEM       60
+
+struct msg_vault_key {
+    char name[MSG_STEM + 1]; /* of its file */
+    uint8_t id[32];
+    uint8_t err; /* enum err; OK: its canary was opened */
+};
+
+struct msg_vault_is {
+    bool log; /* the audit log can be written */
+    uint64_t
+        lost; /* the fleet proved that the log once had so many entries, and it has not; 0: no such thing */
+    unsigned n;
+    struct msg_vault_key key[MSG_VAULT_KEYS];
+};
+
+#define MSG_WORD 180 /* AUDIT_HEAD_LEN */
 
 struct msg_head {
     uint64_t n;
     uint8_t hash[32];
+    struct msg_blob word; /* signed (formats/audit_head.h); empty without an audit key */
 };
 
 /* Writers remember their first failure (cursor.h); getters borrow the frame's body.
@@ -224,7 +287,17 @@ void msg_put_opened(struct writer *w, const struct msg_opened *m);
 MUST_CHECK enum err msg_get_opened(const uint8_t *p, size_t len, struct msg_opened *ret);
 void msg_put_import(struct writer *w, const struct msg_import *m);
 MUST_CHECK enum err msg_get_import(const uint8_t *p, size_t len, struct msg_import *ret);
+void msg_put_imported(struct writer *w, const struct msg_imported *m);
+MUST_CHECK enum err msg_get_imported(const uint8_t *p, size_t len, struct msg_imported *ret);
+void msg_put_heard(struct writer *w, const struct msg_heard *m);
+MUST_CHECK enum err msg_get_heard(const uint8_t *p, size_t len, struct msg_heard *ret);
+void msg_put_approve(struct writer *w, const struct msg_approve *m);
+MUST_CHECK enum err msg_get_approve(const uint8_t *p, size_t len, struct msg_approve *ret);
+void msg_put_erase(struct writer *w, const struct msg_erase *m);
+MUST_CHECK enum err msg_get_erase(const uint8_t *p, size_t len, struct msg_erase *ret);
 void msg_put_head(struct writer *w, const struct msg_head *m);
 MUST_CHECK enum err msg_get_head(const uint8_t *p, size_t len, struct msg_head *ret);
+void msg_put_vault_is(struct writer *w, const struct msg_vault_is *m);
+MUST_CHECK enum err msg_get_vault_is(const uint8_t *p, size_t len, struct msg_vault_is *ret);
 void msg_put_u64(struct writer *w, uint64_t v);
 MUST_CHECK enum err msg_get_u64(const uint8_t *p, size_t len, uint64_t *ret);

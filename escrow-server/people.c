@@ -2,6 +2,7 @@
 #include "escrow-server/people.h"
 #include "crypto/host/file.h"
 #include "crypto/random.h"
+#include "formats/base.h"
 #include "formats/host/json_strict.h"
 #include "formats/text.h"
 #include <crypt.h>
@@ -14,7 +15,11 @@
 static const struct {
     enum people_role role;
     const char *text;
-} roles[] = {{PEOPLE_HELP_DESK, "helpdesk"}, {PEOPLE_ADVANCED, "advanced"}};
+} roles[] = {{PEOPLE_HELP_DESK, "helpdesk"},
+             {PEOPLE_ADVANCED, "advanced"},
+             {PEOPLE_READER, "reader"},
+             {PEOPLE_AUDITOR, "auditor"},
+             {PEOPLE_ADMINISTRATOR, "administrator"}};
 
 enum err people_role_from_text(const char *text, enum people_role *ret)
 {
@@ -111,6 +116,12 @@ static enum err append(struct json_object *file, const char *name, enum people_r
     return json_object_array_add(users, user) == 0 ? ERR_OK : ERR_NOMEM;
 }
 
+static enum err save(const char *path, struct json_object *file)
+{
+    const char *text = json_object_to_json_string_ext(file, JSON_C_TO_STRING_PRETTY);
+    return text == NULL ? ERR_NOMEM : file_write(path, text, strlen(text), 0600);
+}
+
 enum err people_add(const char *path, const char *name, enum people_role role, const struct secret *password)
 {
     char setting[CRYPT_GENSALT_OUTPUT_SIZE], hashed[CRYPT_OUTPUT_SIZE];
@@ -131,26 +142,53 @@ enum err people_add(const char *path, const char *name, enum people_role role, c
         e = ERR_CONFLICT;
     if (e == ERR_NOT_FOUND)
         e = append(file, name, role, hashed);
+    if (e == ERR_OK)
+        e = save(path, file);
+    json_object_put(file);
+    return e;
+}
+
+enum err people_set_totp(const char *path, const char *name, const uint8_t seed[static TOTP_SECRET])
+{
+    char text[BASE32_LEN(TOTP_SECRET) + 1];
+    struct json_object *file = NULL, *user;
+    TRY(load(path, &file));
+    enum err e = find(file, name, &user);
     if (e == ERR_OK) {
-        const char *text = json_object_to_json_string_ext(file, JSON_C_TO_STRING_PRETTY);
-        e = text == NULL ? ERR_NOMEM : file_write(path, text, strlen(text), 0600);
+        base32_encode(seed, TOTP_SECRET, text);
+        json_object_object_add(user, "totp", json_object_new_string(text));
+        e = save(path, file);
     }
     json_object_put(file);
     return e;
 }
 
-static enum err check_user(struct json_object *user, const struct secret *password, enum people_role *ret)
+static enum err read_totp(struct json_object *user, struct person *ret)
 {
+    const char *text;
+    size_t len;
+    enum err e = json_get_text(user, "totp", BASE32_LEN(TOTP_SECRET), &text);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK;
+    TRY(e);
+    TRY(base32_decode(text, strlen(text), ret->totp, sizeof ret->totp, &len));
+    ret->has_totp = len == sizeof ret->totp;
+    return ret->has_totp ? ERR_OK : ERR_FORMAT;
+}
+
+static enum err check_user(struct json_object *user, const struct secret *password, struct person *ret)
+{
+    struct person p = {.role = 0};
     char hashed[CRYPT_OUTPUT_SIZE];
     const char *want, *role;
-    enum people_role is;
     TRY(json_get_text(user, "password", CRYPT_OUTPUT_SIZE - 1, &want));
     TRY(json_get_text(user, "role", PEOPLE_NAME, &role));
-    TRY(people_role_from_text(role, &is));
+    TRY(people_role_from_text(role, &p.role));
+    TRY(read_totp(user, &p));
     TRY(hash(password, want, hashed));
     if (strlen(hashed) != strlen(want) || !cr_equal(hashed, want, strlen(want)))
         return ERR_AUTH;
-    *ret = is;
+    *ret = p;
     return ERR_OK;
 }
 
@@ -175,8 +213,7 @@ enum err people_known(const char *path, const char *name, bool *ret)
     return ERR_OK;
 }
 
-enum err people_check(const char *path, const char *name, const struct secret *password,
-                      enum people_role *ret)
+enum err people_check(const char *path, const char *name, const struct secret *password, struct person *ret)
 {
     struct json_object *file = NULL, *user;
     TRY(load(path, &file));

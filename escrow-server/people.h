@@ -4,14 +4,22 @@
 
 #include "crypto/err.h"
 #include "crypto/secret.h"
+#include "escrow-server/totp.h"
 #include <stdbool.h>
 
 #define PEOPLE_NAME 64
 #define PEOPLE_MAX  1000
 
-enum people_role { PEOPLE_HELP_DESK = 1, PEOPLE_ADVANCED };
+/* Only the first two may read keys. */
+enum people_role {
+    PEOPLE_HELP_DESK = 1,
+    PEOPLE_ADVANCED,
+    PEOPLE_READER,
+    PEOPLE_AUDITOR,
+    PEOPLE_ADMINISTRATOR
+};
 
-/* "helpdesk", "advanced". err: NOT_FOUND */
+/* "helpdesk", "advanced", "reader", "auditor", "administrator". err: NOT_FOUND */
 MUST_CHECK enum err people_role_from_text(const char *text, enum people_role *ret);
 const char *people_role_text(enum people_role role);
 /* 1 to 64 printable characters without blanks, quotes and colons. */
@@ -23,7 +31,16 @@ MUST_CHECK enum err people_add(const char *path, const char *name, enum people_r
                                const struct secret *password);
 /* Is there somebody of this name? err: IO, FORMAT (the file) */
 MUST_CHECK enum err people_known(const char *path, const char *name, bool *ret);
-/* Who is it? Takes as long for an unknown name as for a wrong password.
- * err: AUTH (unknown name or wrong password), IO, FORMAT (the file) */
+struct person {
+    enum people_role role;
+    bool has_totp; /* a one-time code is wanted, too: */
+    uint8_t totp[TOTP_SECRET];
+};
+
+/* Who is it? Takes as long for an unknown name as for a wrong password. The one-time code is the caller's to
+ * check. err: AUTH (unknown name or wrong password), IO, FORMAT (the file) */
 MUST_CHECK enum err people_check(const char *path, const char *name, const struct secret *password,
-                                 enum people_role *ret);
+                                 struct person *ret);
+/* From now on somebody needs one-time codes of this seed. err: NOT_FOUND, IO, FORMAT */
+MUST_CHECK enum err people_set_totp(const char *path, const char *name,
+                                    const uint8_t seed[static TOTP_SECRET]);

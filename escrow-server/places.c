@@ -26,7 +26,12 @@ static const struct setting {
     {"web-workers", VALUE_WORKERS, offsetof(struct conf, web_workers), "one per core is a good number"},
     {"sync-every-seconds", VALUE_U64, offsetof(struct conf, sync_every_s),
      "when devices are asked to come back"},
-    {"disclosures-per-hour", VALUE_U64, offsetof(struct conf, quota_per_hour), "by one person"},
+    {"disclosures-per-hour", VALUE_U64, offsetof(struct conf, quota_per_hour),
+     "by one person, at all vaults together"},
+    {"vaults", VALUE_U64, offsetof(struct conf, vaults),
+     "how many servers there are, each with a vault: limits are divided among them"},
+    {"approval", VALUE_TEXT, offsetof(struct conf, approval),
+     "roles whose disclosures a second person must approve, as helpdesk, advanced; empty: none"},
     {"recovery", VALUE_TEXT, offsetof(struct conf, store[0]),
      "the two stores: empty for SQLite, or a PostgreSQL connection string without a password, as\n"
      "# postgres://keyholt@db1,db2/keyholt?sslmode=verify-full&passfile=/etc/keyholt/writer.pgpass"},
@@ -43,8 +48,10 @@ static const struct setting {
 
 void conf_init(struct conf *c)
 {
-    *c = (struct conf){
-        .web_workers = 1, .sync_every_s = CONF_SYNC_EVERY_S, .quota_per_hour = CONF_QUOTA_PER_HOUR};
+    *c = (struct conf){.web_workers = 1,
+                       .sync_every_s = CONF_SYNC_EVERY_S,
+                       .quota_per_hour = CONF_QUOTA_PER_HOUR,
+                       .vaults = 1};
     for (unsigned kind = PROCESS_WEB; kind <= PROCESS_VAULT; kind++)
         c->uid[kind] = CONF_UID_FIRST + kind - PROCESS_WEB;
 }

@@ -9,18 +9,19 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PLACE_CONF     KH_ETC "/server.conf"
-#define PLACE_ORG      KH_ORG_DIR "/org.json"
-#define PLACE_ORG_SIG  KH_ORG_DIR "/org.json.sig"
-#define PLACE_ROOT_PUB KH_ORG_DIR "/root.pub"
-#define PLACE_POLICY   KH_SERVER_STATE "/policy/policy.key"
-#define PLACE_LOCK     KH_SERVER_STATE "/lock"
-#define PLACE_WEB      KH_SERVER_STATE "/web"
-#define PLACE_WRITER   KH_SERVER_STATE "/writer"
-#define PLACE_VAULT    KH_SERVER_STATE "/vault"
-#define PLACE_USERS    PLACE_VAULT "/users.json"
-#define PLACE_AUDIT    PLACE_VAULT "/audit.log"
-#define PLACE_FOREIGN  KH_SERVER_STATE "/audit/foreign"
+#define PLACE_CONF      KH_ETC "/server.conf"
+#define PLACE_ORG       KH_ORG_DIR "/org.json"
+#define PLACE_ORG_SIG   KH_ORG_DIR "/org.json.sig"
+#define PLACE_ROOT_PUB  KH_ORG_DIR "/root.pub"
+#define PLACE_POLICY    KH_SERVER_STATE "/policy/policy.key"
+#define PLACE_LOCK      KH_SERVER_STATE "/lock"
+#define PLACE_WEB       KH_SERVER_STATE "/web"
+#define PLACE_WRITER    KH_SERVER_STATE "/writer"
+#define PLACE_VAULT     KH_SERVER_STATE "/vault"
+#define PLACE_USERS     PLACE_VAULT "/users.json"
+#define PLACE_AUDIT     PLACE_VAULT "/audit.log"
+#define PLACE_FOREIGN   PLACE_VAULT "/foreign" /* imported chains, HEX.log; HEX.new while one is imported */
+#define PLACE_AUDIT_PUB KH_ORG_DIR "/audit.pub"
 
 /* Within the folder of each process, which is its working directory. */
 #define NAME_TLS_KEY     "tls.key"
@@ -30,6 +31,8 @@
 #define NAME_ESCROW_KEYS "keys"
 #define NAME_USERS       "users.json"
 #define NAME_AUDIT       "audit.log"
+#define NAME_AUDIT_KEY   "audit.key" /* signs where the log stands; encrypted as the escrow keys are */
+#define NAME_FOREIGN     "foreign"
 /* One line "HASH EXPIRES USES" by init, which the writer takes in at start. */
 #define NAME_FIRST_TOKEN "first-token"
 
@@ -46,7 +49,9 @@ struct conf {
     char listen[PATH_MAX];      /* address and port, where serve is not told another */
     unsigned web_workers;       /* 1 to CONF_WORKERS_MAX */
     uint64_t sync_every_s;      /* when devices are asked to come back */
-    uint64_t quota_per_hour;    /* disclosures of one person */
+    uint64_t quota_per_hour;    /* disclosures of one person, at all vaults together */
+    uint64_t vaults;            /* among which that is divided */
+    char approval[PATH_MAX];    /* roles whose disclosures a second person must approve, comma-separated */
     char root_key[PATH_MAX];    /* where init put the offline root key and the desk's key; no process of */
     char desk_key[PATH_MAX];    /* the server may be able to read them */
     uint64_t compliance_months; /* how long the compliance store keeps records; 0: for ever */

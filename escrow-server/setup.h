@@ -15,6 +15,7 @@ enum setup_key {
     SETUP_POLICY,
     SETUP_DESK,
     SETUP_VAULT,
+    SETUP_AUDIT,
     SETUP_RECEIPT,
     SETUP_CA,
     SETUP_TLS,

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/host/file.h"
-#include "crypto/random.h"
+#include "escrow-server/escrow_key.h"
 #include "escrow-server/people.h"
 #include "escrow-server/setup.h"
-#include "formats/base.h"
-#include "formats/envelope.h"
 #include "formats/host/audit_chain.h"
 #include <errno.h>
 #include <stdio.h>
@@ -82,33 +80,24 @@ static enum err put_offline(const struct setup *s, enum setup_key which, const s
     return file_write(path, pem.text, pem.len, 0600);
 }
 
-/* An envelope that only this key opens: at every start the vault proves that it still can. */
-static enum err put_canary(const struct setup *s, const struct cr_p256_pub *pub, const char *place)
-{
-    uint8_t password[RP_BYTES], random[16], sealed[ENVELOPE_MAX];
-    size_t len;
-    struct envelope e = {.kind = ENVELOPE_RECOVERY_PASSWORD, .time = (uint64_t)time(NULL)};
-    TRY(cr_random(password, sizeof password));
-    TRY(cr_random(random, sizeof random));
-    guid_from_random(random, &e.key_id);
-    enum err err = envelope_seal(&e, &s->id, pub, 1, password, sealed, &len);
-    cr_wipe(password, sizeof password);
-    TRY(err);
-    return put_file(s, place, sealed, len, PROCESS_VAULT);
-}
-
 static enum err put_vault_key(const struct setup *s)
 {
-    char place[PATH_MAX], hex[BASE16_LEN(32) + 1];
-    uint8_t id[32];
+    char dir[PATH_MAX];
+    TRY(file_join(s->root, PLACE_VAULT "/" NAME_ESCROW_KEYS, dir, sizeof dir));
+    return escrow_key_put(dir, s->key[SETUP_VAULT], &s->id, &s->vault_passphrase, (uint64_t)time(NULL),
+                          s->as_root ? s->conf.uid[PROCESS_VAULT] : geteuid());
+}
+
+/* For whoever verifies the log: beside the organisation's files. */
+static enum err put_audit_pub(const struct setup *s)
+{
     struct cr_p256_pub pub;
-    TRY(cr_p256_public(s->key[SETUP_VAULT], &pub));
-    TRY(cr_p256_id(&pub, id));
-    base16_encode(id, sizeof id, hex);
-    snprintf(place, sizeof place, PLACE_VAULT "/" NAME_ESCROW_KEYS "/%.16s.key", hex);
-    TRY(put_key(s, SETUP_VAULT, unless_empty(&s->vault_passphrase), place, PROCESS_VAULT));
-    snprintf(place, sizeof place, PLACE_VAULT "/" NAME_ESCROW_KEYS "/%.16s.canary", hex);
-    return put_canary(s, &pub, place);
+    char pem[512], path[PATH_MAX];
+    size_t len;
+    TRY(cr_p256_public(s->key[SETUP_AUDIT], &pub));
+    TRY(cr_p256_pub_to_pem(&pub, pem, sizeof pem, &len));
+    TRY(file_join(s->root, PLACE_AUDIT_PUB, path, sizeof path));
+    return file_write(path, pem, len, 0644);
 }
 
 static enum err put_keys(const struct setup *s)
@@ -120,6 +109,9 @@ static enum err put_keys(const struct setup *s)
     TRY(put_key(s, SETUP_CA, NULL, PLACE_WRITER "/" NAME_CA_KEY, PROCESS_WRITER));
     TRY(put_key(s, SETUP_TLS, NULL, PLACE_WEB "/" NAME_TLS_KEY, PROCESS_WEB));
     TRY(put_file(s, PLACE_WEB "/" NAME_TLS_CERT, s->tls_pem, strlen(s->tls_pem), PROCESS_WEB));
+    TRY(put_key(s, SETUP_AUDIT, unless_empty(&s->vault_passphrase), PLACE_VAULT "/" NAME_AUDIT_KEY,
+                PROCESS_VAULT));
+    TRY(put_audit_pub(s));
     return put_vault_key(s);
 }
 
@@ -149,12 +141,11 @@ enum err setup_write_state(struct setup *s)
     TRY(make_dir(s, KH_ORG_DIR, 0755, 0));
     TRY(make_dir(s, KH_SERVER_STATE, 0755, 0));
     TRY(make_dir(s, KH_SERVER_STATE "/policy", 0700, 0));
-    TRY(make_dir(s, KH_SERVER_STATE "/audit", 0700, 0));
-    TRY(make_dir(s, PLACE_FOREIGN, 0700, 0));
     TRY(make_dir(s, PLACE_WEB, 0700, PROCESS_WEB));
     TRY(make_dir(s, PLACE_WRITER, 0700, PROCESS_WRITER));
     TRY(make_dir(s, PLACE_VAULT, 0700, PROCESS_VAULT));
     TRY(make_dir(s, PLACE_VAULT "/" NAME_ESCROW_KEYS, 0700, PROCESS_VAULT));
+    TRY(make_dir(s, PLACE_FOREIGN, 0700, PROCESS_VAULT));
     TRY(put_keys(s));
     TRY(put_user(s));
     TRY(put_log(s));

@@ -130,12 +130,16 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
          " device = e.device AND own = 1)) GROUP BY key_id, volume, device, commitment)) AS found"
          " LEFT JOIN devices ON id = sender WHERE of_key <= 2"
          " ORDER BY own DESC, turn, enrolled, newest LIMIT ?4"},
-    [SQL_DISCLOSED_PUT] = {SQL_RECOVERY,
-                           "INSERT INTO disclosures (chain, n, time, who, key_id, volume, device)"
-                           " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (chain, n) DO NOTHING"},
-    [SQL_DISCLOSED_SAME] = {SQL_RECOVERY,
-                            "SELECT 1 FROM disclosures WHERE chain = ?1 AND n = ?2 AND time = ?3 AND who = ?4"
-                            " AND key_id = ?5 AND volume = ?6 AND device = ?7"},
+    [SQL_DISCLOSED_PUT] =
+        {SQL_RECOVERY, "INSERT INTO disclosures (chain, n, time, who, key_id, volume, device)"
+                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (chain, n) DO"
+                       " UPDATE SET who = excluded.who WHERE excluded.who = '' AND disclosures.who <> '' AND"
+                       " disclosures.time = excluded.time AND disclosures.key_id = excluded.key_id AND"
+                       " disclosures.volume = excluded.volume AND disclosures.device = excluded.device"},
+    [SQL_DISCLOSED_SAME] =
+        {SQL_RECOVERY,
+         "SELECT 1 FROM disclosures WHERE chain = ?1 AND n = ?2 AND time = ?3 AND (who = ?4 OR who = '')"
+         " AND key_id = ?5 AND volume = ?6 AND device = ?7"},
     [SQL_COMMAND_PUT] = {SQL_RECOVERY,
                          "INSERT INTO commands (device, key_id, made, bytes) VALUES (?1, ?2, ?3, ?4)"
                          " ON CONFLICT (device, key_id) DO NOTHING"},

@@ -123,7 +123,8 @@ struct store_ops {
     /* What the retention of that moment took away, in all. err: NOT_FOUND (nothing) */
     enum err (*retained)(struct store *s, uint64_t cutoff_us, uint64_t *ret_records, uint64_t *ret_events);
 
-    /* Idempotent. err: CONFLICT (another disclosure has this place in the chain; it stays) */
+    /* Idempotent. An entry whose personal part was erased (who is "") erases it here, too.
+     * err: CONFLICT (another disclosure has this place in the chain; it stays) */
     enum err (*disclosed_put)(struct store *s, const struct msg_entry *e);
     /* Idempotent: one order for a key of a device, for ever */
     enum err (*command_put)(struct store *s, const struct store_command *c);

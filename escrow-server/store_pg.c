@@ -54,8 +54,10 @@ static enum err take_connection(struct pg *p)
     }
     p->backoff_ms = 0;
     p->months_at_s = 0;
-    slog(SLOG_INFO, "store", "half=%s connected=1 host=\"%s\"", sql_pg_name[p->db.half],
-         PQhost(p->c) == NULL ? "" : PQhost(p->c));
+    if (p->standby) /* a primary may come */
+        p->again_ms = pg_now_ms() + PG_BACKOFF_MAX_MS;
+    slog(p->standby ? SLOG_WARN : SLOG_INFO, "store", "half=%s connected=1 standby=%d host=\"%s\"",
+         sql_pg_name[p->db.half], p->standby, PQhost(p->c) == NULL ? "" : PQhost(p->c));
     return ERR_OK;
 }
 
@@ -64,11 +66,13 @@ static int tend(struct db *d)
     struct pg *p = pg_of(d);
     if (p->c != NULL)
         look_at_idle(p);
-    if (p->c != NULL)
+    if (p->c != NULL && !p->standby)
         return PG_IDLE_MS;
     if (p->job == NULL && pg_now_ms() >= p->again_ms)
         pg_job_start(p);
     if (p->job != NULL && take_connection(p) == ERR_OK)
+        return PG_IDLE_MS;
+    if (p->c != NULL && p->job == NULL)
         return PG_IDLE_MS;
     return p->job != NULL ? PG_BACKOFF_MIN_MS / 4 : PG_BACKOFF_MIN_MS;
 }
@@ -174,7 +178,7 @@ static enum err make_months(struct pg *p)
 static enum err begin(struct db *d)
 {
     struct pg *p = pg_of(d);
-    if (p->c == NULL)
+    if (p->c == NULL || p->standby)
         return ERR_OFFLINE;
     if (pg_now_ms() < p->pause_until_ms)
         return ERR_BUSY;
@@ -334,6 +338,7 @@ enum err store_pg_open(const char *url, bool patient, enum store_half half, stru
         return ERR_NOMEM;
     p->db = (struct db){&pg_ops, half};
     p->url = url;
+    p->patient = patient;
     pg_job_start(p);
     enum err e = p->job == NULL ? ERR_NOMEM : ERR_BUSY;
     for (int64_t until = pg_now_ms() + STORE_OPEN_MS; e == ERR_BUSY && pg_now_ms() < until;) {
@@ -343,7 +348,6 @@ enum err store_pg_open(const char *url, bool patient, enum store_half half, stru
     }
     if (e == ERR_OK && patient) {
         struct query q = plain(p, SQL_PATIENT, "session");
-        p->patient = true;
         e = run(&q, NULL);
     }
     if (e == ERR_VERSION || e == ERR_UNSUPPORTED || e == ERR_NOMEM || (patient && e != ERR_OK)) {

@@ -21,7 +21,8 @@ struct pg_job; /* a connection being made */
 struct pg {
     struct db db; /* first */
     const char *url;
-    PGconn *c; /* NULL: offline */
+    PGconn *c;    /* NULL: offline */
+    bool standby; /* c is to a standby: it reads, and nothing else */
     struct pg_job *job;
     int64_t again_ms, pause_until_ms;
     unsigned backoff_ms;
@@ -39,12 +40,11 @@ static inline struct pg *pg_of(struct db *d)
 }
 int64_t pg_now_ms(void);
 
-/* One connection, session and schema, waiting as long as that takes. notice_ctx: for pg_notice().
- * err: OFFLINE, VERSION, UNSUPPORTED, DENIED, IO */
-MUST_CHECK enum err pg_connect(const char *url, enum store_half half, struct pg *notice_ctx, PGconn **ret);
-/* Start to connect, in a thread. */
+/* Start to connect, in a thread: to a primary, and where none answers, to a standby with the same schema,
+ * which can be read. With such a connection already, or for a command (patient), a primary only. */
 void pg_job_start(struct pg *p);
-/* Is it done? err: BUSY, or what pg_connect() said; then p->job is gone, and p->c set on ERR_OK */
+/* Is it done? Then p->job is gone, and on ERR_OK p->c (an older one is closed) and p->standby are set.
+ * err: BUSY, OFFLINE, VERSION, UNSUPPORTED, DENIED, IO */
 MUST_CHECK enum err pg_job_take(struct pg *p);
 /* Ask the server to give up what it does for p, in a thread. */
 void pg_cancel(const struct pg *p);

@@ -11,6 +11,8 @@
 struct pg_job {
     char *url;
     enum store_half half;
+    bool primary_only, standby;
+    bool quiet; /* it was said that only a standby answers */
     PGconn *c;
     enum err err;
     atomic_int left; /* 2: at work; 1: done, or given up by the other side; who makes it 0 frees it */
@@ -25,6 +27,7 @@ static void result_clear(PGresult **r)
 struct session {
     PGconn *c;
     enum store_half half;
+    bool standby; /* nothing can be made or changed */
 };
 
 static enum err refuse(const struct session *s, enum err e, const char *reason)
@@ -63,7 +66,7 @@ static enum err script(const struct session *s, const char *sql)
     return refuse(s, pg_error(r), PQerrorMessage(s->c));
 }
 
-static enum err check_server(const struct session *s)
+static enum err check_server(struct session *s, bool standby_will_do)
 {
     static const struct {
         enum err err;
@@ -74,9 +77,13 @@ static enum err check_server(const struct session *s)
                  {ERR_UNSUPPORTED, "fsync is off there: nothing in it is durable"}};
     RESULT(r) = NULL;
     TRY(ask(s, sql_pg_server, NULL, &r));
-    for (int i = 0; i < 4; i++)
-        if (PQgetvalue(r, 0, i)[0] != 't')
+    for (int i = 0; i < 4; i++) {
+        bool good = PQgetvalue(r, 0, i)[0] == 't';
+        if (needs[i].err == ERR_OFFLINE && standby_will_do)
+            s->standby = !good;
+        else if (!good)
             return refuse(s, needs[i].err, needs[i].reason);
+    }
     return ERR_OK;
 }
 
@@ -124,6 +131,17 @@ static enum err migrate(const struct session *s)
     return e;
 }
 
+/* A standby has what the primary made. */
+static enum err look_at_schema(const struct session *s)
+{
+    RESULT(r) = NULL;
+    TRY(tell(s, sql_pg_path, sql_pg_name[s->half]));
+    TRY(ask(s, sql_pg_version_get, NULL, &r));
+    if (PQntuples(r) == 1 && strtol(PQgetvalue(r, 0, 0), NULL, 10) == SQL_PG_VERSION)
+        return ERR_OK;
+    return refuse(s, ERR_OFFLINE, "only a standby answers, with the schema of another keyholt-server");
+}
+
 static enum err prepare(const struct session *s)
 {
     for (unsigned i = 0; i < SQL_COUNT; i++) {
@@ -138,18 +156,22 @@ static enum err prepare(const struct session *s)
     return ERR_OK;
 }
 
-static enum err make_session(const struct session *s)
+static enum err make_session(struct session *s, bool standby_will_do)
 {
-    TRY(check_server(s));
+    TRY(check_server(s, standby_will_do));
     TRY(tell(s, sql_pg_session, NULL));
-    TRY(enter_schema(s));
-    TRY(migrate(s));
+    if (s->standby) {
+        TRY(look_at_schema(s));
+    } else {
+        TRY(enter_schema(s));
+        TRY(migrate(s));
+    }
     TRY(prepare(s));
     return PQsetnonblocking(s->c, 1) == 0 && PQenterPipelineMode(s->c) == 1 ? ERR_OK : ERR_IO;
 }
 
 /* What stands before the connection string is a default, what stands behind it is not to be changed. */
-static PGconn *dial(const char *url)
+static PGconn *dial(const char *url, bool any)
 {
     const char *const names[] = {"connect_timeout",
                                  "tcp_user_timeout",
@@ -157,8 +179,9 @@ static PGconn *dial(const char *url)
                                  "fallback_application_name",
                                  "dbname",
                                  "client_encoding",
+                                 any ? "target_session_attrs" : NULL,
                                  NULL};
-    const char *const values[] = {"3", "10000", "read-write", "keyholt-server", url, "UTF8", NULL};
+    const char *const values[] = {"3", "10000", "read-write", "keyholt-server", url, "UTF8", "any", NULL};
     return PQconnectdbParams(names, values, 1);
 }
 
@@ -168,24 +191,22 @@ static void no_notice(void *arg, const PGresult *r)
     (void)r;
 }
 
-enum err pg_connect(const char *url, enum store_half half, struct pg *notice_ctx, PGconn **ret)
+static enum err connect(const struct pg_job *j, bool any, struct session *ret)
 {
-    struct session s = {dial(url), half};
+    struct session s = {dial(j->url, any), j->half, false};
     if (s.c == NULL)
         return ERR_NOMEM;
     enum err e = ERR_OFFLINE;
     PQsetNoticeReceiver(s.c, no_notice, NULL);
     if (PQstatus(s.c) == CONNECTION_OK)
-        e = make_session(&s);
-    else
+        e = make_session(&s, any);
+    else if (!j->quiet)
         refuse(&s, e, PQerrorMessage(s.c));
-    if (e != ERR_OK) {
+    if (e != ERR_OK)
         PQfinish(s.c);
-        return e;
-    }
-    PQsetNoticeReceiver(s.c, pg_notice, notice_ctx);
-    *ret = s.c;
-    return ERR_OK;
+    else
+        *ret = s;
+    return e;
 }
 
 static void let_go(struct pg_job *j)
@@ -200,9 +221,12 @@ static void let_go(struct pg_job *j)
 static void *work(void *arg)
 {
     struct pg_job *j = arg;
-    PGconn *c = NULL;
-    j->err = pg_connect(j->url, j->half, NULL, &c);
-    j->c = c;
+    struct session s = {.c = NULL};
+    j->err = connect(j, false, &s);
+    if (j->err == ERR_OFFLINE && !j->primary_only)
+        j->err = connect(j, true, &s);
+    j->c = s.c;
+    j->standby = s.standby;
     let_go(j);
     return NULL;
 }
@@ -243,6 +267,8 @@ void pg_job_start(struct pg *p)
     if (j == NULL)
         return;
     j->half = p->db.half;
+    j->primary_only = p->patient || p->c != NULL;
+    j->quiet = p->c != NULL;
     j->url = strdup(p->url);
     atomic_init(&j->left, 2);
     if (j->url != NULL && run_thread(work, j)) {
@@ -259,12 +285,15 @@ enum err pg_job_take(struct pg *p)
     if (atomic_load(&j->left) == 2)
         return ERR_BUSY;
     enum err e = j->err;
-    p->c = j->c;
+    if (e == ERR_OK) {
+        PQfinish(p->c); /* to a standby; takes NULL */
+        p->c = j->c;
+        p->standby = j->standby;
+        PQsetNoticeReceiver(p->c, pg_notice, p);
+    }
     j->c = NULL;
     p->job = NULL;
     let_go(j);
-    if (e == ERR_OK)
-        PQsetNoticeReceiver(p->c, pg_notice, p);
     return e;
 }
 

@@ -61,7 +61,7 @@ static bool is_asked_for(const struct msg_disclose *d)
 }
 
 static enum err check_key(struct vault *v, const struct msg_disclose *d, struct audit_entry *a,
-                          char *ret_detail, const struct vault_key **ret)
+                          char *ret_detail, const struct escrow_key **ret)
 {
     if (d->found.n == 0) {
         snprintf(ret_detail, MSG_DETAIL,
@@ -86,14 +86,16 @@ static enum err check_key(struct vault *v, const struct msg_disclose *d, struct 
     enum err e = vault_key_for(v, &d->found.item[0].envelope, ret);
     if (e == ERR_OK)
         return ERR_OK;
-    snprintf(ret_detail, MSG_DETAIL,
-             "The envelope of this key is not sealed to a key of this vault; the offline desk "
-             "may be able to open it.");
-    return refuse(v, d, a, ERR_UNSUPPORTED, "not sealed to this vault");
+    bool away = e == ERR_UNSUPPORTED;
+    snprintf(ret_detail, MSG_DETAIL, "%s; the offline desk may be able to open it.",
+             away ? "The escrow key that this envelope is sealed to cannot be opened by this vault (see "
+                    "keyholt-server keys)"
+                  : "The envelope of this key is not sealed to a key of this vault");
+    return refuse(v, d, a, ERR_UNSUPPORTED, away ? "escrow key not opened" : "not sealed to this vault");
 }
 
 /* The envelope is opened only behind a durable entry. */
-static enum err open_envelope(struct vault *v, const struct msg_disclose *d, const struct vault_key *k,
+static enum err open_envelope(struct vault *v, const struct msg_disclose *d, const struct escrow_key *k,
                               struct audit_entry *a, struct msg_opened *ret, char *ret_detail)
 {
     const struct msg_blob *b = &d->found.item[0].envelope;
@@ -115,16 +117,36 @@ static void make_entry(const struct vault *v, const struct audit_entry *a, const
                        uint64_t n, struct msg_entry *ret)
 {
     struct envelope e;
-    struct audit_head head;
     *ret = (struct msg_entry){.n = n, .time = a->time};
-    audit_get_head(v->log, &head);
-    snprintf(ret->chain, sizeof ret->chain, "%s", head.chain);
+    snprintf(ret->chain, sizeof ret->chain, "%s", v->seen.chain);
     snprintf(ret->who, sizeof ret->who, "%s", d->who);
     if (envelope_decode(d->found.item[0].envelope.p, d->found.item[0].envelope.len, &e) != ERR_OK)
         return; /* it was decoded before */
     ret->key_id = e.key_id;
     ret->volume = e.volume;
     memcpy(ret->device, e.device, sizeof ret->device);
+}
+
+/* The refusal is what a second person approves. */
+static enum err want_approval(struct vault *v, const struct msg_disclose *d, struct audit_entry *a,
+                              char *ret_detail)
+{
+    uint64_t n;
+    size_t len = strlen(a->note);
+    snprintf(a->action, sizeof a->action, "%s", AUDIT_REFUSE);
+    snprintf(a->note + len, sizeof a->note - len, "%s" NOTE_WANTED, len > 0 ? " " : "");
+    set_detail(a, "approval needed", d);
+    enum err e = vault_log_append(v, a, &n);
+    if (e != ERR_OK) {
+        snprintf(ret_detail, MSG_DETAIL, LOG_BROKEN, err_text(e));
+        return ERR_IO;
+    }
+    vault_wish_add(v, a, n);
+    snprintf(ret_detail, MSG_DETAIL,
+             "The %s needs a second person: let an advanced or an administrator run keyholt-server approve "
+             "--entry %llu, and ask again within an hour.",
+             a->role, (unsigned long long)n);
+    return ERR_BUSY;
 }
 
 static enum err write_entry(struct vault *v, const struct msg_disclose *d, struct audit_entry *a,
@@ -139,15 +161,16 @@ static enum err write_entry(struct vault *v, const struct msg_disclose *d, struc
         return ERR_IO;
     }
     make_entry(v, a, d, n, ret);
-    return vault_log_remember(v, ret);
+    return vault_memory_disclosed(v, ret);
 }
 
 enum err vault_disclose(struct vault *v, const struct msg_disclose *d, struct msg_opened *ret,
                         char *ret_detail)
 {
     struct audit_entry a;
-    const struct vault_key *k;
-    enum people_role role;
+    const struct escrow_key *k;
+    struct vault_asker asker = {.step = 0};
+    uint64_t approved = 0;
     describe(d, &a);
     enum err e = vault_log_ready(v);
     if (e != ERR_OK) {
@@ -155,44 +178,33 @@ enum err vault_disclose(struct vault *v, const struct msg_disclose *d, struct ms
         slog(SLOG_ERROR, "disclose", "refused=\"no audit log\" reason=\"%s\"", err_text(e));
         return ERR_IO;
     }
-    e = vault_person(v, d, &role, ret_detail);
+    e = vault_person(v, d, &asker, ret_detail);
+    vault_note_step(&a, &asker);
     if (e == ERR_BUSY || e == ERR_IO)
         return e; /* no entry for every try of somebody who only fills the log */
     if (e != ERR_OK)
-        return refuse(v, d, &a, e, e == ERR_AUTH ? "wrong name or password" : "reason or user missing");
-    snprintf(a.role, sizeof a.role, "%s", people_role_text(role));
+        return refuse(v, d, &a, e, e == ERR_AUTH ? "wrong name, password or code" : "role, reason or user");
+    snprintf(a.role, sizeof a.role, "%s", people_role_text(asker.role));
     TRY(check_key(v, d, &a, ret_detail, &k));
     if (vault_quota(v, d->who, ret_detail) != ERR_OK)
         return refuse(v, d, &a, ERR_BUSY, "quota");
+    if (vault_needs_approval(v, asker.role)) {
+        approved = vault_approved(v, &a);
+        if (approved == 0)
+            return want_approval(v, d, &a, ret_detail);
+        size_t len = strlen(a.note);
+        snprintf(a.note + len, sizeof a.note - len, "%s" NOTE_APPROVAL "%llu", len > 0 ? " " : "",
+                 (unsigned long long)approved);
+    }
     TRY(write_entry(v, d, &a, &ret->entry, ret_detail));
+    vault_wish_end(v, approved);
     return open_envelope(v, d, k, &a, ret, ret_detail);
 }
 
-enum err vault_imported(struct vault *v, const struct msg_import *i, char *ret_detail)
+void vault_since(const struct vault *v, uint64_t from, struct msg_entries *ret)
 {
-    struct audit_entry a = {.time = vault_now(), .role = "-", .action = AUDIT_IMPORT};
-    char head[BASE16_LEN(32) + 1];
-    uint64_t n;
-    base16_encode(i->head, sizeof i->head, head);
-    text_clean(i->who, strlen(i->who), a.who, sizeof a.who);
-    snprintf(a.detail, sizeof a.detail, "chain=%s entries=%llu head=%s", i->chain, (unsigned long long)i->n,
-             head);
-    enum err e = vault_log_append(v, &a, &n);
-    if (e != ERR_OK)
-        snprintf(ret_detail, MSG_DETAIL, LOG_BROKEN, err_text(e));
-    return e == ERR_OK ? ERR_OK : ERR_IO;
-}
-
-void vault_since(const struct vault *v, uint64_t n, struct msg_entries *ret)
-{
-    *ret = (struct msg_entries){0};
-    for (size_t i = 0; i < v->n_disclosed; i++) {
-        if (v->disclosed[i].n <= n)
-            continue;
-        if (ret->n == MSG_ENTRIES_MAX) {
-            ret->more = true;
-            return;
-        }
-        ret->item[ret->n++] = v->disclosed[i];
-    }
+    *ret = (struct msg_entries){.next = from};
+    while (ret->next < v->n_disclosed && ret->n < MSG_ENTRIES_MAX)
+        ret->item[ret->n++] = v->disclosed[ret->next++];
+    ret->more = ret->next < v->n_disclosed;
 }

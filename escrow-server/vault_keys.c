@@ -1,88 +1,76 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "crypto/host/file.h"
 #include "escrow-server/slog.h"
 #include "escrow-server/vault.h"
+#include "formats/base.h"
 #include "formats/envelope.h"
-#include <dirent.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define KEY_FILE_MAX 4096
-#define NAME_LEN     64
-
-static enum err load_key(const char *path, const struct secret *passphrase, struct vault_key *ret)
+static void tell(const struct escrow_key *k)
 {
-    uint8_t *pem = NULL;
-    size_t len;
-    struct cr_p256_pub pub;
-    TRY(file_read(path, KEY_FILE_MAX, &pem, &len));
-    enum err e = cr_p256_from_pem((const char *)pem, len, passphrase->len > 0 ? passphrase : NULL, &ret->key);
-    cr_wipe(pem, len);
-    free(pem);
-    TRY(e);
-    TRY(cr_p256_public(ret->key, &pub));
-    return cr_p256_id(&pub, ret->id);
+    char hex[BASE16_LEN(32) + 1];
+    base16_encode(k->id, sizeof k->id, hex);
+    slog(k->state == ERR_OK ? SLOG_INFO : SLOG_ERROR, "canary", "key=%.16s file=%s result=\"%s\"%s", hex,
+         k->stem, err_text(k->state),
+         k->state == ERR_OK ? "" : " alarm=\"envelopes sealed to this key alone cannot be opened\"");
 }
 
-static enum err open_canary(const struct vault *v, const char *path, const struct cr_p256_key *key)
+static bool has(const struct vault *v, const uint8_t id[static 32])
 {
-    uint8_t *sealed = NULL;
-    size_t len;
-    SECRET(password);
-    TRY(file_read(path, ENVELOPE_MAX, &sealed, &len));
-    enum err e = envelope_open(sealed, len, &v->org, key, &password);
-    free(sealed);
-    return e;
+    for (unsigned i = 0; i < v->n_keys; i++)
+        if (memcmp(v->key[i].id, id, 32) == 0)
+            return true;
+    return false;
 }
 
-static enum err take_key(struct vault *v, const char *stem, const struct secret *passphrase)
+/* What the organisation's file names as a vault's must be here; a whole epoch may be away. */
+static void look_for(struct vault *v, const struct org *org)
 {
-    char path[NAME_LEN + 32];
-    if (v->n_keys == VAULT_KEYS)
-        return ERR_RANGE;
-    struct vault_key *k = &v->key[v->n_keys];
-    snprintf(path, sizeof path, NAME_ESCROW_KEYS "/%s.key", stem);
-    enum err e = load_key(path, passphrase, k);
-    if (e == ERR_OK) {
-        v->n_keys++;
-        snprintf(path, sizeof path, NAME_ESCROW_KEYS "/%s.canary", stem);
-        e = open_canary(v, path, k->key);
-    }
-    slog(e == ERR_OK ? SLOG_INFO : SLOG_ERROR, "canary", "file=%s result=\"%s\"", path, err_text(e));
-    return e;
-}
-
-enum err vault_keys_open(struct vault *v, const struct secret *passphrase)
-{
-    DIR *dir = opendir(NAME_ESCROW_KEYS);
-    enum err e = ERR_OK;
-    if (dir == NULL) {
-        slog(SLOG_ERROR, "canary", "folder=" NAME_ESCROW_KEYS " result=\"cannot be read\"");
-        return ERR_IO;
-    }
-    for (const struct dirent *d; e == ERR_OK && (d = readdir(dir)) != NULL;) {
-        char stem[NAME_LEN];
-        size_t len = strlen(d->d_name);
-        if (len < 5 || len >= sizeof stem || strcmp(d->d_name + len - 4, ".key") != 0)
+    for (unsigned i = 0; i < org->n_escrow && v->n_keys < ESCROW_KEYS; i++) {
+        if (org->escrow[i].use != ORG_VAULT || has(v, org->escrow[i].id))
             continue;
-        memcpy(stem, d->d_name, len - 4);
-        stem[len - 4] = '\0';
-        e = take_key(v, stem, passphrase);
+        struct escrow_key *k = &v->key[v->n_keys++];
+        *k = (struct escrow_key){.state = ERR_NOT_FOUND, .stem = "(none)"};
+        memcpy(k->id, org->escrow[i].id, sizeof k->id);
+        tell(k);
     }
-    closedir(dir);
-    return e == ERR_OK && v->n_keys == 0 ? ERR_NOT_FOUND : e;
 }
 
-enum err vault_key_for(const struct vault *v, const struct msg_blob *envelope, const struct vault_key **ret)
+enum err vault_keys_open(struct vault *v, const struct org *org, const struct secret *passphrase)
+{
+    char stem[ESCROW_KEYS][ESCROW_STEM + 1];
+    unsigned n;
+    TRY(escrow_key_list(NAME_ESCROW_KEYS, stem, &n));
+    for (v->n_keys = 0; v->n_keys < n; v->n_keys++) {
+        escrow_key_open(NAME_ESCROW_KEYS, stem[v->n_keys], &v->org, passphrase, &v->key[v->n_keys]);
+        tell(&v->key[v->n_keys]);
+    }
+    look_for(v, org);
+    return ERR_OK;
+}
+
+unsigned vault_keys_good(const struct vault *v)
+{
+    unsigned good = 0;
+    for (unsigned i = 0; i < v->n_keys; i++)
+        good += v->key[i].state == ERR_OK;
+    return good;
+}
+
+enum err vault_key_for(const struct vault *v, const struct msg_blob *envelope, const struct escrow_key **ret)
 {
     struct envelope e;
+    enum err err = ERR_NOT_FOUND;
     TRY(envelope_decode(envelope->p, envelope->len, &e));
     for (unsigned i = 0; i < e.n_recipients; i++)
-        for (unsigned j = 0; j < v->n_keys; j++)
-            if (memcmp(e.recipient[i], v->key[j].id, 32) == 0) {
-                *ret = &v->key[j];
-                return ERR_OK;
-            }
-    return ERR_NOT_FOUND;
+        for (unsigned j = 0; j < v->n_keys; j++) {
+            if (memcmp(e.recipient[i], v->key[j].id, 32) != 0)
+                continue;
+            err = ERR_UNSUPPORTED;
+            if (v->key[j].state != ERR_OK)
+                continue;
+            *ret = &v->key[j];
+            return ERR_OK;
+        }
+    return err;
 }

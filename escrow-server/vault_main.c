@@ -46,16 +46,64 @@ static enum err take_disclose(struct vault *v, struct chan *c, const struct msg_
 static enum err take_import(struct vault *v, struct chan *c, const struct msg_frame *m)
 {
     struct msg_import i;
+    struct msg_imported imported = {0};
     char detail[MSG_DETAIL + 1] = "The vault cannot do this now.";
     TRY(msg_get_import(m->body, m->len, &i));
-    enum err e = vault_imported(v, &i, detail);
-    if (e != ERR_OK) {
-        answer_failed(c, m->id, e, detail);
+    enum err e = vault_import(v, &i, &imported, detail);
+    struct writer *w = e == ERR_OK ? chan_begin(c, MSG_IMPORTED, m->id) : NULL;
+    if (w == NULL) {
+        answer_failed(c, m->id, e == ERR_OK ? ERR_NOMEM : e, detail);
         return ERR_OK;
     }
-    if (chan_begin(c, MSG_DONE, m->id) == NULL)
-        return ERR_NOMEM;
+    msg_put_imported(w, &imported);
     end(c);
+    return ERR_OK;
+}
+
+static enum err answer_number(struct chan *c, uint8_t type, uint64_t id, uint64_t n)
+{
+    struct writer *w = chan_begin(c, type, id);
+    if (w == NULL)
+        return ERR_NOMEM;
+    msg_put_u64(w, n);
+    end(c);
+    return ERR_OK;
+}
+
+static enum err take_heard(struct vault *v, struct chan *c, const struct msg_frame *m)
+{
+    struct msg_heard h;
+    enum msg_heard_is is;
+    TRY(msg_get_heard(m->body, m->len, &h));
+    enum err e = vault_heard(v, &h, &is);
+    if (e == ERR_OK)
+        return answer_number(c, MSG_HEARD_IS, m->id, is);
+    answer_failed(c, m->id, e, "The vault's log cannot be compared now.");
+    return ERR_OK;
+}
+
+static enum err take_approve(struct vault *v, struct chan *c, const struct msg_frame *m)
+{
+    struct msg_approve a;
+    char detail[MSG_DETAIL + 1] = "The vault cannot do this now.";
+    TRY(msg_get_approve(m->body, m->len, &a));
+    enum err e = vault_approve(v, &a, detail);
+    if (e == ERR_OK)
+        return answer_number(c, MSG_DONE, m->id, 0);
+    answer_failed(c, m->id, e, detail);
+    return ERR_OK;
+}
+
+static enum err take_erase(struct vault *v, struct chan *c, const struct msg_frame *m)
+{
+    struct msg_erase e;
+    unsigned n = 0;
+    char detail[MSG_DETAIL + 1] = "The vault cannot do this now.";
+    TRY(msg_get_erase(m->body, m->len, &e));
+    enum err err = vault_erase(v, &e, &n, detail);
+    if (err == ERR_OK)
+        return answer_number(c, MSG_DONE, m->id, n);
+    answer_failed(c, m->id, err, detail);
     return ERR_OK;
 }
 
@@ -78,8 +126,14 @@ static enum err take(struct vault *v, struct chan *c, const struct msg_frame *m)
     switch (m->type) {
     case MSG_DISCLOSE:
         return take_disclose(v, c, m);
-    case MSG_IMPORTED:
+    case MSG_IMPORT:
         return take_import(v, c, m);
+    case MSG_HEARD:
+        return take_heard(v, c, m);
+    case MSG_APPROVE:
+        return take_approve(v, c, m);
+    case MSG_ERASE:
+        return take_erase(v, c, m);
     case MSG_SINCE:
         return take_since(v, c, m);
     default:
@@ -107,6 +161,7 @@ static void add_web(struct vault *v, int fd)
             continue;
         if (chan_open(&v->web[i], fd, MSG_VAULT_MAX) != ERR_OK)
             return chan_close(&v->web[i]);
+        vault_state_announce(v, &v->web[i]);
         return vault_log_announce(v, &v->web[i]);
     }
     close(fd);
@@ -151,6 +206,7 @@ static void loop(struct vault *v)
             if ((fds[i].revents & ~POLLOUT) != 0 && chan_is_open(c))
                 serve_web(v, c);
         }
+        vault_state_tend(v);
         if (fds[VAULT_WEBS].revents != 0 && listen_to_supervisor(v) != ERR_OK)
             return;
     }
@@ -161,9 +217,11 @@ static void vault_close(struct vault *v)
     for (unsigned i = 0; i < VAULT_WEBS; i++)
         chan_close(&v->web[i]);
     for (unsigned i = 0; i < v->n_keys; i++)
-        cr_p256_free(v->key[i].key);
+        escrow_key_close(&v->key[i]);
+    vault_head_checkpoint(v, 1);
     audit_close(v->log);
-    free(v->disclosed);
+    cr_p256_free(v->audit_key);
+    vault_memory_free(v);
 }
 
 /* Where a limit forbids locking whatever comes, at least what is there now, the keys among it. */
@@ -183,7 +241,8 @@ int main(int argc, char **argv)
     v.org = child.org.id;
     for (unsigned i = 0; i < VAULT_WEBS; i++)
         v.web[i].fd = -1;
-    enum err e = vault_keys_open(&v, &child.passphrase);
+    enum err e = vault_keys_open(&v, &child.org, &child.passphrase);
+    vault_head_open(&v, &child.passphrase);
     secret_wipe(&child.passphrase);
     if (!child.locked)
         lock_what_is_there();
@@ -191,7 +250,7 @@ int main(int argc, char **argv)
         e = vault_confine();
     if (e != ERR_OK) {
         slog(SLOG_ERROR, "start",
-             "failed=\"open and prove the escrow keys, and confine the process\" reason=\"%s\"", err_text(e));
+             "failed=\"read the folder of escrow keys, and confine the process\" reason=\"%s\"", err_text(e));
         return 1;
     }
     e = vault_log_ready(&v);

@@ -68,24 +68,86 @@ static enum err no_people(enum err e, char *ret_detail)
     return ERR_IO;
 }
 
-static enum err check_password(struct vault *v, const struct msg_disclose *d, enum people_role *ret_role,
-                               char *ret_detail)
+/* The row of somebody's last code; NULL when there is no room, which is for as many as there can be people.
+ */
+static struct vault_step *step_of(struct vault *v, const char *who)
+{
+    unsigned i = 0;
+    while (i < PEOPLE_MAX && v->step[i].who[0] != '\0' && strcmp(v->step[i].who, who) != 0)
+        i++;
+    if (i == PEOPLE_MAX)
+        return NULL;
+    snprintf(v->step[i].who, sizeof v->step[i].who, "%s", who);
+    return &v->step[i];
+}
+
+/* A code counts once, whatever becomes of the request. */
+static enum err check_code(struct vault *v, const char *who, const struct person *p, const char *code,
+                           uint64_t *ret_step)
+{
+    if (!p->has_totp)
+        return ERR_OK;
+    struct vault_step *s = step_of(v, who);
+    if (s == NULL)
+        return ERR_AUTH;
+    TRY(totp_check(p->totp, code, vault_now(), s->step, ret_step));
+    s->step = *ret_step;
+    return ERR_OK;
+}
+
+void vault_note_step(struct audit_entry *a, const struct vault_asker *asker)
+{
+    size_t len = strlen(a->note);
+    if (asker->step != 0)
+        snprintf(a->note + len, sizeof a->note - len, "%s" NOTE_STEP "%llu", len > 0 ? " " : "",
+                 (unsigned long long)asker->step);
+}
+
+void vault_step_take(struct vault *v, const struct audit_entry *a)
+{
+    unsigned long long n;
+    const char *at = strstr(a->note, NOTE_STEP);
+    char who[MSG_NAME + 1];
+    if (at == NULL || a->who[0] == '\0' || sscanf(at + strlen(NOTE_STEP), "%llu", &n) != 1)
+        return;
+    snprintf(who, sizeof who, "%.*s", MSG_NAME, a->who);
+    struct vault_step *s = step_of(v, who);
+    if (s != NULL && n > s->step)
+        s->step = n;
+}
+
+static enum err check_both(struct vault *v, const char *who, const struct msg_blob *given, const char *code,
+                           struct vault_asker *ret)
+{
+    SECRET(password);
+    struct person p;
+    struct vault_asker asker = {.step = 0};
+    if (given->len > SECRET_MAX)
+        return ERR_AUTH; /* nobody's password, and counted as such */
+    memcpy(password.bytes, given->p, given->len);
+    password.len = given->len;
+    enum err e = people_check(NAME_USERS, who, &password, &p);
+    if (e == ERR_OK) {
+        asker.role = p.role;
+        e = check_code(v, who, &p, code, &asker.step);
+        cr_wipe(&p, sizeof p);
+    }
+    if (e == ERR_OK)
+        *ret = asker;
+    return e;
+}
+
+enum err vault_step_up(struct vault *v, const char *who, const struct msg_blob *password, const char *code,
+                       struct vault_asker *ret, char *ret_detail)
 {
     uint64_t now = seconds_up();
     bool known = false;
-    SECRET(password);
-    enum err e = people_known(NAME_USERS, d->who, &known);
+    enum err e = people_known(NAME_USERS, who, &known);
     if (e != ERR_OK)
         return no_people(e, ret_detail);
-    struct throttle *t = throttle_of(v, d->who, known);
+    struct throttle *t = throttle_of(v, who, known);
     TRY(check_throttle(v, t, now, ret_detail));
-    if (d->password.len <= SECRET_MAX) {
-        memcpy(password.bytes, d->password.p, d->password.len);
-        password.len = d->password.len;
-        e = people_check(NAME_USERS, d->who, &password, ret_role);
-    } else {
-        e = ERR_RANGE; /* nobody's password, and counted as such */
-    }
+    e = check_both(v, who, password, code, ret);
     if (e == ERR_OK) {
         t->failures = 0;
         return ERR_OK;
@@ -93,7 +155,7 @@ static enum err check_password(struct vault *v, const struct msg_disclose *d, en
     if (e != ERR_AUTH && e != ERR_RANGE)
         return no_people(e, ret_detail);
     count_failure(v, t, now);
-    snprintf(ret_detail, MSG_DETAIL, "Wrong name or password.");
+    snprintf(ret_detail, MSG_DETAIL, "Wrong name, password or one-time code.");
     return ERR_AUTH;
 }
 
@@ -120,12 +182,15 @@ static bool is_blank(const char *text)
     return text[0] == '\0';
 }
 
-enum err vault_person(struct vault *v, const struct msg_disclose *d, enum people_role *ret_role,
+enum err vault_person(struct vault *v, const struct msg_disclose *d, struct vault_asker *ret,
                       char *ret_detail)
 {
-    enum people_role role;
-    TRY(check_password(v, d, &role, ret_detail));
-    *ret_role = role;
+    TRY(vault_step_up(v, d->who, &d->password, d->code, ret, ret_detail));
+    enum people_role role = ret->role;
+    if (role != PEOPLE_HELP_DESK && role != PEOPLE_ADVANCED) {
+        snprintf(ret_detail, MSG_DETAIL, "The role %s may not read keys.", people_role_text(role));
+        return ERR_DENIED;
+    }
     if (is_blank(d->reason)) {
         snprintf(ret_detail, MSG_DETAIL, "A reason is needed; give it with --reason.");
         return ERR_DENIED;
@@ -144,13 +209,15 @@ enum err vault_quota(const struct vault *v, const char *who, char *ret_detail)
 {
     uint64_t now = vault_now(), n = 0;
     for (size_t i = 0; i < v->n_disclosed; i++) /* all: a clock that was set puts times out of order */
-        if (v->disclosed[i].time + HOUR_S > now && strcmp(v->disclosed[i].who, who) == 0)
+        if (v->disclosed[i].time + HOUR_S > now && strcmp(v->disclosed[i].who, who) == 0 &&
+            strcmp(v->disclosed[i].chain, v->seen.chain) == 0)
             n++;
-    if (n < v->conf.quota_per_hour)
+    uint64_t limit = v->conf.quota_per_hour / v->conf.vaults; /* another one may have given the rest */
+    if (n < (limit > 0 ? limit : 1))
         return ERR_OK;
     snprintf(ret_detail, MSG_DETAIL,
              "%s has read %llu keys within the last hour, which is the limit (disclosures-per-hour in "
-             "server.conf); "
+             "server.conf, divided among the vaults); "
              "try again later or let somebody else do it.",
              who, (unsigned long long)n);
     return ERR_BUSY;

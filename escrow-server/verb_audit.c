@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/audit_import.h"
 #include "escrow-server/audit_reading.h"
+#include "escrow-server/audit_verbs.h"
 #include "escrow-server/local.h"
 #include "escrow-server/options.h"
 #include "escrow-server/places.h"
@@ -13,15 +14,13 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char usage[] = "  keyholt-server audit show [--root DIR] [--key-id ID] [--json]\n"
-                            "  keyholt-server audit verify [--root DIR] [--json]\n"
-                            "  keyholt-server audit import [--root DIR] [--as NAME] FILE [--json]\n";
-
-struct words {
-    const char *root, *key, *as;
-    bool json;
-    struct option_list rest;
-};
+static const char usage[] =
+    "  keyholt-server audit show [--root DIR] [--key-id ID] [--json]\n"
+    "  keyholt-server audit verify [--root DIR] [--json]\n"
+    "  keyholt-server audit import [--root DIR] [--as NAME] FILE [--json]\n"
+    "  keyholt-server audit export [--root DIR] [--chain ID] [--without-personal] [FILE]\n"
+    "  keyholt-server audit erase [--root DIR] [--chain ID] --entries N,N-N | --before DAY\n"
+    "      --as NAME --password-file FILE [--code-file FILE] [--json]\n";
 
 static int complain(int code, const char *what, const char *reason)
 {
@@ -30,7 +29,7 @@ static int complain(int code, const char *what, const char *reason)
 }
 
 /* Boot events come from the compliance store, which only the running server opens. */
-static void read_boots(struct audit_reading *r, const struct words *w)
+static void read_boots(struct audit_reading *r, const struct audit_words *w)
 {
     const char *detail = "";
     struct json_object *answer = NULL, *o = json_object_new_object();
@@ -101,7 +100,7 @@ static void keep_key(struct audit_view *v, const char *key)
     v->key = key;
 }
 
-static int show(struct audit_reading *r, const struct words *w)
+static int show(struct audit_reading *r, const struct audit_words *w)
 {
     bool good = good_for_show(r);
     keep_key(&r->view, w->key);
@@ -119,7 +118,7 @@ static int show(struct audit_reading *r, const struct words *w)
     return good ? KH_EXIT_OK : KH_EXIT_NO;
 }
 
-static int verify(struct audit_reading *r, const struct words *w)
+static int verify(struct audit_reading *r, const struct audit_words *w)
 {
     struct json_object *o = json_object_new_object(), *list = json_object_new_array();
     bool good = report_sources(r, !w->json, list);
@@ -131,7 +130,8 @@ static int verify(struct audit_reading *r, const struct words *w)
     return good ? KH_EXIT_OK : KH_EXIT_NO;
 }
 
-static int show_or_verify(const struct words *w, int (*what)(struct audit_reading *, const struct words *))
+static int show_or_verify(const struct audit_words *w,
+                          int (*what)(struct audit_reading *, const struct audit_words *))
 {
     struct audit_reading *r = calloc(1, sizeof *r);
     if (r == NULL)
@@ -144,7 +144,7 @@ static int show_or_verify(const struct words *w, int (*what)(struct audit_readin
     return code;
 }
 
-static int import(const struct words *w)
+static int import(const struct audit_words *w)
 {
     struct audit_head head = {.n = 0};
     uint64_t added = 0;
@@ -188,15 +188,21 @@ static const char *caller_name(void)
 
 static int run(int argc, char *const *argv)
 {
-    struct words w = {.root = "/", .key = "", .as = caller_name()};
+    struct audit_words w = {.root = "/", .key = "", .as = caller_name()};
     char root[PATH_MAX], key[64];
     const struct option_def defs[] = {{"root", OPTION_TEXT, false, &w.root},
                                       {"key-id", OPTION_TEXT, false, &w.key},
                                       {"as", OPTION_TEXT, false, &w.as},
+                                      {"chain", OPTION_TEXT, false, &w.chain},
+                                      {"entries", OPTION_TEXT, false, &w.entries},
+                                      {"before", OPTION_TEXT, false, &w.before},
+                                      {"password-file", OPTION_TEXT, false, &w.password_file},
+                                      {"code-file", OPTION_TEXT, false, &w.code_file},
+                                      {"without-personal", OPTION_FLAG, false, &w.without_personal},
                                       {"json", OPTION_FLAG, false, &w.json},
                                       {NULL, OPTION_REST, false, &w.rest}};
     const char *what = argc > 0 ? argv[0] : "";
-    if (argc == 0 || options_parse(argc - 1, argv + 1, defs, 5, usage) != ERR_OK) {
+    if (argc == 0 || options_parse(argc - 1, argv + 1, defs, sizeof defs / sizeof defs[0], usage) != ERR_OK) {
         if (argc == 0)
             fputs(usage, stderr);
         return KH_EXIT_USAGE;
@@ -213,8 +219,13 @@ static int run(int argc, char *const *argv)
         return show_or_verify(&w, verify);
     if (strcmp(what, "import") == 0 && w.rest.n == 1)
         return import(&w);
+    if (strcmp(what, "export") == 0 && w.rest.n <= 1)
+        return audit_export_verb(&w);
+    if (strcmp(what, "erase") == 0 && w.rest.n == 0)
+        return audit_erase_verb(&w);
     fputs(usage, stderr);
     return KH_EXIT_USAGE;
 }
 
-const struct verb verb_audit = {"audit", run, usage, "show, verify and import audit logs"};
+const struct verb verb_audit = {"audit", run, usage,
+                                "show, verify, import and export audit logs; erase personal data"};

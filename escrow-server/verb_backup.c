@@ -92,6 +92,7 @@ static enum err add_all(struct backup *b)
     TRY(add_place(b, PLACE_ORG, "org.json"));
     TRY(add_place(b, PLACE_ORG_SIG, "org.json.sig"));
     TRY(add_place(b, PLACE_ROOT_PUB, "root.pub"));
+    TRY(add_place(b, PLACE_AUDIT_PUB, "audit.pub"));
     return add_place(b, PLACE_CONF, "server.conf");
 }
 

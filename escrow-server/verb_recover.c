@@ -11,11 +11,12 @@
 
 static const char usage[] =
     "  keyholt-server recover [--root DIR] --key-id ID --reason TEXT --as NAME --password-file FILE\n"
-    "      [--user NAME] [--device HEX] [--json]\n"
+    "      [--user NAME] [--device HEX] [--code-file FILE] [--json]\n"
     "    ID: the 8 digits that the screen shows, or the whole key ID; FILE - is standard input\n";
 
 struct words {
-    const char *root, *key, *reason, *as, *password_file, *user, *device;
+    const char *root, *key, *reason, *as, *password_file, *user, *device, *code_file;
+    char code[16];
     bool json;
 };
 
@@ -40,6 +41,7 @@ static struct json_object *make_request(const struct words *w)
     json_object_object_add(o, "as", json_object_new_string(w->as));
     json_object_object_add(o, "user", json_object_new_string(w->user));
     json_object_object_add(o, "device", json_object_new_string(w->device));
+    json_object_object_add(o, "code", json_object_new_string(w->code));
     return o;
 }
 
@@ -162,6 +164,7 @@ static int run(int argc, char *const *argv)
         {"password-file", OPTION_TEXT, true, &w.password_file},
         {"user", OPTION_TEXT, false, &w.user},
         {"device", OPTION_TEXT, false, &w.device},
+        {"code-file", OPTION_TEXT, false, &w.code_file},
         {"json", OPTION_FLAG, false, &w.json},
     };
     if (process_harden(true) != ERR_OK)
@@ -171,6 +174,8 @@ static int run(int argc, char *const *argv)
     if (place_absolute(w.root, root) != ERR_OK)
         return complain(KH_EXIT_FAILED, w.root, "the path is too long");
     w.root = root;
+    if (w.code_file != NULL && local_read_code(w.code_file, w.code, sizeof w.code) != ERR_OK)
+        return complain(KH_EXIT_FAILED, w.code_file, "a one-time code of 6 digits is wanted");
     return recover(&w);
 }
 

@@ -4,14 +4,14 @@
 #include "escrow-server/state_backup.h"
 #include "escrow-server/store_db.h"
 #include "escrow-server/verbs.h"
+#include "formats/host/audit_chain.h"
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-#define LOG_MAX (1u << 30)
 
 static const char usage[] = "  keyholt-server restore [--root DIR] BACKUP-FOLDER\n";
 
@@ -88,27 +88,41 @@ static enum err restore_store(const struct restore *r, enum store_half half)
     return put_back(r, from, to, PROCESS_WRITER);
 }
 
-static bool begins_with(const struct bytes *long_one, const struct bytes *short_one)
+/* A log is never put back over a longer one: what it says happened. err: CONFLICT (two stories) */
+static enum err restore_log(const struct restore *r, const char *ours, const char *theirs)
 {
-    return long_one->len >= short_one->len && memcmp(long_one->p, short_one->p, short_one->len) == 0;
+    uint64_t n_ours, n_theirs, common;
+    enum err e = audit_compare(ours, theirs, &n_ours, &n_theirs, &common);
+    if (e == ERR_AUTH || e == ERR_FORMAT || (e == ERR_OK && common < n_ours && common < n_theirs))
+        e = ERR_CONFLICT;
+    if (e == ERR_CONFLICT)
+        fprintf(stderr, "keyholt-server: %s and %s tell two stories; neither was changed\n", ours, theirs);
+    TRY(e);
+    if (n_ours >= n_theirs)
+        return ERR_OK;
+    TRY(move_aside(r, ours, ""));
+    return put_back(r, theirs, ours, PROCESS_VAULT);
 }
 
-/* A log is never put back over a longer one: what it says happened. err: CONFLICT (two stories) */
-static enum err restore_log(const struct restore *r, const char *ours, const char *theirs,
-                            enum process_kind owner)
+static enum err restore_foreign(const struct restore *r)
 {
-    BYTES(here);
-    BYTES(there);
-    TRY(file_read(theirs, LOG_MAX, &there.p, &there.len));
-    enum err e = file_read(ours, LOG_MAX, &here.p, &here.len);
-    if (e != ERR_OK && e != ERR_NOT_FOUND)
-        return e;
-    if (e == ERR_OK && begins_with(&here, &there))
-        return ERR_OK;
-    if (e == ERR_OK && !begins_with(&there, &here))
-        return ERR_CONFLICT;
-    TRY(move_aside(r, ours, ""));
-    return put_back(r, theirs, ours, owner);
+    char ours[PATH_MAX], theirs[PATH_MAX], place[PATH_MAX];
+    enum err e = ERR_OK;
+    DIR *d = opendir(r->dir);
+    if (d == NULL)
+        return err_from_errno(errno);
+    for (const struct dirent *item; e == ERR_OK && (item = readdir(d)) != NULL;) {
+        if (strlen(item->d_name) != 32 + 4 || strcmp(item->d_name + 32, ".log") != 0)
+            continue;
+        snprintf(place, sizeof place, PLACE_FOREIGN "/%s", item->d_name);
+        e = file_join(r->root, place, ours, sizeof ours);
+        if (e == ERR_OK)
+            e = in_backup(r, item->d_name, theirs);
+        if (e == ERR_OK)
+            e = restore_log(r, ours, theirs);
+    }
+    closedir(d);
+    return e;
 }
 
 static enum err restore_audit(const struct restore *r)
@@ -116,12 +130,8 @@ static enum err restore_audit(const struct restore *r)
     char ours[PATH_MAX], theirs[PATH_MAX];
     TRY(file_join(r->root, PLACE_AUDIT, ours, sizeof ours));
     TRY(in_backup(r, BACKUP_LOG, theirs));
-    enum err e = restore_log(r, ours, theirs, PROCESS_VAULT);
-    if (e == ERR_CONFLICT)
-        fprintf(stderr,
-                "keyholt-server: %s and the backup's audit.log tell two stories; neither was changed\n",
-                ours);
-    return e;
+    TRY(restore_log(r, ours, theirs));
+    return restore_foreign(r);
 }
 
 /* Everything is checked before anything is changed; the log goes first, because it can say no. */

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/host/file.h"
 #include "crypto/host/process.h"
+#include "crypto/random.h"
 #include "escrow-server/options.h"
 #include "escrow-server/people.h"
 #include "escrow-server/places.h"
 #include "escrow-server/verbs.h"
+#include "formats/base.h"
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 static const char usage[] =
-    "  keyholt-server user add [--root DIR] --name NAME --role helpdesk|advanced --password-file FILE\n";
+    "  keyholt-server user add [--root DIR] --name NAME --role ROLE --password-file FILE\n"
+    "    ROLE: helpdesk, advanced (these may read keys), reader, auditor, administrator\n"
+    "  keyholt-server user totp [--root DIR] --name NAME\n"
+    "    from now on a one-time code is wanted of that person, too; the seed is shown once\n";
 
 static int complain(int code, const char *what, const char *reason)
 {
@@ -28,6 +33,37 @@ static enum err add(const char *root, const char *name, enum people_role role, c
     TRY(people_add(path, name, role, password));
     uid_t uid = conf.uid[PROCESS_VAULT];
     return geteuid() != 0 || chown(path, uid, uid) == 0 ? ERR_OK : ERR_IO;
+}
+
+/* For an authenticator app; shown once. */
+static enum err give_totp(const char *root, const char *name)
+{
+    char path[PATH_MAX], text[BASE32_LEN(TOTP_SECRET) + 1];
+    uint8_t seed[TOTP_SECRET];
+    struct conf conf;
+    TRY(conf_load(root, &conf));
+    TRY(file_join(root, PLACE_USERS, path, sizeof path));
+    TRY(cr_random(seed, sizeof seed));
+    TRY(people_set_totp(path, name, seed));
+    base32_encode(seed, sizeof seed, text);
+    printf("otpauth://totp/Keyholt:%s?secret=%s&issuer=Keyholt\n", name, text);
+    cr_wipe(seed, sizeof seed);
+    cr_wipe(text, sizeof text);
+    uid_t uid = conf.uid[PROCESS_VAULT];
+    return geteuid() != 0 || chown(path, uid, uid) == 0 ? ERR_OK : ERR_IO;
+}
+
+static int run_totp(int argc, char *const *argv)
+{
+    const char *root = "/", *name = NULL;
+    const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root},
+                                      {"name", OPTION_TEXT, true, &name}};
+    if (options_parse(argc, argv, defs, 2, usage) != ERR_OK)
+        return KH_EXIT_USAGE;
+    enum err e = give_totp(root, name);
+    return e == ERR_OK ? KH_EXIT_OK
+                       : complain(e == ERR_NOT_FOUND ? KH_EXIT_NO : KH_EXIT_FAILED, name,
+                                  e == ERR_NOT_FOUND ? "there is nobody of this name" : err_text(e));
 }
 
 static int say(enum err e, const char *root, const char *name)
@@ -59,6 +95,8 @@ static int run(int argc, char *const *argv)
                                       {"name", OPTION_TEXT, true, &name},
                                       {"role", OPTION_TEXT, true, &role_text},
                                       {"password-file", OPTION_TEXT, true, &file}};
+    if (argc >= 1 && strcmp(argv[0], "totp") == 0)
+        return process_harden(false) == ERR_OK ? run_totp(argc - 1, argv + 1) : KH_EXIT_FAILED;
     if (argc < 1 || strcmp(argv[0], "add") != 0) {
         fputs(usage, stderr);
         return KH_EXIT_USAGE;
@@ -68,7 +106,8 @@ static int run(int argc, char *const *argv)
     if (options_parse(argc - 1, argv + 1, defs, 4, usage) != ERR_OK)
         return KH_EXIT_USAGE;
     if (people_role_from_text(role_text, &role) != ERR_OK)
-        return complain(KH_EXIT_USAGE, role_text, "a role is helpdesk or advanced");
+        return complain(KH_EXIT_USAGE, role_text,
+                        "a role is helpdesk, advanced, reader, auditor or administrator");
     enum err e = secret_from_file(file, &password);
     if (e != ERR_OK)
         return complain(KH_EXIT_FAILED, file, err_text(e));

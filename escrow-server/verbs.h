@@ -11,4 +11,4 @@ struct verb {
 };
 
 extern const struct verb verb_init, verb_serve, verb_recover, verb_audit, verb_user, verb_token, verb_backup,
-    verb_restore, verb_verify, verb_move, verb_retain, verb_import;
+    verb_restore, verb_verify, verb_move, verb_retain, verb_import, verb_keys, verb_approve;

@@ -39,6 +39,13 @@ struct back {
     struct event *in, *out;
 };
 
+/* What the vault said of a head that some device has. */
+struct web_head {
+    uint8_t hash[32];
+    uint8_t is; /* enum msg_heard_is; 0: free, or not answered yet */
+};
+#define WEB_HEADS 256
+
 struct web {
     struct child child;
     struct event_base *base;
@@ -50,7 +57,11 @@ struct web {
     unsigned n_waiting, n_handshakes, n_calls;
     struct conn *oldest_handshake, *newest_handshake; /* web_conn.c */
     struct msg_head head;                             /* of the vault's audit log, as last heard */
-    uint8_t (*revoked)[32];                           /* sorted */
+    uint8_t word[MSG_WORD];                           /* what head.word borrows */
+    bool vault_said;                                  /* how it is: */
+    struct msg_vault_is vault;
+    struct web_head heads[WEB_HEADS]; /* web_heads.c */
+    uint8_t (*revoked)[32];           /* sorted */
     size_t n_revoked;
     struct evhttp_bound_socket *bound;
     struct event *control, *tick, *term, *local;
@@ -103,6 +114,19 @@ bool web_revoked(const struct web *w, const uint8_t device[static 32]);
 
 /* web_http.c: routes. */
 MUST_CHECK enum err web_http_open(struct web *w);
+
+/* web_heads.c: audit heads that devices bring back. What nobody has judged yet goes to the vault; word:
+ * signed, may be empty */
+void web_heads_take(struct web *w, const uint8_t device[static 32], const uint8_t hash[static 32],
+                    struct msg_blob word);
+/* enum msg_heard_is, 0 where nobody knows yet */
+unsigned web_heads_get(struct web *w, const uint8_t hash[static 32]);
+
+/* web_vault.c: "escrow_keys" of /healthz; nothing while the vault is away. */
+struct json_object;
+void web_vault_health(const struct web *w, struct json_object *o);
+/* Can anything be disclosed? */
+bool web_vault_discloses(const struct web *w);
 
 /* web_local.c: recover, token, import, boots for people on this machine. */
 void web_local_accept(evutil_socket_t fd, short what, void *web);

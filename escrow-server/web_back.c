@@ -45,6 +45,10 @@ void back_close(struct web *w, enum back_kind kind)
     event_free(b->out);
     b->in = b->out = NULL;
     chan_close(&b->chan);
+    if (kind == BACK_VAULT) { /* the next one may have other keys and another log */
+        w->vault_said = false;
+        memset(w->heads, 0, sizeof w->heads);
+    }
     if (!w->stopping)
         slog(SLOG_WARN, "channel", "lost=%s", back_names[kind]);
     fail_all(w, kind, ERR_OFFLINE);
@@ -53,8 +57,20 @@ void back_close(struct web *w, enum back_kind kind)
 static void take_head(struct web *w, const struct msg_frame *m)
 {
     struct msg_head h;
-    if (msg_get_head(m->body, m->len, &h) == ERR_OK)
-        w->head = h;
+    if (msg_get_head(m->body, m->len, &h) != ERR_OK || (h.word.len != 0 && h.word.len != sizeof w->word))
+        return;
+    w->head = h;
+    if (h.word.len > 0)
+        memcpy(w->word, h.word.p, h.word.len);
+    w->head.word.p = w->word;
+}
+
+static void take_vault(struct web *w, const struct msg_frame *m)
+{
+    struct msg_vault_is v;
+    w->vault_said = msg_get_vault_is(m->body, m->len, &v) == ERR_OK;
+    if (w->vault_said)
+        w->vault = v;
 }
 
 static void take_answer(struct web *w, const struct msg_frame *m)
@@ -86,6 +102,8 @@ static void on_readable(struct web *w, enum back_kind kind)
     while (chan_is_open(c) && (e = chan_next(c, &m)) == ERR_OK) {
         if (m.type == MSG_HEAD)
             take_head(w, &m);
+        else if (m.type == MSG_VAULT_IS)
+            take_vault(w, &m);
         else
             take_answer(w, &m);
     }

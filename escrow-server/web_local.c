@@ -15,11 +15,9 @@ static const struct {
     const char *op;
     bool privileged;
     void (*run)(struct local *l);
-} ops[] = {{"recover", false, local_recover},
-           {"boots", true, local_boots},
-           {"token", true, local_token},
-           {"import", true, local_import},
-           {"outbox", true, local_outbox}};
+} ops[] = {{"recover", false, local_recover}, {"boots", true, local_boots}, {"token", true, local_token},
+           {"import", true, local_import},    {"erase", true, local_erase}, {"approve", false, local_approve},
+           {"outbox", true, local_outbox},    {"vault", true, local_vault}};
 
 unsigned web_local_open_count(void)
 {

@@ -49,5 +49,11 @@ void local_recover(struct local *l);
 void local_boots(struct local *l);
 void local_token(struct local *l);
 void local_import(struct local *l);
+void local_erase(struct local *l);
+void local_approve(struct local *l);
+/* "code" of a request; "" where there is none. err: FORMAT */
+MUST_CHECK enum err local_code(struct json_object *request, char ret[static MSG_CODE + 1]);
+/* web_vault.c */
+void local_vault(struct local *l);
 /* web_outbox.c */
 void local_outbox(struct local *l);

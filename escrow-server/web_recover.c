@@ -108,6 +108,7 @@ static void on_found(void *ctx, enum err e, const struct msg_frame *m)
     copy_text(l, "as", d.who, sizeof d.who);
     copy_text(l, "reason", d.reason, sizeof d.reason);
     copy_text(l, "user", d.user, sizeof d.user);
+    copy_text(l, "code", d.code, sizeof d.code);
     snprintf(d.asked, sizeof d.asked, "%s", l->find.key);
     d.password = (struct msg_blob){l->secret.bytes, l->secret.len};
     struct writer *body = back_begin(l->web, BACK_VAULT, MSG_DISCLOSE, on_opened, l, &l->waiting);
@@ -121,6 +122,8 @@ static void on_found(void *ctx, enum err e, const struct msg_frame *m)
 static enum err check_texts(struct local *l)
 {
     const char *text;
+    char code[MSG_CODE + 1];
+    TRY(local_code(l->request, code));
     TRY(json_get_text(l->request, "as", MSG_NAME, &text));
     TRY(json_get_text(l->request, "reason", MSG_REASON, &text));
     TRY(json_get_text(l->request, "user", MSG_USER, &text));

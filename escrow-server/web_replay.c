@@ -2,9 +2,9 @@
 #include "escrow-server/slog.h"
 #include "escrow-server/web.h"
 
-/* The vault's log is the truth; the store's table of disclosures, and the orders to rotate that follow from
- * it, are filled from there: from the beginning when a worker starts, and again whenever the writer could
- * not take one. Both sides are idempotent. */
+/* The vault's logs, its own and the imported ones, are the truth; the store's table of disclosures, and the
+ * orders to rotate that follow from it, are filled from there: from the beginning when a worker starts, and
+ * again whenever the writer could not take one. Both sides are idempotent. */
 
 static void ask(struct web *w);
 
@@ -41,15 +41,14 @@ static void on_entries(void *ctx, enum err e, const struct msg_frame *m)
         e = msg_get_entries(m->body, m->len, &entries);
     if (e != ERR_OK)
         return stop(w, true);
-    uint64_t since = w->replay.since;
-    for (unsigned i = 0; i < entries.n; i++) {
+    for (unsigned i = 0; i < entries.n; i++)
         if (!pass_on(w, &entries.item[i]))
             return stop(w, true);
-        since = entries.item[i].n;
-    }
+    if (w->replay.again) /* the writer takes none now */
+        return stop(w, true);
     if (!entries.more || entries.n == 0)
         return stop(w, w->replay.again);
-    w->replay.since = since;
+    w->replay.since = entries.next;
     ask(w);
 }
 

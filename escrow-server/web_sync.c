@@ -14,8 +14,11 @@ struct sync {
     struct msg_sync m;
     uint8_t *bytes; /* all records, one behind the other */
     uint8_t set[32 * MSG_SET], package_set[32 * MSG_SET];
-    bool brief;      /* the device takes an answer that leaves out what it knows: */
-    uint8_t last[8]; /* the beginning of the name of its last record */
+    uint8_t word[MSG_WORD]; /* the vault's own, on the head that the device has */
+    size_t word_len;
+    unsigned head_is; /* enum msg_heard_is, or 0 */
+    bool brief;       /* the device takes an answer that leaves out what it knows: */
+    uint8_t last[8];  /* the beginning of the name of its last record */
     char detail[160];
 };
 
@@ -95,7 +98,10 @@ static enum err read_request(struct call *c, struct sync *s, struct json_object 
             return ERR_FORMAT;
         s->m.has_head = true;
     }
-    enum err e = json_get_hex(o, "last", s->last, sizeof s->last);
+    enum err e = json_get_base64(o, "audit_word", s->word, sizeof s->word, &s->word_len);
+    if (e != ERR_NOT_FOUND)
+        TRY(e);
+    e = json_get_hex(o, "last", s->last, sizeof s->last);
     s->brief = e == ERR_OK;
     if (e != ERR_NOT_FOUND)
         TRY(e);
@@ -175,6 +181,8 @@ static struct json_object *head_object(const struct msg_head *h)
     struct json_object *o = json_object_new_object();
     json_object_object_add(o, "length", json_object_new_int64((int64_t)h->n));
     add_hex(o, "hash", h->hash, sizeof h->hash);
+    if (h->word.len > 0)
+        add_base64_text(o, "word", h->word);
     return o;
 }
 
@@ -217,8 +225,11 @@ static struct json_object *answer_object(const struct web *w, const struct sync 
                                          const struct msg_synced *m)
 {
     struct json_object *o = json_object_new_object();
-    uint64_t again = m->incomplete ? 60 : w->child.conf.sync_every_s;
+    bool want_word = s->head_is == HEARD_UNKNOWN && s->word_len == 0;
+    uint64_t again = m->incomplete || want_word ? 60 : w->child.conf.sync_every_s;
     add_common(o, w, s, m);
+    if (want_word)
+        json_object_object_add(o, "want_audit_word", json_object_new_boolean(true));
     json_object_object_add(o, "retry_after", json_object_new_int64((int64_t)again));
     json_object_object_add(o, "time", json_object_new_int64((int64_t)time(NULL)));
     add_rare(o, m, s->m.has_set);
@@ -230,7 +241,7 @@ static struct json_object *answer_object(const struct web *w, const struct sync 
 static void on_synced(void *ctx, enum err e, const struct msg_frame *m)
 {
     struct call *c = ctx;
-    const struct sync *s = c->state;
+    struct sync *s = c->state;
     struct msg_synced synced;
     char device[BASE16_LEN(32) + 1];
     c->waiting = 0;
@@ -238,6 +249,8 @@ static void on_synced(void *ctx, enum err e, const struct msg_frame *m)
         e = msg_get_synced(m->body, m->len, &synced);
     if (e != ERR_OK) /* whatever the store says, it is not the device's fault: come back */
         return call_failed(c, e == ERR_OFFLINE || e == ERR_TIMEOUT ? e : ERR_FULL, m);
+    if (s->m.has_head) /* the vault has answered by now, as a rule */
+        s->head_is = web_heads_get(c->web, s->m.audit_head);
     base16_encode(c->device, sizeof c->device, device);
     slog(SLOG_INFO, "sync", "status=200 device=%s records=%u commands=%u incomplete=%d match=%d", device,
          s->m.n, synced.n_commands, synced.incomplete, synced.match);
@@ -260,6 +273,8 @@ static void on_device(void *ctx, enum err e, const struct msg_frame *m)
         return call_problem(c, 403, 0, "The certificate is not the one that the device enrolled with last.");
     if (web_records_check(&s->m, is.spki, s->detail, sizeof s->detail) != ERR_OK)
         return call_problem(c, 422, 0, s->detail);
+    if (s->m.has_head)
+        web_heads_take(c->web, c->device, s->m.audit_head, (struct msg_blob){s->word, s->word_len});
     if (c->renew)
         s->m.renew = (struct msg_blob){c->courier_spki, sizeof c->courier_spki};
     struct writer *body = back_begin(c->web, BACK_WRITER, MSG_SYNC, on_synced, c, &c->waiting);

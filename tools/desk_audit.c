@@ -23,6 +23,17 @@ struct show {
     bool first;
 };
 
+/* Two objects, core and personal part, become one. */
+static void print_object(const char *line, size_t len)
+{
+    const char *tab = memchr(line, '\t', len);
+    size_t core = (size_t)(tab - line);
+    if (tab[1] == ' ')
+        printf("%.*s,\"erased\":true}", (int)core - 1, line);
+    else
+        printf("%.*s,%.*s", (int)core - 1, line, (int)(len - core - 3), tab + 2);
+}
+
 static void print_row(const struct audit_entry *e)
 {
     struct tm tm;
@@ -30,11 +41,14 @@ static void print_row(const struct audit_entry *e)
     char when[32] = "?";
     if (gmtime_r(&t, &tm))
         strftime(when, sizeof when, "%Y-%m-%d %H:%M:%SZ", &tm);
-    printf("%llu  %s  %-8s  %s (%s)", (unsigned long long)e->n, when, e->action, e->who, e->role);
+    printf("%llu  %s  %-8s  %s (%s)", (unsigned long long)e->n, when, e->action,
+           e->erased ? "[erased]" : e->who, e->role);
     if (e->key_id[0])
         printf("  key %s", e->key_id);
     if (e->reason[0])
         printf("  reason: %s", e->reason);
+    if (e->note[0])
+        printf("  [%s]", e->note);
     if (e->detail[0])
         printf("  [%s]", e->detail);
     putchar('\n');
@@ -45,9 +59,10 @@ static enum err visit(void *ctx, const struct audit_entry *e, const char *line, 
     struct show *s = ctx;
     if (!s->show)
         return ERR_OK;
-    if (s->json)
-        printf("%s%.*s", s->first ? "" : ",", (int)len - 1, line); /* the entry is JSON as it stands */
-    else
+    if (s->json) {
+        fputs(s->first ? "" : ",", stdout);
+        print_object(line, len);
+    } else
         print_row(e);
     s->first = false;
     return ferror(stdout) ? ERR_IO : ERR_OK;

@@ -5,6 +5,7 @@
 #include "crypto/random.h"
 #include "formats/base.h"
 #include "formats/host/audit_line.h"
+#include "formats/host/audit_lines.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,53 +23,16 @@ struct audit_chain {
     bool broken; /* an entry of unknown durability may be in the file */
 };
 
-struct line_reader {
-    int fd; /* borrowed */
-    size_t start, end;
-    char buf[2 * AUDIT_LINE_MAX];
-};
-
-/* The next line with its newline, borrowed; ret_len 0 at the end of the file, where *ret_torn bytes are left.
- */
-static enum err next_line(struct line_reader *r, const char **ret, size_t *ret_len, size_t *ret_torn)
-{
-    for (;;) {
-        char *line = r->buf + r->start, *end = memchr(line, '\n', r->end - r->start);
-        if (end) {
-            *ret = line;
-            *ret_len = (size_t)(end - line) + 1;
-            r->start += *ret_len;
-            return ERR_OK;
-        }
-        memmove(r->buf, line, r->end - r->start);
-        r->end -= r->start;
-        r->start = 0;
-        if (r->end > AUDIT_LINE_MAX)
-            return ERR_RANGE;
-        ssize_t n = read(r->fd, r->buf + r->end, sizeof r->buf - r->end);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return err_from_errno(errno);
-        if (n == 0) {
-            *ret_len = 0;
-            *ret_torn = r->end;
-            return ERR_OK;
-        }
-        r->end += (size_t)n;
-    }
-}
-
 static enum err verify_fd(int fd, audit_visit *visit, void *ctx, struct audit_head *ret_head,
                           size_t *ret_torn)
 {
-    struct line_reader r = {.fd = fd};
+    struct audit_lines r = {.fd = fd};
     struct audit_entry entry;
     const char *line = NULL;
     size_t len = 0;
     memset(ret_head, 0, sizeof *ret_head);
     for (;;) {
-        TRY(next_line(&r, &line, &len, ret_torn));
+        TRY(audit_lines_next(&r, &line, &len, ret_torn));
         if (len == 0)
             return ERR_OK;
         TRY(audit_check_line(ret_head, line, len, &entry));
@@ -77,26 +41,11 @@ static enum err verify_fd(int fd, audit_visit *visit, void *ctx, struct audit_he
     }
 }
 
-/* Only a regular file keeps what is written to it. */
-static enum err open_regular(const char *path, int flags, int *ret)
-{
-    struct stat st;
-    int fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK, 0600);
-    if (fd < 0)
-        return errno == ELOOP || errno == EISDIR ? ERR_FORMAT : err_from_errno(errno);
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        close(fd);
-        return ERR_FORMAT;
-    }
-    *ret = fd;
-    return ERR_OK;
-}
-
 enum err audit_verify(const char *path, audit_visit *visit, void *ctx, struct audit_head *ret_head,
                       size_t *ret_torn)
 {
     int fd = -1;
-    TRY(open_regular(path, O_RDONLY, &fd));
+    TRY(audit_open_regular(path, O_RDONLY, &fd));
     *ret_torn = 0;
     enum err err = verify_fd(fd, visit, ctx, ret_head, ret_torn);
     close(fd);
@@ -119,10 +68,10 @@ static enum err sync_folder(const char *path)
     return err;
 }
 
-static enum err append_own(struct audit_chain *c, uint64_t now, const char *detail)
+static enum err append_own(struct audit_chain *c, uint64_t now, const char *note)
 {
     struct audit_entry e = {.time = now, .who = "keyholt", .role = "system", .action = AUDIT_OPEN_LOG};
-    snprintf(e.detail, sizeof e.detail, "%s", detail);
+    snprintf(e.note, sizeof e.note, "%s", note);
     return audit_append(c, &e);
 }
 
@@ -137,11 +86,11 @@ static enum err start_chain(struct audit_chain *c, uint64_t now)
 
 static enum err cut_torn(struct audit_chain *c, size_t torn, uint64_t now)
 {
-    char detail[96];
+    char note[96];
     if (ftruncate(c->fd, c->size) != 0 || fdatasync(c->fd) != 0)
         return err_from_errno(errno);
-    snprintf(detail, sizeof detail, "a torn last line of %zu bytes was cut off", torn);
-    return append_own(c, now, detail);
+    snprintf(note, sizeof note, "a torn last line of %zu bytes was cut off", torn);
+    return append_own(c, now, note);
 }
 
 static enum err take_over(struct audit_chain *c, bool may_start, uint64_t now)
@@ -176,7 +125,7 @@ static enum err open_chain(const char *path, bool may_start, uint64_t now, struc
     c->path = strdup(path);
     enum err err = c->path ? ERR_OK : ERR_NOMEM;
     if (err == ERR_OK)
-        err = open_regular(path, (may_start ? O_CREAT : 0) | O_RDWR | O_APPEND, &c->fd);
+        err = audit_open_regular(path, (may_start ? O_CREAT : 0) | O_RDWR | O_APPEND, &c->fd);
     if (err == ERR_OK)
         err = take_over(c, may_start, now);
     if (err != ERR_OK) {
@@ -229,13 +178,14 @@ static enum err write_durably(struct audit_chain *c, const char *line, size_t le
 enum err audit_append(struct audit_chain *c, const struct audit_entry *entry)
 {
     char line[AUDIT_LINE_MAX];
-    size_t len;
+    uint8_t hash[32];
+    size_t len, core;
     if (c->broken)
         return ERR_IO;
     TRY(audit_line_encode(&c->head, entry, line, &len));
     TRY(check_file(c));
-    uint8_t hash[32];
-    TRY(cr_sha256(line, len, hash));
+    TRY(audit_line_core(line, len, &core));
+    TRY(cr_sha256(line, core, hash));
     TRY(write_durably(c, line, len));
     memcpy(c->head.hash, hash, sizeof hash);
     c->head.n++;

@@ -1,7 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Audit chain: an append-only file of JSON lines, each naming the hash of the line before. An entry is
- * durable before what it speaks of happens. Layout: docs/formats.md. Hosted. */
+/* Audit chain: an append-only file of lines of JSON, each naming the hash of the one before. An entry is
+ * durable before what it speaks of happens. What is personal in it stands behind a tab and is only committed
+ * to, so that it can be erased and the chain still verifies. Layout: docs/formats.md. Hosted. */
 
 #include "crypto/err.h"
 #include "formats/guid.h"
@@ -18,29 +19,44 @@
 #define AUDIT_DISCLOSE "disclose"
 #define AUDIT_REFUSE   "refuse"
 #define AUDIT_IMPORT   "import"
+#define AUDIT_APPROVE  "approve" /* note: "approves=N" */
 #define AUDIT_OPEN_LOG "open-log"
+#define AUDIT_CHECK    "checkpoint" /* note: a signed head (formats/audit_head.h), base64 */
+#define AUDIT_ERASE    "erase"      /* note: whose personal parts are to go: "chain=HEX entries=N,N,..." */
+#define AUDIT_ALARM    "alarm"      /* note: what is wrong */
 
-/* One entry. The writer fills time, who, role, action and what applies of key_id, volume, device, reason and
- * detail ("" where it does not); n, chain and prev are the chain's own. */
+/* Longest list of one audit_erase(). */
+#define AUDIT_ERASE_MAX 64
+#define AUDIT_SALT      16
+
+/* One entry. The writer fills time, who, role, action and what applies of key_id, volume, device, note,
+ * reason and detail ("" where it does not); the rest is the chain's own. */
 struct audit_entry {
     uint64_t n;    /* from 1 */
     uint64_t time; /* seconds, UTC */
     char chain[33];
-    char who[AUDIT_WHO + 1];
     char role[AUDIT_WORD + 1];
     char action[AUDIT_WORD + 1];
     char key_id[GUID_TEXT];
     char volume[GUID_TEXT];
-    char device[65]; /* hex */
+    char device[65];           /* hex */
+    char note[AUDIT_TEXT + 1]; /* for programs; nothing personal */
+    char personal[65];         /* hex SHA-256 of the personal part */
+    char prev[65];             /* hex */
+    /* the personal part; "" when it was erased */
+    char salt[2 * AUDIT_SALT + 1];
+    char who[AUDIT_WHO + 1];
     char reason[AUDIT_TEXT + 1];
     char detail[AUDIT_TEXT + 1];
-    char prev[65]; /* hex */
+    /* filled by readers */
+    bool erased;
+    uint8_t hash[32]; /* what the next entry names: SHA-256 of the line before its tab */
 };
 
 /* Where a chain stands: all zero before its first line. */
 struct audit_head {
     uint64_t n;
-    uint8_t hash[32]; /* SHA-256 of the last line with its newline; zeros when empty */
+    uint8_t hash[32]; /* SHA-256 of the last line before its tab; zeros when empty */
     char chain[33];   /* hex ID of the chain, "" when empty */
 };
 
@@ -63,6 +79,12 @@ typedef enum err audit_visit(void *ctx, const struct audit_entry *entry, const c
 MUST_CHECK enum err audit_verify(const char *path, audit_visit *visit, void *ctx, struct audit_head *ret_head,
                                  size_t *ret_torn);
 
+/* Two copies of one chain, whatever was erased in either: how many entries have they in common, from the
+ * first on? A copy that is not there has none. ret_a, ret_b: their whole entries err: what audit_verify()
+ * says of either, but NOT_FOUND */
+MUST_CHECK enum err audit_compare(const char *a, const char *b, uint64_t *ret_a, uint64_t *ret_b,
+                                  uint64_t *ret_common);
+
 struct audit_chain;
 
 /* Open a log for appending, for this process alone; made (0600, with an entry that says so) where there is
@@ -81,6 +103,12 @@ MUST_CHECK enum err audit_open_made(const char *path, uint64_t now, struct audit
  *      CONFLICT (the file is not as this process left it: shortened, extended, deleted, or
  *      another one has its name) */
 MUST_CHECK enum err audit_append(struct audit_chain *chain, const struct audit_entry *entry);
+
+/* Overwrite the personal parts of up to AUDIT_ERASE_MAX entries with blanks, where they lie; on ERR_OK that
+ * is durable. The log may be open for appending. An order to erase (AUDIT_ERASE) is the caller's to write
+ * first. ret_n: how many of those entries there are
+ * err: as audit_verify(); RANGE (too many), FULL */
+MUST_CHECK enum err audit_erase(const char *path, const uint64_t *n, unsigned count, unsigned *ret_n);
 
 void audit_get_head(const struct audit_chain *chain, struct audit_head *ret);
 void audit_close(struct audit_chain *chain); /* takes NULL */

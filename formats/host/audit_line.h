@@ -6,7 +6,8 @@
 #include "formats/host/audit_chain.h"
 
 /* Encode the entry that follows head. n, chain and prev are taken from head (n is one more), not from the
- * entry. ret: the line with its newline, AUDIT_LINE_MAX bytes of room err: FORMAT (no UTF-8, control
+ * entry; the salt is fresh. ret: the line with its newline, AUDIT_LINE_MAX bytes of room
+ * err: FORMAT (no UTF-8, control
  * characters, empty who or action), RANGE, NOMEM */
 MUST_CHECK enum err audit_line_encode(const struct audit_head *head, const struct audit_entry *entry,
                                       char ret[static AUDIT_LINE_MAX], size_t *ret_len);

@@ -45,6 +45,19 @@ def test_audit_head(c, courier):
     head(51, 6)
     c.check(held() == 6, 'it goes on from there')
 
+    def word(**answer):
+        """The signed word that goes with the batch that this answers."""
+        got = courier.batch()['audit_word']
+        courier.answer(**answer)
+        return got
+    word(head=(52, bytes([7]) * 32), audit_word=bytes([7]) * 180)
+    c.check(word() == b'', 'a signed word is kept, and not sent unasked')
+    word(want_audit_word=1)
+    c.check(word(want_audit_word=1) == bytes([7]) * 180, 'it comes when a server asks for it')
+    c.check(word() == bytes([7]) * 180 and word() == b'', 'as long as it asks')
+    word(head=(53, bytes([8]) * 32), want_audit_word=1)
+    c.check(word() == b'', 'a head that nobody signed has none')
+
 
 def test_rolled_back(c, m, org, courier, folder):
     """What the server last saw of this device decides whether this cache is an old copy of another."""

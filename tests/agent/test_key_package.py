@@ -111,7 +111,7 @@ def test_rebuild(c, org, bundle, folder, image, package):
     if not c.check(code == 0 and os.path.exists(rebuilt), 'rebuild', (code, err)):
         return
     with open(log) as f:
-        entries = [json.loads(line) for line in f]
+        entries = [{**json.loads(core), **json.loads(personal)} for core, personal in (line.split('\t') for line in f)]
     c.check(entries[-1]['action'] == 'disclose' and 'key package' in entries[-1]['detail'], 'the disclosure is on record',
             entries[-1])
     c.check(tail_of(broken, 0) == before, 'the image is only read')

@@ -21,7 +21,7 @@ LAYOUT = {
                 ("time", "8"), ("signature", "s"), ("proxy", "s"), ("no_proxy", "s")],
     SYNC_BATCH: [("servers", "l"), ("ca", "s"), ("device", "s"), ("records", "l"), ("envelopes", "s"),
                  ("audit_head", "s"), ("set", "s"), ("proxy", "s"), ("no_proxy", "s"), ("policy", "8"),
-                 ("last", "s"), ("packages", "s"), ("package_set", "s")],
+                 ("last", "s"), ("packages", "s"), ("package_set", "s"), ("audit_word", "s")],
     SYNC_NOW: [("person", "4")], IDLE: [], BATCH_WANTED: [], CERTIFICATE: [("pem", "s")],
     CERTIFICATE_KEPT: [("status", "4"), ("problem", "s")],
     CSR: [("pem", "s")],
@@ -31,7 +31,7 @@ LAYOUT = {
                   ("envelopes_match", "4"), ("retry_after_s", "8"), ("time", "8"), ("want_set", "4"),
                   ("server_envelopes", "s"), ("has_missing", "4"), ("missing", "s"), ("certificate", "s"),
                   ("policy", "s"), ("policy_sig", "s"), ("want_packages", "4"), ("server_packages", "s"),
-                  ("has_missing_packages", "4"), ("missing_packages", "s")],
+                  ("has_missing_packages", "4"), ("missing_packages", "s"), ("audit_word", "s"), ("want_audit_word", "4")],
 }
 
 
@@ -133,11 +133,11 @@ class Keeper:
         return self.expect(ENROLLED)
 
     def batch(self, servers, ca, records=(b"record one", b"record two"), set=b"", proxy=b"", no_proxy=b"",
-              policy=0, last=b"", packages=b"", package_set=b""):
+              policy=0, last=b"", packages=b"", package_set=b"", audit_word=b""):
         """The answer to BATCH_WANTED."""
         self.send(SYNC_BATCH, servers=[s.encode() for s in servers], ca=ca, device=DEVICE, records=list(records),
                   envelopes=bytes(32), audit_head=b"", set=set, proxy=proxy, no_proxy=no_proxy, policy=policy,
-                  last=last, packages=packages, package_set=package_set)
+                  last=last, packages=packages, package_set=package_set, audit_word=audit_word)
 
     def sync(self, servers, ca, *args, person=1, **more):
         """As an errand that was asked for: SYNC_NOW, then the batch."""

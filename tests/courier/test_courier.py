@@ -76,6 +76,7 @@ def syncing(t):
                a["known_incarnation"] == b"\x11" * 16 and a["known_sequence"] == 7 and a["known_name"] == b"\x22" * 32 and
                a["audit_length"] == 3 and a["audit_hash"] == b"\x33" * 32 and a["envelopes_match"] == 1 and
                a["retry_after_s"] == 5400, a)
+        t.that("without a signed word, when there is none", a["audit_word"] == b"" and a["want_audit_word"] == 0, a)
         big = [os.urandom(4000) for _ in range(256)]
         a = k.sync([s.url + "/"], OURS.pem, big)
         t.that("a full batch goes through", a["status"] == DONE and len(s.requests[1][1]["records"]) == 256, a["problem"])
@@ -253,6 +254,14 @@ def retry_after(t):
         a = k.sync([busy.url], OURS.pem, person=1)
         t.that("a person who asks gets through", a["status"] == OFFLINE and b"503" in a["problem"] and
                len(busy.requests) == 2, a)
+
+
+def audit_words(t):
+    said = dict(ANSWER, audit_head={"length": 4, "hash": "33" * 32, "word": "d29yZA=="}, want_audit_word=True)
+    with enrolled(Keeper()) as k, Server(OURS, lambda *_: packed(said), clients=OURS) as s:
+        a = k.sync([s.url], OURS.pem, audit_word=b"mine")
+        t.that("a signed word goes both ways", a["audit_word"] == b"word" and a["want_audit_word"] == 1 and
+               s.requests[-1][1]["audit_word"] == "bWluZQ==", a)
 
 
 def bad_answers(t):

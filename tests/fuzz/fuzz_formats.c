@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Any text to the readers of text, and as base32 (other characters dropped) to the readers of bytes. */
 #include "crypto/p256.h"
+#include "formats/audit_head.h"
 #include "formats/command.h"
 #include "formats/handoff.h"
 #include "formats/host/audit_chain.h"
@@ -19,13 +20,16 @@ const char *const fuzz_seeds[] = {
     VECTOR_EVENT_TEXT,
     VECTOR_RECEIPT_TEXT,
     VECTOR_COMMAND_TEXT,
+    VECTOR_AUDIT_HEAD_TEXT,
     "HTTPS://KEYS.EXAMPLE.ORG/R/" VECTOR_ENVELOPE_TEXT,
     "042647-302313-590458-071500-554323-116567-412181-516978",
     "{3fd763f9-74c7-4e90-8fa2-1f6a2e2b4e0c}",
     "gr\xc3\xb6\xc3\x9f \xf0\x9f\x94\x91",
-    "{\"n\":1,\"time\":2,\"chain\":\"00112233445566778899aabbccddeeff\",\"who\":\"a\",\"role\":\"\","
-    "\"action\":\"x\",\"key_id\":\"\",\"volume\":\"\",\"device\":\"\",\"reason\":\"\",\"detail\":\"\","
-    "\"prev\":\"0000000000000000000000000000000000000000000000000000000000000000\"}\n",
+    "{\"n\":1,\"time\":2,\"chain\":\"00112233445566778899aabbccddeeff\",\"role\":\"\",\"action\":\"x\","
+    "\"key_id\":\"\",\"volume\":\"\",\"device\":\"\",\"note\":\"\",\"personal\":"
+    "\"614b6093e81ec33883d660753ada3ccc8a8d6237d036d3beb7f6f4f6dd33ee05\",\"prev\":"
+    "\"0000000000000000000000000000000000000000000000000000000000000000\"}\t{\"salt\":"
+    "\"000102030405060708090a0b0c0d0e0f\",\"who\":\"Ada\",\"reason\":\"r\",\"detail\":\"\"}\n",
     NULL};
 const char *const fuzz_words[] = {"AAAAAAAA", "77777777", "/R/", "\\u0000", "\"n\":1,", "[[[[[[[[[[[[[[[[[",
                                   "720885",   "\xe2\x82", "\n",  "==",      NULL};
@@ -43,12 +47,14 @@ static void read_signed(const uint8_t *in, size_t len)
     struct record record;
     struct receipt receipt;
     struct command command;
+    struct audit_head_word head;
     if (record_decode(in, len, &record) == ERR_OK)
         require(record.envelope_len + record.report_len < len &&
                 text_is_printable(record.label, strlen(record.label)));
     require(record_verify(in, len, &nobody) != ERR_OK);
     require(receipt_decode(in, len, &nobody, &receipt) != ERR_OK);
     require(command_decode(in, len, &nobody, &command) != ERR_OK);
+    require(audit_head_decode(in, len, &nobody, &head) != ERR_OK);
 }
 
 static void read_unsigned(const uint8_t *in, size_t len)

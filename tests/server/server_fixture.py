@@ -150,9 +150,21 @@ class Server:
 
     def command(self, *args, code=0, stdin=''):
         words = list(args)
-        at = 2 if words[0] in ('audit', 'user', 'token') else 1
+        at = 2 if words[0] in ('audit', 'user', 'token', 'keys') else 1
         words[at:at] = ['--root', self.root]
         return run(SERVER, *words, code=code, input=stdin)
+
+    def configure(self, **settings):
+        """Change server.conf; names with _ for -."""
+        path = os.path.join(self.root, 'etc/keyholt/server.conf')
+        with open(path, encoding='utf-8') as f:
+            text = f.read()
+        for name, value in settings.items():
+            text, n = re.subn(f'(?m)^{name.replace("_", "-")} =.*$', lambda _: f'{name.replace("_", "-")} = {value}', text)
+            if n != 1:
+                raise AssertionError(f'no setting {name}')
+        with open(path, 'w', encoding='utf-8') as f:
+            f.write(text)
 
     def recover(self, key, code=0, who='alice', password=PASSWORD, reason='forgot the passphrase', extra=()):
         p = self.command('recover', '--key-id', key, '--reason', reason, '--as', who, '--password-file', '-', '--json',

@@ -2,14 +2,26 @@
 """A web worker that was taken over: speaks to the vault or the writer as one does (escrow-server/msg.h)."""
 import array
 import os
+import re
 import socket
 import struct
 import subprocess
 
-from server_fixture import BUILD
+from server_fixture import BUILD, HERE
 
 CONTROL_FD, PEER_WEB, READY = 3, 5, 6
-DISCLOSE, OPENED, HEAD = 13, 16, 18
+
+
+def message_types():
+    """{name: number} of the enum in msg.h."""
+    with open(os.path.join(HERE, '..', '..', 'escrow-server', 'msg.h'), encoding='utf-8') as f:
+        body = re.search(r'enum msg_type \{(.*?)\};', f.read(), re.S)[1]
+    names = re.findall(r'^\s*(MSG_\w+)', body, re.M)
+    return {name: i for i, name in enumerate(names, 1)}
+
+
+TYPES = message_types()
+DISCLOSE, OPENED = TYPES['MSG_DISCLOSE'], TYPES['MSG_OPENED']
 
 
 def text(t):
@@ -59,12 +71,12 @@ class Process:
         self.channel.sendall(struct.pack('<IBQ', 9 + len(body), kind, self.id) + body)
         while True:
             got = self._take(struct.unpack('<I', self._take(4))[0])
-            if got[0] != HEAD:
+            if got[1:9] != bytes(8):  # what nobody asked for has no number
                 return got[0], got[9:]
 
     def disclose(self, asked, envelope, who, password):
         found = blob(envelope) + text('pc') + text('disk') + b'\1' + struct.pack('<Q', 1)
-        return self.ask(DISCLOSE, text(who) + text('a reason') + text('') + text(asked) + blob(password.encode()) + b'\0' +
+        return self.ask(DISCLOSE, text(who) + text('a reason') + text('') + text(asked) + blob(password.encode()) + text('') + b'\0' +
                         struct.pack('<H', 1) + found)
 
     def stop(self):

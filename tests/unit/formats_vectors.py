@@ -115,8 +115,8 @@ def print_text(name, data):
 
 
 def main():
-    # scalars of repeated bytes: device 0x11, escrow keys 0x22 and 0x33, receipt key 0x44
-    device, vault, desk, receipt = (key(n) for n in (0x11, 0x22, 0x33, 0x44))
+    # scalars of repeated bytes: device 0x11, escrow keys 0x22 and 0x33, receipt key 0x44, audit key 0x55
+    device, vault, desk, receipt, audit = (key(n) for n in (0x11, 0x22, 0x33, 0x44, 0x55))
     words = [int(g) // 11 for g in PASSWORD.split("-")]
     raw = struct.pack("<8H", *words)
     sealed = envelope(device, [vault, desk], raw)
@@ -138,6 +138,10 @@ def main():
         receipt,
         b"KHO\x01" + bytes([1, 0, 0, 0]) + ORG + key_id(device) + KEY_ID + struct.pack("<Q", TIME) + key_id(receipt),
     )
+    audit_head = signed(
+        audit, b"KHH\x01" + ORG + bytes(range(16)) + struct.pack("<Q", 57) + hashlib.sha256(b"57").digest()
+        + struct.pack("<Q", TIME) + key_id(audit),
+    )
     print("#pragma once\n/* SPDX-License-Identifier: GPL-3.0-or-later */")
     print("/* Made by tests/unit/formats_vectors.py; what the bytes say stands there. */\n\n#include <stdint.h>\n")
     print(f"#define VECTOR_TIME {TIME}u\n")
@@ -145,12 +149,12 @@ def main():
         ("vector_password", raw), ("vector_org", ORG), ("vector_key_id", KEY_ID), ("vector_other_key_id", OTHER),
         ("vector_volume", VOLUME), ("vector_device", key_id(device)), ("vector_envelope", sealed),
         ("vector_escrow", escrow), ("vector_event", event), ("vector_receipt", receipt_bytes),
-        ("vector_command", command),
+        ("vector_command", command), ("vector_audit_head", audit_head),
     ):
         print_bytes(name, data)
     for name, data in (
         ("vector_envelope", sealed), ("vector_event", event), ("vector_receipt", receipt_bytes),
-        ("vector_command", command),
+        ("vector_command", command), ("vector_audit_head", audit_head),
     ):
         print_text(name, data)
 

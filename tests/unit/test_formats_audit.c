@@ -169,7 +169,7 @@ static void every_truncation(void **state)
         audit_close(open_log());
         assert_int_equal(audit_verify(path, see, &seen, &head, &torn), ERR_OK);
         snprintf(torn_detail, sizeof torn_detail, "of %zu bytes", tail);
-        bool told = n_whole == 0 || tail == 0 || strstr(seen.last.detail, torn_detail);
+        bool told = n_whole == 0 || tail == 0 || strstr(seen.last.note, torn_detail);
         if (torn != 0 || seen.n != n_whole + (n_whole == 0 || tail > 0) || !told)
             fail_msg("cut at %zu: not mended (%u entries)", cut, seen.n);
     }
@@ -362,6 +362,114 @@ static void a_log_that_must_be_there(void **state)
     assert_int_equal(head.n, 3);
 }
 
+/* Written by hand after docs/formats.md, hashed by sha256sum(1). */
+#define KNOWN_PERSONAL                                                                                       \
+    "{\"salt\":\"000102030405060708090a0b0c0d0e0f\",\"who\":\"Ada\",\"reason\":\"r\",\"detail\":\"\"}"
+#define KNOWN_CORE                                                                                           \
+    "{\"n\":1,\"time\":1735689600,\"chain\":\"abababababababababababababababab\",\"role\":\"system\","       \
+    "\"action\":\"open-log\",\"key_id\":\"\",\"volume\":\"\",\"device\":\"\",\"note\":\"made\","             \
+    "\"personal\":\"614b6093e81ec33883d660753ada3ccc8a8d6237d036d3beb7f6f4f6dd33ee05\","                     \
+    "\"prev\":\"0000000000000000000000000000000000000000000000000000000000000000\"}"
+
+static void known_line(void **state)
+{
+    (void)state;
+    static const char line[] = KNOWN_CORE "\t" KNOWN_PERSONAL "\n";
+    static const uint8_t hash[32] = {0xba, 0x89, 0x74, 0x82, 0x18, 0x3d, 0xf9, 0x09, 0xf1, 0x2e, 0x4f,
+                                     0x56, 0xd4, 0x2a, 0x76, 0xa0, 0x1e, 0xbe, 0x5c, 0x70, 0x64, 0xba,
+                                     0xb3, 0x60, 0xc4, 0xeb, 0xe7, 0xd1, 0x8d, 0xbc, 0x14, 0x7e};
+    struct audit_head head = {.n = 0};
+    struct audit_entry e;
+    assert_int_equal(audit_check_line(&head, line, sizeof line - 1, &e), ERR_OK);
+    assert_string_equal(e.who, "Ada");
+    assert_string_equal(e.note, "made");
+    assert_false(e.erased);
+    assert_memory_equal(e.hash, hash, sizeof hash);
+    assert_memory_equal(head.hash, hash, sizeof hash);
+    static const struct {
+        const char *name, *tail;
+        enum err err;
+    } rows[] = {
+        {"no tab", "\n", ERR_FORMAT},
+        {"nothing behind the tab", "\t\n", ERR_AUTH},
+        {"another salt",
+         "\t{\"salt\":\"100102030405060708090a0b0c0d0e0f\",\"who\":\"Ada\",\"reason\":\"r\","
+         "\"detail\":\"\"}\n",
+         ERR_AUTH},
+        {"erased", "\t     \n", ERR_OK},
+        {"half erased", "\t     \"salt\":\n", ERR_OK},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[AUDIT_LINE_MAX];
+        head = (struct audit_head){.n = 0};
+        snprintf(text, sizeof text, "%s%s", KNOWN_CORE, rows[i].tail);
+        enum err err = audit_check_line(&head, text, strlen(text), &e);
+        if (err != rows[i].err ||
+            (err == ERR_OK && (!e.erased || e.who[0] != 0 || memcmp(e.hash, hash, 32) != 0)))
+            fail_msg("%s: %s", rows[i].name, err_name(err));
+    }
+}
+
+/* What is personal goes, the chain stays, and its head with it; the log may be open. */
+static void erases(void **state)
+{
+    (void)state;
+    char whole[8192];
+    struct audit_head before = write_log(5), after;
+    struct audit_chain *c = open_log();
+    struct seen seen = {0};
+    size_t torn, len = read_log(whole, sizeof whole);
+    unsigned n = 9;
+    assert_non_null(memmem(whole, len, "quoted", 6));
+    assert_int_equal(audit_erase(path, (const uint64_t[]){2, 3, 4, 5, 77}, 5, &n), ERR_OK);
+    assert_int_equal(n, 4);
+    assert_int_equal(read_log(whole, sizeof whole), len);
+    assert_null(memmem(whole, len, "quoted", 6));
+    assert_null(memmem(whole, len, "Ada", 3));
+    assert_int_equal(audit_verify(path, see, &seen, &after, &torn), ERR_OK);
+    assert_memory_equal(&before, &after, sizeof before);
+    assert_true(seen.last.erased);
+    assert_string_equal(seen.last.who, "");
+    assert_string_equal(seen.last.key_id, "3FD763F9-74C7-4E90-8FA2-1F6A2E2B4E0C");
+    append(c, "goes on");
+    audit_close(c);
+    assert_int_equal(audit_erase(path, (const uint64_t[]){2}, 1, &n), ERR_OK); /* again */
+    assert_int_equal(n, 1);
+    audit_close(open_log());
+    static const uint64_t many[AUDIT_ERASE_MAX + 1] = {0};
+    assert_int_equal(audit_erase(path, many, AUDIT_ERASE_MAX + 1, &n), ERR_RANGE);
+    unlink(path);
+    assert_int_equal(audit_erase(path, many, 1, &n), ERR_NOT_FOUND);
+}
+
+static void compares(void **state)
+{
+    (void)state;
+    char whole[8192], other[128];
+    uint64_t a, b, common;
+    unsigned n;
+    snprintf(other, sizeof other, "%s/other.log", folder);
+    write_log(4);
+    size_t len = read_log(whole, sizeof whole);
+    assert_int_equal(audit_compare(path, other, &a, &b, &common), ERR_OK);
+    assert_true(a == 4 && b == 0 && common == 0);
+    assert_int_equal(rename(path, other), 0);
+    size_t three = len - 1;
+    while (whole[three - 1] != '\n')
+        three--;
+    replace_log(whole, three);
+    assert_int_equal(audit_erase(path, (const uint64_t[]){2}, 1, &n), ERR_OK);
+    assert_int_equal(audit_compare(path, other, &a, &b, &common), ERR_OK);
+    assert_true(a == 3 && b == 4 && common == 3);
+    unlink(path);
+    write_log(4); /* another chain */
+    assert_int_equal(audit_compare(path, other, &a, &b, &common), ERR_OK);
+    assert_true(a == 4 && b == 4 && common == 0);
+    replace_log(whole + 1, len - 1);
+    assert_int_equal(audit_compare(path, other, &a, &b, &common), ERR_FORMAT);
+    unlink(other);
+}
+
 int main(void)
 {
 #define WITH_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
@@ -377,6 +485,9 @@ int main(void)
         WITH_FOLDER(full_disk),
         WITH_FOLDER(file_changed_meanwhile),
         WITH_FOLDER(a_log_that_must_be_there),
+        cmocka_unit_test(known_line),
+        WITH_FOLDER(erases),
+        WITH_FOLDER(compares),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

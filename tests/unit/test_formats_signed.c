@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* record, receipt and command: what is signed. */
+/* record, receipt, command and audit head: what is signed. */
 #include "crypto/p256.h"
+#include "formats/audit_head.h"
 #include "formats/command.h"
 #include "formats/receipt.h"
 #include "formats/record.h"
@@ -12,7 +13,7 @@
 /* after setjmp.h and stdarg.h, as cmocka wants */
 #include <cmocka.h>
 
-enum { DEVICE = 0x11, VAULT = 0x22, RECEIPT_KEY = 0x44 };
+enum { DEVICE = 0x11, VAULT = 0x22, RECEIPT_KEY = 0x44, AUDIT_KEY = 0x55 };
 
 static struct cr_p256_key *test_key(uint8_t fill)
 {
@@ -50,6 +51,12 @@ static enum err read_command(const uint8_t *in, size_t len, const struct cr_p256
     return command_decode(in, len, pub, &c);
 }
 
+static enum err read_audit_head(const uint8_t *in, size_t len, const struct cr_p256_pub *pub)
+{
+    struct audit_head_word w;
+    return audit_head_decode(in, len, pub, &w);
+}
+
 static const struct signed_row {
     const char *name;
     enum err (*read)(const uint8_t *in, size_t len, const struct cr_p256_pub *pub);
@@ -61,6 +68,7 @@ static const struct signed_row {
     {"event record", read_record, vector_event, sizeof vector_event, DEVICE},
     {"receipt", read_receipt, vector_receipt, sizeof vector_receipt, RECEIPT_KEY},
     {"command", read_command, vector_command, sizeof vector_command, RECEIPT_KEY},
+    {"audit head", read_audit_head, vector_audit_head, sizeof vector_audit_head, AUDIT_KEY},
 };
 #define N_SIGNED (sizeof signed_rows / sizeof *signed_rows)
 
@@ -392,6 +400,27 @@ static void commands(void **state)
     cr_p256_free(key);
 }
 
+static void audit_heads(void **state)
+{
+    (void)state;
+    struct cr_p256_key *key = test_key(AUDIT_KEY);
+    struct cr_p256_pub pub = test_pub(AUDIT_KEY), other = test_pub(RECEIPT_KEY);
+    struct audit_head_word w, back;
+    uint8_t out[AUDIT_HEAD_LEN];
+    assert_int_equal(audit_head_decode(vector_audit_head, sizeof vector_audit_head, &pub, &w), ERR_OK);
+    assert_memory_equal(w.org.bytes, vector_org, 16);
+    assert_int_equal(w.n, 57);
+    assert_int_equal(w.time, VECTOR_TIME);
+    assert_int_equal(w.chain[15], 15);
+    assert_int_equal(audit_head_encode(&w, key, out), ERR_OK);
+    assert_memory_equal(out, vector_audit_head, AUDIT_HEAD_LEN - 64);
+    assert_int_equal(audit_head_decode(out, sizeof out, &pub, &back), ERR_OK);
+    assert_int_equal(audit_head_decode(out, sizeof out, &other, &back), ERR_AUTH);
+    out[3] = 2;
+    assert_int_equal(audit_head_decode(out, sizeof out, &pub, &back), ERR_VERSION);
+    cr_p256_free(key);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -401,7 +430,7 @@ int main(void)
         cmocka_unit_test(record_refusals),   cmocka_unit_test(record_cleans_text),
         cmocka_unit_test(record_bodies),     cmocka_unit_test(receipt_known),
         cmocka_unit_test(receipt_sizes),     cmocka_unit_test(receipt_refusals),
-        cmocka_unit_test(commands),
+        cmocka_unit_test(commands),          cmocka_unit_test(audit_heads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -137,7 +137,7 @@ static enum err get_opened(const uint8_t *p, size_t len)
 
 static void put_entries(struct writer *w)
 {
-    struct msg_entries m = {.n = 2, .more = true, .item = {{.n = 1}, {.n = 2, .who = "carol"}}};
+    struct msg_entries m = {.n = 2, .more = true, .next = 5, .item = {{.n = 1}, {.n = 2, .who = "carol"}}};
     msg_put_entries(w, &m);
 }
 static enum err get_entries(const uint8_t *p, size_t len)
@@ -145,6 +145,7 @@ static enum err get_entries(const uint8_t *p, size_t len)
     struct msg_entries m;
     TRY(msg_get_entries(p, len, &m));
     assert_true(m.more);
+    assert_int_equal(m.next, 5);
     assert_int_equal(m.n, 2);
     assert_string_equal(m.item[1].who, "carol");
     return ERR_OK;
@@ -193,7 +194,7 @@ static enum err get_device_is(const uint8_t *p, size_t len)
 
 static void put_import(struct writer *w)
 {
-    struct msg_import m = {.who = "root", .chain = "ab", .n = 9};
+    struct msg_import m = {.who = "root", .chain = "ab"};
     msg_put_import(w, &m);
 }
 static enum err get_import(const uint8_t *p, size_t len)
@@ -201,7 +202,80 @@ static enum err get_import(const uint8_t *p, size_t len)
     struct msg_import m;
     TRY(msg_get_import(p, len, &m));
     assert_string_equal(m.chain, "ab");
-    assert_int_equal(m.n, 9);
+    return ERR_OK;
+}
+
+static void put_heard(struct writer *w)
+{
+    struct msg_heard m = {.device = {1}, .hash = {2}, .word = {bytes, 60}};
+    msg_put_heard(w, &m);
+}
+static enum err get_heard(const uint8_t *p, size_t len)
+{
+    struct msg_heard m;
+    TRY(msg_get_heard(p, len, &m));
+    assert_int_equal(m.device[0] + 10 * m.hash[0], 21);
+    assert_int_equal(m.word.len, 60);
+    return ERR_OK;
+}
+
+static void put_erase(struct writer *w)
+{
+    struct msg_erase m = {.who = "root", .password = {bytes, 5}, .chain = "ab", .count = 2, .n = {7, 9}};
+    msg_put_erase(w, &m);
+}
+static enum err get_erase(const uint8_t *p, size_t len)
+{
+    struct msg_erase m;
+    TRY(msg_get_erase(p, len, &m));
+    assert_string_equal(m.chain, "ab");
+    assert_int_equal(m.password.len, 5);
+    assert_int_equal(m.count, 2);
+    assert_int_equal(m.n[1], 9);
+    return ERR_OK;
+}
+
+static void put_approve(struct writer *w)
+{
+    struct msg_approve m = {.who = "bob", .password = {bytes, 5}, .code = "123456", .n = 7};
+    msg_put_approve(w, &m);
+}
+static enum err get_approve(const uint8_t *p, size_t len)
+{
+    struct msg_approve m;
+    TRY(msg_get_approve(p, len, &m));
+    assert_string_equal(m.code, "123456");
+    assert_int_equal(m.n, 7);
+    return ERR_OK;
+}
+
+static void put_head(struct writer *w)
+{
+    struct msg_head m = {.n = 3, .hash = {4}, .word = {bytes, 80}};
+    msg_put_head(w, &m);
+}
+static enum err get_head(const uint8_t *p, size_t len)
+{
+    struct msg_head m;
+    TRY(msg_get_head(p, len, &m));
+    assert_int_equal(m.n, 3);
+    assert_int_equal(m.word.len, 80);
+    return ERR_OK;
+}
+
+static void put_vault_is(struct writer *w)
+{
+    struct msg_vault_is m = {.log = true, .n = 2, .key = {{.name = "a"}, {.name = "b", .err = ERR_AUTH}}};
+    msg_put_vault_is(w, &m);
+}
+static enum err get_vault_is(const uint8_t *p, size_t len)
+{
+    struct msg_vault_is m;
+    TRY(msg_get_vault_is(p, len, &m));
+    assert_true(m.log);
+    assert_int_equal(m.n, 2);
+    assert_string_equal(m.key[1].name, "b");
+    assert_int_equal(m.key[1].err, ERR_AUTH);
     return ERR_OK;
 }
 
@@ -220,6 +294,11 @@ static const struct {
     {"failed", put_failed, get_failed},
     {"device_is", put_device_is, get_device_is},
     {"import", put_import, get_import},
+    {"vault_is", put_vault_is, get_vault_is},
+    {"heard", put_heard, get_heard},
+    {"erase", put_erase, get_erase},
+    {"approve", put_approve, get_approve},
+    {"head", put_head, get_head},
 };
 
 static void test_round_trip_and_truncation(void **state)

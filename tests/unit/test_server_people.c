@@ -67,36 +67,70 @@ static void test_names(void **state)
             fail_msg("name %s", rows[i].name);
 }
 
+/* source: RFC 6238 appendix B, SHA-1; of 8 digits the last 6 */
+static const uint8_t rfc_seed[TOTP_SECRET] = {'1', '2', '3', '4', '5', '6', '7', '8', '9', '0',
+                                              '1', '2', '3', '4', '5', '6', '7', '8', '9', '0'};
+
+static void test_totp(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t time;
+        const char *code;
+    } rows[] = {{59, "287082"},         {1111111109, "081804"}, {1111111111, "050471"},
+                {1234567890, "005924"}, {2000000000, "279037"}, {20000000000, "353130"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint64_t t = rows[i].time, step = 0;
+        char code[TOTP_DIGITS + 1];
+        assert_int_equal(totp_code(rfc_seed, t / 30, code), ERR_OK);
+        if (strcmp(code, rows[i].code) != 0)
+            fail_msg("time %llu: %s", (unsigned long long)t, code);
+        assert_int_equal(totp_check(rfc_seed, code, t + 30, 0, &step), ERR_OK);
+        assert_int_equal(step, t / 30);
+        assert_int_equal(totp_check(rfc_seed, code, t - 30, 0, &step), ERR_OK);
+        assert_int_equal(totp_check(rfc_seed, code, t + 60, 0, &step), ERR_AUTH);
+        assert_int_equal(totp_check(rfc_seed, code, t, t / 30, &step), ERR_AUTH); /* used */
+        assert_int_equal(totp_check(rfc_seed, "", t, 0, &step), ERR_AUTH);
+        code[0] = code[0] == '9' ? '0' : '9';
+        assert_int_equal(totp_check(rfc_seed, code, t, 0, &step), ERR_AUTH);
+    }
+}
+
 static void test_people(void **state)
 {
     char path[128];
-    enum people_role role = 0;
+    struct person who = {.role = 0};
     SECRET(good);
     SECRET(wrong);
     (void)state;
     snprintf(path, sizeof path, "%s/users.json", folder);
     set_secret(&good, "a good password");
     set_secret(&wrong, "another password");
-    assert_int_equal(people_check(path, "alice", &good, &role), ERR_NOT_FOUND);
+    assert_int_equal(people_check(path, "alice", &good, &who), ERR_NOT_FOUND);
     assert_int_equal(people_add(path, "alice", PEOPLE_ADVANCED, &good), ERR_OK);
     assert_int_equal(people_add(path, "bob", PEOPLE_HELP_DESK, &wrong), ERR_OK);
     assert_int_equal(people_add(path, "alice", PEOPLE_ADVANCED, &wrong), ERR_CONFLICT);
-    assert_int_equal(people_check(path, "alice", &good, &role), ERR_OK);
-    assert_int_equal(role, PEOPLE_ADVANCED);
+    assert_int_equal(people_check(path, "alice", &good, &who), ERR_OK);
+    assert_int_equal(who.role, PEOPLE_ADVANCED);
     bool known = false;
     assert_int_equal(people_known(path, "alice", &known), ERR_OK);
     assert_true(known);
     assert_int_equal(people_known(path, "Alice", &known), ERR_OK);
     assert_false(known);
-    assert_int_equal(people_check(path, "bob", &wrong, &role), ERR_OK);
-    assert_int_equal(role, PEOPLE_HELP_DESK);
-    role = 0;
-    assert_int_equal(people_check(path, "alice", &wrong, &role), ERR_AUTH);
-    assert_int_equal(people_check(path, "carol", &good, &role), ERR_AUTH);
-    assert_int_equal(people_check(path, "Alice", &good, &role), ERR_AUTH);
+    assert_int_equal(people_check(path, "bob", &wrong, &who), ERR_OK);
+    assert_int_equal(who.role, PEOPLE_HELP_DESK);
+    who.role = 0;
+    assert_int_equal(people_check(path, "alice", &wrong, &who), ERR_AUTH);
+    assert_int_equal(people_check(path, "carol", &good, &who), ERR_AUTH);
+    assert_int_equal(people_check(path, "Alice", &good, &who), ERR_AUTH);
     set_secret(&wrong, "");
-    assert_int_equal(people_check(path, "alice", &wrong, &role), ERR_AUTH);
-    assert_int_equal(role, 0);
+    assert_int_equal(people_check(path, "alice", &wrong, &who), ERR_AUTH);
+    assert_int_equal(who.role, 0);
+    assert_false(who.has_totp);
+    assert_int_equal(people_set_totp(path, "carol", rfc_seed), ERR_NOT_FOUND);
+    assert_int_equal(people_set_totp(path, "alice", rfc_seed), ERR_OK);
+    assert_int_equal(people_check(path, "alice", &good, &who), ERR_OK);
+    assert_true(who.has_totp && memcmp(who.totp, rfc_seed, TOTP_SECRET) == 0);
     set_secret(&wrong, "short");
     assert_int_equal(people_add(path, "dave", PEOPLE_ADVANCED, &wrong), ERR_RANGE);
 }
@@ -207,6 +241,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_totp),
         cmocka_unit_test_setup_teardown(test_people, make_folder, remove_folder),
         cmocka_unit_test(test_options),
         cmocka_unit_test_setup_teardown(test_conf, make_folder, remove_folder),

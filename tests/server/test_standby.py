@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Disclosure and reports while only a PostgreSQL standby answers. Closes with "N passed, N failed"."""
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+import postgres  # noqa: E402
+import secret_search  # noqa: E402
+from server_fixture import Device, Server  # noqa: E402
+
+LIMIT_S = 400
+
+
+def eq(got, want, what=''):
+    if got != want:
+        raise AssertionError(f'{what}: got {got!r}, wanted {want!r}')
+
+
+def holds(condition, what):
+    if not condition:
+        raise AssertionError(what)
+
+
+def until(what, question):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        got = question()
+        if got:
+            return got
+        time.sleep(0.1)
+    raise AssertionError(f'not within a minute: {what}')
+
+
+def boots(s, key):
+    """What `audit show` says of the laptops' own reports, which lie in the compliance store."""
+    p = s.command('audit', 'show', '--key-id', key, '--json', code=None)
+    return [e['source'] for e in json.loads(p.stdout)['entries']] if p.stdout else []
+
+
+def scene(s, primary, standby, url):
+    s.configure(recovery=url, compliance=url, disclosures_per_hour=4)
+    s.start()
+    d = Device(s, 'laptop')
+    eq(d.enroll()[0], 200, 'enrol')
+    first, second, third = (d.escrow() for _ in range(3))
+    boot = d.event(1, second['key_id'], volume=second['volume'])
+    eq(len(d.names(d.sync(first, second, third, boot)[2])), 4, 'receipted')
+    eq(s.recover(first['key_id'])[0]['rotation'], 'ordered', 'with the primary')
+    until('the standby has it all', lambda: standby.sql('SELECT count(*) FROM keyholt_recovery.commands') == '1')
+
+    at = os.path.getsize(s.log)
+    primary.kill()
+    s.wait_log('half=keyholt_recovery connected=1 standby=1', at, 60)
+    s.wait_log('half=keyholt_compliance connected=1 standby=1', at, 60)
+    status, _, answer = d.sync(d.escrow())
+    holds(status == 503 or answer['receipts'] == [], f'no receipt from a standby: {status}')
+    got, _ = s.recover(second['key_id'])
+    eq((got['recovery_password'], got['rotation']), (second['digits'], 'pending'), 'disclosed from the standby')
+    eq(sorted(boots(s, second['key_id'])), ['boot-event', 'vault'], 'reports go on')
+    s.stop()
+    s.start()  # quota and orders are in the vault's log, not in the process
+    until('a standby will do for a start', lambda: 'disclosure' in s.request('GET', '/healthz')[2])
+    until('disclosed after a start', lambda: s.recover(third['key_id'], code=None)[0].get('recovery_password') == third['digits'])
+    s.recover(first['key_id'])
+    holds('has read 4 keys' in s.recover(second['key_id'], code=4)[1], 'the quota holds')
+    eq(standby.sql('SELECT count(*) FROM keyholt_recovery.disclosures'), '1', 'nothing was written there')
+
+    standby.promote()
+    orders = until('the orders follow', lambda: (lambda o: len(o) == 3 and o)(d.orders(d.sync()[2]) if d.sync()[0] == 200 else []))
+    eq(sorted(orders), sorted(e['key_id'] for e in (first, second, third)), 'orders')
+    until('the table is filled from the log', lambda: standby.sql('SELECT count(*) FROM keyholt_recovery.disclosures') == '4')
+    until('receipts come again', lambda: (lambda r: r[0] == 200 and r[2]['receipts'])(d.sync(d.escrow())))
+    s.command('audit', 'verify')
+    eq(secret_search.search([s.root, s.log], [e['digits'] for e in (first, second, third)]), [], 'passwords on disk')
+
+
+def test_only_a_standby_answers():
+    primary = postgres.Postgres().start()
+    standby = s = None
+    try:
+        standby = postgres.Postgres(primary=primary).start()
+        one, two = (p.dir.replace('/', '%2F') for p in (primary, standby))
+        s = Server()
+        scene(s, primary, standby, f'postgres://keyholt@/postgres?host={one},{two}')
+    except Exception:
+        if s is not None and os.path.exists(s.log):
+            print(s.read_log()[-4000:])
+        raise
+    finally:
+        for thing in (s, standby, primary):
+            if thing is not None:
+                thing.clean()
+
+
+def main():
+    signal.alarm(LIMIT_S)
+    why = postgres.missing()
+    if why:
+        print(f'SKIP: {why}')
+        print('0 passed, 0 failed, 1 skipped')
+        return 0
+    try:
+        test_only_a_standby_answers()
+    except Exception:
+        traceback.print_exc(file=sys.stdout)
+        print('0 passed, 1 failed')
+        return 1
+    print('1 passed, 0 failed')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,496 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The vault on real parts: epochs of the escrow key, heads of its log, imported chains, personal data. Closes with "N passed, N failed"."""
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import re
+import signal
+import sqlite3
+import struct
+import sys
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+import secret_search  # noqa: E402
+from server_fixture import BUILD, SERVER, Device, Server, run
+
+LIMIT_S = 600
+results = {'passed': 0, 'failed': 0, 'skipped': 0}
+
+
+class Skip(Exception):
+    """Cannot be checked here; the reason is printed."""
+
+
+def eq(got, want, what=''):
+    if got != want:
+        raise AssertionError(f'{what}: got {got!r}, wanted {want!r}')
+
+
+def holds(condition, what):
+    if not condition:
+        raise AssertionError(what)
+
+
+def enrolled(s, name):
+    d = Device(s, name)
+    eq(d.enroll()[0], 200, 'enrol')
+    return d
+
+
+@contextlib.contextmanager
+def server(*args):
+    s = Server(*args)
+    try:
+        yield s
+    except Exception:
+        print(s.read_log()[-3000:] if os.path.exists(s.log) else '')
+        raise
+    finally:
+        s.clean()
+
+
+# ---- epochs of the escrow key
+
+def old_epoch(s):
+    """A key that the organisation used earlier; a copy of org.json as it was then."""
+    pem = s.path('old.pem')
+    run('openssl', 'genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', pem)
+    spki = run('openssl', 'pkey', '-in', pem, '-pubout').stdout
+    org = json.loads(json.dumps(s.org))
+    org['escrow_keys'] = [{**org['escrow_keys'][0], 'spki': ''.join(spki.splitlines()[1:-1])}]
+    org['escrow_keys'][0]['id'] = run('sh', '-c', f'openssl pkey -in {pem} -pubout -outform DER | sha256sum').stdout.split()[0]
+    s.put('old-org.json', json.dumps(org))
+    return pem, s.path('old-org.json')
+
+
+def until(condition, what):
+    """Wait for it, a minute at most; what it said last."""
+    end = time.monotonic() + 60
+    while not (got := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f'never: {what}')
+        time.sleep(0.05)
+    return got
+
+
+def escrow_for(d, org):
+    """One that is sealed to another organisation file's keys."""
+    bundle, d.s.bundle = d.s.bundle, os.path.dirname(org)
+    os.rename(org, os.path.join(d.s.bundle, 'org.json'))
+    try:
+        return d.escrow()
+    finally:
+        os.rename(os.path.join(d.s.bundle, 'org.json'), org)
+        d.s.bundle = bundle
+
+
+def keys(s, code=0):
+    health(s)  # and the vault is heard of
+    return json.loads(s.command('keys', 'check', '--json', code=code).stdout)
+
+
+def health(s):
+    """As soon as the web worker has heard of the vault, which comes a moment after the start."""
+    until = time.monotonic() + 60
+    while True:
+        said = s.request('GET', '/healthz')[2]
+        if said['disclosure'] or time.monotonic() > until:
+            return said
+        time.sleep(0.05)
+
+
+def test_epochs_of_the_escrow_key():
+    with server() as s:
+        pem, org = old_epoch(s)
+        p = s.command('keys', 'import', pem)
+        holds('BEGIN PUBLIC KEY' in p.stdout, p.stdout)
+        s.command('keys', 'import', pem, code=3)
+        s.command('keys', 'check', code=4)
+        s.start()
+        d = enrolled(s, 'epochs')
+        old, new = escrow_for(d, org), d.escrow()
+        d.sync(old, new)
+        eq(s.recover(old['key_id'])[0]['recovery_password'], old['digits'], 'sealed to the old epoch')
+        eq(s.recover(new['key_id'])[0]['recovery_password'], new['digits'], 'sealed to the new one')
+        eq([k['opened'] for k in keys(s)['keys']], [True, True], 'canaries')
+        eq(health(s)['escrow_keys'], {'opened': 2, 'failed': 0}, 'health')
+        stems = sorted({n.split('.')[0] for n in os.listdir(s.state('vault/keys'))})
+        current = s.org['escrow_keys'][0]['id'].lower()
+        stem = next(n for n in stems if not current.startswith(n))
+        eq(secret_search.search([s.root, s.log], [old['digits'], new['digits']]), [], 'passwords on disk')
+        good = {n: open(s.state('vault/keys', stem + n), 'rb').read() for n in ('.key', '.canary')}
+        for name, change in (('.key', b'nonsense'), ('.canary', bytes(len(good['.canary']))), ('.key', None), ('.canary', None)):
+            s.stop()
+            path = s.state('vault/keys', stem + name)
+            at = os.path.getsize(s.log)
+            if change is None:
+                os.remove(path)
+            else:
+                with open(path, 'r+b') as f:
+                    f.truncate(0)
+                    f.write(change)
+            s.start()
+            s.wait_log(f'level=error process=vault event=canary key=[0-9A-Fa-f]* file={stem} .*alarm=', at)
+            eq(sorted(k['opened'] for k in keys(s, 3)['keys']), [False, True], f'{name} {change}')
+            eq(health(s)['escrow_keys'], {'opened': 1, 'failed': 1}, 'health')
+            eq(s.recover(new['key_id'])[0]['recovery_password'], new['digits'], 'the others serve')
+            _, err = s.recover(old['key_id'], code=3)
+            holds('escrow key' in err or 'not sealed to a key of this vault' in err, err)
+            with open(path, 'wb') as f:
+                f.write(good[name])
+            if os.geteuid() == 0:
+                os.chown(path, 64803, 64803)
+                os.chmod(path, 0o600)
+        s.stop()
+        s.start()
+        eq(keys(s)['good'], True, 'as it was')
+
+
+def test_a_key_that_the_organisation_names_is_missed():
+    with server() as s:
+        s.command('keys', 'new')
+        stem = s.org['escrow_keys'][0]['id'].lower()[:16]
+        for name in os.listdir(s.state('vault/keys')):
+            if name.lower().startswith(stem):
+                os.rename(s.state('vault/keys', name), s.path(name))
+        s.start()
+        eq([(k['file'], k['opened']) for k in keys(s, 3)['keys']][1:], [('(none)', False)], 'missed')
+        d = enrolled(s, 'missed')
+        e = d.escrow()
+        d.sync(e)
+        _, err = s.recover(e['key_id'], code=3)
+        holds('cannot be opened by this vault' in err, err)
+
+
+# ---- people: quota, one-time codes, a second person
+
+def code_at(seed, when):
+    """RFC 6238, as an authenticator app does it."""
+    mac = hmac.digest(base64.b32decode(seed), struct.pack('>Q', int(when) // 30), 'sha1')
+    at = mac[19] & 15
+    return '%06d' % ((struct.unpack('>I', mac[at:at + 4])[0] & 0x7fffffff) % 1000000)
+
+
+def add_user(s, name, role, password='a good password'):
+    s.command('user', 'add', '--name', name, '--role', role, '--password-file', '-', stdin=password)
+
+
+def test_limits_are_divided_among_vaults():
+    with server() as s:
+        s.configure(disclosures_per_hour=5, vaults=2)
+        s.start()
+        add_user(s, 'other', 'advanced')
+        d = enrolled(s, 'quota')
+        records = [d.escrow() for _ in range(3)]
+        d.sync(*records)
+        for e in records[:2]:
+            s.recover(e['key_id'])
+        _, err = s.recover(records[2]['key_id'], code=4)
+        holds('has read 2 keys' in err, err)
+        s.stop()
+        s.start()
+        s.recover(records[2]['key_id'], code=4)  # the log remembers
+        s.recover(records[2]['key_id'], who='other', password='a good password')
+
+
+def test_one_time_codes():
+    with server() as s:
+        s.start()
+        uri = s.command('user', 'totp', '--name', 'alice').stdout
+        s.command('user', 'totp', '--name', 'nobody', code=3)
+        seed = re.search(r'secret=([A-Z2-7]{32})&', uri)[1]
+        d = enrolled(s, 'code')
+        records = [d.escrow() for _ in range(3)]
+        d.sync(*records)
+
+        def ask(e, code, exit_code=0):
+            s.put('code', code + '\n')
+            return s.recover(e['key_id'], code=exit_code, extra=('--code-file', s.path('code')) if code else ())
+        while time.time() % 30 > 20:  # so that a step does not end in the middle
+            time.sleep(0.2)
+        now = time.time()
+        for bad in ('', '000000' if code_at(seed, now) != '000000' else '111111', code_at(seed, now - 300)):
+            holds('one-time code' in ask(records[0], bad, 3)[1], f'{bad}')
+        eq(ask(records[0], code_at(seed, now))[0]['recovery_password'], records[0]['digits'], 'the right one')
+        ask(records[1], code_at(seed, now), 3)  # not twice
+        s.stop()
+        s.start()
+        ask(records[1], code_at(seed, now), 3)  # nor after a start: the mark is in the log
+        eq(ask(records[1], code_at(seed, now + 30))[0]['recovery_password'], records[1]['digits'], 'the next one')
+        eq(secret_search.search([s.root, s.log], [e['digits'] for e in records]), [], 'passwords on disk')
+
+
+def test_a_second_person_approves():
+    with server() as s:
+        s.configure(approval='advanced')
+        s.start()
+        for name, role in (('bob', 'advanced'), ('helen', 'helpdesk')):
+            add_user(s, name, role)
+        d = enrolled(s, 'approve')
+        e, other = d.escrow(), d.escrow()
+        d.sync(e, other)
+        got, err = s.recover(e['key_id'], code=4)
+        holds('second person' in err and 'recovery_password' not in got, err)
+        n = re.search(r'--entry (\d+)', err)[1]
+
+        def approve(number, who='bob', password='a good password', code=0):
+            return s.command('approve', '--entry', str(number), '--as', who, '--password-file', '-', code=code, stdin=password).stderr
+        holds('of his own' in approve(n, 'alice', 'correct horse battery', 3), 'not by himself')
+        holds('may not approve' in approve(n, 'helen', code=3), 'nor by the help desk')
+        holds('Wrong' in approve(n, password='wrong', code=3), 'nor with a wrong password')
+        holds('no request' in approve(4711, code=3), 'nor what nobody asked')
+        s.recover(e['key_id'], code=4)
+        approve(n)
+        s.stop()
+        s.start()  # it stands in the log
+        s.recover(other['key_id'], code=4)  # another key was not approved
+        eq(s.recover(e['key_id'], who='bob', password='a good password', code=4)[0].get('recovery_password'), None, 'nor another person')
+        eq(s.recover(e['key_id'])[0]['recovery_password'], e['digits'], 'approved')
+        s.recover(e['key_id'], code=4)  # once
+        rows = s.audit('--key-id', e['key_id'])
+        eq([(r['who'], r['note']) for r in rows if r['action'] == 'approve'], [('bob', f'approves={n}')], 'on record')
+        eq([r['note'] for r in rows if r['action'] == 'disclose'], [f'approval={n}'], 'and what for')
+        helen, _ = s.recover(other['key_id'], who='helen', password='a good password', extra=('--user', 'carol'))
+        eq(helen['recovery_password'], other['digits'], 'other roles need nobody')
+
+
+# ---- the audit log, its heads and the fleet
+
+def compact(o):
+    return json.dumps(o, separators=(',', ':')).encode()
+
+
+def relink(entries, chain=None):
+    """A log of these entries, hashed anew: what somebody makes who can write the file. Salts stay."""
+    lines, prev = [], '0' * 64
+    for i, e in enumerate(entries, 1):
+        personal = compact({k: e[k] for k in ('salt', 'who', 'reason', 'detail')})
+        core = compact({'n': i, 'time': e['time'], 'chain': chain or e['chain'], 'role': e['role'], 'action': e['action'],
+                        'key_id': e['key_id'], 'volume': e['volume'], 'device': e['device'], 'note': e['note'],
+                        'personal': hashlib.sha256(personal).hexdigest(), 'prev': prev})
+        prev = hashlib.sha256(core).hexdigest()
+        lines.append(core + b'\t' + personal + b'\n')
+    return b''.join(lines)
+
+
+def entries_of(path):
+    with open(path, encoding='utf-8') as f:
+        return [{**json.loads(c), **json.loads(p)} for c, p in (line.split('\t') for line in f)]
+
+
+def rows_of(s, sql):
+    with contextlib.closing(sqlite3.connect('file:' + s.state('writer/recovery.db') + '?mode=ro', uri=True)) as db:
+        return db.execute(sql).fetchall()
+
+
+def put(path, data):
+    """In place: owner and mode stay."""
+    with open(path, 'r+b') as f:
+        f.truncate(0)
+        f.write(data)
+
+
+def disclosed(s, name, n=2):
+    d = enrolled(s, name)
+    records = [d.escrow() for _ in range(n)]
+    d.sync(*records)
+    for e in records:
+        s.recover(e['key_id'])
+    return d, records
+
+
+def test_heads_come_back_and_prove_what_was_lost():
+    with server() as s:
+        s.start()
+        d, _ = disclosed(s, 'heads', 1)
+        log = s.state('vault/audit.log')
+        early = open(log, 'rb').read()
+        e = d.escrow()
+        d.sync(e)
+        s.recover(e['key_id'])
+        head = d.sync()[2]['audit_head']
+        eq(head['length'], len(entries_of(log)), 'length')
+        eq(d.sync(audit_head=head['hash'], last='0' * 16)[2].get('audit_head'), None, 'what the device has is not said again')
+        holds('want_audit_word' not in d.sync(audit_head=head['hash'])[2], 'a head that the log has is asked for nothing')
+        s.stop()
+        put(log, early)
+        s.start()
+        other = enrolled(s, 'liar')
+        # the vault's judgement may come behind the answer: then it counts the next time
+        until(lambda: other.sync(audit_head='77' * 32)[2].get('want_audit_word'), 'an invented head is asked for')
+        until(lambda: 'want_audit_word' not in other.sync(audit_head='77' * 32, audit_word='AAAA')[2], 'nonsense is asked for once')
+        until(lambda: d.sync(audit_head=head['hash'])[2].get('want_audit_word'), 'a lost head is asked for')
+        eq(health(s).get('audit_lost'), None, 'nothing is proved by a claim')
+        s.command('audit', 'verify')
+        at = os.path.getsize(s.log)
+        d.sync(audit_head=head['hash'], audit_word=head['word'])
+        s.wait_log('level=error process=vault event=audit alarm=', at)
+        alarm = entries_of(log)[-1]
+        eq((alarm['action'], alarm['device']), ('alarm', d.id), 'on record')
+        holds(f'lost={head["length"]} ' in alarm['note'] and head['hash'] in alarm['note'], alarm['note'])
+        eq(health(s)['audit_lost'], head['length'], 'health')
+        holds('ENTRIES WERE LOST' in s.command('audit', 'verify', code=3).stdout, 'verify')
+        for _ in range(3):
+            d.sync(audit_head=head['hash'], audit_word=head['word'])
+        eq(sum(x['action'] == 'alarm' for x in entries_of(log)), 1, 'once')
+        s.stop()
+        s.start()
+        eq(health(s)['audit_lost'], head['length'], 'after a start, too')
+
+
+def test_a_rewritten_log_is_refused():
+    """Whoever can write the file can make a chain that verifies, but not its checkpoints."""
+    with server() as s:
+        s.start()
+        d, _ = disclosed(s, 'rewrite')
+        e = d.escrow()
+        d.sync(e)
+        s.stop()
+        log = s.state('vault/audit.log')
+        good, entries = open(log, 'rb').read(), entries_of(log)
+        holds(sum(x['action'] == 'checkpoint' for x in entries) >= 2, 'checkpoints at start and end')
+        eq(relink(entries), good, 'the test writes what the vault writes')
+        put(log, relink([{**x, 'who': 'mallory'} if x['who'] == 'alice' else x for x in entries]))
+        eq(run(SERVER, 'audit', 'show', '--root', s.root, code=None).stdout.count('mallory'), 2, 'the chain alone is good')
+        holds('FALSE CHECKPOINT' in s.command('audit', 'verify', code=3).stdout, 'verify')
+        at = os.path.getsize(s.log)
+        s.start()
+        s.wait_log('false-checkpoint=', at)
+        _, err = s.recover(e['key_id'], code=3)
+        holds('audit log cannot be written' in err, err)
+        put(log, good)
+        eq(s.recover(e['key_id'])[0]['recovery_password'], e['digits'], 'the right file')
+
+
+def test_disclosures_of_a_desk_are_ordered_to_rotate():
+    with server() as s:
+        s.start()
+        d = enrolled(s, 'desk')
+        e = d.escrow()
+        d.sync(e)
+        base = {'time': int(time.time()) - 50, 'role': 'desk', 'note': '', 'salt': '00' * 16, 'who': 'Ada', 'reason': 'no server',
+                'detail': 'for user bob', 'key_id': '', 'volume': '', 'device': ''}
+        rows = [{**base, 'action': 'open-log'}, {**base, 'action': 'disclose', 'key_id': e['key_id'], 'volume': e['volume'], 'device': d.id}]
+        with open(s.path('desk.log'), 'wb') as f:
+            f.write(relink(rows, 'cd' * 16))
+        s.command('audit', 'import', s.path('desk.log'))
+        eq(until(lambda: d.orders(d.sync()[2]), 'an order'), [e['key_id']], 'ordered')
+        s.stop()
+        with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db, db:
+            eq(db.execute('SELECT chain, n, who FROM disclosures').fetchall(), [('cd' * 16, 2, 'Ada')], 'in the store')
+            db.execute('DELETE FROM disclosures')
+        s.start()
+        eq(until(lambda: rows_of(s, 'SELECT chain, n FROM disclosures'), 'rows'), [('cd' * 16, 2)], 'rebuilt from the logs')
+        out = s.path('out.log')
+        s.command('audit', 'export', '--chain', 'cd' * 16, out)
+        eq(open(out, 'rb').read(), open(s.path('desk.log'), 'rb').read(), 'exported as it came')
+
+
+@contextlib.contextmanager
+def days_ago(n):
+    """Processes that are started now believe in another day."""
+    os.environ.update(LD_PRELOAD=os.path.join(BUILD, 'tests/clock_shim.so'), CLOCK_SHIFT=str(-86400 * n))
+    try:
+        yield
+    finally:
+        del os.environ['LD_PRELOAD'], os.environ['CLOCK_SHIFT']
+
+
+def test_personal_data_is_erased():
+    with server() as s:
+        with days_ago(3):
+            s.start()
+        d = enrolled(s, 'erase')
+        e, later = d.escrow(), d.escrow()
+        d.sync(e, later)
+        s.recover(e['key_id'], reason='Bobs Passwort', extra=('--user', 'bob.baker'))
+        s.stop()
+        s.start()
+        s.recover(later['key_id'], reason='later', extra=('--user', 'carol'))
+        for who, role in (('root-of-all', 'administrator'), ('nosy', 'advanced')):
+            s.command('user', 'add', '--name', who, '--role', role, '--password-file', '-', stdin='a good password')
+        log = s.state('vault/audit.log')
+        rows = entries_of(log)
+        n, young = (next(x['n'] for x in rows if x['reason'] == r) for r in ('Bobs Passwort', 'later'))
+        before = s.path('before.log')
+        s.command('audit', 'export', before)
+
+        def erase(n, who='root-of-all', password='a good password', code=0):
+            return s.command('audit', 'erase', '--entries', str(n), '--as', who, '--password-file', '-', code=code, stdin=password)
+        holds('Only an administrator' in erase(n, 'nosy', code=3).stderr, 'role')
+        holds('Wrong name, password' in erase(n, password='wrong', code=3).stderr, 'password')
+        holds('not erased' in erase(young, code=3).stderr, 'young entries stay')
+        holds('not every entry' in erase(4711, code=3).stderr, 'no such entry')
+        _, err = s.recover(later['key_id'], who='root-of-all', password='a good password', code=3)
+        holds('may not read keys' in err, 'administrators disclose nothing')
+        holds(b'bob.baker' in open(log, 'rb').read(), 'still there')
+        size = os.path.getsize(log)
+        erase(n)
+        text = open(log, 'rb').read()
+        holds(b'bob.baker' not in text and b'Bobs Passwort' not in text and b'carol' in text, 'gone')
+        holds(size < len(text) < size + 3000, 'only the order was added')
+        s.command('audit', 'verify')
+        eq([x.get('erased') for x in s.audit('--key-id', e['key_id'])], [True], 'shown as such')
+        until(lambda: rows_of(s, 'SELECT who FROM disclosures ORDER BY n') == [('',), ('alice',)], 'gone in the store, too')
+        out = s.path('out.log')
+        s.command('audit', 'export', '--without-personal', out)
+        holds(b'alice' not in open(out, 'rb').read(), 'exported without')
+        run(os.path.join(BUILD, 'bin/keyholt-desk'), 'audit', 'verify', '--log', out)
+        run(os.path.join(BUILD, 'bin/keyholt-desk'), 'audit', 'verify', '--log', before)
+        s.stop()
+        # a crash between order and erasure: the personal part is there again, and goes at the next start
+        line = next(x for x in open(before, 'rb').read().splitlines(True) if b'Bobs Passwort' in x)
+        at = text.index(line.split(b'\t')[0])
+        with open(log, 'r+b') as f:
+            f.seek(at)
+            f.write(line)
+        holds(b'bob.baker' in open(log, 'rb').read(), 'put back')
+        s.start()
+        holds(b'bob.baker' not in open(log, 'rb').read(), 'finished at start')
+        # without an order it is a finding
+        text = open(log, 'rb').read()
+        at = text.index(b'\t', text.index(b'"n":%d,' % young)) + 1
+        with open(log, 'r+b') as f:
+            f.seek(at)
+            f.write(b' ')
+        holds('ERASED WITHOUT ORDER' in s.command('audit', 'verify', code=3).stdout, 'no order')
+        eq(secret_search.search([s.root, s.log], [e['digits'], later['digits']]), [], 'passwords on disk')
+        for folder, _, files in os.walk(s.root):
+            for name in (x for x in files if not x.endswith('.sock')):
+                holds(b'a good password' not in open(os.path.join(folder, name), 'rb').read(), f'a password in {name}')
+
+
+def one(name, test):
+    start = time.monotonic()
+    try:
+        test()
+        results['passed'] += 1
+        said = 'ok'
+    except Skip as e:
+        results['skipped'] += 1
+        said = f'SKIP: {e}'
+    except Exception:
+        results['failed'] += 1
+        traceback.print_exc(file=sys.stdout)
+        said = 'FAILED'
+    print(f'{name}: {said} ({time.monotonic() - start:.1f} s)', flush=True)
+
+
+def main(wanted):
+    signal.alarm(LIMIT_S)
+    for name, test in list(globals().items()):
+        if name.startswith('test_') and (not wanted or name in wanted):
+            one(name, test)
+    print(f"{results['passed']} passed, {results['failed']} failed, {results['skipped']} skipped")
+    return 1 if results['failed'] else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(set(sys.argv[1:])))
