@@ -129,6 +129,8 @@ struct msg {
             struct msg_span proxy, no_proxy;
             uint64_t policy;      /* version of the policy in use, 0 none */
             struct msg_span last; /* 32 bytes: name of the last record of this incarnation; or empty */
+            uint64_t attempt; /* number of this batch, which its receipt repeats; 0 where nothing is sent */
+            struct msg_list proofs; /* receipts that records of this batch had before */
         } sync_batch;
         struct {
             uint32_t person; /* somebody waits: a server's Retry-After does not count */

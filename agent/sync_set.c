@@ -113,7 +113,7 @@ static enum err take_page(struct agent *a, const struct msg *m, bool *more)
 }
 
 /* A server that does not know the exchange says only that the digests differ: send all again, once for each
- * set of envelopes. */
+ * set of envelopes. (One that tells its digest and asks for nothing has too much to do; it asks later.) */
 static enum err resend_all(struct agent *a, bool *more)
 {
     uint8_t now[32], last[32];
@@ -140,7 +140,7 @@ enum err sync_set_take(struct agent *a, const struct msg *m, unsigned escrows, b
         TRY(take_page(a, m, &more));
     } else if (escrows == 0 && m->sync_answer.want_set) {
         TRY(begin(a, m, &more));
-    } else if (escrows == 0 && !m->sync_answer.has_missing) {
+    } else if (escrows == 0 && !m->sync_answer.has_missing && m->sync_answer.server_envelopes.len == 0) {
         TRY(resend_all(a, &more));
     }
     a->set_page.n = 0;
