@@ -9,6 +9,8 @@
  *   token    hash, expires, uses      a new enrolment token          (*)
  *   import   as, chain, n, head       a foreign chain is about to be copied in (*)
  *   outbox   bytes                    that many bytes follow: an outbox; answered with "answer" in base64 (*)
+ *   devices  after, waiting           64 devices behind that one (*)
+ *   device   device, change           approve, refuse, revoke, allow, or order a report (*)
  * (*) only from root, or from the user that runs the server.
  *
  * Answers: "status" is "ok" or "failed"; failed ones have "err" (err_name) and "detail" (a sentence), and

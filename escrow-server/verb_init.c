@@ -89,7 +89,9 @@ static int check_texts(const struct setup *s)
 static int set_users(struct setup *s, const struct words *w)
 {
     for (unsigned kind = PROCESS_WEB; kind <= PROCESS_VAULT; kind++) {
-        if (w->uid[kind] >= UINT32_MAX || (s->as_root && w->uid[kind] == 0))
+        if (w->uid[kind] == UINT64_MAX && s->as_root)
+            continue; /* as the file has it */
+        if (s->as_root && (w->uid[kind] >= UINT32_MAX || w->uid[kind] == 0))
             return complain(KH_EXIT_USAGE, "--web-uid, --writer-uid, --vault-uid",
                             "numbers above 0 are wanted");
         s->conf.uid[kind] = s->as_root ? (uid_t)w->uid[kind] : geteuid();
@@ -104,9 +106,10 @@ static int set_users(struct setup *s, const struct words *w)
             "keyholt-server: NOT RUN AS ROOT: web, writer and vault will all run as you; nothing will keep a "
             "taken-over web worker from the vault's key\n",
             stderr);
-    if (w->workers < 1 || w->workers > CONF_WORKERS_MAX)
+    if (w->workers > CONF_WORKERS_MAX)
         return complain(KH_EXIT_USAGE, "--web-workers", "1 to 16 are wanted");
-    s->conf.web_workers = (unsigned)w->workers;
+    if (w->workers > 0)
+        s->conf.web_workers = (unsigned)w->workers;
     return KH_EXIT_OK;
 }
 
@@ -211,17 +214,20 @@ static int make(struct setup *s, const struct words *w)
 static int run(int argc, char *const *argv)
 {
     char root[PATH_MAX];
-    struct words w = {.root = "/", .workers = 1};
+    struct words w = {.root = "/"};
     struct setup s = {.token_days = TOKEN_DAYS, .token_uses = TOKEN_USES, .as_root = geteuid() == 0};
     conf_init(&s.conf);
     for (unsigned kind = PROCESS_WEB; kind <= PROCESS_VAULT; kind++)
-        w.uid[kind] = s.conf.uid[kind];
+        w.uid[kind] = UINT64_MAX; /* not given */
     if (process_harden(false) != ERR_OK)
         return KH_EXIT_FAILED;
     if (parse(argc, argv, &s, &w) != ERR_OK)
         return KH_EXIT_USAGE;
     if (place_absolute(w.root, root) != ERR_OK)
         return complain(KH_EXIT_FAILED, w.root, "the path is too long");
+    enum err e = conf_load(root, &s.conf); /* the package's, perhaps with changes by a person */
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return complain(KH_EXIT_FAILED, PLACE_CONF, err_text(e));
     s.root = root;
     s.urls = &w.urls;
     int code = make(&s, &w);

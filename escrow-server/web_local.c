@@ -15,11 +15,10 @@ static const struct {
     const char *op;
     bool privileged;
     void (*run)(struct local *l);
-} ops[] = {{"recover", false, local_recover},
-           {"boots", true, local_boots},
-           {"token", true, local_token},
-           {"import", true, local_import},
-           {"outbox", true, local_outbox}};
+} ops[] = {{"recover", false, local_recover}, {"boots", true, local_boots},
+           {"token", true, local_token},      {"import", true, local_import},
+           {"outbox", true, local_outbox},    {"devices", true, local_devices},
+           {"device", true, local_device}};
 
 unsigned web_local_open_count(void)
 {

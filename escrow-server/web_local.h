@@ -51,3 +51,6 @@ void local_token(struct local *l);
 void local_import(struct local *l);
 /* web_outbox.c */
 void local_outbox(struct local *l);
+/* web_devices.c */
+void local_devices(struct local *l);
+void local_device(struct local *l);

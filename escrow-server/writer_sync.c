@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/hash.h"
+#include "escrow-server/metrics.h"
 #include "escrow-server/pki.h"
 #include "escrow-server/slog.h"
 #include "escrow-server/writer.h"
@@ -52,8 +53,8 @@ static enum err check_request(struct batch *b, const struct msg_sync *m, struct 
     *ret_detail =
         e == ERR_NOT_FOUND ? "This device is not enrolled here." : "The recovery store cannot be read now.";
     TRY(e);
-    *ret_detail = "This device was revoked.";
-    if (d->revoked)
+    *ret_detail = "This device was revoked or refused.";
+    if (d->revoked || d->approved == DEVICE_REFUSED)
         return ERR_DENIED;
     *ret_detail = "A record is not one of this device; nothing was stored.";
     TRY(cr_p256_from_spki(d->spki, sizeof d->spki, &pub));
@@ -66,8 +67,10 @@ static void flag(struct batch *b, const char *kind, const struct store_record *r
 {
     char device[BASE16_LEN(32) + 1];
     base16_encode(r->r.device, 32, device);
-    slog(SLOG_WARN, "flag", "kind=%s device=%s sequence=%llu", kind, device,
-         (unsigned long long)r->r.sequence);
+    metrics_flag(kind);
+    if (metrics_may_log(device, BASE16_LEN(32)))
+        slog(SLOG_WARN, "flag", "kind=%s device=%s sequence=%llu", kind, device,
+             (unsigned long long)r->r.sequence);
     if (batch_need(b, STORE_RECOVERY) == ERR_OK && b->w->ops->flag_put(b->w->store, kind, r) != ERR_OK)
         slog(SLOG_WARN, "flag", "device=%s not-stored=1", device); /* it is in the log; the record counts */
 }
@@ -86,11 +89,19 @@ static enum err put_event(struct batch *b, struct pending *p, const struct store
     TRY(b->w->ops->event_put(b->w->store, r));
     if (r->r.event == EVENT_CLOCK)
         flag(b, "clock", r);
-    if (r->r.event != EVENT_ROTATED)
+    if (r->r.event != EVENT_ROTATED && r->r.event != EVENT_DONE)
         return ERR_OK;
     p->both = true;
     TRY(batch_need(b, STORE_RECOVERY));
     return b->w->ops->command_done(b->w->store, r->r.device, &r->r.other_key_id, writer_now());
+}
+
+/* By the device's clock, which may be wrong by years; then it lands in the first bucket or in the last. */
+static void count_new(const struct store_record *r)
+{
+    uint64_t now = r->received_us / 1000000;
+    metrics_add(METRIC_RECORDS + r->r.kind - RECORD_ESCROW, 1);
+    metrics_observe(METRIC_RECORD_AGE, metrics_age_bounds, now > r->r.time ? now - r->r.time : 0);
 }
 
 static enum err put_record(struct batch *b, struct pending *p, const struct store_record *r)
@@ -106,6 +117,9 @@ static enum err put_record(struct batch *b, struct pending *p, const struct stor
         TRY(put_event(b, p, r));
     if (!is_new)
         return ERR_OK;
+    count_new(r);
+    if (half == STORE_RECOVERY && writer_was_receipted(w, p, r))
+        flag(b, "lost", r);
     TRY(w->ops->forked(w->store, half, r, &fork));
     if (fork)
         flag(b, "fork", r);
@@ -220,18 +234,22 @@ void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m)
     struct store_device d;
     p->err = check_request(b, m, &d, &detail);
     if (p->err != ERR_OK) {
-        slog(SLOG_ERROR, "sync", "refused=\"%s\" reason=\"%s\"", detail, err_text(p->err));
+        if (writer_may_log(m->device))
+            slog(SLOG_ERROR, "sync", "refused=\"%s\" reason=\"%s\"", detail, err_text(p->err));
         snprintf(p->detail, sizeof p->detail, "%s", detail);
         return;
     }
     memcpy(p->device, m->device, 32);
     memcpy(p->envelopes, m->envelopes, 32);
+    p->attempt = m->attempt;
     take_set(p, m);
+    writer_take_proofs(b->w, p, m);
     renew(b, p, m, &d);
     check_clone(b, m);
     for (unsigned half = 0; half < STORE_HALVES; half++)
         store_half(b, p, m, half);
     check_gaps(b, p, m);
+    p->n_proofs = 0; /* they lie in the message */
     if (batch_need(b, STORE_RECOVERY) == ERR_OK &&
         b->w->ops->device_seen(b->w->store, m->device, writer_now(), m->has_head ? m->audit_head : NULL) !=
             ERR_OK)
@@ -246,7 +264,11 @@ static int by_name(const void *a, const void *b)
 static enum err make_receipt(struct writer_state *w, struct pending *p, uint8_t *receipt, size_t *ret_len)
 {
     uint8_t names[MSG_RECORDS][32];
-    struct receipt r = {.class = RECEIPT_LOCAL, .org = w->org.id, .time = writer_now(), .names = names[0]};
+    struct receipt r = {.class = RECEIPT_LOCAL,
+                        .org = w->org.id,
+                        .time = writer_now(),
+                        .attempt = p->attempt,
+                        .names = names[0]};
     unsigned n = 0;
     bool replicated = true;
     for (unsigned half = 0; half < STORE_HALVES; half++) {
@@ -265,21 +287,14 @@ static enum err make_receipt(struct writer_state *w, struct pending *p, uint8_t 
             memmove(names[r.n++], names[i], 32);
     memcpy(r.device, p->device, 32);
     memcpy(r.key, w->receipt_id, 32);
+    metrics_add(METRIC_RECEIPTS + r.class - RECEIPT_LOCAL, 1);
     return receipt_encode(&r, w->receipt_key, receipt, ret_len);
 }
 
 /* After the commit: what came with this very request is not missing. */
 static enum err find_missing(struct writer_state *w, struct pending *p)
 {
-    unsigned n = 0;
-    for (unsigned i = 0; i < p->n_set; i++) {
-        bool here;
-        TRY(w->ops->has_envelope(w->store, p->device, p->set[i], &here));
-        if (!here)
-            memmove(p->set[n++], p->set[i], 32);
-    }
-    p->n_set = n;
-    return ERR_OK;
+    return w->ops->missing(w->store, p->device, p->set[0], p->n_set, p->set, &p->n_set);
 }
 
 enum err writer_synced(struct writer_state *w, struct pending *p, uint8_t *receipt, struct msg_synced *ret)
