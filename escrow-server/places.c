@@ -237,7 +237,7 @@ static int print_value(FILE *f, const struct conf *c, const struct setting *s)
         memcpy(&v, at, sizeof v);
         return fprintf(f, "%s = %s\n", s->name, v != 0 ? "yes" : "no");
     case VALUE_TEXT:
-        return fprintf(f, "%s =%s%s\n", s->name, at[0] != '\0' ? " " : "", at);
+        return fprintf(f, "%s = %s\n", s->name, at);
     }
     return -1;
 }

@@ -72,6 +72,7 @@ static void on_input(struct bufferevent *bev, void *ctx)
     if (c->answering)
         return;
     c->answering = true;
+    bufferevent_enable(bev, EV_READ | EV_WRITE); /* evhttp writes only while it answers */
     log_refusal(c, bev);
     answer(bev, c);
 }
