@@ -20,7 +20,7 @@ $(eval $(call program,bin/keyholt-server,escrow-server/main.c escrow-server/opti
     escrow-server/sql_tables.c escrow-server/verb_backup.c escrow-server/verb_restore.c escrow-server/verb_verify.c \
     escrow-server/verb_move.c escrow-server/verb_retain.c escrow-server/verb_import.c \
     escrow-server/verb_check_config.c escrow-server/verb_device.c escrow-server/verb_policy.c \
-    escrow-server/listen_given.c escrow-server/metrics.c $(server_store),\
+    escrow-server/answer.c escrow-server/listen_given.c escrow-server/metrics.c $(server_store),\
     -ljson-c -lcrypt $(server_store_libs)))
 
 $(eval $(call program,libexec/web,$(server_child) escrow-server/web_main.c escrow-server/web_back.c \
@@ -56,3 +56,11 @@ $(eval $(call unit,test_server_writer,escrow-server/writer_batch.c escrow-server
 
 $(eval $(call unit,test_http_guard,escrow-server/http_guard.c,))
 $(eval $(call fuzz,fuzz_http,escrow-server/http_guard.c))
+
+# The whole server under AddressSanitizer and UBSan, for tests/server/test_sanitized.py
+SAN := $(B)/san
+san_programs := bin/keyholt-server libexec/web libexec/writer libexec/vault tests/record_tool
+.PHONY: sanitized
+sanitized:
+	$(Q)$(MAKE) --no-print-directory B=$(SAN) CFLAGS='-O1 -g -fno-omit-frame-pointer $(ASAN)' HARDEN= \
+	    EXTRA_CFLAGS=-Wno-format-truncation LDFLAGS='$(ASAN)' $(san_programs:%=$(SAN)/%)

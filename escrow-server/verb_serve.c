@@ -114,6 +114,13 @@ static int serve(const char *root, const char *address, const struct conf *conf)
     return KH_EXIT_OK;
 }
 
+/* The package brings server.conf; the organisation is init's. */
+static bool has_organisation(const char *root)
+{
+    char path[PATH_MAX];
+    return file_join(root, PLACE_ORG, path, sizeof path) == ERR_OK && access(path, F_OK) == 0;
+}
+
 static int run(int argc, char *const *argv)
 {
     const char *root = "/", *address = NULL;
@@ -130,6 +137,8 @@ static int run(int argc, char *const *argv)
         return complain(root, e, ": no server was set up here; run keyholt-server init");
     if (e != ERR_OK)
         return complain(root, e, "");
+    if (!has_organisation(absolute))
+        return complain(root, ERR_NOT_FOUND, ": no organisation was set up here; run keyholt-server init");
     if (geteuid() == 0 && !has_three_users(&conf))
         return complain(PLACE_CONF, ERR_RANGE,
                         ": web-uid, writer-uid and vault-uid must be three different numbers above 0");

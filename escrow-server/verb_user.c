@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/host/file.h"
 #include "crypto/host/process.h"
+#include "escrow-server/answer.h"
 #include "escrow-server/options.h"
 #include "escrow-server/people.h"
 #include "escrow-server/places.h"
@@ -9,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char usage[] =
-    "  keyholt-server user add [--root DIR] --name NAME --role helpdesk|advanced --password-file FILE\n";
+static const char usage[] = "  keyholt-server user add [--root DIR] --name NAME --role helpdesk|advanced "
+                            "--password-file FILE [--json]\n";
 
 static int complain(int code, const char *what, const char *reason)
 {
@@ -30,11 +31,14 @@ static enum err add(const char *root, const char *name, enum people_role role, c
     return geteuid() != 0 || chown(path, uid, uid) == 0 ? ERR_OK : ERR_IO;
 }
 
-static int say(enum err e, const char *root, const char *name)
+static int say(enum err e, const char *root, const char *name, const char *role, bool json)
 {
     switch (e) {
     case ERR_OK:
-        printf("%s\n", name);
+        if (json)
+            ANSWER_JSON({"name", name, 0}, {"role", role, 0});
+        else
+            printf("%s\n", name);
         return KH_EXIT_OK;
     case ERR_CONFLICT:
         return complain(KH_EXIT_NO, name, "somebody of this name is there already");
@@ -54,25 +58,27 @@ static int run(int argc, char *const *argv)
 {
     const char *root = "/", *name = NULL, *role_text = NULL, *file = NULL;
     enum people_role role;
+    bool json = false;
     SECRET(password);
     const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root},
                                       {"name", OPTION_TEXT, true, &name},
                                       {"role", OPTION_TEXT, true, &role_text},
-                                      {"password-file", OPTION_TEXT, true, &file}};
+                                      {"password-file", OPTION_TEXT, true, &file},
+                                      {"json", OPTION_FLAG, false, &json}};
     if (argc < 1 || strcmp(argv[0], "add") != 0) {
         fputs(usage, stderr);
         return KH_EXIT_USAGE;
     }
     if (process_harden(false) != ERR_OK)
         return KH_EXIT_FAILED;
-    if (options_parse(argc - 1, argv + 1, defs, 4, usage) != ERR_OK)
+    if (options_parse(argc - 1, argv + 1, defs, 5, usage) != ERR_OK)
         return KH_EXIT_USAGE;
     if (people_role_from_text(role_text, &role) != ERR_OK)
         return complain(KH_EXIT_USAGE, role_text, "a role is helpdesk or advanced");
     enum err e = secret_from_file(file, &password);
     if (e != ERR_OK)
         return complain(KH_EXIT_FAILED, file, err_text(e));
-    return say(add(root, name, role, &password), root, name);
+    return say(add(root, name, role, &password), root, name, role_text, json);
 }
 
 const struct verb verb_user = {"user", run, usage, "add somebody who may ask for keys"};
