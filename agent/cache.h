@@ -8,6 +8,7 @@
 #include "crypto/err.h"
 #include "formats/envelope.h"
 #include "formats/guid.h"
+#include "formats/receipt.h"
 #include "formats/record.h"
 #include <limits.h>
 #include <stdbool.h>
@@ -147,13 +148,19 @@ MUST_CHECK enum err cache_outbox_from(struct cache *c, const uint8_t device[stat
 MUST_CHECK enum err cache_outbox_count(struct cache *c, const uint8_t device[static 32], unsigned *ret);
 /* Of all others. */
 MUST_CHECK enum err cache_outbox_others(struct cache *c, const uint8_t device[static 32], unsigned *ret);
-/* Keep a receipt whole and mark the records that it covers. A record that went back into the outbox wants a
- * newer receipt, by the server's clock, than it ever had: an old one says nothing of what was lost since.
- * class: enum receipt_class; a higher one replaces a lower one
- * time: of the receipt
+/* The number of the next batch that has records; each is higher than the one before, from 1. */
+MUST_CHECK enum err cache_next_attempt(struct cache *c, uint64_t *ret);
+/* Keep a receipt whole and mark the records that it covers. A record that went back into the outbox wants one
+ * that answers a later batch (or, where a receipt names none, a newer one by the server's clock than it ever
+ * had): an old one says nothing of what was lost since. A higher class replaces a lower one.
+ * of: what it says
  * ret_n: records that it settled */
-MUST_CHECK enum err cache_add_receipt(struct cache *c, const uint8_t *bytes, size_t len, uint8_t class,
-                                      uint64_t time, const uint8_t *names, unsigned n, unsigned *ret_n);
+MUST_CHECK enum err cache_add_receipt(struct cache *c, const uint8_t *bytes, size_t len,
+                                      const struct receipt *of, unsigned *ret_n);
+/* Receipts that records now in the outbox had before: proof, to a server that lacks them, that it lost them.
+ * ret: max elements; their bytes are the caller's, their names are not filled */
+MUST_CHECK enum err cache_proofs(struct cache *c, const uint8_t device[static 32], struct cache_record *ret,
+                                 unsigned max, unsigned *ret_n);
 /* A record says that this key was replaced; the first one counts. */
 MUST_CHECK enum err cache_put_rotation(struct cache *c, const struct guid *key_id,
                                        const uint8_t name[static 32]);

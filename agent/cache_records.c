@@ -113,6 +113,7 @@ enum err cache_outbox_escrows(struct cache *c, const uint8_t device[static 32], 
 struct newest {
     uint64_t id, time;
     uint8_t class;
+    uint32_t attempt;
 };
 
 static enum err mark_receipted(struct cache *c, const uint8_t *name, const struct newest *r, unsigned *n)
@@ -123,6 +124,7 @@ static enum err mark_receipted(struct cache *c, const uint8_t *name, const struc
     cache_db_u64(s, 2, r->id);
     cache_db_u64(s, 3, r->time);
     cache_db_u64(s, 4, r->class);
+    cache_db_u64(s, 5, r->attempt);
     TRY(cache_db_run(s));
     *n += (unsigned)sqlite3_changes(c->db);
     return ERR_OK;
@@ -151,21 +153,62 @@ static enum err settle(struct cache *c, struct newest *r, const uint8_t *names, 
     return prune_receipts(c); /* one that covers nothing of ours, or nothing any more */
 }
 
-enum err cache_add_receipt(struct cache *c, const uint8_t *bytes, size_t len, uint8_t class, uint64_t time,
-                           const uint8_t *names, unsigned n, unsigned *ret_n)
+enum err cache_add_receipt(struct cache *c, const uint8_t *bytes, size_t len, const struct receipt *of,
+                           unsigned *ret_n)
 {
-    struct newest r = {.time = time, .class = class};
+    struct newest r = {.time = of->time, .class = of->class, .attempt = of->attempt};
     unsigned settled = 0;
     TRY(cache_begin(c));
     enum err e = put_receipt(c, bytes, len);
     if (e == ERR_OK)
-        e = settle(c, &r, names, n, &settled);
+        e = settle(c, &r, of->names, of->n, &settled);
     if (e == ERR_OK)
         e = cache_commit(c);
     else
         cache_rollback(c);
     if (e == ERR_OK)
         *ret_n = settled;
+    return e;
+}
+
+enum err cache_next_attempt(struct cache *c, uint64_t *ret)
+{
+    {
+        STMT(s);
+        TRY(cache_db_prepare(c, SQL_ATTEMPT_NEXT, &s));
+        TRY(cache_db_run(s));
+    }
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_ATTEMPT_GET, &s));
+    TRY(cache_db_step(s));
+    *ret = cache_db_get_u64(s, 0);
+    return ERR_OK;
+}
+
+enum err cache_proofs(struct cache *c, const uint8_t device[static 32], struct cache_record *ret,
+                      unsigned max, unsigned *ret_n)
+{
+    unsigned n = 0;
+    enum err e = ERR_NOT_FOUND;
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_PROOFS, &s));
+    cache_db_blob(s, 1, device, 32);
+    cache_db_u64(s, 2, max);
+    while (n < max && (e = cache_db_step(s)) == ERR_OK) {
+        uint8_t *p = malloc(RECEIPT_MAX);
+        e = p ? cache_db_get_blob(s, 0, p, RECEIPT_MAX, &ret[n].len) : ERR_NOMEM;
+        if (e != ERR_OK) {
+            free(p);
+            break;
+        }
+        ret[n++].bytes = p;
+    }
+    if (e == ERR_OK || e == ERR_NOT_FOUND) {
+        *ret_n = n;
+        return ERR_OK;
+    }
+    while (n)
+        free(ret[--n].bytes);
     return e;
 }
 

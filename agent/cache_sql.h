@@ -25,6 +25,9 @@ static const char *const cache_migrations[] = {
     "ALTER TABLE record ADD COLUMN class INTEGER NOT NULL DEFAULT 0;" /* of that receipt */
     "CREATE TABLE life(uuid BLOB PRIMARY KEY, seqid INTEGER NOT NULL, checked INTEGER NOT NULL,"
     " management INTEGER NOT NULL, exposed INTEGER NOT NULL, digest BLOB NOT NULL) WITHOUT ROWID;",
+    /* of a record that goes out again: the receipt it had, and the last batch before that */
+    "ALTER TABLE record ADD COLUMN proof INTEGER;"
+    "ALTER TABLE record ADD COLUMN after INTEGER NOT NULL DEFAULT 0;",
 };
 
 /* locking_mode before journal_mode: with EXCLUSIVE there is no shared memory file, which a full disk could
@@ -85,10 +88,23 @@ static const char *const cache_migrations[] = {
 #define SQL_OUTBOX_COUNT "SELECT count(*) FROM record WHERE receipt IS NULL AND " SQL_SIGNED_BY "?1"
 #define SQL_OUTBOX_OTHER "SELECT count(*) FROM record WHERE receipt IS NULL AND NOT " SQL_SIGNED_BY "?1"
 #define SQL_RECEIPT_ADD  "INSERT INTO receipt(bytes) VALUES(?1)"
+/* one that answers a batch of ours counts by the batch's number, another one (?5 is 0) by the server's clock
+ */
 #define SQL_RECEIPTED                                                                                        \
-    "UPDATE record SET receipt=?2,settled=?3,class=?4 WHERE name=?1 AND "                                    \
-    "CASE WHEN receipt IS NULL THEN settled<?3 ELSE class<?4 END"
-#define SQL_RESEND       "UPDATE record SET receipt=NULL,class=0 WHERE kind=1 AND " SQL_SIGNED_BY "?1"
+    "UPDATE record SET receipt=?2,settled=?3,class=?4,proof=NULL WHERE name=?1 AND "                         \
+    "CASE WHEN receipt IS NOT NULL THEN class<?4 WHEN ?5>0 THEN after<?5 ELSE settled<?3 END"
+#define SQL_AGAIN                                                                                            \
+    "UPDATE record SET proof=coalesce(receipt,proof),receipt=NULL,class=0,"                                  \
+    "after=coalesce((SELECT value FROM meta WHERE name='attempt'),0) WHERE "
+#define SQL_RESEND SQL_AGAIN "kind=1 AND " SQL_SIGNED_BY "?1"
+/* an integer, unlike what cache_set_u64() keeps, so that the statement above can take it */
+#define SQL_ATTEMPT_NEXT                                                                                     \
+    "INSERT INTO meta VALUES('attempt',1) ON CONFLICT(name) DO UPDATE SET "                                  \
+    "value=CASE WHEN value<4294967295 THEN value+1 ELSE 1 END"
+#define SQL_ATTEMPT_GET "SELECT value FROM meta WHERE name='attempt'"
+#define SQL_PROOFS                                                                                           \
+    "SELECT bytes FROM receipt WHERE id IN (SELECT proof FROM record WHERE receipt IS NULL AND "             \
+    "proof IS NOT NULL AND " SQL_SIGNED_BY "?1 ORDER BY kind<>1,id LIMIT 256) LIMIT ?2"
 #define SQL_ROTATION_PUT "INSERT OR IGNORE INTO rotation VALUES(?1,?2)"
 #define SQL_ROTATION_GET "SELECT record FROM rotation WHERE key_id=?1"
 #define SQL_ROTATION_TIME                                                                                    \
@@ -99,8 +115,8 @@ static const char *const cache_migrations[] = {
     "SELECT e.hash FROM envelope e JOIN record r ON r.name=e.record WHERE r.receipt IS NOT NULL AND "        \
     "substr(r.bytes,9,32)=?1 AND e.hash>?2 ORDER BY e.hash LIMIT ?3"
 #define SQL_RESEND_ENVELOPE                                                                                  \
-    "UPDATE record SET receipt=NULL,class=0 WHERE " SQL_SIGNED_BY "?1 AND "                                  \
-    "name=(SELECT record FROM envelope WHERE hash=?2)"
+    SQL_AGAIN SQL_SIGNED_BY "?1 AND "                                                                        \
+                            "name=(SELECT record FROM envelope WHERE hash=?2)"
 #define SQL_OUTBOX_ESCROWS                                                                                   \
     "SELECT count(*) FROM record WHERE receipt IS NULL AND kind=1 AND " SQL_SIGNED_BY "?1"
 /* kind 4 is the key package */
@@ -111,9 +127,10 @@ static const char *const cache_migrations[] = {
 #define SQL_PACKAGE_NEXT                                                                                     \
     "SELECT name,bytes FROM record WHERE kind=4 AND " SQL_SIGNED_BY "?1 AND name>?2 ORDER BY name LIMIT 1"
 #define SQL_RESEND_PACKAGE                                                                                   \
-    "UPDATE record SET receipt=NULL,class=0 WHERE kind=4 AND " SQL_SIGNED_BY "?1 AND name=?2"
+    SQL_AGAIN "kind=4 AND " SQL_SIGNED_BY "?1 AND name=?2"
 #define SQL_OUTBOX_PACKAGES                                                                                  \
     "SELECT count(*) FROM record WHERE receipt IS NULL AND kind=4 AND " SQL_SIGNED_BY "?1"
-#define SQL_RESEND_ONE "UPDATE record SET receipt=NULL WHERE name=?1"
+#define SQL_RESEND_ONE SQL_AGAIN "name=?1"
 #define SQL_RECEIPTS_PRUNE                                                                                   \
-    "DELETE FROM receipt WHERE id NOT IN (SELECT receipt FROM record WHERE receipt NOT NULL)"
+    "DELETE FROM receipt WHERE id NOT IN (SELECT receipt FROM record WHERE receipt NOT NULL UNION ALL "      \
+    "SELECT proof FROM record WHERE proof NOT NULL)"

@@ -131,7 +131,9 @@ struct msg {
             struct msg_span last;        /* 32 bytes: name of the last record of this incarnation; or empty */
             struct msg_span packages;    /* 32 bytes: digest over all key packages; empty: there are none */
             struct msg_span package_set; /* names of their records, 32 bytes each, sorted: a page; or empty */
-            struct msg_span audit_word; /* AUDIT_HEAD_LEN bytes, on audit_head; or empty */
+            struct msg_span audit_word;  /* AUDIT_HEAD_LEN bytes, on audit_head; or empty */
+            uint64_t attempt; /* number of this batch, which its receipt repeats; 0 where nothing is sent */
+            struct msg_list proofs; /* receipts that records of this batch had before */
         } sync_batch;
         struct {
             uint32_t person; /* somebody waits: a server's Retry-After does not count */
@@ -174,8 +176,8 @@ struct msg {
             struct msg_span server_packages;
             uint32_t has_missing_packages;
             struct msg_span missing_packages;
-            struct msg_span audit_word;         /* signed, on the audit head; or empty */
-            uint32_t want_audit_word;           /* 0 or 1: it does not know the head that we sent */
+            struct msg_span audit_word; /* signed, on the audit head; or empty */
+            uint32_t want_audit_word;   /* 0 or 1: it does not know the head that we sent */
         } sync_answer;
         struct {
             uint32_t status; /* MSG_DONE, MSG_REFUSED (it is not for our key), MSG_OFFLINE (not now) */

@@ -50,7 +50,7 @@ static enum err keep(struct agent *a, const struct record *r, const uint8_t *byt
     uint8_t name[32];
     TRY(record_name(bytes, len, name));
     TRY(cache_add_record(a->cache, r->kind, name, bytes, len, escrowed));
-    if (r->kind == RECORD_EVENT && r->event == EVENT_ROTATED)
+    if (r->kind == RECORD_EVENT && (r->event == EVENT_ROTATED || r->event == EVENT_DONE))
         TRY(cache_put_rotation(a->cache, &r->other_key_id, name));
     TRY(cache_set_u64(a->cache, SEQUENCE, r->sequence));
     return cache_set(a->cache, PREVIOUS, name, sizeof name);

@@ -215,8 +215,22 @@ static enum err is_due(struct agent *a, const uint8_t digest[static 32], uint64_
     return ERR_OK;
 }
 
+static enum err answer_order(struct agent *a, const struct guid *order, uint64_t now)
+{
+    struct record *r = calloc(1, sizeof *r);
+    if (!r)
+        return ERR_NOMEM;
+    r->kind = RECORD_EVENT;
+    r->event = EVENT_DONE;
+    r->other_key_id = *order;
+    r->event_time = now;
+    enum err e = records_add(a, r, NULL);
+    free(r);
+    return e;
+}
+
 static enum err queue(struct agent *a, const char *report, size_t len, const uint8_t digest[static 32],
-                      uint64_t now)
+                      const struct guid *order, uint64_t now)
 {
     struct record *r = calloc(1, sizeof *r);
     if (!r)
@@ -227,6 +241,8 @@ static enum err queue(struct agent *a, const char *report, size_t len, const uin
     enum err e = cache_begin(a->cache);
     if (e == ERR_OK)
         e = records_add(a, r, NULL);
+    if (e == ERR_OK && order)
+        e = answer_order(a, order, now);
     if (e == ERR_OK)
         e = cache_set(a->cache, LAST_DIGEST, digest, 32);
     if (e == ERR_OK)
@@ -239,7 +255,7 @@ static enum err queue(struct agent *a, const char *report, size_t len, const uin
     return e;
 }
 
-static enum err make(struct agent *a, char *buf, bool *ret_new)
+static enum err make(struct agent *a, char *buf, const struct guid *order, bool *ret_new)
 {
     struct volume_list l = {NULL, NULL};
     struct inventory v;
@@ -258,17 +274,23 @@ static enum err make(struct agent *a, char *buf, bool *ret_new)
         e = cr_sha256(buf, len, digest);
     if (e == ERR_OK)
         e = is_due(a, digest, now, &due);
+    due = due || order;
     if (e == ERR_OK && due)
-        e = queue(a, buf, len, digest, now);
+        e = queue(a, buf, len, digest, order, now);
     *ret_new = e == ERR_OK && due;
     return e;
 }
 
 enum err report_update(struct agent *a, bool *ret_new)
 {
+    return report_order(a, NULL, ret_new);
+}
+
+enum err report_order(struct agent *a, const struct guid *order, bool *ret_new)
+{
     char *buf = malloc(REPORT_MAX);
     *ret_new = false;
-    enum err e = buf ? make(a, buf, ret_new) : ERR_NOMEM;
+    enum err e = buf ? make(a, buf, order, ret_new) : ERR_NOMEM;
     free(buf);
     return e;
 }

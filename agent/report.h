@@ -21,3 +21,6 @@ MUST_CHECK enum err report_text(struct agent *a, struct json_object *volumes, ch
 /* Look at everything and queue a report: when it says other things than the last one, or that is a day old.
  * ret_new: one was queued. err: NOMEM, FULL, IO */
 MUST_CHECK enum err report_update(struct agent *a, bool *ret_new);
+/* The same because an organisation ordered it, whatever the last one said, with the event that answers the
+ * order. ret_new: true on ERR_OK */
+MUST_CHECK enum err report_order(struct agent *a, const struct guid *order, bool *ret_new);

@@ -4,6 +4,7 @@
 #include "agent/mirror.h"
 #include "agent/policy_store.h"
 #include "agent/records.h"
+#include "agent/report.h"
 #include "agent/rotate.h"
 #include "agent/sync_clock.h"
 #include "agent/sync_set.h"
@@ -69,6 +70,16 @@ static enum err add_audit_word(struct agent *a, struct sync_batch *b, struct msg
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
+/* A heartbeat gets no receipt, so it needs no number, and nothing is written for it. */
+static enum err number_batch(struct agent *a, const uint8_t device[static 32], struct sync_batch *b,
+                             uint64_t *ret)
+{
+    if (b->n == 0)
+        return ERR_OK;
+    TRY(cache_next_attempt(a->cache, ret));
+    return cache_proofs(a->cache, device, b->proof, SYNC_PROOFS, &b->n_proofs);
+}
+
 enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struct sync_batch *b,
                          struct msg *ret)
 {
@@ -83,6 +94,7 @@ enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struc
     if (memcmp(device, a->key.id, sizeof b->device) == 0)
         TRY(add_own(a, b, ret));
     TRY(cache_outbox(a->cache, device, b->record, MSG_LIST_MAX, &b->n));
+    TRY(number_batch(a, device, b, &ret->sync_batch.attempt));
     ret->type = MSG_SYNC_BATCH;
     for (unsigned i = 0; i < a->org->n_servers; i++)
         ret->sync_batch.servers.item[ret->sync_batch.servers.n++] = msg_text(a->org->server[i]);
@@ -91,6 +103,9 @@ enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struc
     for (unsigned i = 0; i < b->n; i++)
         ret->sync_batch.records.item[ret->sync_batch.records.n++] =
             (struct msg_span){b->record[i].bytes, b->record[i].len};
+    for (unsigned i = 0; i < b->n_proofs; i++)
+        ret->sync_batch.proofs.item[ret->sync_batch.proofs.n++] =
+            (struct msg_span){b->proof[i].bytes, b->proof[i].len};
     ret->sync_batch.envelopes = (struct msg_span){b->envelopes, sizeof b->envelopes};
     ret->sync_batch.audit_head = (struct msg_span){b->audit_head, head};
     ret->sync_batch.proxy = msg_text(a->conf.proxy);
@@ -103,7 +118,9 @@ void sync_batch_wipe(struct sync_batch *b)
 {
     for (unsigned i = 0; i < b->n; i++)
         free(b->record[i].bytes);
-    b->n = 0;
+    for (unsigned i = 0; i < b->n_proofs; i++)
+        free(b->proof[i].bytes);
+    b->n = b->n_proofs = 0;
 }
 
 static bool is_for(const struct agent *a, const uint8_t us[static 32], const struct guid *org,
@@ -127,7 +144,7 @@ static enum err take_receipt(struct agent *a, const uint8_t device[static 32], s
         if (receipt_key(a, i, &pub) && receipt_decode(s.p, s.len, &pub, &r) == ERR_OK &&
             is_for(a, device, &r.org, r.device)) {
             unsigned n = 0;
-            TRY(cache_add_receipt(a->cache, s.p, s.len, r.class, r.time, r.names, r.n, &n));
+            TRY(cache_add_receipt(a->cache, s.p, s.len, &r, &n));
             o->receipted += n;
             a->wanted = a->wanted || n; /* a key that waited for it may go */
             return ERR_OK;
@@ -202,6 +219,18 @@ static enum err do_rotate(struct agent *a, const struct command *c, struct sync_
     return e == ERR_NOT_FOUND ? say_rotated(a, &k, o) : e;
 }
 
+/* The same order again gets the same answer, and no second report. */
+static enum err do_report(struct agent *a, const struct command *c, struct sync_outcome *o)
+{
+    bool made = false;
+    enum err e = cache_resend_rotation(a->cache, &c->key_id);
+    if (e != ERR_NOT_FOUND)
+        return e;
+    TRY(report_order(a, &c->key_id, &made));
+    o->more = o->more || made;
+    return ERR_OK;
+}
+
 static enum err take_command(struct agent *a, struct msg_span s, struct sync_outcome *o)
 {
     struct cr_p256_pub pub;
@@ -209,7 +238,7 @@ static enum err take_command(struct agent *a, struct msg_span s, struct sync_out
     for (unsigned i = 0; i < a->org->n_receipt; i++)
         if (receipt_key(a, i, &pub) && command_decode(s.p, s.len, &pub, &c) == ERR_OK &&
             is_for(a, a->key.id, &c.org, c.device))
-            return c.order == COMMAND_ROTATE ? do_rotate(a, &c, o) : ERR_OK;
+            return c.order == COMMAND_ROTATE ? do_rotate(a, &c, o) : do_report(a, &c, o);
     o->refused++;
     return ERR_OK;
 }

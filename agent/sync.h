@@ -9,10 +9,12 @@
 #include "crypto/err.h"
 #include "formats/audit_head.h"
 
+#define SYNC_PROOFS 4 /* in one batch. source: docs/formats.md#sync */
+
 /* A batch owns the records that the message borrows. */
 struct sync_batch {
-    struct cache_record record[MSG_LIST_MAX];
-    unsigned n;
+    struct cache_record record[MSG_LIST_MAX], proof[SYNC_PROOFS];
+    unsigned n, n_proofs;
     uint8_t device[32], envelopes[32], audit_head[32], audit_word[AUDIT_HEAD_LEN];
     uint8_t set[SYNC_SETS][SYNC_SET_PAGE][32], packages[32], last[32];
 };

@@ -154,7 +154,7 @@ static enum err take_page(struct agent *a, enum sync_set which, const struct sai
 }
 
 /* A server that does not know the exchange says only that the digests differ: send all again, once for each
- * set of envelopes. */
+ * set of envelopes. (One that tells its digest and asks for nothing has too much to do; it asks later.) */
 static enum err resend_all(struct agent *a, bool *more)
 {
     uint8_t now[32], last[32];
@@ -189,7 +189,8 @@ enum err sync_set_take(struct agent *a, enum sync_set which, const struct msg *m
         TRY(take_page(a, which, &s, &more));
     else if (waiting == 0 && s.want)
         TRY(begin(a, &kinds[which], &s, &more));
-    else if (waiting == 0 && !s.has_missing && which == SYNC_ENVELOPES)
+    else if (waiting == 0 && !s.has_missing && which == SYNC_ENVELOPES &&
+             m->sync_answer.server_envelopes.len == 0)
         TRY(resend_all(a, &more));
     a->set_page[which].n = 0;
     *ret_more = more;

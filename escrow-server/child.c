@@ -6,6 +6,7 @@
 #include "escrow-server/slog.h"
 #include "escrow-server/state.h"
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -90,6 +91,16 @@ static void drop(struct child *c)
              c->conf.passphrase_file);
 }
 
+/* The folders above may be closed to our user; what is below is not. */
+static enum err keep_root(const char *root, struct child *c)
+{
+    int fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return ERR_NOT_FOUND;
+    snprintf(c->root, sizeof c->root, "/proc/self/fd/%d", fd); /* kept open on purpose */
+    return ERR_OK;
+}
+
 void child_start(int argc, char *const *argv, enum process_kind kind, struct child *ret)
 {
     slog_open(process_names[kind]);
@@ -113,6 +124,9 @@ void child_start(int argc, char *const *argv, enum process_kind kind, struct chi
         if (e != ERR_OK)
             die(1, "read the vault's passphrase file", e);
     }
+    e = keep_root(argv[2], ret);
+    if (e != ERR_OK)
+        die(1, "open --root", e);
     e = enter_place(argv[2], kind);
     if (e != ERR_OK)
         die(1, "enter its folder", e);

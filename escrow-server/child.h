@@ -18,6 +18,7 @@ struct child {
     struct org org;
     uint8_t *org_json; /* the file, verified; for what struct org leaves out */
     size_t org_json_len;
+    char root[64];            /* a way to --root that no folder above it can bar */
     struct secret passphrase; /* of the vault's keys; empty in the others */
     bool locked;              /* all memory, present and future, is locked */
 };

@@ -68,7 +68,6 @@ enum err listen_tcp(const char *where, unsigned n, int *ret_fds, char ret_name[s
 {
     struct addrinfo *info = NULL;
     struct sockaddr_storage a;
-    char host[64], port[8];
     TRY(parse(where, &info));
     socklen_t len = info->ai_addrlen;
     memcpy(&a, info->ai_addr, len);
@@ -85,9 +84,25 @@ enum err listen_tcp(const char *where, unsigned n, int *ret_fds, char ret_name[s
             close(ret_fds[--i]);
         TRY(e);
     }
-    if (getnameinfo(sa, len, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+    return listen_name(ret_fds[0], ret_name);
+}
+
+enum err listen_one(const char *where, int *ret_fd)
+{
+    char name[LISTEN_TEXT];
+    return listen_tcp(where, 1, ret_fd, name);
+}
+
+enum err listen_name(int fd, char ret[static LISTEN_TEXT])
+{
+    struct sockaddr_storage a;
+    socklen_t len = sizeof a;
+    char host[64], port[8];
+    if (getsockname(fd, (struct sockaddr *)&a, &len) != 0 ||
+        getnameinfo((const struct sockaddr *)&a, len, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return ERR_INTERNAL;
-    snprintf(ret_name, LISTEN_TEXT, sa->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+    snprintf(ret, LISTEN_TEXT, a.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
     return ERR_OK;
 }
 

@@ -14,6 +14,10 @@
  * err: FORMAT (no such address), CONFLICT (in use), DENIED, IO */
 MUST_CHECK enum err listen_tcp(const char *where, unsigned n, int *ret_fds,
                                char ret_name[static LISTEN_TEXT]);
+/* One socket alone, as for /metrics. */
+MUST_CHECK enum err listen_one(const char *where, int *ret_fd);
+/* The address that a socket listens at. */
+MUST_CHECK enum err listen_name(int fd, char ret[static LISTEN_TEXT]);
 /* The local socket, only for its owner (root, or whoever runs the server); an old one is replaced.
  * err: RANGE (path too long for a socket), IO */
 MUST_CHECK enum err listen_local(const char *path, int *ret_fd);

@@ -12,6 +12,8 @@
  *   erase    as, chain, entries       personal data of those entries; the secret is the person's password (*)
  *   outbox   bytes                    that many bytes follow: an outbox; answered with "answer" in base64 (*)
  *   vault                             how the vault is: its log, and each epoch of the escrow key (*)
+ *   devices  after, waiting           64 devices behind that one (*)
+ *   device   device, change           approve, refuse, revoke, allow, or order a report (*)
  * (*) only from root, or from the user that runs the server.
  *
  * Answers: "status" is "ok" or "failed"; failed ones have "err" (err_name) and "detail" (a sentence), and

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # escrow-server/: the command (its verbs and the supervisor) and the three processes that it starts.
 server_child := escrow-server/child.c escrow-server/control.c escrow-server/slog.c escrow-server/places.c \
-    escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_vault.c \
-    escrow-server/state.c
+    escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_devices.c escrow-server/msg_vault.c \
+    escrow-server/state.c escrow-server/metrics.c
 
 server_store := escrow-server/store_sqlite.c escrow-server/store.c escrow-server/store_query.c \
     escrow-server/store_devices.c escrow-server/store_records.c escrow-server/store_find.c escrow-server/store_retain.c \
@@ -19,18 +19,23 @@ $(eval $(call program,bin/keyholt-server,escrow-server/main.c escrow-server/opti
     escrow-server/state_store.c escrow-server/state_backup.c escrow-server/store_rows.c escrow-server/store_check.c \
     escrow-server/sql_tables.c escrow-server/verb_backup.c escrow-server/verb_restore.c escrow-server/verb_verify.c \
     escrow-server/verb_move.c escrow-server/verb_retain.c escrow-server/verb_import.c escrow-server/verb_keys.c \
-    escrow-server/escrow_key.c $(server_store),\
+    escrow-server/verb_check_config.c escrow-server/verb_device.c escrow-server/verb_policy.c \
+    escrow-server/answer.c escrow-server/listen_given.c escrow-server/metrics.c escrow-server/escrow_key.c $(server_store),\
     -ljson-c -lcrypt $(server_store_libs)))
 
 $(eval $(call program,libexec/web,$(server_child) escrow-server/web_main.c escrow-server/web_back.c \
     escrow-server/web_replay.c escrow-server/web_tls.c escrow-server/web_conn.c escrow-server/web_http.c \
-    escrow-server/web_gzip.c escrow-server/web_enroll.c escrow-server/web_sync.c escrow-server/web_health.c escrow-server/web_vault.c escrow-server/web_heads.c \
-    escrow-server/web_revoked.c escrow-server/web_local.c escrow-server/web_local_ops.c escrow-server/web_outbox.c escrow-server/web_records.c escrow-server/web_recover.c escrow-server/pki.c,\
+    escrow-server/web_gzip.c escrow-server/web_enroll.c escrow-server/web_sync.c escrow-server/web_health.c \
+    escrow-server/web_vault.c escrow-server/web_heads.c \
+    escrow-server/web_revoked.c escrow-server/web_local.c escrow-server/web_local_ops.c escrow-server/web_outbox.c \
+    escrow-server/web_devices.c escrow-server/web_refuse.c escrow-server/http_guard.c escrow-server/web_metrics.c \
+    escrow-server/metrics_text.c escrow-server/web_org.c escrow-server/web_shed.c escrow-server/web_records.c escrow-server/web_recover.c escrow-server/pki.c,\
     -levent_openssl -levent_core -levent_extra -ljson-c -lssl -lz))
 
 $(eval $(call program,libexec/writer,$(server_child) escrow-server/writer_main.c escrow-server/writer_batch.c \
     escrow-server/writer_sync.c escrow-server/writer_enroll.c escrow-server/writer_disclosed.c \
-    escrow-server/enroll_text.c escrow-server/pki.c $(server_store),$(server_store_libs)))
+    escrow-server/writer_devices.c escrow-server/writer_loss.c escrow-server/enroll_text.c escrow-server/pki.c \
+    $(server_store),$(server_store_libs)))
 
 $(eval $(call program,libexec/vault,$(server_child) escrow-server/vault_main.c escrow-server/vault_keys.c \
     escrow-server/escrow_key.c escrow-server/vault_state.c escrow-server/vault_memory.c escrow-server/vault_head.c \
@@ -42,11 +47,23 @@ $(eval $(call program,libexec/vault,$(server_child) escrow-server/vault_main.c e
 $(eval $(call program,tests/record_tool,tests/server/record_tool.c escrow-server/enroll_text.c,))
 
 $(eval $(call unit,test_server_msg,escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c \
-    escrow-server/msg_vault.c,))
+    escrow-server/msg_devices.c escrow-server/msg_vault.c,))
 $(eval $(call unit,test_server_store,$(server_store) escrow-server/slog.c,$(server_store_libs)))
 $(eval $(call unit,test_server_people,escrow-server/people.c escrow-server/totp.c escrow-server/options.c escrow-server/places.c,\
     -ljson-c -lcrypt))
 $(eval $(call unit,test_server_writer,escrow-server/writer_batch.c escrow-server/writer_sync.c \
-    escrow-server/writer_enroll.c escrow-server/writer_disclosed.c escrow-server/enroll_text.c escrow-server/pki.c \
-    escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_vault.c \
+    escrow-server/writer_enroll.c escrow-server/writer_disclosed.c escrow-server/writer_devices.c escrow-server/writer_loss.c \
+    escrow-server/metrics.c escrow-server/enroll_text.c escrow-server/pki.c \
+    escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_devices.c escrow-server/msg_vault.c \
     escrow-server/slog.c $(server_store),$(server_store_libs)))
+
+$(eval $(call unit,test_http_guard,escrow-server/http_guard.c,))
+$(eval $(call fuzz,fuzz_http,escrow-server/http_guard.c))
+
+# The whole server under AddressSanitizer and UBSan, for tests/server/test_sanitized.py
+SAN := $(B)/san
+san_programs := bin/keyholt-server libexec/web libexec/writer libexec/vault tests/record_tool
+.PHONY: sanitized
+sanitized:
+	$(Q)$(MAKE) --no-print-directory B=$(SAN) CFLAGS='-O1 -g -fno-omit-frame-pointer $(ASAN)' HARDEN= \
+	    EXTRA_CFLAGS=-Wno-format-truncation LDFLAGS='$(ASAN)' $(san_programs:%=$(SAN)/%)

@@ -42,7 +42,14 @@ enum msg_type {
     MSG_VAULT_IS, /* msg_vault_is, unasked: when a channel begins, and on change */
     /* both → web */
     MSG_DONE,
-    MSG_FAILED /* msg_failed */
+    MSG_FAILED, /* msg_failed */
+    /* web → writer */
+    MSG_DEVICES, /* msg_devices → MSG_DEVICES_ARE with msg_devices_are */
+    MSG_CHANGE,  /* msg_change → MSG_DONE: what a person decides about a device */
+    MSG_PROBE,   /* → MSG_PROBED with msg_probed: can the stores be written? */
+    /* writer → web */
+    MSG_DEVICES_ARE,
+    MSG_PROBED
 };
 
 #define MSG_STORE_MAX (2u << 20)   /* body, web ↔ writer: 256 records of the largest size */
@@ -62,6 +69,8 @@ enum msg_type {
 #define MSG_CANDIDATES   16
 #define MSG_ENTRIES_MAX  64
 #define MSG_BOOTS_MAX    64
+#define MSG_PROOFS       4 /* receipts of records that come again */
+#define MSG_DEVICES_MAX  64
 
 struct msg_blob {
     const uint8_t *p; /* borrowed */
@@ -86,10 +95,49 @@ struct msg_device {
     uint8_t courier[32]; /* SHA-256 of the SPKI in the client certificate */
 };
 
+/* Wire values, also of the store. */
+enum device_approval {
+    DEVICE_WAITING = 0, /* for a person; it escrows, and that is all */
+    DEVICE_APPROVED = 1,
+    DEVICE_REFUSED = 2 /* nothing more is taken from it */
+};
+
 struct msg_device_is {
     bool revoked;
-    bool pinned; /* the certificate carries the key that was enrolled last */
+    bool pinned;      /* the certificate carries the key that was enrolled last */
+    uint8_t approved; /* enum device_approval */
     uint8_t spki[91];
+};
+
+struct msg_devices {
+    bool has_after, waiting; /* waiting: only those that no person approved */
+    uint8_t after[32];
+};
+
+struct msg_device_row {
+    uint8_t device[32];
+    uint8_t approved; /* enum device_approval */
+    bool revoked;
+    uint64_t enrolled, seen;
+    char computer[MSG_NAME + 1];
+};
+
+struct msg_devices_are {
+    unsigned n; /* MSG_DEVICES_MAX: there may be more */
+    struct msg_device_row item[MSG_DEVICES_MAX];
+};
+
+enum device_change {
+    CHANGE_APPROVE = 1,
+    CHANGE_REFUSE,
+    CHANGE_REVOKE,
+    CHANGE_ALLOW, /* takes a revocation back */
+    CHANGE_REPORT /* orders a report */
+};
+
+struct msg_change {
+    uint8_t device[32];
+    uint8_t change; /* enum device_change */
 };
 
 struct msg_sync {
@@ -97,6 +145,10 @@ struct msg_sync {
     uint8_t envelopes[32]; /* the device's digest */
     uint8_t audit_head[32];
     bool has_head;
+    uint32_t attempt; /* the device's number of this batch, for the receipt; 0: none */
+    unsigned n_proofs;
+    struct msg_blob
+        proof[MSG_PROOFS]; /* receipts that records of this batch had before; judged by the writer */
     struct msg_blob renew; /* SPKI of the courier's key, when its certificate is due; else empty */
     bool has_set;
     struct msg_blob set; /* hashes of envelopes that the device made, 32 bytes each */
@@ -153,6 +205,11 @@ struct msg_boot {
 struct msg_boots {
     unsigned n;
     struct msg_boot item[MSG_BOOTS_MAX];
+};
+
+struct msg_probed {
+    uint8_t err[2]; /* enum err, by enum store_half */
+    bool replicated[2];
 };
 
 struct msg_token {
@@ -277,6 +334,14 @@ void msg_put_boots(struct writer *w, const struct msg_boots *m);
 MUST_CHECK enum err msg_get_boots(const uint8_t *p, size_t len, struct msg_boots *ret);
 void msg_put_token(struct writer *w, const struct msg_token *m);
 MUST_CHECK enum err msg_get_token(const uint8_t *p, size_t len, struct msg_token *ret);
+void msg_put_devices(struct writer *w, const struct msg_devices *m);
+MUST_CHECK enum err msg_get_devices(const uint8_t *p, size_t len, struct msg_devices *ret);
+void msg_put_devices_are(struct writer *w, const struct msg_devices_are *m);
+MUST_CHECK enum err msg_get_devices_are(const uint8_t *p, size_t len, struct msg_devices_are *ret);
+void msg_put_change(struct writer *w, const struct msg_change *m);
+MUST_CHECK enum err msg_get_change(const uint8_t *p, size_t len, struct msg_change *ret);
+void msg_put_probed(struct writer *w, const struct msg_probed *m);
+MUST_CHECK enum err msg_get_probed(const uint8_t *p, size_t len, struct msg_probed *ret);
 void msg_put_entry(struct writer *w, const struct msg_entry *m);
 MUST_CHECK enum err msg_get_entry(const uint8_t *p, size_t len, struct msg_entry *ret);
 void msg_put_entries(struct writer *w, const struct msg_entries *m);

@@ -58,6 +58,7 @@ void msg_put_device_is(struct writer *w, const struct msg_device_is *m)
 {
     writer_u8(w, m->revoked);
     writer_u8(w, m->pinned);
+    writer_u8(w, m->approved);
     writer_bytes(w, m->spki, sizeof m->spki);
 }
 
@@ -67,7 +68,10 @@ enum err msg_get_device_is(const uint8_t *p, size_t len, struct msg_device_is *r
     reader_init(&r, p, len);
     ret->revoked = msg_get_bool(&r);
     ret->pinned = msg_get_bool(&r);
+    ret->approved = reader_u8(&r);
     reader_bytes(&r, ret->spki, sizeof ret->spki);
+    if (ret->approved > DEVICE_REFUSED)
+        return ERR_RANGE;
     return reader_end(&r);
 }
 
@@ -77,6 +81,10 @@ void msg_put_sync(struct writer *w, const struct msg_sync *m)
     writer_bytes(w, m->envelopes, sizeof m->envelopes);
     writer_u8(w, m->has_head);
     writer_bytes(w, m->audit_head, sizeof m->audit_head);
+    writer_u32(w, m->attempt);
+    writer_u16(w, (uint16_t)m->n_proofs);
+    for (unsigned i = 0; i < m->n_proofs; i++)
+        msg_put_blob(w, &m->proof[i]);
     msg_put_blob(w, &m->renew);
     writer_u8(w, m->has_set);
     msg_put_blob(w, &m->set);
@@ -102,6 +110,10 @@ enum err msg_get_sync(const uint8_t *p, size_t len, struct msg_sync *ret)
     reader_bytes(&r, ret->envelopes, sizeof ret->envelopes);
     ret->has_head = msg_get_bool(&r);
     reader_bytes(&r, ret->audit_head, sizeof ret->audit_head);
+    ret->attempt = reader_u32(&r);
+    ret->n_proofs = msg_get_count(&r, MSG_PROOFS);
+    for (unsigned i = 0; i < ret->n_proofs; i++)
+        msg_get_blob(&r, &ret->proof[i]);
     msg_get_blob(&r, &ret->renew);
     ret->has_set = msg_get_bool(&r);
     msg_get_blob(&r, &ret->set);
@@ -254,5 +266,26 @@ enum err msg_get_token(const uint8_t *p, size_t len, struct msg_token *ret)
     reader_bytes(&r, ret->hash, sizeof ret->hash);
     ret->expires = reader_u64(&r);
     ret->uses = reader_u64(&r);
+    return reader_end(&r);
+}
+
+void msg_put_probed(struct writer *w, const struct msg_probed *m)
+{
+    for (unsigned half = 0; half < 2; half++) {
+        writer_u8(w, m->err[half]);
+        writer_u8(w, m->replicated[half]);
+    }
+}
+
+enum err msg_get_probed(const uint8_t *p, size_t len, struct msg_probed *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    for (unsigned half = 0; half < 2; half++) {
+        ret->err[half] = reader_u8(&r);
+        ret->replicated[half] = msg_get_bool(&r);
+        if (ret->err[half] > ERR_INTERNAL)
+            return ERR_RANGE;
+    }
     return reader_end(&r);
 }

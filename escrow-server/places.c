@@ -2,6 +2,7 @@
 #include "escrow-server/places.h"
 #include "crypto/host/file.h"
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +11,7 @@
 
 #define CONF_MAX (64u << 10)
 
-enum value_kind { VALUE_UID = 1, VALUE_WORKERS, VALUE_U64, VALUE_MONTHS, VALUE_TEXT };
+enum value_kind { VALUE_UID = 1, VALUE_WORKERS, VALUE_U64, VALUE_MONTHS, VALUE_YES, VALUE_TEXT };
 
 static const struct setting {
     const char *name;
@@ -18,42 +19,67 @@ static const struct setting {
     size_t off;
     const char *comment;
 } settings[] = {
-    {"listen", VALUE_TEXT, offsetof(struct conf, listen), "numeric address and port"},
+    {"listen", VALUE_TEXT, offsetof(struct conf, listen),
+     "Numeric address and port for devices, as 0.0.0.0:8443 or [::]:8443. Not used where sockets are handed\n"
+     "# over (keyholt-server.socket)."},
+    {"metrics", VALUE_TEXT, offsetof(struct conf, metrics),
+     "Where Prometheus finds /metrics, as 127.0.0.1:9464. Nobody is asked who he is, and nothing is "
+     "encrypted.\n"
+     "# Empty: only on the UNIX socket /run/keyholt/metrics.sock, for root."},
     {"web-uid", VALUE_UID, offsetof(struct conf, uid[PROCESS_WEB]),
-     "numeric user (and group) of each process"},
+     "Numeric user (and group) of each process; three different ones."},
     {"writer-uid", VALUE_UID, offsetof(struct conf, uid[PROCESS_WRITER]), NULL},
     {"vault-uid", VALUE_UID, offsetof(struct conf, uid[PROCESS_VAULT]), NULL},
-    {"web-workers", VALUE_WORKERS, offsetof(struct conf, web_workers), "one per core is a good number"},
+    {"web-workers", VALUE_WORKERS, offsetof(struct conf, web_workers), "1 to 16, or auto: one per core."},
     {"sync-every-seconds", VALUE_U64, offsetof(struct conf, sync_every_s),
-     "when devices are asked to come back"},
+     "When devices are asked to come back."},
+    {"enrol-approval", VALUE_YES, offsetof(struct conf, enrol_approval),
+     "yes: a new device escrows at once, but belongs to no user until a person approves it\n"
+     "# (keyholt-server device approve)."},
+    {"silent-days", VALUE_U64, offsetof(struct conf, silent_days),
+     "A device that did not sync for so long counts as silent in /metrics."},
+    {"shed-waiting", VALUE_U64, offsetof(struct conf, shed_waiting),
+     "Load: when a web worker waits for so many answers of the stores, syncs without a recovery password "
+     "are\n"
+     "# asked to come back later. Those with one are taken up to 2048."},
+    {"asks-per-second", VALUE_U64, offsetof(struct conf, asks_per_second),
+     "After a loss: how many devices one web worker asks in a second for what the store lacks."},
     {"disclosures-per-hour", VALUE_U64, offsetof(struct conf, quota_per_hour),
-     "by one person, at all vaults together"},
+     "By one person, at all vaults together."},
     {"vaults", VALUE_U64, offsetof(struct conf, vaults),
-     "how many servers there are, each with a vault: limits are divided among them"},
+     "How many servers there are, each with a vault: limits are divided among them."},
     {"approval", VALUE_TEXT, offsetof(struct conf, approval),
-     "roles whose disclosures a second person must approve, as helpdesk, advanced; empty: none"},
+     "Roles whose disclosures a second person must approve, as helpdesk, advanced; empty: none."},
     {"recovery", VALUE_TEXT, offsetof(struct conf, store[0]),
-     "the two stores: empty for SQLite, or a PostgreSQL connection string without a password, as\n"
+     "The two stores: empty for SQLite, or a PostgreSQL connection string without a password, as\n"
      "# postgres://keyholt@db1,db2/keyholt?sslmode=verify-full&passfile=/etc/keyholt/writer.pgpass"},
     {"compliance", VALUE_TEXT, offsetof(struct conf, store[1]), NULL},
     {"compliance-months", VALUE_MONTHS, offsetof(struct conf, compliance_months),
-     "how long `keyholt-server retain` leaves compliance records; 0: for ever. Keys are never deleted"},
+     "How long `keyholt-server retain` leaves compliance records; 0: for ever. Keys are never deleted."},
     {"offline-root-key", VALUE_TEXT, offsetof(struct conf, root_key),
-     "where init put the offline keys; the server refuses to run while it can read them"},
+     "Where init put the offline keys; the server refuses to run while it can read them."},
     {"offline-desk-key", VALUE_TEXT, offsetof(struct conf, desk_key), NULL},
     {"vault-passphrase-file", VALUE_TEXT, offsetof(struct conf, passphrase_file),
-     "opens the vault's escrow keys; root only. Empty: they lie unencrypted, 0600"},
+     "Opens the vault's escrow keys; root only. Empty: they lie unencrypted, 0600."},
 };
 #define N_SETTINGS (sizeof settings / sizeof settings[0])
 
 void conf_init(struct conf *c)
 {
-    *c = (struct conf){.web_workers = 1,
-                       .sync_every_s = CONF_SYNC_EVERY_S,
+    *c = (struct conf){.sync_every_s = CONF_SYNC_EVERY_S,
                        .quota_per_hour = CONF_QUOTA_PER_HOUR,
-                       .vaults = 1};
+                       .vaults = 1,
+                       .silent_days = CONF_SILENT_DAYS,
+                       .shed_waiting = CONF_SHED_WAITING,
+                       .asks_per_second = CONF_ASKS};
     for (unsigned kind = PROCESS_WEB; kind <= PROCESS_VAULT; kind++)
         c->uid[kind] = CONF_UID_FIRST + kind - PROCESS_WEB;
+}
+
+unsigned conf_workers(const struct conf *c)
+{
+    long n = c->web_workers > 0 ? (long)c->web_workers : sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > CONF_WORKERS_MAX ? CONF_WORKERS_MAX : (unsigned)n;
 }
 
 static enum err number(const char *text, uint64_t min, uint64_t max, uint64_t *ret)
@@ -77,7 +103,9 @@ static enum err set(struct conf *c, const struct setting *s, const char *value)
         memcpy(at, &(uid_t){(uid_t)v}, sizeof(uid_t));
         return ERR_OK;
     case VALUE_WORKERS:
-        TRY(number(value, 1, CONF_WORKERS_MAX, &v));
+        v = 0;
+        if (strcmp(value, "auto") != 0)
+            TRY(number(value, 1, CONF_WORKERS_MAX, &v));
         memcpy(at, &(unsigned){(unsigned)v}, sizeof(unsigned));
         return ERR_OK;
     case VALUE_U64:
@@ -86,6 +114,12 @@ static enum err set(struct conf *c, const struct setting *s, const char *value)
         return ERR_OK;
     case VALUE_MONTHS:
         TRY(number(value, 0, CONF_MONTHS_MAX, &v));
+        memcpy(at, &v, sizeof v);
+        return ERR_OK;
+    case VALUE_YES:
+        v = strcmp(value, "yes") == 0;
+        if (v == 0 && strcmp(value, "no") != 0)
+            return ERR_RANGE;
         memcpy(at, &v, sizeof v);
         return ERR_OK;
     case VALUE_TEXT:
@@ -106,45 +140,86 @@ static char *trim(char *text)
     return text;
 }
 
-static enum err take_line(struct conf *c, char *line)
+static const char *wanted(enum value_kind kind)
+{
+    switch (kind) {
+    case VALUE_UID:
+        return "a numeric user is wanted";
+    case VALUE_WORKERS:
+        return "1 to 16, or auto, is wanted";
+    case VALUE_U64:
+        return "a number from 1 to 2147483648 is wanted";
+    case VALUE_MONTHS:
+        return "a number from 0 to 600 is wanted";
+    case VALUE_YES:
+        return "yes or no is wanted";
+    case VALUE_TEXT:
+        return "the value is too long";
+    }
+    return "";
+}
+
+/* NULL, or what is wrong with the line. */
+static const char *take_line(struct conf *c, char *line, bool *seen, char *ret_key, size_t cap)
 {
     line = trim(line);
+    ret_key[0] = '\0';
     if (line[0] == '\0' || line[0] == '#')
-        return ERR_OK;
+        return NULL;
     char *equals = strchr(line, '=');
     if (equals == NULL)
-        return ERR_FORMAT;
+        return "a line is KEY = VALUE, or a comment behind #";
     *equals = '\0';
     const char *name = trim(line), *value = trim(equals + 1);
-    for (unsigned i = 0; i < N_SETTINGS; i++)
-        if (strcmp(settings[i].name, name) == 0)
-            return set(c, &settings[i], value);
-    return ERR_FORMAT;
+    snprintf(ret_key, cap, "%s", name);
+    for (unsigned i = 0; i < N_SETTINGS; i++) {
+        if (strcmp(settings[i].name, name) != 0)
+            continue;
+        if (seen[i])
+            return "it stands here a second time";
+        seen[i] = true;
+        return set(c, &settings[i], value) == ERR_OK ? NULL : wanted(settings[i].kind);
+    }
+    return "there is no such key";
+}
+
+enum err conf_read(const char *path, struct conf *ret, struct conf_mistake *ret_mistake)
+{
+    uint8_t *text = NULL;
+    size_t len;
+    bool seen[N_SETTINGS] = {false};
+    struct conf_mistake m = {.line = 1};
+    TRY(file_read(path, CONF_MAX, &text, &len));
+    struct conf c;
+    conf_init(&c);
+    if (memchr(text, '\0', len) != NULL)
+        m.reason = "the file has zero bytes, so it is no text";
+    for (char *line = (char *)text, *next; line != NULL && m.reason == NULL; line = next) {
+        next = strchr(line, '\n');
+        if (next != NULL)
+            *next++ = '\0';
+        m.reason = take_line(&c, line, seen, m.key, sizeof m.key);
+        m.line += m.reason == NULL;
+    }
+    free(text);
+    if (m.reason != NULL) {
+        *ret_mistake = m;
+        return ERR_FORMAT;
+    }
+    *ret = c;
+    return ERR_OK;
 }
 
 enum err conf_load(const char *root, struct conf *ret)
 {
     char path[PATH_MAX];
-    uint8_t *text = NULL;
-    size_t len;
+    struct conf_mistake m;
     TRY(file_join(root, PLACE_CONF, path, sizeof path));
-    TRY(file_read(path, CONF_MAX, &text, &len));
-    struct conf c;
-    conf_init(&c);
-    unsigned n = 1;
-    for (char *line = (char *)text, *next; line != NULL; line = next, n++) {
-        next = strchr(line, '\n');
-        if (next != NULL)
-            *next++ = '\0';
-        if (take_line(&c, line) != ERR_OK) {
-            fprintf(stderr, "keyholt-server: %s: line %u is not understood; nothing was started\n", path, n);
-            free(text);
-            return ERR_FORMAT;
-        }
-    }
-    free(text);
-    *ret = c;
-    return ERR_OK;
+    enum err e = conf_read(path, ret, &m);
+    if (e == ERR_FORMAT)
+        fprintf(stderr, "keyholt-server: %s: line %u%s%s: %s; nothing was started\n", path, m.line,
+                m.key[0] != '\0' ? ": " : "", m.key, m.reason);
+    return e;
 }
 
 static int print_value(FILE *f, const struct conf *c, const struct setting *s)
@@ -159,15 +234,40 @@ static int print_value(FILE *f, const struct conf *c, const struct setting *s)
         return fprintf(f, "%s = %u\n", s->name, (unsigned)uid);
     case VALUE_WORKERS:
         memcpy(&workers, at, sizeof workers);
-        return fprintf(f, "%s = %u\n", s->name, workers);
+        return workers == 0 ? fprintf(f, "%s = auto\n", s->name) : fprintf(f, "%s = %u\n", s->name, workers);
     case VALUE_U64:
     case VALUE_MONTHS:
         memcpy(&v, at, sizeof v);
         return fprintf(f, "%s = %llu\n", s->name, (unsigned long long)v);
+    case VALUE_YES:
+        memcpy(&v, at, sizeof v);
+        return fprintf(f, "%s = %s\n", s->name, v != 0 ? "yes" : "no");
     case VALUE_TEXT:
         return fprintf(f, "%s = %s\n", s->name, at);
     }
     return -1;
+}
+
+enum err conf_text(const struct conf *c, char **ret, size_t *ret_len)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *f = open_memstream(&text, &len);
+    if (f == NULL)
+        return ERR_NOMEM;
+    fputs("# keyholt-server: configuration; read at start. `keyholt-server check-config` tries it.\n", f);
+    for (unsigned i = 0; i < N_SETTINGS; i++) {
+        if (settings[i].comment != NULL)
+            fprintf(f, "\n# %s\n", settings[i].comment);
+        print_value(f, c, &settings[i]);
+    }
+    if (fclose(f) != 0) {
+        free(text);
+        return ERR_NOMEM;
+    }
+    *ret = text;
+    *ret_len = len;
+    return ERR_OK;
 }
 
 enum err conf_save(const char *root, const struct conf *c)
@@ -175,16 +275,8 @@ enum err conf_save(const char *root, const struct conf *c)
     char path[PATH_MAX], *text = NULL;
     size_t len = 0;
     TRY(file_join(root, PLACE_CONF, path, sizeof path));
-    FILE *f = open_memstream(&text, &len);
-    if (f == NULL)
-        return ERR_NOMEM;
-    fputs("# keyholt-server: configuration; read at start.\n", f);
-    for (unsigned i = 0; i < N_SETTINGS; i++) {
-        if (settings[i].comment != NULL)
-            fprintf(f, "\n# %s\n", settings[i].comment);
-        print_value(f, c, &settings[i]);
-    }
-    enum err e = fclose(f) == 0 ? file_write(path, text, len, 0644) : ERR_NOMEM;
+    TRY(conf_text(c, &text, &len));
+    enum err e = file_write(path, text, len, 0644);
     free(text);
     return e;
 }

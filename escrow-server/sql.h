@@ -16,6 +16,7 @@ enum sql {
     SQL_FORKED,
     SQL_HAS_SEQUENCE,
     SQL_KNOWN,
+    SQL_PROBE, /* SQLite only: PostgreSQL writes something in every commit */
     /* PostgreSQL only, around COMMIT: write something to the WAL; is there a synchronous standby that has it
      * (parameter: what the first one gave)? */
     SQL_WAL,
@@ -24,15 +25,19 @@ enum sql {
     SQL_DEVICE_GET,
     SQL_DEVICE_PUT,
     SQL_DEVICE_SEEN,
+    SQL_DEVICES,
+    SQL_DEVICES_WAITING, /* for a person, or refused by one */
+    SQL_DEVICE_APPROVED,
+    SQL_DEVICE_REVOKED,
     SQL_TOKEN_PUT,
     SQL_TOKEN_USE,
     SQL_TOKEN_CHECK,
     SQL_ENVELOPE_PUT,
     SQL_FLAG_PUT,
     SQL_DIGEST,
-    SQL_HAS_ENVELOPE,
     SQL_PACKAGES,
     SQL_HAS_PACKAGE,
+    SQL_MISSING, /* of hashes, one behind the other: those that are not here */
     SQL_FIND,
     SQL_DISCLOSED_PUT,
     SQL_DISCLOSED_SAME,
@@ -73,7 +78,7 @@ struct sql_statement {
 
 /* Migrations are numbered from 1 and only go forward; each runs in a transaction of its own with the new
  * number. Where the number is kept: SQLite, PRAGMA user_version; PostgreSQL, the table keyholt_schema. */
-#define SQL_SQLITE_VERSION 2
+#define SQL_SQLITE_VERSION 3
 extern const struct sql_statement sql_sqlite[SQL_COUNT];
 extern const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION];
 /* Run on every open, before the schema. */
@@ -92,7 +97,7 @@ struct sql_table {
 };
 enum sql_table_name {
     TABLE_RECORDS, /* name, received_us, device, incarnation, sequence, previous, kind, time, bytes */
-    TABLE_DEVICES, /* id, spki, courier, revoked, computer, enrolled, seen, audit_head */
+    TABLE_DEVICES, /* id, spki, courier, revoked, computer, enrolled, seen, audit_head, approved */
     TABLE_TOKENS,
     TABLE_ENVELOPES, /* hash, sender, record, key_id, volume, device, own, commitment, computer, label, time,
                         received_us, bytes */
@@ -113,7 +118,7 @@ extern const char *const sql_has_record;     /* name */
 extern const char *const sql_has_event;      /* record */
 extern const char *const sql_has_disclosure; /* chain, n */
 
-#define SQL_PG_VERSION 1
+#define SQL_PG_VERSION 2
 extern const struct sql_statement sql_pg[SQL_COUNT];
 extern const char *const sql_pg_schema[STORE_HALVES][SQL_PG_VERSION];
 /* Each half has a schema of its own, so that both may be in one database. */

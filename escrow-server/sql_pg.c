@@ -69,7 +69,9 @@ const char *const sql_pg_schema[STORE_HALVES][SQL_PG_VERSION] = {
          " made bigint NOT NULL, done bigint, bytes bytea NOT NULL, PRIMARY KEY (device, key_id));"
          "CREATE TABLE flags (device bytea NOT NULL, kind text NOT NULL, incarnation bytea NOT NULL,"
          " sequence bigint NOT NULL, record bytea NOT NULL, received_us bigint NOT NULL,"
-         " PRIMARY KEY (device, kind, record));"},
+         " PRIMARY KEY (device, kind, record));",
+         "ALTER TABLE devices ADD COLUMN approved bigint NOT NULL DEFAULT 1;"
+         "CREATE INDEX devices_waiting ON devices (id) WHERE approved <> 1;"},
     [STORE_COMPLIANCE] =
         /* One partition for each month of arrival (UTC), so that retention drops a table and deletes no row.
          * A key that is unique over all of them cannot be had: see SQL_RECORD_LOCK. */
@@ -115,7 +117,8 @@ const char *const sql_pg_schema[STORE_HALVES][SQL_PG_VERSION] = {
      " EXECUTE format('CREATE TABLE IF NOT EXISTS %I PARTITION OF %I FOR VALUES FROM (%s) TO (%s)',"
      " t || to_char(m, '_YYYY_MM'), t, (extract(epoch FROM m) * 1000000)::bigint,"
      " (extract(epoch FROM m + interval '1 month') * 1000000)::bigint);"
-     " END IF; END LOOP; m := m + interval '1 month'; END LOOP; END $$;"},
+     " END IF; END LOOP; m := m + interval '1 month'; END LOOP; END $$;",
+     "SELECT 1;"},
 };
 
 const struct sql_statement sql_pg[SQL_COUNT] = {
@@ -155,14 +158,22 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
     [SQL_WAL] = {SQL_BOTH, "SELECT pg_logical_emit_message(true, 'keyholt', '')::text"},
     [SQL_STANDBY] = {SQL_BOTH, "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming' AND"
                                " sync_state IN ('sync', 'quorum') AND flush_lsn > $1::text::pg_lsn LIMIT 1"},
-    [SQL_DEVICE_GET] = {SQL_RECOVERY,
-                        "SELECT spki, courier, revoked, computer, enrolled FROM devices WHERE id = $1"},
-    [SQL_DEVICE_PUT] = {SQL_RECOVERY, "INSERT INTO devices (id, spki, courier, computer, enrolled)"
-                                      " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO UPDATE SET"
+    [SQL_DEVICE_GET] =
+        {SQL_RECOVERY,
+         "SELECT spki, courier, revoked, computer, enrolled, approved FROM devices WHERE id = $1"},
+    [SQL_DEVICE_PUT] = {SQL_RECOVERY, "INSERT INTO devices (id, spki, courier, computer, enrolled, approved)"
+                                      " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET"
                                       " courier = excluded.courier, computer = excluded.computer"},
     [SQL_DEVICE_SEEN] = {SQL_RECOVERY,
                          "UPDATE devices SET seen = $2, audit_head = coalesce($3::bytea, audit_head)"
                          " WHERE id = $1"},
+    [SQL_DEVICES] = {SQL_RECOVERY, "SELECT id, computer, approved, revoked, enrolled, coalesce(seen, 0)"
+                                   " FROM devices WHERE id > $1 ORDER BY id LIMIT $2"},
+    [SQL_DEVICES_WAITING] = {SQL_RECOVERY,
+                             "SELECT id, computer, approved, revoked, enrolled, coalesce(seen, 0)"
+                             " FROM devices WHERE id > $1 AND approved <> 1 ORDER BY id LIMIT $2"},
+    [SQL_DEVICE_APPROVED] = {SQL_RECOVERY, "UPDATE devices SET approved = $2 WHERE id = $1"},
+    [SQL_DEVICE_REVOKED] = {SQL_RECOVERY, "UPDATE devices SET revoked = $2 WHERE id = $1"},
     [SQL_TOKEN_PUT] = {SQL_RECOVERY, "INSERT INTO tokens (hash, expires, uses, made) VALUES ($1, $2, $3, $4)"
                                      " ON CONFLICT (hash) DO NOTHING"},
     [SQL_TOKEN_USE] = {SQL_RECOVERY, "UPDATE tokens SET uses = uses - 1 WHERE hash = $1 AND expires > $2 AND"
@@ -177,9 +188,13 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
                                     " received_us) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING"},
     [SQL_DIGEST] = {SQL_RECOVERY, "SELECT DISTINCT hash FROM envelopes WHERE device = $1 AND own = 1"
                                   " ORDER BY hash"},
-    [SQL_HAS_ENVELOPE] = {SQL_RECOVERY, "SELECT 1 FROM envelopes WHERE hash = $1 AND sender = $2"},
     [SQL_PACKAGES] = {SQL_RECOVERY, "SELECT name FROM records WHERE device = $1 AND kind = 4 ORDER BY name"},
     [SQL_HAS_PACKAGE] = {SQL_RECOVERY, "SELECT 1 FROM records WHERE name = $1 AND device = $2 AND kind = 4"},
+    [SQL_MISSING] = {SQL_RECOVERY,
+                     "SELECT asked.hash FROM (SELECT at, substring($1::bytea FROM at FOR 32) AS hash FROM"
+                     " generate_series(1, length($1::bytea) - 31, 32) AS at) AS asked WHERE NOT EXISTS"
+                     " (SELECT 1 FROM envelopes AS e WHERE e.hash = asked.hash AND e.sender = $2)"
+                     " ORDER BY asked.at"},
     /* As in sql_sqlite.c, where it is explained. */
     [SQL_FIND] =
         {SQL_RECOVERY,

@@ -19,6 +19,9 @@ const char *const sql_sqlite_open =
     "CREATE TABLE forgotten (device BLOB NOT NULL, incarnation BLOB NOT NULL, sequence INTEGER NOT NULL,"    \
     " name BLOB NOT NULL, received_us INTEGER NOT NULL, PRIMARY KEY (device, incarnation)) WITHOUT ROWID;"
 
+/* One row that is written to see whether the disk takes it. */
+#define SCHEMA_HEALTH "CREATE TABLE health (one INTEGER PRIMARY KEY, time INTEGER NOT NULL);"
+
 const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
     [STORE_RECOVERY] =
         {SCHEMA_RECORDS
@@ -47,7 +50,9 @@ const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
          "CREATE TABLE flags (device BLOB NOT NULL, kind TEXT NOT NULL, incarnation BLOB NOT NULL,"
          " sequence INTEGER NOT NULL, record BLOB NOT NULL, received_us INTEGER NOT NULL,"
          " PRIMARY KEY (device, kind, record)) WITHOUT ROWID;",
-         SCHEMA_FORGOTTEN},
+         SCHEMA_FORGOTTEN,
+         SCHEMA_HEALTH "ALTER TABLE devices ADD COLUMN approved INTEGER NOT NULL DEFAULT 1;"
+                       "CREATE INDEX devices_waiting ON devices (id) WHERE approved <> 1;"},
     [STORE_COMPLIANCE] =
         {SCHEMA_RECORDS
          "CREATE TABLE events (record BLOB PRIMARY KEY, device BLOB NOT NULL, event INTEGER NOT NULL,"
@@ -61,7 +66,8 @@ const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
          SCHEMA_FORGOTTEN "CREATE INDEX records_age ON records (received_us, name);"
                           "CREATE INDEX events_age ON events (received_us, record);"
                           "CREATE TABLE retentions (cutoff_us INTEGER PRIMARY KEY, time INTEGER NOT NULL,"
-                          " records INTEGER NOT NULL, events INTEGER NOT NULL);"},
+                          " records INTEGER NOT NULL, events INTEGER NOT NULL);",
+         SCHEMA_HEALTH},
 };
 
 const struct sql_statement sql_sqlite[SQL_COUNT] = {
@@ -89,13 +95,23 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
          " ORDER BY received_us DESC, sequence DESC LIMIT 1) ORDER BY sequence DESC LIMIT 1)"
          " UNION ALL SELECT * FROM (SELECT 1, incarnation, sequence, name, received_us FROM forgotten"
          " WHERE device = ?1 ORDER BY received_us DESC LIMIT 1)) ORDER BY source LIMIT 1"},
-    [SQL_DEVICE_GET] = {SQL_RECOVERY,
-                        "SELECT spki, courier, revoked, computer, enrolled FROM devices WHERE id = ?1"},
-    [SQL_DEVICE_PUT] = {SQL_RECOVERY, "INSERT INTO devices (id, spki, courier, computer, enrolled)"
-                                      " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET"
+    [SQL_PROBE] = {SQL_BOTH, "INSERT INTO health (one, time) VALUES (1, ?1)"
+                             " ON CONFLICT (one) DO UPDATE SET time = excluded.time"},
+    [SQL_DEVICE_GET] =
+        {SQL_RECOVERY,
+         "SELECT spki, courier, revoked, computer, enrolled, approved FROM devices WHERE id = ?1"},
+    [SQL_DEVICE_PUT] = {SQL_RECOVERY, "INSERT INTO devices (id, spki, courier, computer, enrolled, approved)"
+                                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO UPDATE SET"
                                       " courier = excluded.courier, computer = excluded.computer"},
     [SQL_DEVICE_SEEN] = {SQL_RECOVERY, "UPDATE devices SET seen = ?2, audit_head = coalesce(?3, audit_head)"
                                        " WHERE id = ?1"},
+    [SQL_DEVICES] = {SQL_RECOVERY, "SELECT id, computer, approved, revoked, enrolled, coalesce(seen, 0)"
+                                   " FROM devices WHERE id > ?1 ORDER BY id LIMIT ?2"},
+    [SQL_DEVICES_WAITING] = {SQL_RECOVERY,
+                             "SELECT id, computer, approved, revoked, enrolled, coalesce(seen, 0)"
+                             " FROM devices WHERE id > ?1 AND approved <> 1 ORDER BY id LIMIT ?2"},
+    [SQL_DEVICE_APPROVED] = {SQL_RECOVERY, "UPDATE devices SET approved = ?2 WHERE id = ?1"},
+    [SQL_DEVICE_REVOKED] = {SQL_RECOVERY, "UPDATE devices SET revoked = ?2 WHERE id = ?1"},
     [SQL_TOKEN_PUT] = {SQL_RECOVERY, "INSERT INTO tokens (hash, expires, uses, made) VALUES (?1, ?2, ?3, ?4)"
                                      " ON CONFLICT (hash) DO NOTHING"},
     [SQL_TOKEN_USE] = {SQL_RECOVERY, "UPDATE tokens SET uses = uses - 1 WHERE hash = ?1 AND expires > ?2 AND"
@@ -111,10 +127,14 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING"},
     [SQL_DIGEST] = {SQL_RECOVERY, "SELECT DISTINCT hash FROM envelopes WHERE device = ?1 AND own = 1"
                                   " ORDER BY hash"},
-    [SQL_HAS_ENVELOPE] = {SQL_RECOVERY, "SELECT 1 FROM envelopes WHERE hash = ?1 AND sender = ?2"},
     /* kind 4 is the key package */
     [SQL_PACKAGES] = {SQL_RECOVERY, "SELECT name FROM records WHERE device = ?1 AND kind = 4 ORDER BY name"},
     [SQL_HAS_PACKAGE] = {SQL_RECOVERY, "SELECT 1 FROM records WHERE name = ?1 AND device = ?2 AND kind = 4"},
+    [SQL_MISSING] = {SQL_RECOVERY,
+                     "WITH RECURSIVE asked (at) AS (SELECT 1 WHERE length(?1) >= 32 UNION ALL"
+                     " SELECT at + 32 FROM asked WHERE at + 63 <= length(?1))"
+                     " SELECT substr(?1, at, 32) FROM asked WHERE NOT EXISTS (SELECT 1 FROM envelopes WHERE"
+                     " hash = substr(?1, at, 32) AND sender = ?2) ORDER BY at"},
     /* A key that came with its own device's signature shadows the same key brought by others, so that
      * nobody can put another envelope in its place; among one password's envelopes the newest is enough.
      * No device can crowd the others out of the list: two rows of each for one key ID, everybody's first row

@@ -21,9 +21,9 @@
 
 const struct sql_table sql_tables[TABLE_COUNT] = {
     [TABLE_RECORDS] = RECORDS(RECOVERY),
-    [TABLE_DEVICES] = TABLE(RECOVERY, "devices", "bbbntnnb", 1, "id", "$1",
-                            "id, spki, courier, revoked, computer, enrolled, seen, audit_head",
-                            "$1, $2, $3, $4, $5, $6, $7, $8"),
+    [TABLE_DEVICES] = TABLE(RECOVERY, "devices", "bbbntnnbn", 1, "id", "$1",
+                            "id, spki, courier, revoked, computer, enrolled, seen, audit_head, approved",
+                            "$1, $2, $3, $4, $5, $6, $7, $8, $9"),
     [TABLE_TOKENS] =
         TABLE(RECOVERY, "tokens", "bnnn", 1, "hash", "$1", "hash, expires, uses, made", "$1, $2, $3, $4"),
     [TABLE_ENVELOPES] =

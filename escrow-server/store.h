@@ -19,8 +19,9 @@ struct store_device {
     uint8_t id[32], spki[91];
     uint8_t courier[32]; /* SHA-256 of the SPKI of its courier's certificate */
     bool revoked;
+    uint8_t approved; /* enum device_approval */
     char computer[RECORD_TEXT_MAX + 1];
-    uint64_t enrolled;
+    uint64_t enrolled, seen; /* seen: only in a list */
 };
 
 /* A record as it came, with what its header says. */
@@ -75,12 +76,23 @@ struct store_ops {
     void (*undo)(struct store *s, enum store_half half);
     enum err (*release)(struct store *s, enum store_half half);
 
+    /* Write something, to see whether that half can. In a transaction. */
+    enum err (*probe)(struct store *s, enum store_half half, uint64_t now);
+
     /* err: NOT_FOUND */
     enum err (*device_get)(struct store *s, const uint8_t id[static 32], struct store_device *ret);
-    /* Adds, or takes the new courier key and computer name of one that is there. */
+    /* Adds, or takes the new courier key and computer name of one that is there; approval stays as it is. */
     enum err (*device_put)(struct store *s, const struct store_device *d);
     enum err (*device_seen)(struct store *s, const uint8_t id[static 32], uint64_t now,
                             const uint8_t *audit_head);
+
+    /* The devices behind one (NULL: from the first on), in the order of their IDs, at most max. waiting: only
+     * those that no person approved */
+    enum err (*devices)(struct store *s, const uint8_t *after, bool waiting, unsigned max,
+                        struct store_device *ret, unsigned *ret_n);
+    /* err: NOT_FOUND */
+    enum err (*device_approve)(struct store *s, const uint8_t id[static 32], enum device_approval approved);
+    enum err (*device_revoke)(struct store *s, const uint8_t id[static 32], bool revoked);
 
     enum err (*token_put)(struct store *s, const struct msg_token *t, uint64_t now);
     /* Counts one use. err: DENIED (unknown, expired or used up) */
@@ -103,10 +115,11 @@ struct store_ops {
                       struct store_known *ret);
     /* SHA-256 over the sorted hashes of all envelopes that the device made. */
     enum err (*digest)(struct store *s, const uint8_t device[static 32], uint8_t ret[static 32]);
-    /* Is the envelope with this hash here, sent by that device? */
-    enum err (*has_envelope)(struct store *s, const uint8_t device[static 32], const uint8_t hash[static 32],
-                             bool *ret);
-    /* The same for key packages, by the names of their records. */
+    /* Which of these envelopes did the device not bring here? hashes: n × 32 bytes; ret may be the same
+     * place. cost: one statement, whatever n is */
+    enum err (*missing)(struct store *s, const uint8_t device[static 32], const uint8_t *hashes, unsigned n,
+                        uint8_t (*ret)[32], unsigned *ret_n);
+    /* Key packages by the names of their records: SHA-256 over the sorted names, and is one here? */
     enum err (*packages)(struct store *s, const uint8_t device[static 32], uint8_t ret[static 32]);
     enum err (*has_package)(struct store *s, const uint8_t device[static 32], const uint8_t name[static 32],
                             bool *ret);

@@ -113,6 +113,12 @@ uint64_t column_u64(const struct query *q, int column);
 MUST_CHECK enum err store_retain(struct store *s, uint64_t cutoff_us, uint64_t now, bool *ret_more);
 MUST_CHECK enum err store_retained(struct store *s, uint64_t cutoff_us, uint64_t *ret_records,
                                    uint64_t *ret_events);
+MUST_CHECK enum err store_probe(struct store *s, enum store_half half, uint64_t now);
+MUST_CHECK enum err store_devices(struct store *s, const uint8_t *after, bool waiting, unsigned max,
+                                  struct store_device *ret, unsigned *ret_n);
+MUST_CHECK enum err store_device_approve(struct store *s, const uint8_t id[static 32],
+                                         enum device_approval approved);
+MUST_CHECK enum err store_device_revoke(struct store *s, const uint8_t id[static 32], bool revoked);
 MUST_CHECK enum err store_device_get(struct store *s, const uint8_t id[static 32], struct store_device *ret);
 MUST_CHECK enum err store_device_put(struct store *s, const struct store_device *d);
 MUST_CHECK enum err store_device_seen(struct store *s, const uint8_t id[static 32], uint64_t now,
@@ -143,7 +149,7 @@ MUST_CHECK enum err store_digest(struct store *s, const uint8_t device[static 32
 MUST_CHECK enum err store_packages(struct store *s, const uint8_t device[static 32], uint8_t ret[static 32]);
 MUST_CHECK enum err store_has_package(struct store *s, const uint8_t device[static 32],
                                       const uint8_t name[static 32], bool *ret);
-MUST_CHECK enum err store_has_envelope(struct store *s, const uint8_t device[static 32],
-                                       const uint8_t hash[static 32], bool *ret);
+MUST_CHECK enum err store_missing(struct store *s, const uint8_t device[static 32], const uint8_t *hashes,
+                                  unsigned n, uint8_t (*ret)[32], unsigned *ret_n);
 MUST_CHECK enum err store_find(struct store *s, const struct msg_find *f, struct msg_found *ret);
 MUST_CHECK enum err store_boots(struct store *s, const struct msg_find *f, struct msg_boots *ret);

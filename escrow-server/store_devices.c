@@ -14,6 +14,7 @@ enum err store_device_get(struct store *s, const uint8_t id[static 32], struct s
     d.revoked = column_u64(&q, 2) != 0;
     column_text(&q, 3, d.computer, sizeof d.computer);
     d.enrolled = column_u64(&q, 4);
+    d.approved = (uint8_t)column_u64(&q, 5);
     *ret = d;
     return ERR_OK;
 }
@@ -26,7 +27,58 @@ enum err store_device_put(struct store *s, const struct store_device *d)
     query_blob(&q, d->courier, sizeof d->courier);
     query_text(&q, d->computer);
     query_u64(&q, d->enrolled);
+    query_u64(&q, d->approved);
     return query_run(&q);
+}
+
+static enum err device_row(const struct query *q, struct store_device *ret)
+{
+    struct store_device d = {0};
+    TRY(column_blob(q, 0, d.id, sizeof d.id));
+    column_text(q, 1, d.computer, sizeof d.computer);
+    d.approved = (uint8_t)column_u64(q, 2);
+    d.revoked = column_u64(q, 3) != 0;
+    d.enrolled = column_u64(q, 4);
+    d.seen = column_u64(q, 5);
+    *ret = d;
+    return ERR_OK;
+}
+
+enum err store_devices(struct store *s, const uint8_t *after, bool waiting, unsigned max,
+                       struct store_device *ret, unsigned *ret_n)
+{
+    QUERY(q, s, STORE_RECOVERY, waiting ? SQL_DEVICES_WAITING : SQL_DEVICES, "devices");
+    query_blob(&q, after == NULL ? (const uint8_t *)"" : after, after == NULL ? 0 : 32);
+    query_u64(&q, max);
+    unsigned n = 0;
+    enum err e = ERR_NOT_FOUND;
+    while (n < max && (e = query_row(&q)) == ERR_OK)
+        TRY(device_row(&q, &ret[n++]));
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    *ret_n = n;
+    return ERR_OK;
+}
+
+static enum err change(struct query *q, const uint8_t id[static 32], uint64_t v)
+{
+    uint64_t changed;
+    query_blob(q, id, 32);
+    query_u64(q, v);
+    TRY(query_changed(q, &changed));
+    return changed == 1 ? ERR_OK : ERR_NOT_FOUND;
+}
+
+enum err store_device_approve(struct store *s, const uint8_t id[static 32], enum device_approval approved)
+{
+    QUERY(q, s, STORE_RECOVERY, SQL_DEVICE_APPROVED, "device-approve");
+    return change(&q, id, approved);
+}
+
+enum err store_device_revoke(struct store *s, const uint8_t id[static 32], bool revoked)
+{
+    QUERY(q, s, STORE_RECOVERY, SQL_DEVICE_REVOKED, "device-revoke");
+    return change(&q, id, revoked);
 }
 
 enum err store_device_seen(struct store *s, const uint8_t id[static 32], uint64_t now,

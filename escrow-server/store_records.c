@@ -115,13 +115,33 @@ enum err store_known(struct store *s, enum store_half half, const uint8_t device
     return ERR_OK;
 }
 
-enum err store_has_envelope(struct store *s, const uint8_t device[static 32], const uint8_t hash[static 32],
-                            bool *ret)
+enum err store_missing(struct store *s, const uint8_t device[static 32], const uint8_t *hashes, unsigned n,
+                       uint8_t (*ret)[32], unsigned *ret_n)
 {
-    QUERY(q, s, STORE_RECOVERY, SQL_HAS_ENVELOPE, "has-envelope");
-    query_blob(&q, hash, 32);
-    query_blob(&q, device, 32);
-    return query_any(&q, ret);
+    uint8_t missing[MSG_SET][32];
+    unsigned count = 0;
+    enum err e = ERR_NOT_FOUND;
+    if (n > MSG_SET)
+        return ERR_RANGE;
+    if (n > 0) {
+        QUERY(q, s, STORE_RECOVERY, SQL_MISSING, "missing");
+        query_blob(&q, hashes, 32 * (size_t)n);
+        query_blob(&q, device, 32);
+        while (count < n && (e = query_row(&q)) == ERR_OK)
+            TRY(column_blob(&q, 0, missing[count++], 32));
+    }
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    memcpy(ret, missing, 32 * (size_t)count);
+    *ret_n = count;
+    return ERR_OK;
+}
+
+enum err store_probe(struct store *s, enum store_half half, uint64_t now)
+{
+    QUERY(q, s, half, SQL_PROBE, "probe");
+    query_u64(&q, now);
+    return query_run(&q);
 }
 
 enum err store_has_package(struct store *s, const uint8_t device[static 32], const uint8_t name[static 32],

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/supervise.h"
 #include "escrow-server/control.h"
+#include "escrow-server/listen_given.h"
+#include "escrow-server/metrics.h"
 #include "escrow-server/slog.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +22,6 @@
 #define BACKOFF_MAX_MS   30000
 #define HEALTHY_MS       60000 /* a child that lived so long starts again without delay */
 #define START_MS         30000
-#define DRAIN_MS         8000 /* per kind, before SIGKILL */
 #define SLOTS            (CONF_WORKERS_MAX + 2)
 
 struct slot {
@@ -35,9 +36,10 @@ struct slot {
 
 struct supervisor {
     const char *root, *libexec;
-    const struct supervise_sockets *sockets;
+    struct supervise_sockets *sockets;
     struct slot slot[SLOTS];
     unsigned n;
+    int counters; /* shared memory */
     bool refused, stopping, announced;
     int64_t started_ms;
 };
@@ -129,9 +131,11 @@ static void connect_pair(const struct slot *web, const struct slot *back)
 static void connect_slot(struct supervisor *s, struct slot *slot)
 {
     bool web = slot->kind == PROCESS_WEB;
+    hand(slot, CONTROL_COUNTERS, s->counters);
     if (web) {
-        hand(slot, CONTROL_LISTEN_TCP, s->sockets->tcp[slot->index]);
+        hand(slot, CONTROL_LISTEN_TCP, s->sockets->tcp[slot->index % s->sockets->n_tcp]);
         hand(slot, CONTROL_LISTEN_UNIX, s->sockets->local);
+        hand(slot, CONTROL_LISTEN_METRICS, s->sockets->metrics);
     }
     for (unsigned i = 0; i < s->n; i++) {
         struct slot *other = &s->slot[i];
@@ -143,15 +147,18 @@ static void connect_slot(struct supervisor *s, struct slot *slot)
 
 static void start(struct supervisor *s, struct slot *slot)
 {
-    if (spawn(s, slot) == ERR_OK)
-        connect_slot(s, slot);
-    else
+    if (spawn(s, slot) != ERR_OK) {
         slot->again_ms = now_ms() + BACKOFF_MAX_MS;
+        return;
+    }
+    metrics_add(METRIC_STARTS + slot->kind - PROCESS_WEB, 1);
+    connect_slot(s, slot);
 }
 
 static void on_exit_of(struct supervisor *s, struct slot *slot, int status)
 {
     int64_t lived = now_ms() - slot->started_ms;
+    metrics_release(slot->pid);
     close(slot->control);
     slot->pid = 0;
     slot->ready = false;
@@ -212,6 +219,7 @@ static enum err announce(struct supervisor *s)
     s->announced = true;
     if (puts("ready") < 0 || fflush(stdout) != 0)
         slog(SLOG_WARN, "start", "warning=\"nobody reads standard output\"");
+    listen_notify("READY=1");
     slog(SLOG_INFO, "ready", "processes=%u", s->n);
     return ERR_OK;
 }
@@ -223,6 +231,15 @@ static int wait_ms(const struct supervisor *s)
         if (s->slot[i].pid == 0 && s->slot[i].again_ms - now < wait)
             wait = s->slot[i].again_ms - now;
     return wait < 0 ? 0 : (int)wait;
+}
+
+static void count_up(const struct supervisor *s)
+{
+    uint64_t up[PROCESS_VAULT + 1] = {0};
+    for (unsigned i = 0; i < s->n; i++)
+        up[s->slot[i].kind] += s->slot[i].ready;
+    for (unsigned kind = PROCESS_WEB; kind <= PROCESS_VAULT; kind++)
+        metrics_set(METRIC_UP + kind - PROCESS_WEB, up[kind]);
 }
 
 /* One turn: wait for a signal or a child's word. Returns the signal that asks to stop, or 0. */
@@ -244,6 +261,7 @@ static int turn(struct supervisor *s, int signals, int timeout_ms)
         if (info.ssi_signo != SIGCHLD)
             stop = (int)info.ssi_signo;
     reap(s);
+    count_up(s);
     return stop;
 }
 
@@ -262,12 +280,25 @@ static void signal_all(const struct supervisor *s, enum process_kind kind, int s
             kill(s->slot[i].pid, sig);
 }
 
+/* Ours; a worker that drains has closed its own. Who must not be lost meanwhile waits in a socket that was
+ * handed to us, and whoever holds that. */
+static void close_sockets(struct supervise_sockets *sockets)
+{
+    for (unsigned i = 0; i < sockets->n_tcp; i++)
+        close(sockets->tcp[i]);
+    close(sockets->local);
+    close(sockets->metrics);
+    sockets->n_tcp = 0;
+}
+
 /* First the web workers, which finish what they have begun, then those that they need for it. */
 static void stop_all(struct supervisor *s, int signals)
 {
     s->stopping = true;
+    listen_notify("STOPPING=1");
+    close_sockets(s->sockets);
     for (unsigned kind = PROCESS_WEB; kind <= PROCESS_VAULT; kind++) {
-        int64_t until = now_ms() + DRAIN_MS;
+        int64_t until = now_ms() + SUPERVISE_DRAIN_S * 1000;
         signal_all(s, kind, SIGTERM);
         while (any_left(s, kind) && now_ms() < until)
             (void)turn(s, signals, 100);
@@ -311,18 +342,20 @@ static enum err watch(struct supervisor *s, int signals)
 }
 
 enum err supervise(const char *root, const char *libexec, const struct conf *conf,
-                   const struct supervise_sockets *sockets)
+                   struct supervise_sockets *sockets)
 {
     struct supervisor s = {.root = root, .libexec = libexec, .sockets = sockets, .started_ms = now_ms()};
+    TRY(metrics_create(&s.counters));
     int signals = open_signals();
     if (signals < 0)
         return ERR_IO;
     add_slot(&s, PROCESS_WRITER, 0);
     add_slot(&s, PROCESS_VAULT, 0);
-    for (unsigned i = 0; i < conf->web_workers; i++)
+    for (unsigned i = 0; i < conf_workers(conf); i++)
         add_slot(&s, PROCESS_WEB, i);
     enum err e = watch(&s, signals);
     stop_all(&s, signals);
     close(signals);
+    close(s.counters);
     return e;
 }

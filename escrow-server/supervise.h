@@ -8,14 +8,19 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#define SUPERVISE_DRAIN_S 8 /* for each kind of process, before it is killed */
+
 struct supervise_sockets {
-    int tcp[CONF_WORKERS_MAX]; /* one per web worker */
+    int tcp[CONF_WORKERS_MAX]; /* one per web worker, or fewer that they share */
+    unsigned n_tcp;
     int local;
+    int metrics; /* shared by all */
 };
 
-/* Runs until SIGTERM or SIGINT. Prints "ready" on standard output once requests can come.
+/* Runs until SIGTERM or SIGINT, then drains: nothing new is accepted, what has begun ends within
+ * SUPERVISE_DRAIN_S. Prints "ready" on standard output once requests can come. Closes the sockets.
  * root:    as given to the children
  * libexec: folder of their executables
  * err: DENIED (a child refused to run as things are; it said why), TIMEOUT (they did not get ready) */
 MUST_CHECK enum err supervise(const char *root, const char *libexec, const struct conf *conf,
-                              const struct supervise_sockets *sockets);
+                              struct supervise_sockets *sockets);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/secret.h"
 #include "escrow-server/control.h"
+#include "escrow-server/metrics.h"
 #include "escrow-server/slog.h"
 #include "escrow-server/vault.h"
 #include <errno.h>
@@ -167,6 +168,13 @@ static void add_web(struct vault *v, int fd)
     close(fd);
 }
 
+/* It would not run if one of them could not be opened. */
+static void count(const struct vault *v, int fd)
+{
+    if (metrics_attach(fd) == ERR_OK)
+        metrics_set(METRIC_CANARIES, v->n_keys);
+}
+
 static enum err listen_to_supervisor(struct vault *v)
 {
     enum control_what what;
@@ -179,6 +187,8 @@ static enum err listen_to_supervisor(struct vault *v)
             return ERR_OFFLINE;
         if (what == CONTROL_PEER_WEB && fd >= 0)
             add_web(v, fd);
+        else if (what == CONTROL_COUNTERS && fd >= 0)
+            count(v, fd);
         else if (fd >= 0)
             close(fd);
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/host/file.h"
+#include "escrow-server/answer.h"
 #include "escrow-server/options.h"
 #include "escrow-server/state_backup.h"
 #include "escrow-server/store_db.h"
@@ -11,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const char usage[] = "  keyholt-server backup [--root DIR] NEW-FOLDER\n";
+static const char usage[] = "  keyholt-server backup [--root DIR] NEW-FOLDER [--json]\n";
 
 struct backup {
     const char *root, *dir;
@@ -122,8 +123,11 @@ static int run(int argc, char *const *argv)
     char absolute[PATH_MAX], dir[PATH_MAX];
     struct conf conf;
     struct option_list rest = {.n = 0};
-    const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root}, {NULL, OPTION_REST, false, &rest}};
-    if (options_parse(argc, argv, defs, 2, usage) != ERR_OK || rest.n != 1) {
+    bool json = false;
+    const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root},
+                                      {"json", OPTION_FLAG, false, &json},
+                                      {NULL, OPTION_REST, false, &rest}};
+    if (options_parse(argc, argv, defs, 3, usage) != ERR_OK || rest.n != 1) {
         fputs(rest.n == 1 ? "" : usage, stderr);
         return KH_EXIT_USAGE;
     }
@@ -139,6 +143,10 @@ static int run(int argc, char *const *argv)
                               e == ERR_CONFLICT
                                   ? "it is there already, or cannot be made, or the store is damaged"
                                   : err_text(e));
+    if (json) {
+        ANSWER_JSON({"backup", dir, 0});
+        return KH_EXIT_OK;
+    }
     printf(
         "backup in %s; no private key is in it: keep the vault's and the writer's folders' keys elsewhere\n",
         dir);

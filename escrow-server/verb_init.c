@@ -2,6 +2,7 @@
 #include "crypto/hash.h"
 #include "crypto/host/file.h"
 #include "crypto/host/process.h"
+#include "escrow-server/answer.h"
 #include "escrow-server/people.h"
 #include "escrow-server/setup.h"
 #include "escrow-server/verbs.h"
@@ -23,13 +24,14 @@ static const char usage[] =
     "      --user NAME --user-password-file FILE --desk-passphrase-file FILE\n"
     "      [--vault-passphrase-file FILE] [--root-passphrase-file FILE]\n"
     "      [--web-uid N] [--writer-uid N] [--vault-uid N] [--web-workers N]\n"
-    "      [--token-days N] [--token-uses N]\n";
+    "      [--token-days N] [--token-uses N] [--json]\n";
 
 struct words {
     const char *root, *offline_dir, *desk_dir;
     const char *user_file, *desk_file, *vault_file, *root_file;
     struct option_list urls;
     uint64_t uid[4], workers;
+    bool json;
 };
 
 static int complain(int code, const char *what, const char *reason)
@@ -60,6 +62,7 @@ static enum err parse(int argc, char *const *argv, struct setup *s, struct words
         {"web-workers", OPTION_NUMBER, false, &w->workers},
         {"token-days", OPTION_NUMBER, false, &s->token_days},
         {"token-uses", OPTION_NUMBER, false, &s->token_uses},
+        {"json", OPTION_FLAG, false, &w->json},
     };
     return options_parse(argc, argv, defs, sizeof defs / sizeof defs[0], usage);
 }
@@ -89,7 +92,9 @@ static int check_texts(const struct setup *s)
 static int set_users(struct setup *s, const struct words *w)
 {
     for (unsigned kind = PROCESS_WEB; kind <= PROCESS_VAULT; kind++) {
-        if (w->uid[kind] >= UINT32_MAX || (s->as_root && w->uid[kind] == 0))
+        if (w->uid[kind] == UINT64_MAX && s->as_root)
+            continue; /* as the file has it */
+        if (s->as_root && (w->uid[kind] >= UINT32_MAX || w->uid[kind] == 0))
             return complain(KH_EXIT_USAGE, "--web-uid, --writer-uid, --vault-uid",
                             "numbers above 0 are wanted");
         s->conf.uid[kind] = s->as_root ? (uid_t)w->uid[kind] : geteuid();
@@ -104,9 +109,10 @@ static int set_users(struct setup *s, const struct words *w)
             "keyholt-server: NOT RUN AS ROOT: web, writer and vault will all run as you; nothing will keep a "
             "taken-over web worker from the vault's key\n",
             stderr);
-    if (w->workers < 1 || w->workers > CONF_WORKERS_MAX)
+    if (w->workers > CONF_WORKERS_MAX)
         return complain(KH_EXIT_USAGE, "--web-workers", "1 to 16 are wanted");
-    s->conf.web_workers = (unsigned)w->workers;
+    if (w->workers > 0)
+        s->conf.web_workers = (unsigned)w->workers;
     return KH_EXIT_OK;
 }
 
@@ -156,7 +162,15 @@ static int check_new(const struct setup *s)
     return KH_EXIT_OK;
 }
 
-static int report(const struct setup *s)
+static void report_text(const struct setup *s, const char *id, const char *hex)
+{
+    printf("organisation  %s %s\nroot pin      %s\n", s->org_name, id, hex);
+    printf("offline root  %s\ndesk key      %s\n", s->conf.root_key, s->conf.desk_key);
+    printf("bundle        %s (for laptops; its token is secret and ends in %llu days)\n", s->bundle_dir,
+           (unsigned long long)s->token_days);
+}
+
+static int report(const struct setup *s, bool json)
 {
     char id[GUID_TEXT], hex[BASE16_LEN(32) + 1];
     struct cr_p256_pub pub;
@@ -169,10 +183,12 @@ static int report(const struct setup *s)
         cr_p256_pub_to_pem(&pub, pem, sizeof pem, &len) != ERR_OK || cr_sha256(pem, len, pin) != ERR_OK)
         return KH_EXIT_FAILED;
     base16_encode(pin, sizeof pin, hex);
-    printf("organisation  %s %s\nroot pin      %s\n", s->org_name, id, hex);
-    printf("offline root  %s\ndesk key      %s\n", s->conf.root_key, s->conf.desk_key);
-    printf("bundle        %s (for laptops; its token is secret and ends in %llu days)\n", s->bundle_dir,
-           (unsigned long long)s->token_days);
+    if (json)
+        ANSWER_JSON({"organisation", s->org_name, 0}, {"id", id, 0}, {"root_pin", hex, 0},
+                    {"offline_root_key", s->conf.root_key, 0}, {"desk_key", s->conf.desk_key, 0},
+                    {"bundle", s->bundle_dir, 0}, {"token_days", NULL, s->token_days});
+    else
+        report_text(s, id, hex);
     fprintf(stderr,
             "keyholt-server: take the offline root and desk keys off this machine, to two safe places\n");
     return KH_EXIT_OK;
@@ -202,7 +218,7 @@ static int make(struct setup *s, const struct words *w)
     if (e == ERR_OK)
         e = setup_write_org(s);
     if (e == ERR_OK)
-        return report(s);
+        return report(s, w->json);
     (void)unlink(s->conf.root_key); /* nobody has them yet: init can be run again */
     (void)unlink(s->conf.desk_key);
     return complain(KH_EXIT_FAILED, w->root, err_text(e));
@@ -211,17 +227,20 @@ static int make(struct setup *s, const struct words *w)
 static int run(int argc, char *const *argv)
 {
     char root[PATH_MAX];
-    struct words w = {.root = "/", .workers = 1};
+    struct words w = {.root = "/"};
     struct setup s = {.token_days = TOKEN_DAYS, .token_uses = TOKEN_USES, .as_root = geteuid() == 0};
     conf_init(&s.conf);
     for (unsigned kind = PROCESS_WEB; kind <= PROCESS_VAULT; kind++)
-        w.uid[kind] = s.conf.uid[kind];
+        w.uid[kind] = UINT64_MAX; /* not given */
     if (process_harden(false) != ERR_OK)
         return KH_EXIT_FAILED;
     if (parse(argc, argv, &s, &w) != ERR_OK)
         return KH_EXIT_USAGE;
     if (place_absolute(w.root, root) != ERR_OK)
         return complain(KH_EXIT_FAILED, w.root, "the path is too long");
+    enum err e = conf_load(root, &s.conf); /* the package's, perhaps with changes by a person */
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return complain(KH_EXIT_FAILED, PLACE_CONF, err_text(e));
     s.root = root;
     s.urls = &w.urls;
     int code = make(&s, &w);

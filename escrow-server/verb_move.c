@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/answer.h"
 #include "escrow-server/options.h"
 #include "escrow-server/state.h"
 #include "escrow-server/store_rows.h"
@@ -8,7 +9,7 @@
 #include <string.h>
 
 static const char usage[] =
-    "  keyholt-server move [--root DIR] --to postgres://... [--half recovery|compliance]\n";
+    "  keyholt-server move [--root DIR] --to postgres://... [--half recovery|compliance] [--json]\n";
 
 static const char *const half_name[STORE_HALVES] = {"recovery", "compliance"};
 
@@ -41,6 +42,7 @@ static enum err move_half(struct store *from, struct store *to, enum store_half 
 }
 
 struct move {
+    bool json;
     const char *root, *to, *half;
     struct conf conf;
     struct store *from, *dest;
@@ -76,6 +78,10 @@ static int move(struct move *m)
     if (!all)
         return state_complain(KH_EXIT_NO, "move",
                               "the copy is not the same; the server's own stores are as they were");
+    if (m->json) {
+        ANSWER_JSON({"moved", m->half == NULL ? "both" : m->half, 0}, {"to", m->to, 0});
+        return KH_EXIT_OK;
+    }
     for (unsigned half = 0; half < STORE_HALVES; half++)
         if (wanted(m, half))
             printf("next: %s = %s in server.conf, then start the server\n", half_name[half], m->to);
@@ -88,8 +94,9 @@ static int run(int argc, char *const *argv)
     char root[PATH_MAX];
     const struct option_def defs[] = {{"root", OPTION_TEXT, false, &m.root},
                                       {"to", OPTION_TEXT, true, &m.to},
-                                      {"half", OPTION_TEXT, false, &m.half}};
-    if (options_parse(argc, argv, defs, 3, usage) != ERR_OK)
+                                      {"half", OPTION_TEXT, false, &m.half},
+                                      {"json", OPTION_FLAG, false, &m.json}};
+    if (options_parse(argc, argv, defs, 4, usage) != ERR_OK)
         return KH_EXIT_USAGE;
     if (m.half != NULL && !wanted(&m, STORE_RECOVERY) && !wanted(&m, STORE_COMPLIANCE))
         return state_complain(KH_EXIT_USAGE, m.half, "--half is recovery or compliance");

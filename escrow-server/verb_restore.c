@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/host/file.h"
+#include "escrow-server/answer.h"
 #include "escrow-server/options.h"
 #include "escrow-server/state_backup.h"
 #include "escrow-server/store_db.h"
@@ -13,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char usage[] = "  keyholt-server restore [--root DIR] BACKUP-FOLDER\n";
+static const char usage[] = "  keyholt-server restore [--root DIR] BACKUP-FOLDER [--json]\n";
 
 struct restore {
     const char *root, *dir;
@@ -158,8 +159,11 @@ static int run(int argc, char *const *argv)
     char absolute[PATH_MAX], dir[PATH_MAX];
     struct conf conf;
     struct option_list rest = {.n = 0};
-    const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root}, {NULL, OPTION_REST, false, &rest}};
-    if (options_parse(argc, argv, defs, 2, usage) != ERR_OK || rest.n != 1) {
+    bool json = false;
+    const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root},
+                                      {"json", OPTION_FLAG, false, &json},
+                                      {NULL, OPTION_REST, false, &rest}};
+    if (options_parse(argc, argv, defs, 3, usage) != ERR_OK || rest.n != 1) {
         fputs(rest.n == 1 ? "" : usage, stderr);
         return KH_EXIT_USAGE;
     }
@@ -178,6 +182,10 @@ static int run(int argc, char *const *argv)
     if (e != ERR_OK)
         return state_complain(e == ERR_CONFLICT || e == ERR_AUTH ? KH_EXIT_NO : KH_EXIT_FAILED, rest.item[0],
                               reason_of(e));
+    if (json) {
+        ANSWER_JSON({"restored", dir, 0}, {"before", r.aside, 0});
+        return KH_EXIT_OK;
+    }
     printf("restored; what stood there before ends in %s. Newer envelopes come back from the devices\n",
            r.aside);
     return KH_EXIT_OK;

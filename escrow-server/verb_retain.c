@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/answer.h"
 #include "escrow-server/options.h"
 #include "escrow-server/state.h"
 #include "escrow-server/verbs.h"
 #include <stdio.h>
 #include <time.h>
 
-static const char usage[] = "  keyholt-server retain [--root DIR]\n";
+static const char usage[] = "  keyholt-server retain [--root DIR] [--json]\n";
 
 /* The beginning of the month that many months ago (UTC), in microseconds. */
 static enum err cutoff_of(time_t now, uint64_t months, uint64_t *ret_us)
@@ -44,14 +45,19 @@ static int run(int argc, char *const *argv)
     struct conf conf;
     struct store *s = NULL;
     uint64_t cutoff_us = 0, records = 0, events = 0;
-    const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root}};
-    if (options_parse(argc, argv, defs, 1, usage) != ERR_OK)
+    bool json = false;
+    const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root},
+                                      {"json", OPTION_FLAG, false, &json}};
+    if (options_parse(argc, argv, defs, 2, usage) != ERR_OK)
         return KH_EXIT_USAGE;
     int code = state_begin(root, absolute, &conf);
     if (code != 0)
         return code;
     if (conf.compliance_months == 0) {
-        puts("compliance-months is 0: everything is kept");
+        if (json)
+            ANSWER_JSON({"months", NULL, 0}, {"records", NULL, 0}, {"events", NULL, 0});
+        else
+            puts("compliance-months is 0: everything is kept");
         return KH_EXIT_OK;
     }
     enum err e = cutoff_of(time(NULL), conf.compliance_months, &cutoff_us);
@@ -64,6 +70,11 @@ static int run(int argc, char *const *argv)
     store_sql.close(s);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return state_complain(e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_FAILED, "retain", err_text(e));
+    if (json) {
+        ANSWER_JSON({"months", NULL, conf.compliance_months}, {"records", NULL, records},
+                    {"events", NULL, events});
+        return KH_EXIT_OK;
+    }
     printf("taken away, of what came more than %llu months ago: %llu records, %llu events\n",
            (unsigned long long)conf.compliance_months, (unsigned long long)records,
            (unsigned long long)events);

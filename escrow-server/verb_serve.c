@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/host/file.h"
 #include "escrow-server/listen.h"
+#include "escrow-server/listen_given.h"
 #include "escrow-server/options.h"
 #include "escrow-server/slog.h"
 #include "escrow-server/state.h"
@@ -41,12 +42,12 @@ static int complain(const char *what, enum err e, const char *next)
     return KH_EXIT_FAILED;
 }
 
-static enum err open_local(const char *root, int *ret)
+static enum err open_local(const char *root, const char *place, int *ret)
 {
     char path[PATH_MAX], dir[PATH_MAX];
     TRY(file_join(root, KH_RUN, dir, sizeof dir));
     TRY(file_mkdirs(dir, 0755));
-    TRY(file_join(root, KH_SERVER_SOCK, path, sizeof path));
+    TRY(file_join(root, place, path, sizeof path));
     return listen_local(path, ret);
 }
 
@@ -58,30 +59,66 @@ static bool has_three_users(const struct conf *c)
     return web != 0 && writer != 0 && vault != 0 && web != writer && web != vault && writer != vault;
 }
 
+/* What was handed over, and for the rest our own. */
+static int open_sockets(const char *root, const char *address, const struct conf *conf,
+                        const struct listen_given *given, struct supervise_sockets *s, char *name)
+{
+    enum err e = ERR_OK;
+    memcpy(s->tcp, given->tcp, sizeof s->tcp);
+    s->n_tcp = given->n_tcp;
+    s->local = given->local;
+    s->metrics = given->metrics;
+    if (s->n_tcp > 0) {
+        e = listen_name(s->tcp[0], name);
+    } else {
+        e = listen_tcp(address, conf_workers(conf), s->tcp, name);
+        s->n_tcp = conf_workers(conf);
+    }
+    if (e != ERR_OK)
+        return complain(address, e, "; give --listen a numeric address and a free port, as 127.0.0.1:8443");
+    if (s->local < 0 && (e = open_local(root, KH_SERVER_SOCK, &s->local)) != ERR_OK)
+        return complain(KH_SERVER_SOCK, e, "; a shorter --root may help");
+    if (s->metrics < 0)
+        e = conf->metrics[0] != '\0' ? listen_one(conf->metrics, &s->metrics)
+                                     : open_local(root, KH_METRICS_SOCK, &s->metrics);
+    if (e != ERR_OK)
+        return complain(conf->metrics[0] != '\0' ? conf->metrics : KH_METRICS_SOCK, e,
+                        "; `metrics` in server.conf is a numeric address and a free port, or empty");
+    return KH_EXIT_OK;
+}
+
 static int serve(const char *root, const char *address, const struct conf *conf)
 {
     char libexec[PATH_MAX], name[LISTEN_TEXT];
-    struct supervise_sockets sockets = {.local = -1};
+    struct supervise_sockets sockets;
     enum err e = find_libexec(libexec);
     if (e != ERR_OK)
         return complain("the programs web, writer and vault", e, "; reinstall keyholt");
-    e = listen_tcp(address, conf->web_workers, sockets.tcp, name);
+    struct listen_given given;
+    e = listen_given(&given);
     if (e != ERR_OK)
-        return complain(address, e, "; give --listen a numeric address and a free port, as 127.0.0.1:8443");
-    e = open_local(root, &sockets.local);
-    if (e != ERR_OK)
-        return complain(KH_SERVER_SOCK, e, "; a shorter --root may help");
+        return complain("the sockets of LISTEN_FDS", e, "");
+    int code = open_sockets(root, address, conf, &given, &sockets, name);
+    if (code != KH_EXIT_OK)
+        return code;
     if (geteuid() != 0)
         slog(SLOG_WARN, "start",
              "warning=\"NOT STARTED AS ROOT: web, writer and vault all run as uid %u; nothing keeps a "
              "taken-over "
              "web worker from the vault's key\"",
              (unsigned)geteuid());
-    slog(SLOG_INFO, "listening", "address=%s", name);
+    slog(SLOG_INFO, "listening", "address=%s workers=%u given=%u", name, conf_workers(conf), given.n_tcp);
     e = supervise(root, libexec, conf, &sockets);
     if (e != ERR_OK)
         return complain("the server did not run", e, "; the lines above say why");
     return KH_EXIT_OK;
+}
+
+/* The package brings server.conf; the organisation is init's. */
+static bool has_organisation(const char *root)
+{
+    char path[PATH_MAX];
+    return file_join(root, PLACE_ORG, path, sizeof path) == ERR_OK && access(path, F_OK) == 0;
 }
 
 static int run(int argc, char *const *argv)
@@ -100,6 +137,8 @@ static int run(int argc, char *const *argv)
         return complain(root, e, ": no server was set up here; run keyholt-server init");
     if (e != ERR_OK)
         return complain(root, e, "");
+    if (!has_organisation(absolute))
+        return complain(root, ERR_NOT_FOUND, ": no organisation was set up here; run keyholt-server init");
     if (geteuid() == 0 && !has_three_users(&conf))
         return complain(PLACE_CONF, ERR_RANGE,
                         ": web-uid, writer-uid and vault-uid must be three different numbers above 0");

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/answer.h"
 #include "escrow-server/local.h"
 #include "escrow-server/options.h"
 #include "escrow-server/setup.h"
@@ -8,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-static const char usage[] = "  keyholt-server token new [--root DIR] [--days N] [--uses N]\n";
+static const char usage[] = "  keyholt-server token new [--root DIR] [--days N] [--uses N] [--json]\n";
 
 static int complain(int code, const char *reason)
 {
@@ -16,7 +17,7 @@ static int complain(int code, const char *reason)
     return code;
 }
 
-static int make(const char *root, uint64_t days, uint64_t uses)
+static int make(const char *root, uint64_t days, uint64_t uses, bool json)
 {
     char text[TOKEN_TEXT], hex[BASE16_LEN(32) + 1];
     uint8_t hash[32];
@@ -39,7 +40,9 @@ static int make(const char *root, uint64_t days, uint64_t uses)
     e = local_result(answer, &detail);
     int code = e == ERR_OK ? KH_EXIT_OK : complain(KH_EXIT_FAILED, detail);
     json_object_put(answer);
-    if (code == KH_EXIT_OK)
+    if (code == KH_EXIT_OK && json)
+        ANSWER_JSON({"token", text, 0}, {"days", NULL, days}, {"uses", NULL, uses});
+    else if (code == KH_EXIT_OK)
         printf("%s\n", text);
     return code;
 }
@@ -49,20 +52,22 @@ static int run(int argc, char *const *argv)
     const char *root = "/";
     char absolute[PATH_MAX];
     uint64_t days = 7, uses = 1;
+    bool json = false;
     const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root},
                                       {"days", OPTION_NUMBER, false, &days},
-                                      {"uses", OPTION_NUMBER, false, &uses}};
+                                      {"uses", OPTION_NUMBER, false, &uses},
+                                      {"json", OPTION_FLAG, false, &json}};
     if (argc < 1 || strcmp(argv[0], "new") != 0) {
         fputs(usage, stderr);
         return KH_EXIT_USAGE;
     }
-    if (options_parse(argc - 1, argv + 1, defs, 3, usage) != ERR_OK)
+    if (options_parse(argc - 1, argv + 1, defs, 4, usage) != ERR_OK)
         return KH_EXIT_USAGE;
     if (days < 1 || days > 3650 || uses < 1 || uses > 10000000)
         return complain(KH_EXIT_USAGE, "1 to 3650 days and 1 to 10,000,000 uses are wanted");
     if (place_absolute(root, absolute) != ERR_OK)
         return complain(KH_EXIT_FAILED, "the path of --root is too long");
-    return make(absolute, days, uses);
+    return make(absolute, days, uses, json);
 }
 
 const struct verb verb_token = {"token", run, usage, "make another enrolment token (shown once)"};

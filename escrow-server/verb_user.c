@@ -2,6 +2,7 @@
 #include "crypto/host/file.h"
 #include "crypto/host/process.h"
 #include "crypto/random.h"
+#include "escrow-server/answer.h"
 #include "escrow-server/options.h"
 #include "escrow-server/people.h"
 #include "escrow-server/places.h"
@@ -12,7 +13,7 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "  keyholt-server user add [--root DIR] --name NAME --role ROLE --password-file FILE\n"
+    "  keyholt-server user add [--root DIR] --name NAME --role ROLE --password-file FILE [--json]\n"
     "    ROLE: helpdesk, advanced (these may read keys), reader, auditor, administrator\n"
     "  keyholt-server user totp [--root DIR] --name NAME\n"
     "    from now on a one-time code is wanted of that person, too; the seed is shown once\n";
@@ -66,11 +67,14 @@ static int run_totp(int argc, char *const *argv)
                                   e == ERR_NOT_FOUND ? "there is nobody of this name" : err_text(e));
 }
 
-static int say(enum err e, const char *root, const char *name)
+static int say(enum err e, const char *root, const char *name, const char *role, bool json)
 {
     switch (e) {
     case ERR_OK:
-        printf("%s\n", name);
+        if (json)
+            ANSWER_JSON({"name", name, 0}, {"role", role, 0});
+        else
+            printf("%s\n", name);
         return KH_EXIT_OK;
     case ERR_CONFLICT:
         return complain(KH_EXIT_NO, name, "somebody of this name is there already");
@@ -90,11 +94,13 @@ static int run(int argc, char *const *argv)
 {
     const char *root = "/", *name = NULL, *role_text = NULL, *file = NULL;
     enum people_role role;
+    bool json = false;
     SECRET(password);
     const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root},
                                       {"name", OPTION_TEXT, true, &name},
                                       {"role", OPTION_TEXT, true, &role_text},
-                                      {"password-file", OPTION_TEXT, true, &file}};
+                                      {"password-file", OPTION_TEXT, true, &file},
+                                      {"json", OPTION_FLAG, false, &json}};
     if (argc >= 1 && strcmp(argv[0], "totp") == 0)
         return process_harden(false) == ERR_OK ? run_totp(argc - 1, argv + 1) : KH_EXIT_FAILED;
     if (argc < 1 || strcmp(argv[0], "add") != 0) {
@@ -103,7 +109,7 @@ static int run(int argc, char *const *argv)
     }
     if (process_harden(false) != ERR_OK)
         return KH_EXIT_FAILED;
-    if (options_parse(argc - 1, argv + 1, defs, 4, usage) != ERR_OK)
+    if (options_parse(argc - 1, argv + 1, defs, 5, usage) != ERR_OK)
         return KH_EXIT_USAGE;
     if (people_role_from_text(role_text, &role) != ERR_OK)
         return complain(KH_EXIT_USAGE, role_text,
@@ -111,7 +117,7 @@ static int run(int argc, char *const *argv)
     enum err e = secret_from_file(file, &password);
     if (e != ERR_OK)
         return complain(KH_EXIT_FAILED, file, err_text(e));
-    return say(add(root, name, role, &password), root, name);
+    return say(add(root, name, role, &password), root, name, role_text, json);
 }
 
 const struct verb verb_user = {"user", run, usage, "add somebody who may ask for keys"};

@@ -7,6 +7,8 @@
 #include "escrow-server/chan.h"
 #include "escrow-server/child.h"
 #include "escrow-server/msg.h"
+#include "formats/base.h"
+#include "formats/policy.h"
 #include <event2/event.h>
 #include <event2/http.h>
 #include <openssl/ssl.h>
@@ -19,6 +21,7 @@
 #define WEB_HANDSHAKES  512        /* under way together; the oldest goes when there are more */
 #define WEB_BODY_MAX    (1u << 20) /* as it comes, and inflated */
 #define WEB_HEADERS_MAX 16384
+#define WEB_DRAIN_S     5 /* after SIGTERM, for what has begun */
 
 enum back_kind { BACK_WRITER = 0, BACK_VAULT = 1, BACK_KINDS = 2 };
 
@@ -46,6 +49,11 @@ struct web_head {
 };
 #define WEB_HEADS 256
 
+struct web_policy {
+    struct policy policy;
+    char json[BASE64_LEN(POLICY_MAX) + 1], sig[BASE64_LEN(POLICY_SIG) + 1]; /* base64 */
+};
+
 struct web {
     struct child child;
     struct event_base *base;
@@ -55,6 +63,7 @@ struct web {
     struct back_waiting waiting[WEB_WAITING];
     uint64_t last_id;
     unsigned n_waiting, n_handshakes, n_calls;
+    unsigned n_conns, n_owed; /* connections; those that an answer is owed to, from the handshake on */
     struct conn *oldest_handshake, *newest_handshake; /* web_conn.c */
     struct msg_head head;                             /* of the vault's audit log, as last heard */
     uint8_t word[MSG_WORD];                           /* what head.word borrows */
@@ -63,9 +72,15 @@ struct web {
     struct web_head heads[WEB_HEADS]; /* web_heads.c */
     uint8_t (*revoked)[32];           /* sorted */
     size_t n_revoked;
+    struct web_policy *policy; /* NULL: there is none */
+    struct web_stamp {
+        uint64_t inode, size, time_ns;
+    } org_stamp, policy_stamp;
+    uint64_t n_asked; /* in this second */
     struct evhttp_bound_socket *bound;
+    struct evhttp *metrics; /* another listener, without TLS */
     struct event *control, *tick, *term, *local;
-    bool stopping, have_tcp, have_local;
+    bool stopping, have_tcp, have_local, have_metrics;
     struct {
         bool running, again;
         uint64_t since;
@@ -95,6 +110,10 @@ void replay_start(struct web *w, uint64_t since);
 MUST_CHECK enum err web_tls_open(struct web *w);
 /* For evhttp: a connection with absolute deadlines. */
 struct bufferevent *web_conn_new(struct event_base *base, void *web);
+/* A whole request is here. */
+void web_conn_begins(struct evhttp_connection *evcon);
+/* Is this answer the last one on its connection? */
+bool web_conn_is_last(struct evhttp_connection *evcon);
 /* The request on this connection was answered: the next one has its own time. */
 void web_conn_answered(struct evhttp_connection *evcon);
 /* Device and key of the client certificate. err: NOT_FOUND (none), FORMAT */
@@ -108,12 +127,31 @@ bool web_conn_courier_due(struct evhttp_connection *evcon, uint8_t ret_spki[stat
 MUST_CHECK enum err web_records_check(const struct msg_sync *m, const uint8_t spki[static 91],
                                       char *ret_detail, size_t cap);
 
-/* web_revoked.c: the revocation list of org.json. err: FORMAT */
+/* web_revoked.c: the revocation list of org.json. err: FORMAT, NOMEM; then the one before holds */
 MUST_CHECK enum err web_revoked_load(struct web *w);
+MUST_CHECK enum err web_revoked_read(struct web *w, const uint8_t *json, size_t len);
 bool web_revoked(const struct web *w, const uint8_t device[static 32]);
+
+/* web_org.c: once a second, what a person may have replaced. */
+void web_org_tick(struct web *w);
+
+/* web_shed.c: is there too much to do for this sync? Counted. */
+bool web_shed(struct web *w, bool escrow);
+unsigned web_shed_retry_s(bool escrow);
+/* May a device be asked now for the set of its envelopes? Counted. */
+bool web_may_ask(struct web *w);
 
 /* web_http.c: routes. */
 MUST_CHECK enum err web_http_open(struct web *w);
+/* The words of an HTTP status. */
+const char *web_title(int status);
+
+/* web_metrics.c: /metrics, on a socket of its own. */
+MUST_CHECK enum err web_metrics_open(struct web *w);
+void web_metrics_tick(const struct web *w);
+
+/* web_main.c: when the worker is to stop and owes nobody anything, it does. */
+void web_drained(struct web *w);
 
 /* web_heads.c: audit heads that devices bring back. What nobody has judged yet goes to the vault; word:
  * signed, may be empty */

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* One HTTP request while it is being answered, and the ways to answer it. */
 
+#include "escrow-server/metrics.h"
 #include "escrow-server/web.h"
 #include <json-c/json.h>
 
@@ -9,7 +10,8 @@ struct call {
     struct web *web;
     struct evhttp_request *req; /* NULL: the client has gone */
     const char *name;           /* of the route, for the log */
-    uint8_t *body;              /* inflated, zero-terminated */
+    enum metrics_route counts;
+    uint8_t *body; /* inflated, zero-terminated */
     size_t body_len;
     bool gzip;    /* the client takes it */
     bool courier; /* it showed a certificate: */
@@ -31,6 +33,7 @@ void call_failed(struct call *c, enum err e, const struct msg_frame *m);
 void web_enroll(struct call *c);
 void web_sync(struct call *c);
 void web_health(struct call *c);
+void web_ready(struct call *c);
 
 /* web_gzip.c: one whole buffer. ret: malloc'ed, with a zero byte behind it.
  * err: FORMAT, RANGE (more than max), NOMEM */

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/web_conn.h"
+#include "escrow-server/metrics.h"
 #include "escrow-server/pki.h"
-#include "escrow-server/web.h"
-#include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <stdlib.h>
-#include <sys/socket.h>
+#include <string.h>
 
-/* evhttp's timers are for inactivity: a header dripped byte by byte lives for ever. So each connection has
- * one absolute deadline of ours; when it passes, the socket is shut down and evhttp cleans up. */
-struct conn {
-    struct web *web;
-    struct event *deadline;
-    struct bufferevent *bev; /* borrowed; outlives the TLS session that owns us */
-    bool handshaking;
-    struct conn *older, *newer; /* while handshaking */
-};
+/* Was the last answer given that a draining worker waits for? */
+static void owe(struct conn *c, bool owed)
+{
+    struct web *w = c->web;
+    if (c->owed == owed)
+        return;
+    c->owed = owed;
+    w->n_owed += owed ? 1 : -1u;
+    web_drained(w);
+}
 
 static void handshake_begins(struct web *w, struct conn *c)
 {
@@ -42,7 +45,11 @@ static void free_conn(void *parent, void *p, CRYPTO_EX_DATA *ad, int idx, long a
     (void)parent, (void)ad, (void)idx, (void)argl, (void)argp;
     if (c == NULL)
         return;
+    if (c->handshaking)
+        metrics_add(METRIC_HANDSHAKES + 1, 1);
     handshake_ends(c->web, c);
+    metrics_set(METRIC_CONNECTIONS, --c->web->n_conns);
+    owe(c, false);
     if (c->deadline != NULL)
         event_free(c->deadline);
     free(c);
@@ -65,7 +72,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *ctx)
         shutdown(s, SHUT_RDWR);
 }
 
-static void set_deadline(struct conn *c, long seconds)
+void web_conn_deadline(struct conn *c, long seconds)
 {
     const struct timeval t = {.tv_sec = seconds};
     event_add(c->deadline, &t);
@@ -78,7 +85,8 @@ static void on_info(const SSL *ssl, int where, int ret)
     if (c == NULL || (where & SSL_CB_HANDSHAKE_DONE) == 0 || !c->handshaking)
         return;
     handshake_ends(c->web, c);
-    set_deadline(c, WEB_REQUEST_S);
+    metrics_add(METRIC_HANDSHAKES, 1);
+    web_conn_deadline(c, WEB_REQUEST_S);
 }
 
 static struct conn *conn_new(struct web *w, SSL *ssl)
@@ -95,6 +103,8 @@ static struct conn *conn_new(struct web *w, SSL *ssl)
         return NULL;
     }
     handshake_begins(w, c);
+    metrics_set(METRIC_CONNECTIONS, ++w->n_conns);
+    owe(c, true);
     return c;
 }
 
@@ -105,7 +115,7 @@ static void make_room(struct web *w)
     if (w->n_handshakes <= WEB_HANDSHAKES || oldest == NULL)
         return;
     handshake_ends(w, oldest);
-    set_deadline(oldest, 0);
+    web_conn_deadline(oldest, 0);
 }
 
 struct bufferevent *web_conn_new(struct event_base *base, void *web)
@@ -123,8 +133,12 @@ struct bufferevent *web_conn_new(struct event_base *base, void *web)
         SSL_free(ssl);
         return NULL;
     }
+    if (!web_refuse_watch(c)) {
+        bufferevent_free(c->bev);
+        return NULL;
+    }
     bufferevent_openssl_set_allow_dirty_shutdown(c->bev, 1);
-    set_deadline(c, WEB_HANDSHAKE_S);
+    web_conn_deadline(c, WEB_HANDSHAKE_S);
     make_room(w);
     return c->bev;
 }
@@ -134,11 +148,41 @@ static SSL *ssl_of(struct evhttp_connection *evcon)
     return bufferevent_openssl_get_ssl(evhttp_connection_get_bufferevent(evcon));
 }
 
+static struct conn *conn_of(struct evhttp_connection *evcon)
+{
+    return SSL_get_ex_data(ssl_of(evcon), conn_index());
+}
+
+void web_conn_begins(struct evhttp_connection *evcon)
+{
+    struct conn *c = conn_of(evcon);
+    if (c == NULL)
+        return;
+    c->calls = 1;
+    owe(c, true);
+}
+
+bool web_conn_is_last(struct evhttp_connection *evcon)
+{
+    const struct conn *c = conn_of(evcon);
+    return c == NULL || c->web->stopping || c->refused != NULL;
+}
+
 void web_conn_answered(struct evhttp_connection *evcon)
 {
-    struct conn *c = SSL_get_ex_data(ssl_of(evcon), conn_index());
-    if (c != NULL)
-        set_deadline(c, WEB_REQUEST_S);
+    struct conn *c = conn_of(evcon);
+    if (c == NULL)
+        return;
+    c->calls = 0;
+    web_conn_deadline(c, WEB_REQUEST_S);
+    owe(c, false);
+}
+
+void web_peer_name(const struct sockaddr_storage *peer, char ret[static WEB_PEER_TEXT])
+{
+    socklen_t len = peer->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    if (getnameinfo((const struct sockaddr *)peer, len, ret, WEB_PEER_TEXT, NULL, 0, NI_NUMERICHOST) != 0)
+        memcpy(ret, "-", 2);
 }
 
 enum err web_conn_courier(struct evhttp_connection *evcon, uint8_t ret_device[static 32],

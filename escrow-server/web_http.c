@@ -13,12 +13,14 @@
 static const struct route {
     enum evhttp_cmd_type method;
     const char *path, *name;
+    enum metrics_route counts;
     bool needs_courier; /* a client certificate of the organisation's CA */
     void (*run)(struct call *c);
 } routes[] = {
-    {EVHTTP_REQ_POST, "/v1/enroll", "enroll", false, web_enroll},
-    {EVHTTP_REQ_POST, "/v1/sync", "sync", true, web_sync},
-    {EVHTTP_REQ_GET, "/healthz", "health", false, web_health},
+    {EVHTTP_REQ_POST, "/v1/enroll", "enroll", ROUTE_ENROLL, false, web_enroll},
+    {EVHTTP_REQ_POST, "/v1/sync", "sync", ROUTE_SYNC, true, web_sync},
+    {EVHTTP_REQ_GET, "/healthz", "health", ROUTE_HEALTH, false, web_health},
+    {EVHTTP_REQ_GET, "/readyz", "ready", ROUTE_READY, false, web_ready},
 };
 #define N_ROUTES (sizeof routes / sizeof routes[0])
 
@@ -31,13 +33,18 @@ static const struct {
               {404, "Not Found"},
               {405, "Method Not Allowed"},
               {409, "Conflict"},
+              {411, "Length Required"},
               {413, "Content Too Large"},
+              {414, "URI Too Long"},
               {415, "Unsupported Media Type"},
+              {417, "Expectation Failed"},
               {422, "Unprocessable Content"},
+              {429, "Too Many Requests"},
+              {431, "Request Header Fields Too Large"},
               {500, "Internal Server Error"},
               {503, "Service Unavailable"}};
 
-static const char *title_of(int status)
+const char *web_title(int status)
 {
     for (size_t i = 0; i < sizeof titles / sizeof titles[0]; i++)
         if (titles[i].status == status)
@@ -95,13 +102,14 @@ static void send_body(struct call *c, int status, const char *text)
     /* nobody keeps the answer to a POST unless it is told to (RFC 9111 section 3); a heartbeat is small */
     if (evhttp_request_get_command(c->req) != EVHTTP_REQ_POST)
         add_header(c, "Cache-Control", "no-store");
-    if (c->web->stopping)
-        add_header(c, "Connection", "close");
     struct evhttp_connection *evcon = evhttp_request_get_connection(c->req);
+    metrics_request(c->counts, status);
+    if (evcon == NULL || web_conn_is_last(evcon))
+        add_header(c, "Connection", "close");
     if (evcon != NULL)
         evhttp_connection_set_closecb(evcon, NULL, NULL);
     evhttp_request_set_on_complete_cb(c->req, on_complete, NULL);
-    evhttp_send_reply(c->req, status, title_of(status), NULL);
+    evhttp_send_reply(c->req, status, web_title(status), NULL);
 }
 
 void call_json(struct call *c, struct json_object *answer)
@@ -119,10 +127,17 @@ void call_json(struct call *c, struct json_object *answer)
 
 static void log_problem(const struct call *c, int status, const char *detail)
 {
-    char device[BASE16_LEN(32) + 1] = "-";
+    char device[BASE16_LEN(32) + 1] = "-", *peer = NULL;
+    uint16_t port = 0;
+    struct evhttp_connection *evcon = evhttp_request_get_connection(c->req);
+    if (evcon != NULL)
+        evhttp_connection_get_peer(evcon, &peer, &port);
     if (c->courier)
         base16_encode(c->device, sizeof c->device, device);
-    slog(SLOG_WARN, c->name, "status=%d device=%s detail=\"%s\"", status, device, detail);
+    const char *who = c->courier || peer == NULL ? device : peer;
+    if (metrics_may_log(who, strlen(who)))
+        slog(SLOG_WARN, c->name, "status=%d device=%s peer=%s detail=\"%s\"", status, device,
+             peer == NULL ? "-" : peer, detail);
 }
 
 void call_problem(struct call *c, int status, unsigned retry_after_s, const char *detail)
@@ -130,7 +145,7 @@ void call_problem(struct call *c, int status, unsigned retry_after_s, const char
     char seconds[16];
     struct json_object *o = json_object_new_object();
     json_object_object_add(o, "type", json_object_new_string("about:blank"));
-    json_object_object_add(o, "title", json_object_new_string(title_of(status)));
+    json_object_object_add(o, "title", json_object_new_string(web_title(status)));
     json_object_object_add(o, "status", json_object_new_int(status));
     json_object_object_add(o, "detail", json_object_new_string(detail));
     const char *text =
@@ -223,6 +238,7 @@ static void run_route(struct call *c, const struct route *route)
     c->courier = e == ERR_OK;
     c->renew = c->courier && web_conn_courier_due(evcon, c->courier_spki);
     c->name = route->name;
+    c->counts = route->counts;
     if (route->needs_courier && !c->courier)
         return call_problem(c, 401, 0, "A client certificate of this organisation is needed; enrol first.");
     e = take_body(c, evhttp_request_get_input_buffer(c->req));
@@ -244,8 +260,9 @@ static void on_request(struct evhttp_request *req, void *ctx)
         evhttp_send_error(req, 503, NULL);
         return;
     }
-    *c = (struct call){.web = w, .req = req, .name = "http", .gzip = takes_gzip(req)};
+    *c = (struct call){.web = w, .req = req, .name = "http", .counts = ROUTE_OTHER, .gzip = takes_gzip(req)};
     w->n_calls++;
+    web_conn_begins(evhttp_request_get_connection(req));
     evhttp_connection_set_closecb(evhttp_request_get_connection(req), on_client_gone, c);
     const struct route *route = find_route(req, &allow);
     if (route != NULL)
@@ -265,7 +282,7 @@ enum err web_http_open(struct web *w)
     evhttp_set_bevcb(w->http, web_conn_new, w);
     evhttp_set_gencb(w->http, on_request, w);
     evhttp_set_max_body_size(w->http, WEB_BODY_MAX);
-    evhttp_set_max_headers_size(w->http, WEB_HEADERS_MAX);
+    evhttp_set_max_headers_size(w->http, WEB_HEADERS_MAX + 1);
     evhttp_set_timeout(w->http, WEB_REQUEST_S);
     evhttp_set_allowed_methods(w->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT |
                                             EVHTTP_REQ_DELETE);

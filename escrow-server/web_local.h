@@ -57,3 +57,6 @@ MUST_CHECK enum err local_code(struct json_object *request, char ret[static MSG_
 void local_vault(struct local *l);
 /* web_outbox.c */
 void local_outbox(struct local *l);
+/* web_devices.c */
+void local_devices(struct local *l);
+void local_device(struct local *l);

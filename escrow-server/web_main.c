@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/control.h"
+#include "escrow-server/metrics.h"
 #include "escrow-server/slog.h"
 #include "escrow-server/web.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define DRAIN_S 5
+/* Whoever has shaken hands, or is about to, gets his one answer; a connection that idles gets none. */
+void web_drained(struct web *w)
+{
+    if (w->stopping && w->n_calls == 0 && w->n_owed == 0 && web_local_open_count() == 0)
+        event_base_loopexit(w->base, NULL); /* what is ready now is still done */
+}
 
 static void on_tick(evutil_socket_t fd, short what, void *ctx)
 {
@@ -15,8 +21,10 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     back_tick(w);
     if (w->replay.again && back_is_up(w, BACK_WRITER) && back_is_up(w, BACK_VAULT))
         replay_start(w, 0);
-    if (w->stopping && w->n_calls == 0 && web_local_open_count() == 0)
-        event_base_loopbreak(w->base);
+    w->n_asked = 0;
+    web_org_tick(w);
+    web_metrics_tick(w);
+    web_drained(w);
 }
 
 static void add_listener(struct web *w, enum control_what what, int fd)
@@ -24,6 +32,10 @@ static void add_listener(struct web *w, enum control_what what, int fd)
     if (what == CONTROL_LISTEN_TCP) {
         w->bound = evhttp_accept_socket_with_handle(w->http, fd);
         w->have_tcp = w->bound != NULL;
+        return;
+    }
+    if (what == CONTROL_LISTEN_METRICS) {
+        w->have_metrics = evhttp_accept_socket(w->metrics, fd) == 0;
         return;
     }
     w->local = event_new(w->base, fd, EV_READ | EV_PERSIST, web_local_accept, w);
@@ -42,11 +54,16 @@ static void take(struct web *w, enum control_what what, int fd)
     switch (what) {
     case CONTROL_LISTEN_TCP:
     case CONTROL_LISTEN_UNIX:
+    case CONTROL_LISTEN_METRICS:
         return add_listener(w, what, fd);
     case CONTROL_PEER_WRITER:
         return add_peer(w, BACK_WRITER, fd);
     case CONTROL_PEER_VAULT:
         return add_peer(w, BACK_VAULT, fd);
+    case CONTROL_COUNTERS:
+        if (metrics_attach(fd) != ERR_OK)
+            slog(SLOG_WARN, "start", "warning=\"nothing is counted\"");
+        return;
     case CONTROL_PEER_WEB:
     case CONTROL_READY:
         break;
@@ -60,7 +77,7 @@ static void on_control(evutil_socket_t socket, short events, void *ctx)
     enum control_what what;
     int fd;
     (void)events;
-    bool was = w->have_tcp && w->have_local;
+    bool was = w->have_tcp && w->have_local && w->have_metrics;
     for (;;) {
         enum err e = control_receive(socket, &what, &fd);
         if (e == ERR_NOT_FOUND)
@@ -70,7 +87,7 @@ static void on_control(evutil_socket_t socket, short events, void *ctx)
         if (fd >= 0)
             take(w, what, fd);
     }
-    if (!was && w->have_tcp && w->have_local)
+    if (!was && w->have_tcp && w->have_local && w->have_metrics)
         child_ready();
 }
 
@@ -78,7 +95,7 @@ static void on_control(evutil_socket_t socket, short events, void *ctx)
 static void on_term(evutil_socket_t sig, short what, void *ctx)
 {
     struct web *w = ctx;
-    const struct timeval limit = {.tv_sec = DRAIN_S};
+    const struct timeval limit = {.tv_sec = WEB_DRAIN_S};
     (void)sig, (void)what;
     if (w->stopping)
         return;
@@ -88,10 +105,8 @@ static void on_term(evutil_socket_t sig, short what, void *ctx)
     if (w->local != NULL)
         event_del(w->local);
     w->bound = NULL;
-    if (w->n_calls == 0 && web_local_open_count() == 0)
-        event_base_loopbreak(w->base);
-    else
-        event_base_loopexit(w->base, &limit);
+    event_base_loopexit(w->base, &limit);
+    web_drained(w);
 }
 
 static enum err prepare(struct web *w)
@@ -103,8 +118,10 @@ static enum err prepare(struct web *w)
     if (w->base == NULL)
         return ERR_NOMEM;
     TRY(web_revoked_load(w));
+    web_org_tick(w);
     TRY(web_tls_open(w));
     TRY(web_http_open(w));
+    TRY(web_metrics_open(w));
     w->control = event_new(w->base, CONTROL_FD, EV_READ | EV_PERSIST, on_control, w);
     w->tick = event_new(w->base, -1, EV_PERSIST, on_tick, w);
     w->term = evsignal_new(w->base, SIGTERM, on_term, w);

@@ -189,8 +189,8 @@ static void on_device(void *ctx, enum err e, const struct msg_frame *m)
             "bundle (keyholt-agent enroll) and export again.");
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return local_failed(l, e, m, WRITER_AWAY);
-    if (is.revoked)
-        return local_fail(l, ERR_DENIED, "This device was revoked.");
+    if (is.revoked || is.approved == DEVICE_REFUSED)
+        return local_fail(l, ERR_DENIED, "This device was revoked or refused.");
     l->known_device = e == ERR_OK;
     if (!c->o.has_enrollment)
         return store(l);

@@ -3,6 +3,7 @@
 #include "escrow-server/web_call.h"
 #include "formats/base.h"
 #include "formats/host/json_strict.h"
+#include "formats/receipt.h"
 #include "formats/record.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,8 @@ struct sync {
     unsigned head_is; /* enum msg_heard_is, or 0 */
     bool brief;       /* the device takes an answer that leaves out what it knows: */
     uint8_t last[8];  /* the beginning of the name of its last record */
+    uint64_t policy;  /* version that it has; 0: none */
+    size_t used;      /* of bytes */
     char detail[160];
 };
 
@@ -33,7 +36,7 @@ static void free_sync(void *p)
 
 static enum err read_records(struct sync *s, struct json_object *array, size_t cap)
 {
-    size_t used = 0, n = json_object_array_length(array);
+    size_t n = json_object_array_length(array);
     s->bytes = malloc(cap);
     if (s->bytes == NULL)
         return ERR_NOMEM;
@@ -45,11 +48,11 @@ static enum err read_records(struct sync *s, struct json_object *array, size_t c
         if (!json_object_is_type(item, json_type_string))
             return ERR_FORMAT;
         TRY(base64_decode(json_object_get_string(item), (size_t)json_object_get_string_len(item),
-                          s->bytes + used, cap - used, &len));
+                          s->bytes + s->used, cap - s->used, &len));
         if (len > RECORD_MAX)
             return ERR_RANGE;
-        s->m.record[i] = (struct msg_blob){s->bytes + used, len};
-        used += len;
+        s->m.record[i] = (struct msg_blob){s->bytes + s->used, len};
+        s->used += len;
     }
     s->m.n = (unsigned)n;
     return ERR_OK;
@@ -82,6 +85,44 @@ static enum err read_packages(struct sync *s, struct json_object *o)
     return read_set(o, "package_set", s->package_set, &s->m.has_package_set, &s->m.package_set);
 }
 
+/* Receipts that records of this batch had before. Behind the records in their memory. */
+static enum err read_proofs(struct sync *s, struct json_object *o, size_t cap)
+{
+    struct json_object *array;
+    size_t len;
+    enum err e = json_get_array(o, "proofs", MSG_PROOFS, &array);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK;
+    TRY(e);
+    s->m.n_proofs = (unsigned)json_object_array_length(array);
+    snprintf(s->detail, sizeof s->detail, "A receipt in proofs is not base64, or too long.");
+    for (unsigned i = 0; i < s->m.n_proofs; i++) {
+        struct json_object *item = json_object_array_get_idx(array, i);
+        if (!json_object_is_type(item, json_type_string))
+            return ERR_FORMAT;
+        TRY(base64_decode(json_object_get_string(item), (size_t)json_object_get_string_len(item),
+                          s->bytes + s->used, cap - s->used, &len));
+        if (len > RECEIPT_MAX)
+            return ERR_RANGE;
+        s->m.proof[i] = (struct msg_blob){s->bytes + s->used, len};
+        s->used += len;
+    }
+    return ERR_OK;
+}
+
+static enum err read_numbers(struct sync *s, struct json_object *o)
+{
+    uint64_t attempt = 0;
+    enum err e = json_get_u64(o, "attempt", &attempt);
+    if (e != ERR_NOT_FOUND)
+        TRY(e);
+    if (attempt > UINT32_MAX)
+        return ERR_RANGE;
+    s->m.attempt = (uint32_t)attempt;
+    e = json_get_u64(o, "policy", &s->policy);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
 static enum err read_request(struct call *c, struct sync *s, struct json_object *o)
 {
     struct json_object *records;
@@ -107,8 +148,10 @@ static enum err read_request(struct call *c, struct sync *s, struct json_object 
         TRY(e);
     TRY(read_set(o, "set", s->set, &s->m.has_set, &s->m.set));
     TRY(read_packages(s, o));
+    TRY(read_numbers(s, o));
     TRY(json_get_array(o, "records", MSG_RECORDS, &records));
-    return read_records(s, records, c->body_len + 1);
+    TRY(read_records(s, records, c->body_len + 1));
+    return read_proofs(s, o, c->body_len + 1);
 }
 
 static void add_hex(struct json_object *o, const char *name, const uint8_t *p, size_t len)
@@ -161,12 +204,22 @@ static void add_packages(struct json_object *o, const struct msg_synced *m, bool
         add_base64_text(p, "missing", m->missing_packages);
 }
 
+static void add_policy(struct json_object *o, const struct web *w, uint64_t has)
+{
+    if (w->policy == NULL || w->policy->policy.version <= has)
+        return;
+    struct json_object *p = json_object_new_object();
+    json_object_object_add(p, "json", json_object_new_string(w->policy->json));
+    json_object_object_add(p, "sig", json_object_new_string(w->policy->sig));
+    json_object_object_add(o, "policy", p);
+}
+
 /* What few answers have. */
-static void add_rare(struct json_object *o, const struct msg_synced *m, bool has_set)
+static void add_rare(struct json_object *o, const struct msg_synced *m, bool has_set, struct web *w)
 {
     if (!m->match)
         add_hex(o, "envelopes", m->digest, sizeof m->digest);
-    if (!m->match && !has_set)
+    if (!m->match && !has_set && web_may_ask(w))
         json_object_object_add(o, "want_set", json_object_new_boolean(true));
     if (has_set)
         add_base64_text(o, "missing", m->missing);
@@ -221,8 +274,7 @@ static void add_common(struct json_object *o, const struct web *w, const struct 
         json_object_object_add(o, "envelopes_match", json_object_new_boolean(m->match));
 }
 
-static struct json_object *answer_object(const struct web *w, const struct sync *s,
-                                         const struct msg_synced *m)
+static struct json_object *answer_object(struct web *w, const struct sync *s, const struct msg_synced *m)
 {
     struct json_object *o = json_object_new_object();
     bool want_word = s->head_is == HEARD_UNKNOWN && s->word_len == 0;
@@ -232,9 +284,10 @@ static struct json_object *answer_object(const struct web *w, const struct sync 
         json_object_object_add(o, "want_audit_word", json_object_new_boolean(true));
     json_object_object_add(o, "retry_after", json_object_new_int64((int64_t)again));
     json_object_object_add(o, "time", json_object_new_int64((int64_t)time(NULL)));
-    add_rare(o, m, s->m.has_set);
+    add_rare(o, m, s->m.has_set, w);
     if (!m->packages_match || s->m.has_package_set)
         add_packages(o, m, s->m.has_package_set);
+    add_policy(o, w, s->policy);
     return o;
 }
 
@@ -269,6 +322,8 @@ static void on_device(void *ctx, enum err e, const struct msg_frame *m)
         return call_failed(c, e, m);
     if (is.revoked || web_revoked(c->web, c->device))
         return call_problem(c, 403, 0, "This device was revoked.");
+    if (is.approved == DEVICE_REFUSED)
+        return call_problem(c, 403, 0, "A person refused this device.");
     if (!is.pinned)
         return call_problem(c, 403, 0, "The certificate is not the one that the device enrolled with last.");
     if (web_records_check(&s->m, is.spki, s->detail, sizeof s->detail) != ERR_OK)
@@ -282,6 +337,17 @@ static void on_device(void *ctx, enum err e, const struct msg_frame *m)
         return call_failed(c, ERR_OFFLINE, NULL);
     msg_put_sync(body, &s->m);
     back_send(c->web, BACK_WRITER);
+}
+
+/* A recovery password, or what rebuilds a header, among the records? They say their kind in their fifth byte.
+ */
+static bool has_escrow(const struct msg_sync *m)
+{
+    for (unsigned i = 0; i < m->n; i++)
+        if (m->record[i].len > 4 &&
+            (m->record[i].p[4] == RECORD_ESCROW || m->record[i].p[4] == RECORD_KEY_PACKAGE))
+            return true;
+    return false;
 }
 
 static void ask_device(struct call *c)
@@ -312,5 +378,9 @@ void web_sync(struct call *c)
         return call_problem(c, 422, 0, s->detail);
     if (memcmp(s->m.device, c->device, 32) != 0)
         return call_problem(c, 403, 0, "The certificate names another device than the body.");
+    bool escrow = has_escrow(&s->m);
+    if (web_shed(c->web, escrow))
+        return call_problem(c, 503, web_shed_retry_s(escrow),
+                            "The server has too much to do now; come back later.");
     ask_device(c);
 }

@@ -17,7 +17,17 @@ struct writer_state {
     struct org org;
     struct cr_p256_key *receipt_key, *ca_key;
     uint8_t receipt_id[32];
-    bool has_first_token; /* init's was taken in */
+    bool has_first_token;          /* init's was taken in */
+    bool approval;                 /* a person approves new devices */
+    int64_t good_ms[STORE_HALVES]; /* when its last commit was carried out, monotonic; 0: it was not */
+    bool replicated[STORE_HALVES]; /* that one */
+    struct writer_sweep {
+        uint64_t silent_s;
+        int64_t again_ms;
+        bool amid;
+        uint8_t after[32];
+        uint64_t all, silent, waiting, revoked;
+    } sweep; /* through the devices, to count them */
     struct chan web[WRITER_WEBS];
 };
 
@@ -30,6 +40,9 @@ struct pending {
     char detail[MSG_DETAIL + 1];
     /* sync */
     uint8_t device[32], envelopes[32];
+    uint32_t attempt;
+    unsigned n_proofs;
+    struct msg_blob proof[MSG_PROOFS]; /* only while it is carried out */
     unsigned n[STORE_HALVES];
     uint8_t name[STORE_HALVES][MSG_RECORDS][32]; /* of the records that are in that half */
     enum err half_err[STORE_HALVES];
@@ -56,6 +69,7 @@ struct batch {
 /* Seconds and microseconds, UTC. */
 uint64_t writer_now(void);
 uint64_t writer_now_us(void);
+int64_t writer_now_ms(void); /* monotonic */
 
 /* Carry out one message: questions are answered at once, the rest waits in the batch.
  * err: FORMAT (the web worker talks nonsense: its channel is to be closed), NOMEM */
@@ -69,6 +83,19 @@ void batch_finish(struct batch *b);
 void writer_enroll(struct batch *b, struct pending *p, const struct msg_enroll *m);
 void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m);
 void writer_disclosed(struct batch *b, struct pending *p, const struct msg_entry *m);
+void writer_change(struct batch *b, struct pending *p, const struct msg_change *m);
+void writer_probe(struct batch *b, struct pending *p);
+/* writer_devices.c: one step through the devices, so that /metrics knows how many are silent.
+ * Returns after how many milliseconds the next one is due */
+int writer_sweep(struct writer_state *w);
+/* writer_loss.c: was this record, which is new to the store, receipted before? Then the store lost it. */
+bool writer_was_receipted(const struct writer_state *w, const struct pending *p,
+                          const struct store_record *r);
+/* Remember the receipts that a request brings, of those that verify. */
+void writer_take_proofs(const struct writer_state *w, struct pending *p, const struct msg_sync *m);
+/* May a line about this device be logged now? (metrics.h) */
+bool writer_may_log(const uint8_t device[static 32]);
+
 /* After the commit: the receipt and what else the device must know. */
 MUST_CHECK enum err writer_synced(struct writer_state *w, struct pending *p, uint8_t *receipt,
                                   struct msg_synced *ret);

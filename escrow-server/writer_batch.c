@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/metrics.h"
 #include "escrow-server/slog.h"
 #include "escrow-server/writer.h"
 #include "formats/base.h"
@@ -13,6 +14,13 @@ uint64_t writer_now_us(void)
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+int64_t writer_now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 + 1;
 }
 
 uint64_t writer_now(void)
@@ -59,7 +67,8 @@ static void answer_device(struct writer_state *w, struct chan *c, const struct m
         return answer_failed(c, m->id, e,
                              e == ERR_NOT_FOUND ? "This device is not enrolled here."
                                                 : "The recovery store cannot be read now.");
-    struct msg_device_is is = {.revoked = d.revoked, .pinned = memcmp(d.courier, ask.courier, 32) == 0};
+    struct msg_device_is is = {
+        .revoked = d.revoked, .pinned = memcmp(d.courier, ask.courier, 32) == 0, .approved = d.approved};
     memcpy(is.spki, d.spki, sizeof is.spki);
     msg_put_device_is(out, &is);
     end(c);
@@ -93,6 +102,32 @@ static void answer_boots(struct writer_state *w, struct chan *c, const struct ms
     end(c);
 }
 
+static void answer_devices(struct writer_state *w, struct chan *c, const struct msg_frame *m)
+{
+    static struct store_device row[MSG_DEVICES_MAX];
+    static struct msg_devices_are are; /* in one thread */
+    struct msg_devices ask;
+    are.n = 0;
+    enum err e = msg_get_devices(m->body, m->len, &ask);
+    if (e == ERR_OK)
+        e = w->ops->devices(w->store, ask.has_after ? ask.after : NULL, ask.waiting, MSG_DEVICES_MAX, row,
+                            &are.n);
+    struct writer *out = e == ERR_OK ? chan_begin(c, MSG_DEVICES_ARE, m->id) : NULL;
+    if (out == NULL)
+        return answer_failed(c, m->id, e, "The recovery store cannot be read now.");
+    for (unsigned i = 0; i < are.n; i++) {
+        struct msg_device_row *to = &are.item[i];
+        *to = (struct msg_device_row){.approved = row[i].approved,
+                                      .revoked = row[i].revoked,
+                                      .enrolled = row[i].enrolled,
+                                      .seen = row[i].seen};
+        memcpy(to->device, row[i].id, sizeof to->device);
+        memcpy(to->computer, row[i].computer, sizeof to->computer);
+    }
+    msg_put_devices_are(out, &are);
+    end(c);
+}
+
 /* Work. */
 
 static void take_token(struct batch *b, struct pending *p, const struct msg_token *t)
@@ -109,6 +144,7 @@ static enum err work(struct batch *b, struct pending *p, const struct msg_frame 
         struct msg_enroll enroll;
         struct msg_entry entry;
         struct msg_token token;
+        struct msg_change change;
     } u;
     switch (m->type) {
     case MSG_SYNC:
@@ -127,6 +163,13 @@ static enum err work(struct batch *b, struct pending *p, const struct msg_frame 
         TRY(msg_get_token(m->body, m->len, &u.token));
         take_token(b, p, &u.token);
         return ERR_OK;
+    case MSG_CHANGE:
+        TRY(msg_get_change(m->body, m->len, &u.change));
+        writer_change(b, p, &u.change);
+        return ERR_OK;
+    case MSG_PROBE:
+        writer_probe(b, p);
+        return m->len == 0 ? ERR_OK : ERR_FORMAT;
     default:
         return ERR_FORMAT;
     }
@@ -161,6 +204,9 @@ enum err writer_take(struct batch *b, struct chan *c, const struct msg_frame *m)
     case MSG_BOOTS:
         answer_boots(b->w, c, m);
         return ERR_OK;
+    case MSG_DEVICES:
+        answer_devices(b->w, c, m);
+        return ERR_OK;
     default:
         return take_work(b, c, m);
     }
@@ -184,6 +230,20 @@ static void answer_synced(struct writer_state *w, struct pending *p)
     end(p->chan);
 }
 
+static void answer_probed(struct pending *p)
+{
+    struct msg_probed probed;
+    struct writer *out = chan_begin(p->chan, MSG_PROBED, p->id);
+    if (out == NULL)
+        return chan_close(p->chan);
+    for (unsigned half = 0; half < STORE_HALVES; half++) {
+        probed.err[half] = (uint8_t)p->half_err[half];
+        probed.replicated[half] = p->replicated[half] && p->half_err[half] == ERR_OK;
+    }
+    msg_put_probed(out, &probed);
+    end(p->chan);
+}
+
 static void answer(struct writer_state *w, struct pending *p)
 {
     if (!chan_is_open(p->chan))
@@ -192,6 +252,8 @@ static void answer(struct writer_state *w, struct pending *p)
         return answer_failed(p->chan, p->id, p->err, p->detail);
     if (p->type == MSG_SYNC)
         return answer_synced(w, p);
+    if (p->type == MSG_PROBE)
+        return answer_probed(p);
     struct writer *out = chan_begin(p->chan, p->type == MSG_ENROLL ? MSG_ENROLLED : MSG_DONE, p->id);
     if (out == NULL)
         return chan_close(p->chan);
@@ -205,7 +267,7 @@ static void answer(struct writer_state *w, struct pending *p)
 /* What the failed commit of a half means for one request. */
 static void share_fate(struct pending *p, enum store_half half, enum err e)
 {
-    if (p->type == MSG_SYNC && p->n[half] > 0) {
+    if ((p->type == MSG_SYNC || p->type == MSG_PROBE) && p->n[half] > 0) {
         p->n[half] = 0;
         p->half_err[half] = e;
     }
@@ -213,23 +275,45 @@ static void share_fate(struct pending *p, enum store_half half, enum err e)
         p->n[STORE_COMPLIANCE] = 0;
         p->half_err[STORE_COMPLIANCE] = e;
     }
-    if (p->type != MSG_SYNC && half == STORE_RECOVERY && p->err == ERR_OK) {
+    if (p->type != MSG_SYNC && p->type != MSG_PROBE && half == STORE_RECOVERY && p->err == ERR_OK) {
         p->err = e;
         snprintf(p->detail, sizeof p->detail, "The server cannot store this now.");
     }
 }
 
+static enum err commit(struct batch *b, unsigned half, bool *ret_replicated)
+{
+    struct writer_state *w = b->w;
+    int64_t from_us = (int64_t)writer_now_us();
+    enum err e = b->begun[half] ? w->ops->commit(w->store, half, ret_replicated) : b->err[half];
+    int64_t took_us = (int64_t)writer_now_us() - from_us;
+    w->good_ms[half] = e == ERR_OK ? writer_now_ms() : 0;
+    w->replicated[half] = e == ERR_OK && *ret_replicated;
+    metrics_add(METRIC_COMMITS + 2 * half + (e != ERR_OK), 1);
+    metrics_set(METRIC_STORE_UP + half, e == ERR_OK);
+    metrics_set(METRIC_REPLICATED + half, w->replicated[half]);
+    metrics_observe(METRIC_COMMIT_TIME + half * (METRICS_BUCKETS + 2), metrics_time_bounds,
+                    took_us > 0 ? (uint64_t)took_us : 0);
+    return e;
+}
+
 void batch_finish(struct batch *b)
 {
+    bool any = false;
     for (unsigned half = 0; half < STORE_HALVES; half++) {
         bool replicated = false;
-        enum err e = b->begun[half] ? b->w->ops->commit(b->w->store, half, &replicated) : b->err[half];
+        if (!b->begun[half] && b->err[half] == ERR_OK)
+            continue; /* nobody wanted it */
+        any = true;
+        enum err e = commit(b, half, &replicated);
         for (unsigned i = 0; i < b->n; i++)
             if (e != ERR_OK)
                 share_fate(b->item[i], half, e);
             else
                 b->item[i]->replicated[half] = replicated;
     }
+    if (any)
+        metrics_observe(METRIC_BATCH, metrics_batch_bounds, b->n);
     for (unsigned i = 0; i < b->n; i++) {
         answer(b->w, b->item[i]);
         free(b->item[i]);

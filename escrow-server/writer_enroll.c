@@ -34,7 +34,7 @@ static enum err admit(struct batch *b, struct pending *p, const struct msg_enrol
     enum err e = ops->device_get(b->w->store, d->id, &old);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
-    if (e == ERR_OK && old.revoked)
+    if (e == ERR_OK && (old.revoked || old.approved == DEVICE_REFUSED))
         return ERR_CONFLICT;
     /* A device that enrols again, with its own key, costs the token nothing: the answer may have been lost.
      */
@@ -61,7 +61,8 @@ static enum err store_device(struct batch *b, struct pending *p, const struct ms
 
 void writer_enroll(struct batch *b, struct pending *p, const struct msg_enroll *m)
 {
-    struct store_device d = {.enrolled = writer_now()};
+    struct store_device d = {.enrolled = writer_now(),
+                             .approved = b->w->approval ? DEVICE_WAITING : DEVICE_APPROVED};
     if (check_signature(m, d.id) != ERR_OK)
         return refuse(p, ERR_AUTH, "The signature of the device key does not verify.");
     memcpy(d.spki, m->spki, sizeof d.spki);
@@ -70,7 +71,7 @@ void writer_enroll(struct batch *b, struct pending *p, const struct msg_enroll *
     if (e == ERR_DENIED)
         return refuse(p, e, "The enrolment token is unknown, has expired or is used up; ask for a new one.");
     if (e == ERR_CONFLICT)
-        return refuse(p, ERR_DENIED, "This device was revoked.");
+        return refuse(p, ERR_DENIED, "This device was revoked or refused.");
     if (e == ERR_FORMAT)
         return refuse(p, e, "The certificate request is not one of a P-256 key, or its signature is wrong.");
     if (e != ERR_OK)

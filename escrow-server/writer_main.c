@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/host/file.h"
 #include "escrow-server/control.h"
+#include "escrow-server/metrics.h"
 #include "escrow-server/slog.h"
 #include "escrow-server/writer.h"
 #include "formats/base.h"
@@ -93,6 +94,8 @@ static enum err listen_to_supervisor(struct writer_state *w)
             return ERR_OFFLINE;
         if (what == CONTROL_PEER_WEB && fd >= 0)
             add_web(w, fd);
+        else if (what == CONTROL_COUNTERS && fd >= 0 && metrics_attach(fd) != ERR_OK)
+            slog(SLOG_WARN, "start", "warning=\"nothing is counted\"");
     }
 }
 
@@ -131,7 +134,8 @@ static int tend(struct writer_state *w)
     int ms = w->ops->tend(w->store);
     if (!w->has_first_token && ms >= 0 && take_first_token(w) != ERR_OK)
         w->has_first_token = false; /* the store is still away */
-    return ms;
+    int sweep_ms = writer_sweep(w);
+    return ms >= 0 && ms < sweep_ms ? ms : sweep_ms;
 }
 
 static void loop(struct writer_state *w)
@@ -166,7 +170,10 @@ int main(int argc, char **argv)
 {
     struct child child;
     child_start(argc, argv, PROCESS_WRITER, &child);
-    struct writer_state w = {.ops = &store_sql, .org = child.org};
+    struct writer_state w = {.ops = &store_sql,
+                             .org = child.org,
+                             .approval = child.conf.enrol_approval != 0,
+                             .sweep = {.silent_s = child.conf.silent_days * 86400}};
     const struct store_place place = {
         .dir = ".", .url = {child.conf.store[STORE_RECOVERY], child.conf.store[STORE_COMPLIANCE]}};
     enum err e = prepare(&w, &place);

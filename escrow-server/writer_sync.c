@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/hash.h"
+#include "escrow-server/metrics.h"
 #include "escrow-server/pki.h"
 #include "escrow-server/slog.h"
 #include "escrow-server/writer.h"
@@ -52,8 +53,8 @@ static enum err check_request(struct batch *b, const struct msg_sync *m, struct 
     *ret_detail =
         e == ERR_NOT_FOUND ? "This device is not enrolled here." : "The recovery store cannot be read now.";
     TRY(e);
-    *ret_detail = "This device was revoked.";
-    if (d->revoked)
+    *ret_detail = "This device was revoked or refused.";
+    if (d->revoked || d->approved == DEVICE_REFUSED)
         return ERR_DENIED;
     *ret_detail = "A record is not one of this device; nothing was stored.";
     TRY(cr_p256_from_spki(d->spki, sizeof d->spki, &pub));
@@ -66,8 +67,10 @@ static void flag(struct batch *b, const char *kind, const struct store_record *r
 {
     char device[BASE16_LEN(32) + 1];
     base16_encode(r->r.device, 32, device);
-    slog(SLOG_WARN, "flag", "kind=%s device=%s sequence=%llu", kind, device,
-         (unsigned long long)r->r.sequence);
+    metrics_flag(kind);
+    if (metrics_may_log(device, BASE16_LEN(32)))
+        slog(SLOG_WARN, "flag", "kind=%s device=%s sequence=%llu", kind, device,
+             (unsigned long long)r->r.sequence);
     if (batch_need(b, STORE_RECOVERY) == ERR_OK && b->w->ops->flag_put(b->w->store, kind, r) != ERR_OK)
         slog(SLOG_WARN, "flag", "device=%s not-stored=1", device); /* it is in the log; the record counts */
 }
@@ -90,11 +93,19 @@ static enum err put_event(struct batch *b, struct pending *p, const struct store
         flag(b, "identity", r);
     if (r->r.event == EVENT_WENT_BACK) /* an old image of the disk, or of the cache alone */
         flag(b, "restored", r);
-    if (r->r.event != EVENT_ROTATED)
+    if (r->r.event != EVENT_ROTATED && r->r.event != EVENT_DONE)
         return ERR_OK;
     p->both = true;
     TRY(batch_need(b, STORE_RECOVERY));
     return b->w->ops->command_done(b->w->store, r->r.device, &r->r.other_key_id, writer_now());
+}
+
+/* By the device's clock, which may be wrong by years; then it lands in the first bucket or in the last. */
+static void count_new(const struct store_record *r)
+{
+    uint64_t now = r->received_us / 1000000;
+    metrics_add(METRIC_RECORDS + r->r.kind - RECORD_ESCROW, 1);
+    metrics_observe(METRIC_RECORD_AGE, metrics_age_bounds, now > r->r.time ? now - r->r.time : 0);
 }
 
 static enum err put_record(struct batch *b, struct pending *p, const struct store_record *r)
@@ -110,6 +121,9 @@ static enum err put_record(struct batch *b, struct pending *p, const struct stor
         TRY(put_event(b, p, r));
     if (!is_new)
         return ERR_OK;
+    count_new(r);
+    if (half == STORE_RECOVERY && writer_was_receipted(w, p, r))
+        flag(b, "lost", r);
     TRY(w->ops->forked(w->store, half, r, &fork));
     if (fork)
         flag(b, "fork", r);
@@ -228,18 +242,22 @@ void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m)
     struct store_device d;
     p->err = check_request(b, m, &d, &detail);
     if (p->err != ERR_OK) {
-        slog(SLOG_ERROR, "sync", "refused=\"%s\" reason=\"%s\"", detail, err_text(p->err));
+        if (writer_may_log(m->device))
+            slog(SLOG_ERROR, "sync", "refused=\"%s\" reason=\"%s\"", detail, err_text(p->err));
         snprintf(p->detail, sizeof p->detail, "%s", detail);
         return;
     }
     memcpy(p->device, m->device, 32);
     memcpy(p->envelopes, m->envelopes, 32);
+    p->attempt = m->attempt;
     take_set(p, m);
+    writer_take_proofs(b->w, p, m);
     renew(b, p, m, &d);
     check_clone(b, m);
     for (unsigned half = 0; half < STORE_HALVES; half++)
         store_half(b, p, m, half);
     check_gaps(b, p, m);
+    p->n_proofs = 0; /* they lie in the message */
     if (batch_need(b, STORE_RECOVERY) == ERR_OK &&
         b->w->ops->device_seen(b->w->store, m->device, writer_now(), m->has_head ? m->audit_head : NULL) !=
             ERR_OK)
@@ -254,7 +272,11 @@ static int by_name(const void *a, const void *b)
 static enum err make_receipt(struct writer_state *w, struct pending *p, uint8_t *receipt, size_t *ret_len)
 {
     uint8_t names[MSG_RECORDS][32];
-    struct receipt r = {.class = RECEIPT_LOCAL, .org = w->org.id, .time = writer_now(), .names = names[0]};
+    struct receipt r = {.class = RECEIPT_LOCAL,
+                        .org = w->org.id,
+                        .time = writer_now(),
+                        .attempt = p->attempt,
+                        .names = names[0]};
     unsigned n = 0;
     bool replicated = true;
     for (unsigned half = 0; half < STORE_HALVES; half++) {
@@ -273,24 +295,21 @@ static enum err make_receipt(struct writer_state *w, struct pending *p, uint8_t 
             memmove(names[r.n++], names[i], 32);
     memcpy(r.device, p->device, 32);
     memcpy(r.key, w->receipt_id, 32);
+    metrics_add(METRIC_RECEIPTS + r.class - RECEIPT_LOCAL, 1);
     return receipt_encode(&r, w->receipt_key, receipt, ret_len);
 }
 
-typedef enum err lookup(struct store *s, const uint8_t device[static 32], const uint8_t hash[static 32],
-                        bool *ret);
-
-/* After the commit: what came with this very request is not missing. */
-static enum err find_missing(struct writer_state *w, const struct pending *p, lookup *is_here,
-                             uint8_t (*set)[32], unsigned *n_set)
+/* After the commit: what came with this very request is not missing. There are few packages. */
+static enum err find_missing_packages(struct writer_state *w, struct pending *p)
 {
     unsigned n = 0;
-    for (unsigned i = 0; i < *n_set; i++) {
+    for (unsigned i = 0; i < p->n_package_set; i++) {
         bool here;
-        TRY(is_here(w->store, p->device, set[i], &here));
+        TRY(w->ops->has_package(w->store, p->device, p->package_set[i], &here));
         if (!here)
-            memmove(set[n++], set[i], 32);
+            memmove(p->package_set[n++], p->package_set[i], 32);
     }
-    *n_set = n;
+    p->n_package_set = n;
     return ERR_OK;
 }
 
@@ -302,7 +321,7 @@ static enum err compare_packages(struct writer_state *w, struct pending *p, stru
         return ERR_OK;
     TRY(w->ops->packages(w->store, p->device, ret->packages));
     ret->packages_match = memcmp(ret->packages, p->packages, sizeof p->packages) == 0;
-    TRY(find_missing(w, p, w->ops->has_package, p->package_set, &p->n_package_set));
+    TRY(find_missing_packages(w, p));
     ret->missing_packages = (struct msg_blob){p->package_set[0], 32 * (size_t)p->n_package_set};
     return ERR_OK;
 }
@@ -328,7 +347,7 @@ enum err writer_synced(struct writer_state *w, struct pending *p, uint8_t *recei
     TRY(w->ops->digest(w->store, p->device, ret->digest));
     ret->match = memcmp(ret->digest, p->envelopes, 32) == 0;
     TRY(compare_packages(w, p, ret));
-    TRY(find_missing(w, p, w->ops->has_envelope, p->set, &p->n_set));
+    TRY(w->ops->missing(w->store, p->device, p->set[0], p->n_set, p->set, &p->n_set));
     ret->missing = (struct msg_blob){p->set[0], 32 * (size_t)p->n_set};
     ret->certificate = (struct msg_blob){(const uint8_t *)p->certificate, strlen(p->certificate)};
     return w->ops->commands(w->store, p->device, MSG_COMMANDS, ret->command, &ret->n_commands);

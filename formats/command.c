@@ -2,7 +2,13 @@
 #include "formats/command.h"
 #include "crypto/cursor.h"
 #include "crypto/p256.h"
+#include <stdbool.h>
 #include <string.h>
+
+static bool is_known(uint8_t order)
+{
+    return order == COMMAND_ROTATE || order == COMMAND_REPORT;
+}
 
 enum err command_encode(const struct command *c, const struct cr_p256_key *key,
                         uint8_t ret[static COMMAND_LEN])
@@ -11,7 +17,7 @@ enum err command_encode(const struct command *c, const struct cr_p256_key *key,
     struct cr_p256_pub pub;
     struct writer w;
     size_t len;
-    if (c->order != COMMAND_ROTATE)
+    if (!is_known(c->order))
         return ERR_RANGE;
     /* The ID of the key that signs, whatever c says. */
     TRY(cr_p256_public(key, &pub));
@@ -61,7 +67,7 @@ enum err command_decode(const uint8_t *in, size_t len, const struct cr_p256_pub 
     if (memcmp(id, c.key, sizeof id) != 0)
         return ERR_AUTH;
     TRY(cr_p256_verify(pub, in, COMMAND_LEN - CR_P256_SIG, in + COMMAND_LEN - CR_P256_SIG));
-    if (c.order != COMMAND_ROTATE)
+    if (!is_known(c.order))
         return ERR_UNSUPPORTED;
     *ret = c;
     return ERR_OK;

@@ -9,13 +9,13 @@
 
 #define COMMAND_LEN 176
 
-enum command_order { COMMAND_ROTATE = 1 };
+enum command_order { COMMAND_ROTATE = 1, COMMAND_REPORT = 2 };
 
 struct command {
     uint8_t order; /* enum command_order */
     struct guid org;
     uint8_t device[32];
-    struct guid key_id; /* the key to be replaced */
+    struct guid key_id; /* rotate: the key to be replaced; report: names this order */
     uint64_t time;
     uint8_t key[32]; /* receipt key ID */
 };

@@ -54,6 +54,7 @@
 #define KH_KEEPER_SOCK   "/run/keyholt/keeper.sock"
 #define KH_COURIER_SOCK  "/run/keyholt/courier.sock"
 #define KH_SERVER_SOCK   "/run/keyholt/server.sock"
+#define KH_METRICS_SOCK  KH_RUN "/metrics.sock"
 #define KH_LIBEXEC       "/usr/libexec/keyholt"
 
 /* Exit codes of every command. */

@@ -34,7 +34,7 @@ enum err receipt_encode(const struct receipt *r, const struct cr_p256_key *key, 
     writer_u8(&w, r->class);
     writer_u8(&w, 0);
     writer_u16(&w, (uint16_t)r->n);
-    writer_u32(&w, 0);
+    writer_u32(&w, r->attempt);
     writer_bytes(&w, r->org.bytes, 16);
     writer_bytes(&w, r->device, 32);
     writer_u64(&w, r->time);
@@ -61,7 +61,7 @@ static enum err decode(const uint8_t *in, size_t len, struct receipt *ret)
     ret->class = reader_u8(&r);
     reader_expect(&r, "\0", 1);
     ret->n = reader_u16(&r);
-    reader_expect(&r, "\0\0\0", 4);
+    ret->attempt = reader_u32(&r);
     reader_bytes(&r, ret->org.bytes, 16);
     reader_bytes(&r, ret->device, 32);
     ret->time = reader_u64(&r);

@@ -16,6 +16,7 @@ enum receipt_class { RECEIPT_LOCAL = 1, RECEIPT_REPLICATED = 2, RECEIPT_PACKED =
 
 struct receipt {
     uint8_t class;
+    uint32_t attempt; /* the device's number of the batch that it answers; 0: it told none */
     struct guid org;
     uint8_t device[32];
     uint64_t time;

@@ -25,8 +25,9 @@ enum record_event {
     EVENT_DRIFT = 5,     /* key_id or its volume's header is not as it was left; result: enum record_drift */
     EVENT_WENT_BACK = 6, /* the device's own records went back; result: enum record_went_back */
     EVENT_EXPOSED = 7,   /* whoever has the password of key_id may have a copy of the header that it opens */
+    EVENT_DONE = 9,      /* the order that other_key_id names, which is about no key, was carried out */
     EVENT_CLOCK = 8      /* the device's clock (time) and the server's (event_time) began to differ by
-                            more than an hour, or no longer do */
+                                 more than an hour, or no longer do */
 };
 
 /* What was found. Wire values. */

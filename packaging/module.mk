@@ -15,4 +15,8 @@ $(eval $(call package,agent,keyholt-agent))
 $(eval $(call package,server,keyholt-server))
 $(eval $(call package,desk,keyholt-desk))
 
+# the configuration with its comments, as the program itself knows it
+$(B)/server.conf: $(B)/bin/keyholt-server
+	$(call say,CONF,$@)$< check-config --defaults >$@.new && mv $@.new $@
+
 deb: $(debs)

@@ -20,7 +20,7 @@ check-long: check
 
 unit: $(unit_tests)
 	$(Q)tests/check $(unit_tests)
-check: all deb $(unit_tests)
+check: all deb sanitized $(unit_tests)
 	$(Q)tests/check $(unit_tests) $(constant_time_tests) $(real_tests) tests/story/story.py
 demo: all deb
 	$(Q)tests/story/story.py --tell

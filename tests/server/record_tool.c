@@ -218,7 +218,7 @@ static int do_receipt(char **a)
     check(base64_decode(a[1], strlen(a[1]), bytes, sizeof bytes, &len), "base64");
     check(receipt_decode(bytes, len, &pub, &r), "receipt");
     check(guid_equal(&r.org, &org->id) ? ERR_OK : ERR_AUTH, "organisation");
-    printf("{\"class\":%u,\"time\":%llu,", r.class, (unsigned long long)r.time);
+    printf("{\"class\":%u,\"attempt\":%u,\"time\":%llu,", r.class, r.attempt, (unsigned long long)r.time);
     print_hex("device", r.device, 32, ",\"names\":[");
     for (unsigned i = 0; i < r.n; i++) {
         char text[BASE16_LEN(32) + 1];

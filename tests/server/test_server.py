@@ -229,7 +229,7 @@ def test_silent_connections_keep_nobody_out(s):
     """More silent connections than handshakes may be under way: the oldest go, and who speaks is served."""
     silent = []
     try:
-        for _ in range(540):
+        for _ in range(600 * os.cpu_count()):  # a worker per core, each takes 512
             silent.append(socket.create_connection(('127.0.0.1', s.port), 10))
         for _ in range(3):
             eq(s.request('GET', '/healthz')[0], 200, 'served')

@@ -112,8 +112,11 @@ static void expect_outbox(struct cache *c, const char *want)
 static void receipted(struct cache *c, uint64_t time, const uint8_t *names, unsigned n, unsigned want)
 {
     unsigned got = 99;
-    assert_int_equal(cache_add_receipt(c, (const uint8_t *)"R", 1, RECEIPT_LOCAL, time, names, n, &got),
-                     ERR_OK);
+    assert_int_equal(
+        cache_add_receipt(c, (const uint8_t *)"R", 1,
+                          &(struct receipt){.class = RECEIPT_LOCAL, .time = time, .n = n, .names = names},
+                          &got),
+        ERR_OK);
     assert_int_equal(got, want);
 }
 
@@ -140,6 +143,53 @@ static void outbox_and_receipts(void **state)
     expect_outbox(c, "a");
 }
 
+/* By the number of the batch that a receipt answers, and not by a clock that may be wrong. */
+static void receipts_of_later_batches(void **state)
+{
+    struct cache *c = *state;
+    struct guid k = guid(1);
+    struct cache_record proof[2];
+    uint64_t attempt = 0;
+    unsigned n = 99;
+    const uint8_t name[32] = {'e'};
+    struct receipt r = {.class = RECEIPT_LOCAL, .time = 1000, .n = 1, .names = name};
+    assert_int_equal(cache_put_envelope(c, &k, (const uint8_t *)"sealed", 6), ERR_OK);
+    add(c, RECORD_ESCROW, 'e', &k);
+    for (uint32_t batch = 1; batch <= 3; batch++) {
+        assert_int_equal(cache_next_attempt(c, &attempt), ERR_OK);
+        assert_int_equal(attempt, batch);
+        r.attempt = batch;
+        r.time = 1000 - batch; /* the server's clock goes back */
+        assert_int_equal(cache_add_receipt(c, (const uint8_t *)"R", 1, &r, &n), ERR_OK);
+        assert_int_equal(n, 1);
+        expect_outbox(c, "");
+        assert_int_equal(cache_proofs(c, device('D'), proof, 2, &n), ERR_OK);
+        assert_int_equal(n, 0);
+        assert_int_equal(cache_resend_escrows(c, device('D')), ERR_OK);
+        assert_int_equal(cache_add_receipt(c, (const uint8_t *)"R", 1, &r, &n), ERR_OK);
+        assert_int_equal(n, 0); /* the same answer, once more */
+        expect_outbox(c, "e");
+        assert_int_equal(cache_proofs(c, device('D'), proof, 2, &n), ERR_OK);
+        assert_int_equal(n, 1);
+        assert_int_equal(proof[0].len, 1);
+        free(proof[0].bytes);
+        assert_int_equal(cache_resend_escrows(c, device('D')),
+                         ERR_OK); /* what it had before stays its proof */
+        assert_int_equal(cache_proofs(c, device('D'), proof, 2, &n), ERR_OK);
+        assert_int_equal(n, 1);
+        free(proof[0].bytes);
+        assert_int_equal(cache_proofs(c, device('X'), proof, 2, &n), ERR_OK);
+        assert_int_equal(n, 0);
+    }
+    r.attempt = 0; /* a server that knows no numbers: by its clock */
+    r.time = 997;
+    assert_int_equal(cache_add_receipt(c, (const uint8_t *)"R", 1, &r, &n), ERR_OK);
+    assert_int_equal(n, 0);
+    r.time = 998;
+    assert_int_equal(cache_add_receipt(c, (const uint8_t *)"R", 1, &r, &n), ERR_OK);
+    assert_int_equal(n, 1);
+}
+
 static bool is_packed(struct cache *c, const struct guid *key, bool *receipted)
 {
     struct cache_key k;
@@ -161,14 +211,23 @@ static void classes_of_receipts(void **state)
     add(c, RECORD_ESCROW, 'e', &k.key_id);
     assert_false(is_packed(c, &k.key_id, &receipted) || receipted);
     receipted = false;
-    assert_int_equal(cache_add_receipt(c, (const uint8_t *)"R", 1, RECEIPT_LOCAL, 10, name, 1, &n), ERR_OK);
+    assert_int_equal(
+        cache_add_receipt(c, (const uint8_t *)"R", 1,
+                          &(struct receipt){.class = RECEIPT_LOCAL, .time = 10, .n = 1, .names = name}, &n),
+        ERR_OK);
     assert_false(is_packed(c, &k.key_id, &receipted));
     assert_true(receipted);
-    assert_int_equal(cache_add_receipt(c, (const uint8_t *)"P", 1, RECEIPT_PACKED, 9, name, 1, &n), ERR_OK);
+    assert_int_equal(
+        cache_add_receipt(c, (const uint8_t *)"P", 1,
+                          &(struct receipt){.class = RECEIPT_PACKED, .time = 9, .n = 1, .names = name}, &n),
+        ERR_OK);
     assert_int_equal(n, 1);
     assert_true(is_packed(c, &k.key_id, &receipted) && receipted);
-    assert_int_equal(cache_add_receipt(c, (const uint8_t *)"R", 1, RECEIPT_REPLICATED, 11, name, 1, &n),
-                     ERR_OK);
+    assert_int_equal(
+        cache_add_receipt(c, (const uint8_t *)"R", 1,
+                          &(struct receipt){.class = RECEIPT_REPLICATED, .time = 11, .n = 1, .names = name},
+                          &n),
+        ERR_OK);
     assert_int_equal(n, 0);
     assert_true(is_packed(c, &k.key_id, &receipted));
     assert_int_equal(cache_resend_escrows(c, device('D')), ERR_OK);
@@ -345,6 +404,7 @@ int main(void)
         T(values),
         T(a_rolled_back_transaction_leaves_nothing),
         T(outbox_and_receipts),
+        T(receipts_of_later_batches),
         T(classes_of_receipts),
         T(what_became_of_a_key),
         T(life_of_a_volume),

@@ -79,7 +79,10 @@ static void escrow(unsigned from, unsigned n)
     assert_int_equal(cache_commit(a.cache), ERR_OK);
     for (unsigned i = from; i < from + n; i++) {
         uint8_t name[32] = {(uint8_t)i, (uint8_t)(i >> 8), 2};
-        assert_int_equal(cache_add_receipt(a.cache, name, 3, 1, i, name, 1, &got), ERR_OK);
+        assert_int_equal(cache_add_receipt(a.cache, name, 3,
+                                           &(struct receipt){.class = 1, .time = i, .n = 1, .names = name},
+                                           &got),
+                         ERR_OK);
     }
 }
 

@@ -389,12 +389,12 @@ static void commands(void **state)
     assert_int_equal(command_encode(&c, key, out), ERR_OK);
     assert_memory_equal(out, vector_command, COMMAND_LEN - 64);
     assert_int_equal(command_decode(out, sizeof out, &pub, &back), ERR_OK);
-    c.order = 2;
+    c.order = 3;
     assert_int_equal(command_encode(&c, key, out), ERR_RANGE);
     /* an order of a later version, rightly signed */
     uint8_t later[COMMAND_LEN];
     memcpy(later, vector_command, sizeof later);
-    later[4] = 2;
+    later[4] = 3;
     assert_int_equal(cr_p256_sign(key, later, COMMAND_LEN - 64, later + COMMAND_LEN - 64), ERR_OK);
     assert_int_equal(command_decode(later, sizeof later, &pub, &back), ERR_UNSUPPORTED);
     cr_p256_free(key);

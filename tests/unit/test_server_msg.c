@@ -45,6 +45,9 @@ static void put_sync(struct writer *w)
                          .has_package_set = true,
                          .package_set = {bytes, 32},
                          .renew = {bytes, 80},
+                         .attempt = 77,
+                         .n_proofs = 2,
+                         .proof = {{bytes, 11}, {bytes, 12}},
                          .n = 2,
                          .record = {{bytes, 9}, {bytes + 9, 0}}};
     msg_put_sync(w, &m);
@@ -57,6 +60,9 @@ static enum err get_sync(const uint8_t *p, size_t len)
     assert_int_equal(m.set.len, 64);
     assert_true(m.has_packages && m.has_package_set && m.packages[0] == 8 && m.package_set.len == 32);
     assert_int_equal(m.renew.len, 80);
+    assert_int_equal(m.attempt, 77);
+    assert_int_equal(m.n_proofs, 2);
+    assert_int_equal(m.proof[1].len, 12);
     assert_int_equal(m.n, 2);
     assert_int_equal(m.record[0].len, 9);
     assert_memory_equal(m.record[0].p, bytes, 9);
@@ -192,6 +198,64 @@ static enum err get_device_is(const uint8_t *p, size_t len)
     return ERR_OK;
 }
 
+static void put_devices(struct writer *w)
+{
+    struct msg_devices m = {.has_after = true, .after = {9}};
+    msg_put_devices(w, &m);
+}
+static enum err get_devices(const uint8_t *p, size_t len)
+{
+    struct msg_devices m;
+    TRY(msg_get_devices(p, len, &m));
+    assert_true(m.has_after && !m.waiting && m.after[0] == 9);
+    return ERR_OK;
+}
+
+static void put_devices_are(struct writer *w)
+{
+    struct msg_devices_are m = {
+        .n = 2, .item = {{.approved = DEVICE_REFUSED, .seen = 5}, {.revoked = true, .computer = "pc"}}};
+    msg_put_devices_are(w, &m);
+}
+static enum err get_devices_are(const uint8_t *p, size_t len)
+{
+    static struct msg_devices_are m;
+    TRY(msg_get_devices_are(p, len, &m));
+    assert_int_equal(m.n, 2);
+    assert_int_equal(m.item[0].approved, DEVICE_REFUSED);
+    assert_int_equal(m.item[0].seen, 5);
+    assert_true(m.item[1].revoked);
+    assert_string_equal(m.item[1].computer, "pc");
+    return ERR_OK;
+}
+
+static void put_change(struct writer *w)
+{
+    struct msg_change m = {.device = {3}, .change = CHANGE_REPORT};
+    msg_put_change(w, &m);
+}
+static enum err get_change(const uint8_t *p, size_t len)
+{
+    struct msg_change m;
+    TRY(msg_get_change(p, len, &m));
+    assert_int_equal(m.change, CHANGE_REPORT);
+    return ERR_OK;
+}
+
+static void put_probed(struct writer *w)
+{
+    struct msg_probed m = {.err = {ERR_OK, ERR_FULL}, .replicated = {true, false}};
+    msg_put_probed(w, &m);
+}
+static enum err get_probed(const uint8_t *p, size_t len)
+{
+    struct msg_probed m;
+    TRY(msg_get_probed(p, len, &m));
+    assert_int_equal(m.err[1], ERR_FULL);
+    assert_true(m.replicated[0] && !m.replicated[1]);
+    return ERR_OK;
+}
+
 static void put_import(struct writer *w)
 {
     struct msg_import m = {.who = "root", .chain = "ab"};
@@ -299,6 +363,10 @@ static const struct {
     {"erase", put_erase, get_erase},
     {"approve", put_approve, get_approve},
     {"head", put_head, get_head},
+    {"devices", put_devices, get_devices},
+    {"devices_are", put_devices_are, get_devices_are},
+    {"change", put_change, get_change},
+    {"probed", put_probed, get_probed},
 };
 
 static void test_round_trip_and_truncation(void **state)
@@ -336,7 +404,7 @@ static void test_bounds(void **state)
     struct msg_failed failed;
     struct msg_find find;
     writer_init(&w, body, sizeof body); /* more records than there is room for */
-    for (int i = 0; i < 120; i++)
+    for (int i = 0; i < 160; i++)
         writer_u8(&w, 0);
     writer_u16(&w, MSG_RECORDS + 1);
     assert_int_equal(msg_get_sync(body, w.off, &sync), ERR_RANGE);
@@ -346,6 +414,8 @@ static void test_bounds(void **state)
         writer_bytes(&w, bytes, 64);
         writer_u8(&w, 0);
         writer_bytes(&w, none, 32);
+        writer_u32(&w, 0); /* attempt */
+        writer_u16(&w, 0); /* receipts */
         writer_u32(&w, 0);
         writer_u8(&w, 1);
         writer_u32(&w, len);

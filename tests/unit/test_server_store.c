@@ -313,7 +313,7 @@ static void test_digest_counts_what_the_device_made(void **state)
 {
     struct store *s = *state;
     struct made m[4];
-    uint8_t hashes[2][32], want[32], got[32];
+    uint8_t hashes[2][32], want[32], got[32], all[4][32];
     struct store_record r[] = {make_record(1, 1, 1, 1), make_record(1, 1, 2, 2), make_record(2, 1, 1, 3),
                                make_record(2, 1, 2, 4)};
     assert_int_equal(ops->digest(s, r[0].r.device, got), ERR_OK);
@@ -334,11 +334,25 @@ static void test_digest_counts_what_the_device_made(void **state)
     assert_int_equal(ops->digest(s, r[0].r.device, got), ERR_OK);
     assert_memory_equal(got, want, 32);
     for (size_t i = 0; i < 4; i++) { /* of the set it lacks what the digest does not count */
-        bool here = i >= 2;
+        uint8_t missing[1][32];
+        unsigned lacks = 9;
         assert_int_equal(cr_sha256(m[i].bytes, sizeof m[i].bytes, got), ERR_OK);
-        assert_int_equal(ops->has_envelope(s, r[0].r.device, got, &here), ERR_OK);
-        assert_int_equal(here, i < 2);
+        assert_int_equal(ops->missing(s, r[0].r.device, got, 1, missing, &lacks), ERR_OK);
+        assert_int_equal(lacks, i < 2 ? 0 : 1);
+        memcpy(all[i], got, 32);
     }
+    unsigned n = 9; /* all in one statement, in the order of the question, onto the question itself */
+    memcpy(want, all[3], 32);
+    memcpy(all[3], all[0], 32);
+    memcpy(all[0], want, 32);
+    memcpy(want, all[2], 32);
+    memcpy(got, all[0], 32);
+    assert_int_equal(ops->missing(s, r[0].r.device, all[0], 4, all, &n), ERR_OK);
+    assert_int_equal(n, 2);
+    assert_memory_equal(all[0], got, 32);
+    assert_memory_equal(all[1], want, 32);
+    assert_int_equal(ops->missing(s, r[0].r.device, all[0], 0, all, &n), ERR_OK);
+    assert_int_equal(n, 0);
 }
 
 static void test_orders_wait_until_they_are_done(void **state)

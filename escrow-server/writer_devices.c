@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/random.h"
+#include "escrow-server/metrics.h"
+#include "escrow-server/slog.h"
+#include "escrow-server/writer.h"
+#include "formats/base.h"
+#include <stdio.h>
+#include <string.h>
+
+#define SWEEP_STEP_MS  50
+#define SWEEP_AGAIN_MS 60000
+#define SWEEP_RETRY_MS 5000
+#define PROBE_FRESH_MS 2000 /* a commit so young says as much as another one would */
+
+bool writer_may_log(const uint8_t device[static 32])
+{
+    char text[BASE16_LEN(32) + 1];
+    base16_encode(device, 32, text);
+    return metrics_may_log(text, BASE16_LEN(32));
+}
+
+/* A report is nobody's key: the order has an ID of its own, which the answer names. */
+static enum err order_report(struct batch *b, const uint8_t device[static 32])
+{
+    struct store_command order = {.made = writer_now()};
+    struct command c = {.order = COMMAND_REPORT, .org = b->w->org.id, .time = order.made};
+    uint8_t random[16];
+    TRY(cr_random(random, sizeof random));
+    guid_from_random(random, &order.key_id);
+    c.key_id = order.key_id;
+    memcpy(order.device, device, sizeof order.device);
+    memcpy(c.device, device, sizeof c.device);
+    memcpy(c.key, b->w->receipt_id, sizeof c.key);
+    TRY(command_encode(&c, b->w->receipt_key, order.bytes));
+    return b->w->ops->command_put(b->w->store, &order);
+}
+
+static enum err change(struct batch *b, const struct msg_change *m)
+{
+    const struct store_ops *ops = b->w->ops;
+    struct store_device d;
+    TRY(ops->device_get(b->w->store, m->device, &d));
+    TRY(batch_need(b, STORE_RECOVERY));
+    switch ((enum device_change)m->change) {
+    case CHANGE_APPROVE:
+        return ops->device_approve(b->w->store, m->device, DEVICE_APPROVED);
+    case CHANGE_REFUSE:
+        return ops->device_approve(b->w->store, m->device, DEVICE_REFUSED);
+    case CHANGE_REVOKE:
+        return ops->device_revoke(b->w->store, m->device, true);
+    case CHANGE_ALLOW:
+        return ops->device_revoke(b->w->store, m->device, false);
+    case CHANGE_REPORT:
+        return order_report(b, m->device);
+    }
+    return ERR_RANGE;
+}
+
+void writer_change(struct batch *b, struct pending *p, const struct msg_change *m)
+{
+    p->err = change(b, m);
+    if (p->err == ERR_NOT_FOUND)
+        snprintf(p->detail, sizeof p->detail, "No device with this ID is enrolled here.");
+    else if (p->err != ERR_OK)
+        snprintf(p->detail, sizeof p->detail, "The recovery store cannot be changed now.");
+}
+
+/* Many may ask whether the stores can be written; one answer in two seconds is enough for all of them. */
+void writer_probe(struct batch *b, struct pending *p)
+{
+    int64_t now = writer_now_ms();
+    for (unsigned half = 0; half < STORE_HALVES; half++) {
+        if (b->w->good_ms[half] > 0 && now - b->w->good_ms[half] < PROBE_FRESH_MS) {
+            p->replicated[half] = b->w->replicated[half];
+            continue;
+        }
+        p->half_err[half] = batch_need(b, half);
+        if (p->half_err[half] == ERR_OK)
+            p->half_err[half] = b->w->ops->probe(b->w->store, half, writer_now());
+        p->n[half] = 1; /* it shares the commit's fate */
+    }
+}
+
+static void count(struct writer_sweep *s, const struct store_device *d, uint64_t now)
+{
+    uint64_t last = d->seen > d->enrolled ? d->seen : d->enrolled;
+    s->all++;
+    s->silent += last + s->silent_s < now;
+    s->waiting += d->approved != DEVICE_APPROVED;
+    s->revoked += d->revoked;
+}
+
+static void publish(const struct writer_sweep *s)
+{
+    metrics_set(METRIC_DEVICES, s->all);
+    metrics_set(METRIC_DEVICES + 1, s->silent);
+    metrics_set(METRIC_DEVICES + 2, s->waiting);
+    metrics_set(METRIC_DEVICES + 3, s->revoked);
+}
+
+/* A million rows at once would hold up those who escrow; so a few, and then the next ones. */
+static int step(struct writer_state *w)
+{
+    static struct store_device row[MSG_DEVICES_MAX * 8];
+    struct writer_sweep *s = &w->sweep;
+    unsigned n = 0, max = sizeof row / sizeof row[0];
+    if (w->ops->devices(w->store, s->amid ? s->after : NULL, false, max, row, &n) != ERR_OK)
+        return SWEEP_RETRY_MS;
+    if (!s->amid)
+        s->all = s->silent = s->waiting = s->revoked = 0;
+    for (unsigned i = 0; i < n; i++)
+        count(s, &row[i], writer_now());
+    if (n > 0)
+        memcpy(s->after, row[n - 1].id, sizeof s->after);
+    s->amid = n == max;
+    if (!s->amid)
+        publish(s);
+    return s->amid ? SWEEP_STEP_MS : SWEEP_AGAIN_MS;
+}
+
+int writer_sweep(struct writer_state *w)
+{
+    int64_t now = writer_now_ms();
+    if (now >= w->sweep.again_ms)
+        w->sweep.again_ms = now + step(w);
+    return (int)(w->sweep.again_ms - now);
+}

@@ -1,0 +1,690 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How the server is run: its processes, drain and restart, configuration, metrics, load. Closes with
+"N passed, N failed"."""
+import base64
+import contextlib
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import ssl
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from server_fixture import BUILD, SERVER, Device, Server, as_root, run, tool  # noqa: E402
+from server_suite import Skip, enrolled, eq, holds, main, problem, until  # noqa: E402
+
+
+def configure(s, **settings):
+    """Change settings of server.conf; underscores are dashes."""
+    path = os.path.join(s.root, 'etc/keyholt/server.conf')
+    text = open(path, encoding='utf-8').read()
+    for name, value in settings.items():
+        name = name.replace('_', '-')
+        text, n = re.subn(rf'(?m)^{name} =.*$', f'{name} = {value}', text)
+        eq(n, 1, name)
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write(text)
+
+
+def processes(s):
+    """[(name, pid)] of all children."""
+    out = run('ps', '-o', 'comm=,pid=', '--ppid', str(s.process.pid), code=None).stdout
+    return sorted((name, int(pid)) for name, pid in (line.split() for line in out.splitlines()))
+
+
+def metrics_text(s):
+    with socket.socket(socket.AF_UNIX) as c:
+        c.settimeout(30)
+        c.connect(os.path.join(s.root, 'run/keyholt/metrics.sock'))
+        c.sendall(b'GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+        data = b''
+        while piece := c.recv(65536):
+            data += piece
+    head, body = data.split(b'\r\n\r\n', 1)
+    holds(head.startswith(b'HTTP/1.1 200') and b'text/plain; version=0.0.4' in head, head)
+    return body.decode()
+
+
+NAME = r'[a-zA-Z_:][a-zA-Z0-9_:]*'
+LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(,|$)')
+SAMPLE = re.compile(rf'({NAME})(?:\{{(.*)\}})? (\S+)$')
+
+
+def parse_metrics(text):
+    """{(name, sorted labels): value}, and every rule of the text format that Prometheus and promtool hold to."""
+    holds(text.endswith('\n'), 'the last line ends')
+    types, helps, samples, family, done = {}, set(), {}, None, set()
+    for line in text.splitlines():
+        holds(line == line.strip() and line, f'no blanks around: {line!r}')
+        if line.startswith('# HELP '):
+            name = line.split(' ', 3)[2]
+            holds(name not in helps and len(line.split(' ', 3)) == 4, line)
+            helps.add(name)
+            continue
+        if line.startswith('# TYPE '):
+            _, _, name, kind = line.split(' ')
+            holds(name in helps and name not in types and kind in ('counter', 'gauge', 'histogram'), line)
+            holds(re.fullmatch(NAME, name), line)
+            holds((kind == 'counter') == name.endswith('_total'), f'{name}: counters, and only they, end with _total')
+            types[name], family = kind, name
+            done.add(name)
+            continue
+        m = SAMPLE.match(line)
+        holds(m, f'no sample: {line!r}')
+        name, labels, value = m[1], m[2], float(m[3])
+        base = re.sub(r'_(bucket|sum|count)$', '', name) if types[family] == 'histogram' else name
+        eq(base, family, 'a sample stands below its TYPE')
+        pairs, rest = [], labels or ''
+        while rest:
+            p = LABEL.match(rest)
+            holds(p, f'labels: {line!r}')
+            pairs.append((p[1], p[2]))
+            rest = rest[p.end():]
+        key = (name, tuple(sorted(pairs)))
+        holds(key not in samples and value >= 0, f'twice, or negative: {line}')
+        samples[key] = value
+    eq(set(types), helps, 'every family has both')
+    for name in (n for n, kind in types.items() if kind == 'histogram'):
+        check_histogram(name, samples)
+    return samples
+
+
+def check_histogram(name, samples):
+    series = {}
+    for (n, labels), value in samples.items():
+        if n == name + '_bucket':
+            le = dict(labels)['le']
+            rest = tuple(p for p in labels if p[0] != 'le')
+            series.setdefault(rest, []).append((float(le.replace('+Inf', 'inf')), value))
+    holds(series, name)
+    for labels, buckets in series.items():
+        eq(buckets, sorted(buckets), f'{name}: bounds rise')
+        eq([v for _, v in buckets], sorted(v for _, v in buckets), f'{name}: counts rise')
+        eq(buckets[-1][0], float('inf'), name)
+        eq(samples[(name + '_count', labels)], buckets[-1][1], f'{name}: count')
+        holds((name + '_sum', labels) in samples, f'{name}: sum')
+
+
+def value(s, name, **labels):
+    return parse_metrics(metrics_text(s))[('keyholt_' + name, tuple(sorted(labels.items())))]
+
+
+# ---- processes
+
+def test_one_worker_per_core(s):
+    cores = min(os.cpu_count(), 16)
+    names = [n for n, _ in processes(s)]
+    eq(names, ['vault'] + ['web'] * cores + ['writer'], 'processes')
+    eq(value(s, 'processes_up', process='web'), cores, 'up')
+
+
+def test_each_process_may_die(s):
+    """A dead worker is started again while the other serves; a dead writer comes back; without a vault nothing is
+    disclosed and everything else works."""
+    d = enrolled(s, 'mortal')
+    for name in ('web', 'writer', 'vault'):
+        before = value(s, 'process_starts_total', process=name)
+        victim = [pid for n, pid in processes(s) if n == name][0]
+        os.kill(victim, signal.SIGKILL)
+        if name == 'vault':
+            eq(d.sync(d.escrow())[0], 200, 'a sync without a vault')
+        until(f'{name} is back', lambda: value(s, 'process_starts_total', process=name) == before + 1 and
+              value(s, 'processes_up', process=name) >= 1 and victim not in [p for _, p in processes(s)])
+        e = d.escrow()
+
+        def stored():
+            try:
+                return d.sync(e)[0] == 200
+            except (OSError, http.client.HTTPException):
+                return False
+        until(f'synced after the death of {name}', stored)
+    until('disclosed', lambda: s.recover(e['key_id'], code=None)[0].get('recovery_password') == e['digits'])
+
+
+def test_a_vault_that_cannot_start_stops_nothing_else():
+    s = Server()
+    try:
+        os.rename(s.path('vault.secret'), s.path('away.secret'))
+        s.start()
+        d = enrolled(s, 'no-vault')
+        e = d.escrow()
+        eq(d.names(d.sync(e)[2]), [e['name']], 'receipted')
+        status, _, body = s.request('GET', '/readyz')
+        eq((status, body['disclosure'], body['recovery']['writable']), (200, False, True), 'ready, without disclosure')
+        eq(value(s, 'processes_up', process='vault'), 0, 'metrics say so')
+        eq(value(s, 'canaries', state='opened'), 0, 'no canary')
+        s.recover(e['key_id'], code=4)
+        os.rename(s.path('away.secret'), s.path('vault.secret'))
+        until('the vault is there', lambda: s.request('GET', '/readyz')[2]['disclosure'])
+        until('its canary', lambda: value(s, 'canaries', state='opened') == 1)
+    finally:
+        s.clean()
+
+
+# ---- health
+
+def test_readyz_tells_the_truth(s):
+    status, headers, body = s.request('GET', '/readyz')
+    eq((status, headers['Cache-Control']), (200, 'no-store'), 'ready')
+    eq(body, {'status': 'ready', 'recovery': {'writable': True, 'replicated': False},
+              'compliance': {'writable': True, 'replicated': False}, 'disclosure': True}, 'body')
+    # a lock that another process holds: the store can be read, and not written
+    db = sqlite3.connect(s.state('writer/recovery.db'), isolation_level=None)
+    db.execute('BEGIN IMMEDIATE')
+    try:
+        until('not ready', lambda: s.request('GET', '/readyz')[0] == 503)
+        eq(s.request('GET', '/healthz')[0], 200, 'alive all the same')
+        eq(value(s, 'store_up', store='recovery'), 0, 'metrics')
+    finally:
+        db.execute('ROLLBACK')
+        db.close()
+    until('ready again', lambda: s.request('GET', '/readyz')[0] == 200)
+
+
+def test_drain_finishes_what_has_begun():
+    """SIGTERM: who is shaking hands, sending, or waiting for the store gets his answer; nobody new gets in."""
+    s = Server()
+    try:
+        s.start()
+        d = enrolled(s, 'drained')
+        ctx = ssl.create_default_context(cafile=s.ca)
+        ctx.load_cert_chain(*d.cert)
+        body = json.dumps({'device': d.id, 'records': [], 'envelopes': d.digest(), 'audit_head': ''}).encode()
+        request = b'POST /v1/sync HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n' % len(body) + body
+
+        def connect():
+            return ctx.wrap_socket(socket.create_connection(('127.0.0.1', s.port), 30), server_hostname='127.0.0.1')
+        half, idle = connect(), connect()
+        half.sendall(request[:60])
+        idle.sendall(request)
+        holds(idle.recv(4096).startswith(b'HTTP/1.1 200'), 'answered, and idle now')
+        accepted = socket.create_connection(('127.0.0.1', s.port), 30)
+        until('accepted', lambda: value(s, 'connections') >= 3)
+        s.process.send_signal(signal.SIGTERM)
+
+        def refused():
+            try:
+                socket.create_connection(('127.0.0.1', s.port), 5).close()
+                return False
+            except ConnectionError:
+                return True
+        until('nobody new', refused, 10)
+        late = ctx.wrap_socket(accepted, server_hostname='127.0.0.1')
+        half.sendall(request[60:])
+        late.sendall(request)
+        for c, name in ((half, 'half sent'), (late, 'shaking hands')):
+            answer = b''
+            while piece := c.recv(65536):
+                answer += piece
+            holds(answer.startswith(b'HTTP/1.1 200') and b'Connection: close' in answer, f'{name}: {answer[:200]}')
+            c.close()
+        eq(s.process.wait(30), 0, 'exit')
+        idle.close()
+        s.process.stdout.close()
+        s.process = None
+    finally:
+        s.clean()
+
+
+class Activated:
+    """As systemd does it: holds the sockets, starts the server with them, and again."""
+
+    def __init__(self, s, sockets=1):
+        self.s = s
+        self.sockets = [socket.socket() for _ in range(sockets)]
+        for one in self.sockets:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self.sockets[0].bind(('127.0.0.1', 0))
+        s.port = self.sockets[0].getsockname()[1]
+        for one in self.sockets[1:]:
+            one.bind(('127.0.0.1', s.port))
+        self.local = socket.socket(socket.AF_UNIX)
+        os.makedirs(os.path.join(s.root, 'run/keyholt'), exist_ok=True)
+        self.local.bind(os.path.join(s.root, 'run/keyholt/server.sock'))
+        for one in (*self.sockets, self.local):
+            one.listen(1024)
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notify.bind(s.path('notify'))
+        self.notify.settimeout(60)
+
+    def start(self):
+        given = [one.fileno() for one in (*self.sockets, self.local)]
+
+        def in_child():
+            spare = [os.dup2(fd, 100 + i) for i, fd in enumerate(given)]
+            for i, fd in enumerate(spare):
+                os.dup2(fd, 3 + i)
+                os.set_inheritable(3 + i, True)
+                os.close(fd)
+        script = f'LISTEN_PID=$$ LISTEN_FDS={len(given)} exec "$0" serve --root "$1" --listen 127.0.0.1:1'
+        with open(self.s.log, 'ab') as log:
+            self.s.process = subprocess.Popen(['sh', '-c', script, SERVER, self.s.root], stdin=subprocess.DEVNULL,
+                                              stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=in_child,
+                                              close_fds=False, env={**os.environ, 'NOTIFY_SOCKET': self.s.path('notify')})
+        while self.notify.recv(100) != b'READY=1':
+            pass
+
+    def close(self):
+        for one in (*self.sockets, self.local, self.notify):
+            one.close()
+
+
+def test_restart_without_a_failed_request():
+    """Socket activation: four devices sync as fast as they can while the server is restarted three times."""
+    s = Server('--web-workers', '2')
+    systemd = Activated(s)
+    try:
+        systemd.start()
+        devices = [enrolled(s, f'steady-{i}') for i in range(4)]
+        failed, done, over = [], [0] * 4, threading.Event()
+
+        def steady(i):
+            while not over.is_set():
+                try:
+                    status = devices[i].sync()[0]
+                    if status != 200:
+                        failed.append(status)
+                except Exception as e:  # pylint: disable=broad-except
+                    failed.append(repr(e))
+                done[i] += 1
+        threads = [threading.Thread(target=steady, args=(i,)) for i in range(4)]
+        for t in threads:
+            t.start()
+        for _ in range(3):
+            was = list(done)
+            until('all of them go on', lambda w=was: all(n > b + 5 for n, b in zip(done, w)))
+            eq(s.stop(), 0, 'stopped well')
+            systemd.start()
+        was = list(done)
+        until('and afterwards', lambda: all(n > b + 5 for n, b in zip(done, was)))
+        over.set()
+        for t in threads:
+            t.join(60)
+        eq(failed, [], f'of {sum(done)} requests')
+        holds('given=1' in s.read_log(), 'the sockets were used')
+        s.command('token', 'new')  # the local socket that was handed over
+    finally:
+        systemd.close()
+        s.clean()
+
+
+def test_sockets_that_are_none(s):
+    del s
+    other = Server()
+    try:
+        read_end, write_end = os.pipe()
+        script = 'exec 3<&%d; LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" serve --root "$1"' % read_end
+        p = subprocess.run(['sh', '-c', script, SERVER, other.root], capture_output=True, text=True, timeout=60,
+                           pass_fds=(read_end,))
+        eq(p.returncode, 1, p.stderr)
+        holds('fd=3' in p.stderr, p.stderr)
+        os.close(read_end)
+        os.close(write_end)
+    finally:
+        other.clean()
+
+
+# ---- configuration
+
+def test_check_config():
+    good = run(SERVER, 'check-config', '--defaults').stdout
+    s = Server()
+    try:
+        path = s.put('server.conf', good)
+        got = json.loads(run(SERVER, 'check-config', '--file', path, '--json').stdout)
+        eq(got, {'file': path, 'good': True}, 'the defaults')
+        holds(all(f'\n{key} =' in good for key in ('listen', 'metrics', 'enrol-approval', 'recovery')), good)
+        for change, line, key, said in (
+                ('web-workers = auto\n', None, None, None), ('web-workers = 17\n', 1, 'web-workers', '1 to 16'),
+                ('# x\n\nwebworkers = 1\n', 3, 'webworkers', 'no such key'),
+                ('listen = a\nlisten = b\n', 2, 'listen', 'second time'), ('what\n', 1, None, 'KEY = VALUE'),
+                ('enrol-approval = maybe\n', 1, 'enrol-approval', 'yes or no'), ('silent-days = 0\n', 1, 'silent-days', 'number'),
+                ('shed-waiting = 9x\n', 1, 'shed-waiting', 'number'), ('listen = \0\n', 1, None, 'zero bytes')):
+            path = s.put('server.conf', change)
+            p = run(SERVER, 'check-config', '--file', path, '--json', code=3 if line else 0)
+            got = json.loads(p.stdout)
+            eq((got['good'], got.get('line'), got.get('key')), (line is None, line, key), change)
+            holds(said is None or said in got['reason'], f'{change}: {got}')
+            if line:
+                p = run(SERVER, 'check-config', '--file', path, code=3)
+                holds(f'line {line}' in p.stderr and (key or '') in p.stderr, p.stderr)
+        run(SERVER, 'check-config', '--file', '/nonexistent', code=1)
+        configure(s, sync_every_seconds='soon')
+        p = run(SERVER, 'serve', '--root', s.root, '--listen', '127.0.0.1:0', code=1)
+        holds('sync-every-seconds' in p.stderr and 'line' in p.stderr, p.stderr)
+    finally:
+        s.clean()
+
+
+def test_init_keeps_what_the_package_brought():
+    """A server.conf that is there before init: its values stay, init adds its own."""
+    s = Server.__new__(Server)
+    first = Server()
+    try:
+        s.__dict__.update(first.__dict__)
+        root = first.path('second')
+        os.makedirs(os.path.join(root, 'etc/keyholt'))
+        text = run(SERVER, 'check-config', '--defaults').stdout.replace('silent-days = 14', 'silent-days = 3')
+        with open(os.path.join(root, 'etc/keyholt/server.conf'), 'w', encoding='utf-8') as f:
+            f.write(text)
+        secret = first.path('user.secret')
+        run(SERVER, 'init', '--root', root, '--org-name', 'x', '--url', 'https://a:1234', '--recovery-url', 'https://a', '--message',
+            'm', '--offline-dir', first.path('o'), '--desk-dir', first.path('d'), '--bundle-dir', first.path('b'), '--user', 'bob',
+            '--user-password-file', secret, '--desk-passphrase-file', secret)
+        text = open(os.path.join(root, 'etc/keyholt/server.conf'), encoding='utf-8').read()
+        holds('silent-days = 3' in text and ':1234' in text and '# ' in text, text)
+    finally:
+        first.clean()
+
+
+# ---- metrics
+
+def test_metrics_are_summed_and_well_formed(s):
+    d = enrolled(s, 'counted')
+    before = parse_metrics(metrics_text(s))
+
+    def grew(after, name, **labels):
+        key = ('keyholt_' + name, tuple(sorted(labels.items())))
+        return after[key] - before[key]
+    for _ in range(24):  # over both workers
+        eq(d.sync()[0], 200, 'sync')
+    e = d.escrow()
+    d.sync(e, d.report('{}'))
+    d.sync(e)
+    problem(d.sync(device='00' * 32), 403)
+    s.request('GET', '/nothing')
+    after = parse_metrics(metrics_text(s))
+    eq(grew(after, 'http_requests_total', route='sync', code='200'), 26, 'syncs')
+    eq(grew(after, 'http_requests_total', route='sync', code='403'), 1, 'refused')
+    eq(grew(after, 'http_requests_total', route='other', code='404'), 1, 'nothing there')
+    eq(grew(after, 'tls_handshakes_total', result='done'), 28, 'handshakes')
+    eq(grew(after, 'records_total', kind='escrow'), 1, 'new once')
+    eq(grew(after, 'records_total', kind='report'), 1, 'reports')
+    eq(grew(after, 'receipts_total', **{'class': 'local'}), 2, 'receipts')
+    holds(1 <= grew(after, 'commits_total', store='recovery', result='done') <= 26, 'commits')
+    eq(grew(after, 'record_age_seconds_count'), 2, 'ages')
+    eq(after[('keyholt_store_up', (('store', 'recovery'),))], 1, 'store')
+    eq(after[('keyholt_canaries', (('state', 'opened'),))], 1, 'canaries')
+    # counters do not go back when their worker dies
+    for name, pid in processes(s):
+        if name == 'web':
+            os.kill(pid, signal.SIGKILL)
+    until('workers are back', lambda: s.request('GET', '/healthz')[0] == 200 if up(s) else False)
+    now = parse_metrics(metrics_text(s))
+    holds(all(now[k] >= v for k, v in after.items() if k[0].endswith('_total')), 'never less')
+
+
+def up(s):
+    try:
+        return value(s, 'processes_up', process='web') == min(os.cpu_count(), 16)
+    except OSError:
+        return False
+
+
+def test_metrics_are_not_for_everybody(s):
+    problem(s.request('GET', '/metrics'), 404)
+    mode = os.stat(os.path.join(s.root, 'run/keyholt/metrics.sock')).st_mode & 0o777
+    eq(mode, 0o600, 'mode of the socket')
+
+
+def test_metrics_on_an_address():
+    s = Server()
+    try:
+        with socket.socket() as free:
+            free.bind(('127.0.0.1', 0))
+            port = free.getsockname()[1]
+        configure(s, metrics=f'127.0.0.1:{port}')
+        s.start()
+        c = http.client.HTTPConnection('127.0.0.1', port, timeout=30)
+        c.request('GET', '/metrics')
+        r = c.getresponse()
+        holds(r.status == 200 and parse_metrics(r.read().decode()), 'metrics')
+        c.request('GET', '/v1/sync')
+        eq(c.getresponse().status, 404, 'nothing else is there')
+        c.close()
+    finally:
+        s.clean()
+
+
+def test_silent_devices_are_counted():
+    s = Server()
+    try:
+        s.start()
+        devices = [enrolled(s, f'silent-{i}') for i in range(3)]
+        for d in devices:
+            d.sync()
+        s.stop()
+        with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db, db:
+            db.execute('UPDATE devices SET seen = 1000, enrolled = 1000 WHERE id = ?', (bytes.fromhex(devices[0].id),))
+            # more than one step of the sweep
+            db.executemany('INSERT INTO devices (id, spki, courier, computer, enrolled, seen) VALUES (?, ?, ?, ?, 1, 2)',
+                           [(os.urandom(32), b'', b'', '') for _ in range(1500)])
+        if as_root():
+            for name in os.listdir(s.state('writer')):
+                os.chown(s.state('writer', name), 64802, 64802)
+        s.start()
+        until('counted', lambda: value(s, 'devices', state='all') == 1503)
+        eq(value(s, 'devices', state='silent'), 1501, 'silent')
+    finally:
+        s.clean()
+
+
+# ---- load
+
+def test_escrow_goes_first():
+    """While the store is slow, syncs without a recovery password are sent away, and those with one are kept."""
+    s = Server('--web-workers', '1')
+    try:
+        configure(s, shed_waiting='3')
+        s.start()
+        d = [enrolled(s, f'busy-{i}') for i in range(9)]
+        records = [x.escrow() for x in d]
+        writer, answers = s.children()['writer'], [None] * 6
+        os.kill(writer, signal.SIGSTOP)
+        try:
+            def sync(i):
+                answers[i] = d[i].sync(records[i])
+            threads = [threading.Thread(target=sync, args=(i,)) for i in range(6)]
+            for t in threads:
+                t.start()
+            until('they wait', lambda: value(s, 'waiting_questions') >= 6)
+            got = d[6].sync()
+            holds('too much' in problem(got, 503), 'a heartbeat')
+            holds(30 <= int(got[1]['Retry-After']) <= 300, 'comes back later')
+            got = d[7].sync(d[7].report('{}'))
+            problem(got, 503)
+            eq(value(s, 'shed_requests_total', load='heartbeat'), 2, 'counted')
+            eq(s.request('GET', '/healthz')[0], 200, 'health is not shed')
+        finally:
+            os.kill(writer, signal.SIGCONT)
+        for t in threads:
+            t.join(60)
+        for i in range(6):
+            eq(d[i].names(answers[i][2]), [records[i]['name']], 'escrowed')
+        eq(d[6].sync()[0], 200, 'afterwards')
+        eq(value(s, 'shed_requests_total', load='escrow'), 0, 'none of these')
+    finally:
+        s.clean()
+
+
+def test_log_lines_of_one_device_are_limited(s):
+    """At most one in a second for one device, whatever worker it meets; another device has its own."""
+    d, other = enrolled(s, 'noisy'), enrolled(s, 'noisy-too')
+    start = os.path.getsize(s.log)
+    for _ in range(60):
+        problem(d.sync(records=['!']), 422)
+    problem(other.sync(records=['!']), 422)
+    times = [float(t) for t in re.findall(rf'time=(\S+) level=warn \S+ \S+ status=422 device={d.id}', s.read_log(start))]
+    holds(1 <= len(times) <= 60, times)
+    holds(all(b - a > 0.99 for a, b in zip(times, times[1:])), times)
+    eq(len(re.findall(rf'status=422 device={other.id}', s.read_log(start))), 1, 'the other one')
+    holds(value(s, 'log_lines_suppressed_total') >= 60 - len(times), 'counted')
+
+
+# ---- people and devices
+
+def test_enrolment_that_a_person_approves():
+    s = Server()
+    try:
+        configure(s, enrol_approval='yes')
+        s.start()
+        a, b = enrolled(s, 'wait-a'), enrolled(s, 'wait-b')
+        e = a.escrow()
+        eq(a.names(a.sync(e)[2]), [e['name']], 'it escrows at once')
+        eq(s.recover(e['key_id'])[0]['recovery_password'], e['digits'], 'for the help desk')
+
+        def states(*more):
+            rows = json.loads(s.command('device', 'list', '--json', *more).stdout)['devices']
+            return {r['device']: r['state'] for r in rows}
+        eq(states('--waiting'), {a.id: 'waiting', b.id: 'waiting'}, 'both wait')
+        eq(json.loads(s.command('device', 'approve', '--json', a.id).stdout), {'change': 'approve', 'done': [a.id]}, 'approve')
+        s.command('device', 'refuse', b.id)
+        eq(states(), {a.id: 'approved', b.id: 'refused'}, 'decided')
+        eq(states('--waiting'), {b.id: 'refused'}, 'what is not approved')
+        holds('refused' in problem(b.sync(), 403), 'nothing more is taken')
+        problem(s.request('POST', '/v1/enroll', json.dumps(b.enroll_body())), 403)
+        a.new_courier()
+        eq(a.enroll()[0], 200, 'a second enrolment')
+        eq(states()[a.id], 'approved', 'stays approved')
+        s.command('device', 'approve', '00' * 32, code=3)
+        s.command('device', 'approve', 'xyz', code=1)
+        s.command('device', 'approve', code=2)
+        s.command('device', 'marry', a.id, code=2)
+        holds(a.id in s.command('device', 'list').stdout, 'plain')
+    finally:
+        s.clean()
+
+
+def test_revocation_is_in_force_at_once(s):
+    """By the store: with the next request, also on a connection that is open. By org.json: within a second or so."""
+    d = enrolled(s, 'revoked-now')
+    ctx = ssl.create_default_context(cafile=s.ca)
+    ctx.load_cert_chain(*d.cert)
+    c = http.client.HTTPSConnection('127.0.0.1', s.port, timeout=30, context=ctx)
+
+    def sync():
+        body = {'device': d.id, 'records': [], 'envelopes': d.digest(), 'audit_head': ''}
+        c.request('POST', '/v1/sync', json.dumps(body))
+        r = c.getresponse()
+        r.read()
+        return r.status
+    eq(sync(), 200, 'before')
+    s.command('device', 'revoke', d.id)
+    eq(sync(), 403, 'on the same connection')
+    s.command('device', 'allow', d.id)
+    eq(sync(), 200, 'taken back')
+    if not as_root():
+        raise Skip('needs root: without it the root key was taken away before')
+    path = os.path.join(s.root, 'etc/keyholt/org/org.json')
+    before, sig = open(path, 'rb').read(), open(path + '.sig', 'rb').read()
+    try:
+        org = {**s.org, 'version': s.org['version'] + 1, 'revoked': [d.id]}
+        with open(path, 'w', encoding='utf-8') as f:
+            json.dump(org, f)
+        s.wait_log('refused=org.json')
+        eq(sync(), 200, 'what is not signed does not count')
+        tool('sign', s.path('offline/root.key'), path)
+        until('in force', lambda: sync() == 403)
+    finally:
+        org = {**s.org, 'version': s.org['version'] + 2}
+        with open(path, 'w', encoding='utf-8') as f:
+            json.dump(org, f)
+        tool('sign', s.path('offline/root.key'), path)
+        del before, sig
+    until('taken back', lambda: sync() == 200)
+    c.close()
+
+
+def test_policy_goes_out_with_answers(s):
+    d = enrolled(s, 'policy')
+    holds('policy' not in d.sync()[2], 'there is none')
+    text = json.dumps({'format': 'keyholt-policy', 'version': 3, 'org': s.org['id'], 'rotate_days': 90})
+    file = s.put('policy.json', text)
+    eq(json.loads(s.command('policy', 'set', file, '--json').stdout), {'version': 3}, 'set')
+    until('sent', lambda: 'policy' in d.sync()[2])
+    got = d.sync()[2]['policy']
+    eq(base64.b64decode(got['json']).decode(), text, 'the exact bytes')
+    eq(len(base64.b64decode(got['sig'])), 64, 'signed')
+    until('by every worker', lambda: all('policy' in d.sync(policy=2)[2] for _ in range(8)))
+    holds('policy' not in d.sync(policy=3)[2], 'not to who has it')
+    s.command('policy', 'set', file, code=3)
+    s.command('policy', 'set', s.put('p2.json', text.replace('3', '4').replace('90', '99999')), code=3)
+    with open(os.path.join(s.root, 'etc/keyholt/org/policy.json'), 'a', encoding='utf-8') as f:
+        f.write(' ')
+    s.wait_log('refused=policy.json')
+    eq(base64.b64decode(d.sync()[2]['policy']['json']).decode(), text, 'a changed file does not count')
+    os.remove(os.path.join(s.root, 'etc/keyholt/org/policy.json'))
+
+
+def test_a_report_that_was_ordered(s):
+    d = enrolled(s, 'ordered')
+    s.command('device', 'report', d.id)
+    answer = d.sync()[2]
+    eq(len(answer['commands']), 1, 'an order')
+    order = tool('command', os.path.join(s.bundle, 'org.json'), answer['commands'][0])
+    eq(d.sync()[2]['commands'], answer['commands'], 'until it is answered')
+    eq(d.sync(d.report('{}'))[2]['commands'], answer['commands'], 'a report alone does not answer it')
+    eq(d.sync(d.event(9, '00000000-0000-0000-0000-000000000000', order['key_id']))[2]['commands'], [], 'done')
+
+
+def test_lost_records_are_proved_by_their_receipts(s):
+    """The store loses a record; the device brings it again with the receipt that it had."""
+    d, other = enrolled(s, 'loser'), enrolled(s, 'loser-too')
+    e, kept = d.escrow(), d.escrow()
+    receipts = d.sync(e, kept, attempt=7)[2]['receipts']
+    foreign = other.sync(other.escrow())[2]['receipts']
+    eq(tool('receipt', os.path.join(s.bundle, 'org.json'), receipts[0])['attempt'], 7, 'the number comes back')
+
+    def flags():
+        with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
+            return [n.hex() for n, in db.execute("SELECT record FROM flags WHERE kind = 'lost'")]
+    eq(d.sync(e, proofs=receipts)[0], 200, 'nothing is missing')
+    eq(flags(), [], 'no loss')
+    new = d.escrow()
+    forged = bytearray(base64.b64decode(receipts[0]))
+    forged[70] ^= 1
+    d.sync(new, proofs=[*receipts, *foreign, base64.b64encode(forged).decode()])
+    eq(flags(), [], 'none that says so of this record')
+    db = sqlite3.connect(s.state('writer/recovery.db'))
+    with db:
+        db.execute('DELETE FROM records WHERE name = ?', (bytes.fromhex(e['name']),))
+        db.execute('DELETE FROM envelopes WHERE record = ?', (bytes.fromhex(e['name']),))
+    db.close()
+    eq(d.sync()[2]['envelopes_match'], False, 'noticed')
+    missing = base64.b64decode(d.sync(set=d.set())[2]['missing']).hex()
+    eq(missing, e['envelope'], 'asked for')
+    eq(d.names(d.sync(e, proofs=receipts)[2]), [e['name']], 'stored again')
+    eq(flags(), [e['name']], 'and the loss is on record')
+    eq(value(s, 'flags_total', kind='lost'), 1, 'and counted')
+    for bad in (['!'], [7], 'x', receipts * 5, ['QUFB' * 4000]):
+        problem(d.sync(proofs=bad), 422)
+    for bad in (-1, 2**32, 'x'):
+        problem(d.sync(attempt=bad), 422)
+
+
+def test_lacks_are_asked_for_at_a_bounded_rate():
+    s = Server('--web-workers', '1')
+    try:
+        configure(s, asks_per_second='2')
+        s.start()
+        d = enrolled(s, 'asked')
+        answers = [d.sync(envelopes='11' * 32)[2] for _ in range(40)]
+        asked = sum(a.get('want_set', False) for a in answers)
+        holds(all(not a['envelopes_match'] and 'envelopes' in a for a in answers), 'all are told')
+        took = value(s, 'envelope_sets_total', result='asked')
+        eq(took, asked, 'counted')
+        holds(asked < 40, f'{asked} of 40 in a moment')
+    finally:
+        s.clean()
+
+
+if __name__ == '__main__':
+    sys.exit(main(globals(), set(sys.argv[1:])))

@@ -1,0 +1,356 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The server against bad company: slow, smuggled, random and many. Closes with "N passed, N failed".
+
+Seconds that pass anyway (the absolute deadlines) are waited for all at once. KEYHOLT_IDLE: idle connections, 1,000
+if nothing is said; KEYHOLT_FUZZ: mutated requests, 400."""
+import contextlib
+import gzip
+import json
+import os
+import random
+import resource
+import select
+import socket
+import sqlite3
+import ssl
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from server_fixture import BUILD, Server, run  # noqa: E402
+from server_suite import enrolled, eq, holds, main, until  # noqa: E402
+from test_operation import metrics_text, parse_metrics, processes, value  # noqa: E402
+
+SHIM = os.path.join(BUILD, 'tests/clock_shim.so')
+
+
+def context(s, *cert):
+    ctx = ssl.create_default_context(cafile=s.ca)
+    if cert:
+        ctx.load_cert_chain(*cert)
+    return ctx
+
+
+def raw(s, ctx=None, seconds=30):
+    plain = socket.create_connection(('127.0.0.1', s.port), seconds)
+    return (ctx or context(s)).wrap_socket(plain, server_hostname='127.0.0.1')
+
+
+def answer(c):
+    """(status, whole answer) of what comes until the end; (0, ...) when nothing does."""
+    data = b''
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        while piece := c.recv(65536):
+            data += piece
+    return (int(data.split(b' ', 2)[1]) if data.startswith(b'HTTP/1.') else 0), data
+
+
+def is_problem(data, status):
+    head, body = data.split(b'\r\n\r\n', 1)
+    holds(b'Content-Type: application/problem+json' in head, data)
+    got = json.loads(body)
+    eq((got['status'], got['type']), (status, 'about:blank'), str(data))
+    holds(len(got['detail']) > 10 and got['title'], data)
+
+
+# ---- slow
+
+def test_slow_loris():
+    """Drips by handshake, request line, header and body: each connection ends at its absolute deadline (handshake
+    10 s, request 20 s), however busy it looks; meanwhile others are served."""
+    s = Server()
+    try:
+        s.start()
+        ctx, start = context(s), time.monotonic()
+        hello = ssl.MemoryBIO()
+        tls = ctx.wrap_bio(ssl.MemoryBIO(), hello, server_hostname='127.0.0.1')
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.do_handshake()
+        drips = {'handshake': (socket.create_connection(('127.0.0.1', s.port), 30), hello.read()),
+                 'line': (raw(s, ctx), b'GET /' + b'a' * 2000),
+                 'header': (raw(s, ctx), b'POST /v1/sync HTTP/1.1\r\nHost: x\r\n' + b'X: y\r\n' * 900),
+                 'body': (raw(s, ctx), b'POST /v1/enroll HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n' + b'{' * 9000)}
+        at, closed = dict.fromkeys(drips, 0), {}
+        while len(closed) < len(drips) and time.monotonic() - start < 60:
+            for name, (c, data) in drips.items():
+                if name in closed:
+                    continue
+                try:
+                    c.sendall(data[at[name]:at[name] + 1])
+                    at[name] += 1
+                    c.settimeout(0.01)
+                    if c.recv(1) == b'':
+                        closed[name] = time.monotonic() - start
+                except (TimeoutError, ssl.SSLWantReadError):
+                    pass
+                except OSError:
+                    closed[name] = time.monotonic() - start
+                c.settimeout(30)
+            time.sleep(0.2)
+            eq(s.request('GET', '/healthz')[0], 200, 'others are served') if int(time.monotonic() * 5) % 10 == 0 else None
+        eq(set(closed), set(drips), 'every one is closed')
+        for name, want in (('handshake', 10), ('line', 20), ('header', 20), ('body', 20)):
+            holds(want - 2 < closed[name] < want + 25, f'{name}: closed after {closed[name]:.1f} s')
+            drips[name][0].close()
+        eq(value(s, 'tls_handshakes_total', result='failed'), 1, 'the handshake that never was')
+    finally:
+        s.clean()
+
+
+# ---- smuggling
+
+def test_request_smuggling(s):
+    """Two readers of one stream must not disagree about where a request ends: whatever could be read in two ways is
+    refused with a sentence, and nothing behind it is answered."""
+    post = 'POST /v1/enroll HTTP/1.1\r\nHost: x\r\n'
+    behind = 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'
+    for name, text, status in (
+            ('CL.TE', post + 'Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n' + behind, 400),
+            ('TE.CL', post + 'Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n' + behind, 400),
+            ('TE.TE', post + 'Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n0\r\n\r\n' + behind, 411),
+            ('chunk extension', post + 'Transfer-Encoding: chunked\r\n\r\n2;a="\r\n\r\n"\r\n{}\r\n0\r\n\r\n' + behind, 411),
+            ('two lengths', post + 'Content-Length: 2\r\nContent-Length: 40\r\n\r\n{}' + behind, 400),
+            ('one length twice', post + 'Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}' + behind, 400),
+            ('list of lengths', post + 'Content-Length: 2, 2\r\n\r\n{}' + behind, 400),
+            ('sign', post + 'Content-Length: +2\r\n\r\n{}' + behind, 400),
+            ('negative', post + 'Content-Length: -1\r\n\r\n{}' + behind, 400),
+            ('blank before the colon', post + 'Content-Length : 2\r\n\r\n{}' + behind, 400),
+            ('folded length', post + 'Content-Length:\r\n 2\r\n\r\n{}' + behind, 400),
+            ('folded', post + 'X: a\r\n b\r\nContent-Length: 2\r\n\r\n{}' + behind, 400),
+            ('bare LF', (post + 'Content-Length: 2\r\n\r\n{}' + behind).replace('\r\n', '\n'), 400),
+            ('bare LF in a field', post + 'X: a\nContent-Length: 40\r\nContent-Length: 2\r\n\r\n{}' + behind, 400),
+            ('bare CR', post + 'X: a\rContent-Length: 2\r\n\r\n{}' + behind, 400),
+            ('zero byte', post + 'X: a\0b\r\nContent-Length: 2\r\n\r\n{}' + behind, 400),
+            ('GET with a body', 'GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 35\r\n\r\n' + behind, 400),
+            ('two hosts', 'GET /healthz HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n' + behind, 400),
+            ('no host', 'GET /healthz HTTP/1.1\r\n\r\n' + behind, 400),
+            ('absolute', 'GET http://y/healthz HTTP/1.1\r\nHost: x\r\n\r\n' + behind, 400),
+            ('upgrade to HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 405),
+            ('unknown method', 'SMUGGLE / HTTP/1.1\r\nHost: x\r\n\r\n' + behind, 405),
+            ('CONNECT', 'CONNECT y:1 HTTP/1.1\r\nHost: x\r\n\r\n' + behind, 405),
+            ('huge length', post + 'Content-Length: 99999999999999999999\r\n\r\n' + behind, 413),
+            ('huge header', 'GET / HTTP/1.1\r\nHost: x\r\nX: ' + 'a' * 20000 + '\r\n\r\n', 431),
+            ('huge address', 'GET /' + 'a' * 4000 + ' HTTP/1.1\r\nHost: x\r\n\r\n', 414),
+            ('no length', post + '\r\n' + behind, 411),
+            ('expectation', post + 'Expect: the-worst\r\nContent-Length: 2\r\n\r\n{}', 417)):
+        with raw(s) as c:
+            c.sendall(text.encode('latin-1'))
+            got, data = answer(c)
+            eq(got, status, f'{name}: {data}')
+            is_problem(data, status)
+            eq(data.count(b'HTTP/1.1 '), 1, f'{name}: one answer, and nothing behind it')
+    with raw(s) as c:  # behind a good request: that one is answered, and the connection ends
+        c.sendall(behind.encode())
+        first = c.recv(65536)
+        while not first.endswith(b'}'):
+            first += c.recv(65536)
+        holds(first.startswith(b'HTTP/1.1 200'), first)
+        c.sendall(b'GET /healthz HTTP/1.1\nHost: x\n\n')
+        eq(answer(c)[0], 400, 'a bad one later on the connection')
+    with raw(s) as c:  # two good ones at once are two answers, in order
+        c.sendall((behind + behind.replace('healthz', 'nothing').replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n')).encode())
+        data = answer(c)[1]
+        eq([data.count(b'HTTP/1.1 200'), data.count(b'HTTP/1.1 404')], [1, 1], str(data))
+    with raw(s) as c:  # curl does this with large bodies
+        c.sendall((post + 'Expect: 100-continue\r\nContent-Length: 2\r\n\r\n').encode())
+        holds(c.recv(65536).startswith(b'HTTP/1.1 100 Continue\r\n\r\n'), 'asked to go on')
+        c.sendall(b'{}')
+        holds(c.recv(65536).startswith(b'HTTP/1.1 422 '), 'and answered')
+
+
+# ---- many
+
+def memory_kib(s):
+    total = 0
+    for name, pid in processes(s):
+        if name == 'web':
+            with open(f'/proc/{pid}/smaps_rollup', encoding='ascii') as f:
+                total += sum(int(line.split()[1]) for line in f if line.startswith('Pss:'))
+    return total
+
+
+def test_idle_connections():
+    """Idle TLS connections, all open at once; who comes then is served. What one of them costs is told."""
+    want = int(os.environ.get('KEYHOLT_IDLE', '1000'))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, want + 500) if hard != resource.RLIM_INFINITY else want + 500, hard))
+    s, open_now = Server(), []
+    try:
+        s.start()
+        ctx = context(s)
+        request = b'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'
+        for _ in range(8):
+            s.request('GET', '/healthz')
+        before, start, lost, peak = memory_kib(s), time.monotonic(), 0, 0
+        while len(open_now) < want and time.monotonic() - start < 300:
+            c = raw(s, ctx)
+            open_now.append(c)
+        # connections that said nothing since live for 20 s; a request each begins their time anew
+        held = value(s, 'connections')
+        after = memory_kib(s)
+        peak = held
+        print(f'    {len(open_now)} connections made in {time.monotonic() - start:.1f} s, {held:.0f} held; '
+              f'{(after - before) / max(held, 1):.1f} KiB of the web workers (PSS) each')
+        holds(peak >= min(want, 1000) * 0.9, f'{peak} held at once')
+        eq(s.request('GET', '/healthz')[0], 200, 'served')
+        d = enrolled(s, 'amid-many')
+        eq(d.sync(d.escrow())[0], 200, 'escrowed')
+        holds((after - before) / max(held, 1) < 60, 'memory of one connection')
+        del request, lost
+    finally:
+        for c in open_now:
+            c.close()
+        s.clean()
+
+
+# ---- random
+
+def mutate(rng, data):
+    words = (b'\r\n', b'\n', b'\r', b' ', b'\t', b':', b'\0', b'Content-Length: 5\r\n', b'Transfer-Encoding: chunked\r\n',
+             b'HTTP/1.1', b'\xff', b'Expect: 100-continue\r\n', b'0\r\n\r\n', b'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    data = bytearray(data)
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(data) + 1)
+        what = rng.randrange(5)
+        if what == 0 and data:
+            data[at % len(data)] = rng.randrange(256)
+        elif what == 1:
+            data[at:at] = rng.choice(words)
+        elif what == 2:
+            del data[at:at + rng.randint(1, 12)]
+        elif what == 3:
+            other = rng.randrange(len(data) + 1)
+            data[at:at] = data[min(at, other):max(at, other)][:300]
+        else:
+            del data[at:]
+    return bytes(data)
+
+
+def json_mutate(rng, body):
+    """Another value somewhere in it."""
+    odd = (None, True, -1, 2**63, 2**64, 1.5, '', 'x' * 300, 'AAAA', '\ud83d', [], [[]], {}, {'a': {}}, ['!'] * 3, 'ff' * 32)
+    body = dict(body)
+    for _ in range(rng.randint(1, 2)):
+        key = rng.choice(list(body) + ['proofs', 'attempt', 'set', 'last', 'policy', 'new'])
+        body[key] = rng.choice(odd)
+        if rng.randrange(5) == 0:
+            del body[key]
+    text = json.dumps(body)
+    return (mutate(rng, text.encode()) if rng.randrange(3) == 0 else text.encode())
+
+
+def test_mutated_requests():
+    """HTTP at the wire and the JSON of sync, mutated: every answer is a good one or a 4xx with a problem, no process
+    dies, and what was stored before is still there."""
+    s, n, rng = Server(), int(os.environ.get('KEYHOLT_FUZZ', '400')), random.Random(5)
+    try:
+        s.start()
+        d = enrolled(s, 'fuzzed')
+        e = d.escrow()
+        eq(d.sync(e)[0], 200, 'before')
+        pids, codes = processes(s), {}
+        ctx = context(s, *d.cert)
+        body = {'device': d.id, 'records': [e['record'], d.report('{}')['record']], 'envelopes': d.digest(), 'audit_head': '',
+                'set': d.set(), 'last': '00' * 8, 'attempt': 3, 'proofs': [], 'policy': 1}
+        for i in range(n):
+            whole = i % 2 == 0
+            text = json.dumps(body).encode() if whole else json_mutate(rng, body)
+            packed = gzip.compress(text) if rng.randrange(3) == 0 else text
+            head = b'POST /v1/sync HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n%s\r\n' % (
+                len(packed), b'Content-Encoding: gzip\r\n' if packed is not text else b'')
+            request = head + packed
+            if whole:
+                at = len(head) if rng.randrange(2) else len(request)
+                request = mutate(rng, request[:at]) + request[at:]
+            with raw(s, ctx) as c:
+                with contextlib.suppress(ConnectionError, ssl.SSLError):
+                    c.sendall(request)
+                    ready, _, _ = select.select([c], [], [], 0.3)  # one that waits for more would wait 20 s
+                    status, data = answer(c) if ready or c.pending() else (0, b'')
+                    codes[status] = codes.get(status, 0) + 1
+                    if status >= 400:
+                        holds(status < 500, data)
+                        is_problem(data.split(b'\r\n\r\n', 1)[1] if b'100 Continue' in data[:30] else data, status)
+        print('    ' + ', '.join(f'{k or "no answer"}: {v}' for k, v in sorted(codes.items())))
+        holds(codes.get(200, 0) > n / 50 and codes.get(400, 0) > n / 10 and codes.get(422, 0) > n / 10, codes)
+        eq(processes(s), pids, 'no process died')
+        eq(d.names(d.sync(e)[2]), [e['name']], 'afterwards')
+        eq(s.recover(e['key_id'])[0]['recovery_password'], e['digits'], 'and its key')
+        holds('sanitizer' not in s.read_log().lower() and 'runtime error' not in s.read_log(), 'no word of a sanitizer')
+    finally:
+        s.clean()
+
+
+# ---- clocks
+
+def test_clock_jumps(s):
+    """The server's clock goes back by a day and ahead by a year: records are stored and receipted, keys disclosed,
+    tokens judged by its own clock, and the audit chain stays whole."""
+    del s
+    server = Server()
+    try:
+        kept = []
+        for shift in (0, -86400, 365 * 86400, -3600, 0):
+            os.environ.update(LD_PRELOAD=SHIM, CLOCK_SHIFT=str(shift))
+            try:
+                server.start()
+            finally:
+                del os.environ['LD_PRELOAD'], os.environ['CLOCK_SHIFT']
+            if not kept:
+                d = enrolled(server, 'jumps')
+            e = d.escrow()
+            answer_ = d.sync(e, attempt=len(kept) + 1)[2]
+            eq(d.names(answer_), [e['name']], f'receipted at {shift}')
+            holds(abs(answer_['time'] - time.time() - shift) < 60, f'the clock is {shift} off')
+            kept.append(e)
+            for old in kept:
+                eq(d.names(d.sync(old, attempt=99)[2]), [old['name']], 'again')
+            eq(server.recover(e['key_id'])[0]['recovery_password'], e['digits'], f'disclosed at {shift}')
+            eq(d.orders(d.sync()[2])[0] in [k['key_id'] for k in kept], True, 'ordered')
+            server.stop()
+        server.start()
+        eq(sorted(d.orders(d.sync()[2])), sorted(k['key_id'] for k in kept), 'every order')
+        holds('good' in server.command('audit', 'verify').stdout, 'the chain')
+        server.command('verify')
+        with contextlib.closing(sqlite3.connect(server.state('writer/recovery.db'))) as db:
+            eq(db.execute('SELECT count(*) FROM records').fetchone(), (5,), 'stored once each')
+    finally:
+        server.clean()
+
+
+# ---- stores that are away or went back
+
+def test_compliance_store_away_for_days():
+    """O13: reports wait and keep their order; escrows are receipted meanwhile; how old they are is seen."""
+    s = Server('--web-workers', '1')
+    try:
+        s.start()
+        d = enrolled(s, 'o13')
+        first = d.report('{"n":0}')
+        eq(d.names(d.sync(first)[2]), [first['name']], 'before')
+        db = sqlite3.connect(s.state('writer/compliance.db'), isolation_level=None)
+        db.execute('BEGIN IMMEDIATE')  # nobody else can write it now
+        escrow, reports = d.escrow(), [d.report('{"n":%d}' % n) for n in range(1, 9)]
+        answer_ = d.sync(escrow, *reports)[2]
+        eq(d.names(answer_), [escrow['name']], 'the escrow is receipted, the reports are not')
+        holds(answer_['retry_after'] <= 60, 'soon again')
+        ready = s.request('GET', '/readyz')
+        eq((ready[0], ready[2]['compliance']['writable'], ready[2]['recovery']['writable']), (200, False, True), 'readyz')
+        eq(value(s, 'store_up', store='compliance'), 0, 'metrics')
+        eq(s.recover(escrow['key_id'])[0]['recovery_password'], escrow['digits'], 'disclosure goes on')
+        db.execute('ROLLBACK')
+        db.close()
+        eq(sorted(d.names(d.sync(*reports)[2])), sorted(r['name'] for r in reports), 'afterwards all of them')
+        with contextlib.closing(sqlite3.connect(s.state('writer/compliance.db'))) as db, db:
+            rows = db.execute('SELECT name FROM records ORDER BY received_us, sequence').fetchall()
+        eq([n.hex() for n, in rows], [r['name'] for r in (first, *reports)], 'in order')
+        with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
+            eq(db.execute("SELECT count(*) FROM flags WHERE kind IN ('gap', 'fork', 'clone', 'lost')").fetchone(), (0,), 'no alarm')
+        holds(parse_metrics(metrics_text(s))[('keyholt_record_age_seconds_count', ())] == 10, 'ages were seen')
+    finally:
+        s.clean()
+
+
+if __name__ == '__main__':
+    sys.exit(main(globals(), set(sys.argv[1:])))
