@@ -13,7 +13,7 @@ server_store_libs := -lsqlite3 -lpq -pthread
 $(eval $(call program,bin/keyholt-server,escrow-server/main.c escrow-server/options.c escrow-server/places.c \
     escrow-server/slog.c escrow-server/verb_init.c escrow-server/setup_keys.c escrow-server/setup_state.c \
     escrow-server/setup_org.c escrow-server/pki.c escrow-server/people.c escrow-server/verb_serve.c \
-    escrow-server/listen.c escrow-server/supervise.c escrow-server/control.c escrow-server/local.c \
+    escrow-server/listen.c escrow-server/tls_sessions.c escrow-server/supervise.c escrow-server/control.c escrow-server/local.c \
     escrow-server/verb_recover.c escrow-server/verb_audit.c escrow-server/audit_view.c escrow-server/audit_reading.c \
     escrow-server/audit_import.c escrow-server/verb_user.c escrow-server/verb_token.c escrow-server/state.c \
     escrow-server/state_store.c escrow-server/state_backup.c escrow-server/store_rows.c escrow-server/store_check.c \
@@ -22,7 +22,7 @@ $(eval $(call program,bin/keyholt-server,escrow-server/main.c escrow-server/opti
     -ljson-c -lcrypt $(server_store_libs)))
 
 $(eval $(call program,libexec/web,$(server_child) escrow-server/web_main.c escrow-server/web_back.c \
-    escrow-server/web_replay.c escrow-server/web_tls.c escrow-server/web_conn.c escrow-server/web_http.c \
+    escrow-server/web_replay.c escrow-server/web_tls.c escrow-server/tls_provider.c escrow-server/tls_sessions.c escrow-server/tls_resume.c escrow-server/web_courier.c escrow-server/web_conn.c escrow-server/web_http.c \
     escrow-server/web_gzip.c escrow-server/web_enroll.c escrow-server/web_sync.c escrow-server/web_health.c \
     escrow-server/web_revoked.c escrow-server/web_local.c escrow-server/web_local_ops.c escrow-server/web_outbox.c escrow-server/web_records.c escrow-server/web_recover.c escrow-server/pki.c,\
     -levent_openssl -levent_core -levent_extra -ljson-c -lssl -lz))

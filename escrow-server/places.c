@@ -10,7 +10,7 @@
 
 #define CONF_MAX (64u << 10)
 
-enum value_kind { VALUE_UID = 1, VALUE_WORKERS, VALUE_U64, VALUE_MONTHS, VALUE_TEXT };
+enum value_kind { VALUE_UID = 1, VALUE_WORKERS, VALUE_U64, VALUE_MONTHS, VALUE_SESSIONS, VALUE_TEXT };
 
 static const struct setting {
     const char *name;
@@ -26,6 +26,10 @@ static const struct setting {
     {"web-workers", VALUE_WORKERS, offsetof(struct conf, web_workers), "one per core is a good number"},
     {"sync-every-seconds", VALUE_U64, offsetof(struct conf, sync_every_s),
      "when devices are asked to come back"},
+    {"tls-sessions", VALUE_SESSIONS, offsetof(struct conf, tls_sessions),
+     "how many devices can resume their TLS session, at any worker; 320 bytes each. 0: none, and no "
+     "tickets,\n"
+     "# each of which costs a handshake about an eighth more"},
     {"disclosures-per-hour", VALUE_U64, offsetof(struct conf, quota_per_hour), "by one person"},
     {"recovery", VALUE_TEXT, offsetof(struct conf, store[0]),
      "the two stores: empty for SQLite, or a PostgreSQL connection string without a password, as\n"
@@ -79,6 +83,10 @@ static enum err set(struct conf *c, const struct setting *s, const char *value)
         return ERR_OK;
     case VALUE_MONTHS:
         TRY(number(value, 0, CONF_MONTHS_MAX, &v));
+        memcpy(at, &v, sizeof v);
+        return ERR_OK;
+    case VALUE_SESSIONS:
+        TRY(number(value, 0, CONF_SESSIONS_MAX, &v));
         memcpy(at, &v, sizeof v);
         return ERR_OK;
     case VALUE_TEXT:
@@ -155,6 +163,7 @@ static int print_value(FILE *f, const struct conf *c, const struct setting *s)
         return fprintf(f, "%s = %u\n", s->name, workers);
     case VALUE_U64:
     case VALUE_MONTHS:
+    case VALUE_SESSIONS:
         memcpy(&v, at, sizeof v);
         return fprintf(f, "%s = %llu\n", s->name, (unsigned long long)v);
     case VALUE_TEXT:

@@ -38,6 +38,7 @@
 #define CONF_SYNC_EVERY_S   5400
 #define CONF_QUOTA_PER_HOUR 20
 #define CONF_MONTHS_MAX     600
+#define CONF_SESSIONS_MAX   (1u << 20)
 
 enum process_kind { PROCESS_WEB = 1, PROCESS_WRITER, PROCESS_VAULT };
 
@@ -46,6 +47,7 @@ struct conf {
     char listen[PATH_MAX];      /* address and port, where serve is not told another */
     unsigned web_workers;       /* 1 to CONF_WORKERS_MAX */
     uint64_t sync_every_s;      /* when devices are asked to come back */
+    uint64_t tls_sessions;      /* that can be resumed; 0: none */
     uint64_t quota_per_hour;    /* disclosures of one person */
     char root_key[PATH_MAX];    /* where init put the offline root key and the desk's key; no process of */
     char desk_key[PATH_MAX];    /* the server may be able to read them */

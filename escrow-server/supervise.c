@@ -130,6 +130,8 @@ static void connect_slot(struct supervisor *s, struct slot *slot)
 {
     bool web = slot->kind == PROCESS_WEB;
     if (web) {
+        if (s->sockets->sessions >= 0)
+            hand(slot, CONTROL_SESSIONS, s->sockets->sessions);
         hand(slot, CONTROL_LISTEN_TCP, s->sockets->tcp[slot->index]);
         hand(slot, CONTROL_LISTEN_UNIX, s->sockets->local);
     }

@@ -11,6 +11,7 @@
 struct supervise_sockets {
     int tcp[CONF_WORKERS_MAX]; /* one per web worker */
     int local;
+    int sessions; /* tls_sessions.h, or -1 */
 };
 
 /* Runs until SIGTERM or SIGINT. Prints "ready" on standard output once requests can come.

@@ -5,6 +5,7 @@
 #include "escrow-server/slog.h"
 #include "escrow-server/state.h"
 #include "escrow-server/supervise.h"
+#include "escrow-server/tls_sessions.h"
 #include "escrow-server/verbs.h"
 #include <libgen.h>
 #include <stdio.h>
@@ -61,13 +62,15 @@ static bool has_three_users(const struct conf *c)
 static int serve(const char *root, const char *address, const struct conf *conf)
 {
     char libexec[PATH_MAX], name[LISTEN_TEXT];
-    struct supervise_sockets sockets = {.local = -1};
+    struct supervise_sockets sockets = {.local = -1, .sessions = -1};
     enum err e = find_libexec(libexec);
     if (e != ERR_OK)
         return complain("the programs web, writer and vault", e, "; reinstall keyholt");
     e = listen_tcp(address, conf->web_workers, sockets.tcp, name);
     if (e != ERR_OK)
         return complain(address, e, "; give --listen a numeric address and a free port, as 127.0.0.1:8443");
+    if (conf->tls_sessions > 0 && (e = tls_sessions_make(conf->tls_sessions, &sockets.sessions)) != ERR_OK)
+        return complain("tls-sessions", e, "");
     e = open_local(root, &sockets.local);
     if (e != ERR_OK)
         return complain(KH_SERVER_SOCK, e, "; a shorter --root may help");

@@ -40,6 +40,10 @@ static void add_peer(struct web *w, enum back_kind kind, int fd)
 static void take(struct web *w, enum control_what what, int fd)
 {
     switch (what) {
+    case CONTROL_SESSIONS:
+        if (web_tls_resume(w, fd) != ERR_OK)
+            slog(SLOG_WARN, "start", "warning=\"no TLS session can be resumed\"");
+        return;
     case CONTROL_LISTEN_TCP:
     case CONTROL_LISTEN_UNIX:
         return add_listener(w, what, fd);

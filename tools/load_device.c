@@ -31,6 +31,7 @@ static enum err make_tls(const struct load_org *o, struct load_device *d)
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
     SSL_CTX_sess_set_new_cb(ctx, keep_session);
+    SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN); /* as the courier: the server has the CA itself */
     SSL_CTX_set_app_data(ctx, d);
     return ERR_OK;
 }
