@@ -65,6 +65,7 @@ const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
 };
 
 const struct sql_statement sql_sqlite[SQL_COUNT] = {
+    [SQL_LOOK] = {SQL_BOTH, "BEGIN"},
     [SQL_BEGIN] = {SQL_BOTH, "BEGIN IMMEDIATE"},
     [SQL_COMMIT] = {SQL_BOTH, "COMMIT"},
     [SQL_ROLLBACK] = {SQL_BOTH, "ROLLBACK"},

@@ -201,12 +201,28 @@ static void on_synced(void *ctx, enum err e, const struct msg_frame *m)
     c->waiting = 0;
     if (e == ERR_OK)
         e = msg_get_synced(m->body, m->len, &synced);
+    if (e == ERR_AUTH) /* unknown, revoked, or another certificate */
+        return call_failed(c, e, m);
     if (e != ERR_OK) /* whatever the store says, it is not the device's fault: come back */
         return call_failed(c, e == ERR_OFFLINE || e == ERR_TIMEOUT ? e : ERR_FULL, m);
     base16_encode(c->device, sizeof c->device, device);
     slog(SLOG_INFO, "sync", "status=200 device=%s records=%u commands=%u incomplete=%d match=%d", device,
          s->m.n, synced.n_commands, synced.incomplete, synced.match);
     call_json(c, answer_object(c->web, s, &synced));
+}
+
+static void send_sync(struct call *c)
+{
+    struct sync *s = c->state;
+    s->m.has_courier = true;
+    memcpy(s->m.courier, c->courier_key, sizeof s->m.courier);
+    if (c->renew)
+        s->m.renew = (struct msg_blob){c->courier_spki, sizeof c->courier_spki};
+    struct writer *body = back_begin(c->web, BACK_WRITER, MSG_SYNC, on_synced, c, &c->waiting);
+    if (body == NULL)
+        return call_failed(c, ERR_OFFLINE, NULL);
+    msg_put_sync(body, &s->m);
+    back_send(c->web, BACK_WRITER);
 }
 
 static void on_device(void *ctx, enum err e, const struct msg_frame *m)
@@ -219,19 +235,13 @@ static void on_device(void *ctx, enum err e, const struct msg_frame *m)
         e = msg_get_device_is(m->body, m->len, &is);
     if (e != ERR_OK)
         return call_failed(c, e, m);
-    if (is.revoked || web_revoked(c->web, c->device))
+    if (is.revoked)
         return call_problem(c, 403, 0, "This device was revoked.");
     if (!is.pinned)
         return call_problem(c, 403, 0, "The certificate is not the one that the device enrolled with last.");
     if (web_records_check(&s->m, is.spki, s->detail, sizeof s->detail) != ERR_OK)
         return call_problem(c, 422, 0, s->detail);
-    if (c->renew)
-        s->m.renew = (struct msg_blob){c->courier_spki, sizeof c->courier_spki};
-    struct writer *body = back_begin(c->web, BACK_WRITER, MSG_SYNC, on_synced, c, &c->waiting);
-    if (body == NULL)
-        return call_failed(c, ERR_OFFLINE, NULL);
-    msg_put_sync(body, &s->m);
-    back_send(c->web, BACK_WRITER);
+    send_sync(c);
 }
 
 static void ask_device(struct call *c)
@@ -262,5 +272,9 @@ void web_sync(struct call *c)
         return call_problem(c, 422, 0, s->detail);
     if (memcmp(s->m.device, c->device, 32) != 0)
         return call_problem(c, 403, 0, "The certificate names another device than the body.");
-    ask_device(c);
+    if (web_revoked(c->web, c->device))
+        return call_problem(c, 403, 0, "This device was revoked.");
+    if (s->m.n > 0)
+        return ask_device(c); /* whose key do the records have to be signed with? */
+    send_sync(c);
 }

@@ -11,6 +11,15 @@
 #define WRITER_WEBS  CONF_WORKERS_MAX
 #define WRITER_BATCH 256 /* requests in one commit */
 
+#define WRITER_SEEN    512  /* heartbeats that wait for a commit */
+#define WRITER_SEEN_MS 1000 /* at most so long */
+
+struct seen {
+    uint8_t device[32], head[32];
+    bool has_head;
+    uint64_t time;
+};
+
 struct writer_state {
     const struct store_ops *ops;
     struct store *store;
@@ -19,6 +28,11 @@ struct writer_state {
     uint8_t receipt_id[32];
     bool has_first_token; /* init's was taken in */
     struct chan web[WRITER_WEBS];
+    struct {
+        unsigned n;
+        int64_t since_ms;
+        struct seen item[WRITER_SEEN];
+    } seen;
 };
 
 /* One request, between being carried out and being answered. */
@@ -68,6 +82,11 @@ void batch_finish(struct batch *b);
 void writer_enroll(struct batch *b, struct pending *p, const struct msg_enroll *m);
 void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m);
 void writer_disclosed(struct batch *b, struct pending *p, const struct msg_entry *m);
+/* writer_seen.c: remember that a device was here; write it down with a batch that commits, or when it waited
+ * long enough, or now. After how many milliseconds that is, -1: nothing waits. */
+void writer_seen(struct writer_state *w, const struct msg_sync *m);
+void writer_seen_store(struct batch *b, bool now);
+int writer_seen_wait_ms(const struct writer_state *w);
 /* After the commit: the receipt and what else the device must know. */
 MUST_CHECK enum err writer_synced(struct writer_state *w, struct pending *p, uint8_t *receipt,
                                   struct msg_synced *ret);

@@ -221,6 +221,7 @@ static void share_fate(struct pending *p, enum store_half half, enum err e)
 
 void batch_finish(struct batch *b)
 {
+    writer_seen_store(b, false);
     for (unsigned half = 0; half < STORE_HALVES; half++) {
         bool replicated = false;
         enum err e = b->begun[half] ? b->w->ops->commit(b->w->store, half, &replicated) : b->err[half];
