@@ -7,3 +7,5 @@ $(foreach t,$(bench_topics),$(eval $(call program,tests/bench_$(t),tests/bench/b
 .PHONY: bench
 bench: all
 	$(Q)tests/bench/bench.py --runs $(BENCH_RUNS) --json $(B)/bench.json $(BENCH)
+# the store alone, for tests/bench/server.py
+$(eval $(call program,tests/bench_store,tests/bench/bench_store.c tests/bench/bench_fill.c $(server_store) escrow-server/slog.c,$(server_store_libs)))
