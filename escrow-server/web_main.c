@@ -98,12 +98,24 @@ static void on_term(evutil_socket_t sig, short what, void *ctx)
         event_base_loopexit(w->base, &limit);
 }
 
+/* Changes of what epoll watches are told to the kernel once in a turn, not each: ten for a connection. */
+static struct event_base *open_base(void)
+{
+    struct event_config *c = event_config_new();
+    struct event_base *base = NULL;
+    if (c != NULL && event_config_set_flag(c, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST) == 0)
+        base = event_base_new_with_config(c);
+    if (c != NULL)
+        event_config_free(c);
+    return base;
+}
+
 static enum err prepare(struct web *w)
 {
     const struct timeval second = {.tv_sec = 1};
     for (unsigned i = 0; i < BACK_KINDS; i++)
         w->back[i].chan.fd = -1;
-    w->base = event_base_new();
+    w->base = open_base();
     if (w->base == NULL)
         return ERR_NOMEM;
     TRY(web_revoked_load(w));
