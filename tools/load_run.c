@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define EVENTS 64
+#define AHEAD  4096         /* escrow records made before the clock runs; further ones when they are sent */
 #define STATIC "/sync.json" /* what a peer's static file is called */
 
 struct run {
@@ -33,7 +34,7 @@ static enum err make_one(struct load_fleet *f, struct load_device *d)
 
 static enum err prepare(struct load_fleet *f, const struct load_plan *p)
 {
-    for (unsigned i = 0; p->kind == LOAD_ESCROW && i < p->requests; i++) {
+    for (unsigned i = 0; p->kind == LOAD_ESCROW && i < p->requests && i < AHEAD; i++) {
         struct load_device *d = &f->device[i % f->n];
         if (d->n_made - d->n_sent <= i / f->n)
             TRY(make_one(f, d));
