@@ -35,6 +35,11 @@ $(eval $(call program,libexec/vault,$(server_child) escrow-server/vault_main.c e
     escrow-server/vault_log.c escrow-server/vault_person.c escrow-server/vault_disclose.c \
     escrow-server/vault_seccomp.c escrow-server/people.c,-ljson-c -lcrypt -lseccomp))
 
+# tests/server/test_killed.py: stops the writer between a record and its receipt
+all: $(B)/tests/kill_shim.so
+$(B)/tests/kill_shim.so: tests/server/kill_shim.c Makefile
+	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -std=gnu11 $(CFLAGS) -fPIC $(WARN) -shared -o $@ $< -ldl
+
 # Makes what a device would say, for tests/server/test_server.py
 $(eval $(call program,tests/record_tool,tests/server/record_tool.c,))
 

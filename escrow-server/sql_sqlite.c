@@ -4,7 +4,8 @@
 const char *const sql_sqlite_open =
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
     "PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY;"
-    /* a batch changes some hundred pages, most of them again in the next: 16 MiB of them in memory, 32 in the log */
+    /* a batch changes some hundred pages, most of them again in the next: 16 MiB of them in memory, 32 in the
+       log */
     "PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=8192;";
 
 /* Both stores keep the records that are theirs, whole; all other tables can be made again from them. */
