@@ -11,7 +11,15 @@
 
 #define CONF_MAX (64u << 10)
 
-enum value_kind { VALUE_UID = 1, VALUE_WORKERS, VALUE_U64, VALUE_MONTHS, VALUE_YES, VALUE_TEXT };
+enum value_kind {
+    VALUE_UID = 1,
+    VALUE_WORKERS,
+    VALUE_U64,
+    VALUE_MONTHS,
+    VALUE_YES,
+    VALUE_SESSIONS,
+    VALUE_TEXT
+};
 
 static const struct setting {
     const char *name;
@@ -33,6 +41,10 @@ static const struct setting {
     {"web-workers", VALUE_WORKERS, offsetof(struct conf, web_workers), "1 to 16, or auto: one per core."},
     {"sync-every-seconds", VALUE_U64, offsetof(struct conf, sync_every_s),
      "When devices are asked to come back."},
+    {"tls-sessions", VALUE_SESSIONS, offsetof(struct conf, tls_sessions),
+     "How many devices can resume their TLS session, at any worker; 320 bytes each. 0: none, and no "
+     "tickets,\n"
+     "# each of which costs a handshake about an eighth more."},
     {"enrol-approval", VALUE_YES, offsetof(struct conf, enrol_approval),
      "yes: a new device escrows at once, but belongs to no user until a person approves it\n"
      "# (keyholt-server device approve)."},
@@ -122,6 +134,10 @@ static enum err set(struct conf *c, const struct setting *s, const char *value)
             return ERR_RANGE;
         memcpy(at, &v, sizeof v);
         return ERR_OK;
+    case VALUE_SESSIONS:
+        TRY(number(value, 0, CONF_SESSIONS_MAX, &v));
+        memcpy(at, &v, sizeof v);
+        return ERR_OK;
     case VALUE_TEXT:
         if (strlen(value) >= PATH_MAX)
             return ERR_RANGE;
@@ -151,6 +167,8 @@ static const char *wanted(enum value_kind kind)
         return "a number from 1 to 2147483648 is wanted";
     case VALUE_MONTHS:
         return "a number from 0 to 600 is wanted";
+    case VALUE_SESSIONS:
+        return "a number from 0 to 1048576 is wanted";
     case VALUE_YES:
         return "yes or no is wanted";
     case VALUE_TEXT:
@@ -237,6 +255,7 @@ static int print_value(FILE *f, const struct conf *c, const struct setting *s)
         return workers == 0 ? fprintf(f, "%s = auto\n", s->name) : fprintf(f, "%s = %u\n", s->name, workers);
     case VALUE_U64:
     case VALUE_MONTHS:
+    case VALUE_SESSIONS:
         memcpy(&v, at, sizeof v);
         return fprintf(f, "%s = %llu\n", s->name, (unsigned long long)v);
     case VALUE_YES:

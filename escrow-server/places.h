@@ -46,6 +46,7 @@
 #define CONF_SILENT_DAYS    14
 #define CONF_SHED_WAITING   512
 #define CONF_ASKS           50
+#define CONF_SESSIONS_MAX   (1u << 20)
 
 enum process_kind { PROCESS_WEB = 1, PROCESS_WRITER, PROCESS_VAULT };
 
@@ -62,6 +63,7 @@ struct conf {
     uint64_t silent_days;       /* after so many a device counts as silent */
     uint64_t shed_waiting;      /* questions of one worker, from which on heartbeats are sent away */
     uint64_t asks_per_second;   /* devices asked for the set of their envelopes, by one worker */
+    uint64_t tls_sessions;      /* that can be resumed; 0: none */
     char root_key[PATH_MAX];    /* where init put the offline root key and the desk's key; no process of */
     char desk_key[PATH_MAX];    /* the server may be able to read them */
     uint64_t compliance_months; /* how long the compliance store keeps records; 0: for ever */

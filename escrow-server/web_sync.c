@@ -192,13 +192,13 @@ static void add_base64_text(struct json_object *o, const char *name, struct msg_
     free(text);
 }
 
-static void add_packages(struct json_object *o, const struct msg_synced *m, bool has_set)
+static void add_packages(struct json_object *o, const struct msg_synced *m, bool has_set, struct web *w)
 {
     struct json_object *p = json_object_new_object();
     json_object_object_add(o, "packages", p);
     if (!m->packages_match)
         add_hex(p, "digest", m->packages, sizeof m->packages);
-    if (!m->packages_match && !has_set)
+    if (!m->packages_match && !has_set && web_may_ask(w))
         json_object_object_add(p, "want_set", json_object_new_boolean(true));
     if (has_set)
         add_base64_text(p, "missing", m->missing_packages);
@@ -286,7 +286,7 @@ static struct json_object *answer_object(struct web *w, const struct sync *s, co
     json_object_object_add(o, "time", json_object_new_int64((int64_t)time(NULL)));
     add_rare(o, m, s->m.has_set, w);
     if (!m->packages_match || s->m.has_package_set)
-        add_packages(o, m, s->m.has_package_set);
+        add_packages(o, m, s->m.has_package_set, w);
     add_policy(o, w, s->policy);
     return o;
 }
@@ -300,6 +300,8 @@ static void on_synced(void *ctx, enum err e, const struct msg_frame *m)
     c->waiting = 0;
     if (e == ERR_OK)
         e = msg_get_synced(m->body, m->len, &synced);
+    if (e == ERR_AUTH) /* unknown, revoked, or another certificate */
+        return call_failed(c, e, m);
     if (e != ERR_OK) /* whatever the store says, it is not the device's fault: come back */
         return call_failed(c, e == ERR_OFFLINE || e == ERR_TIMEOUT ? e : ERR_FULL, m);
     if (s->m.has_head) /* the vault has answered by now, as a rule */
@@ -308,6 +310,22 @@ static void on_synced(void *ctx, enum err e, const struct msg_frame *m)
     slog(SLOG_INFO, "sync", "status=200 device=%s records=%u commands=%u incomplete=%d match=%d", device,
          s->m.n, synced.n_commands, synced.incomplete, synced.match);
     call_json(c, answer_object(c->web, s, &synced));
+}
+
+static void send_sync(struct call *c)
+{
+    struct sync *s = c->state;
+    if (s->m.has_head)
+        web_heads_take(c->web, c->device, s->m.audit_head, (struct msg_blob){s->word, s->word_len});
+    s->m.has_courier = true;
+    memcpy(s->m.courier, c->courier_key, sizeof s->m.courier);
+    if (c->renew)
+        s->m.renew = (struct msg_blob){c->courier_spki, sizeof c->courier_spki};
+    struct writer *body = back_begin(c->web, BACK_WRITER, MSG_SYNC, on_synced, c, &c->waiting);
+    if (body == NULL)
+        return call_failed(c, ERR_OFFLINE, NULL);
+    msg_put_sync(body, &s->m);
+    back_send(c->web, BACK_WRITER);
 }
 
 static void on_device(void *ctx, enum err e, const struct msg_frame *m)
@@ -320,7 +338,7 @@ static void on_device(void *ctx, enum err e, const struct msg_frame *m)
         e = msg_get_device_is(m->body, m->len, &is);
     if (e != ERR_OK)
         return call_failed(c, e, m);
-    if (is.revoked || web_revoked(c->web, c->device))
+    if (is.revoked)
         return call_problem(c, 403, 0, "This device was revoked.");
     if (is.approved == DEVICE_REFUSED)
         return call_problem(c, 403, 0, "A person refused this device.");
@@ -328,15 +346,7 @@ static void on_device(void *ctx, enum err e, const struct msg_frame *m)
         return call_problem(c, 403, 0, "The certificate is not the one that the device enrolled with last.");
     if (web_records_check(&s->m, is.spki, s->detail, sizeof s->detail) != ERR_OK)
         return call_problem(c, 422, 0, s->detail);
-    if (s->m.has_head)
-        web_heads_take(c->web, c->device, s->m.audit_head, (struct msg_blob){s->word, s->word_len});
-    if (c->renew)
-        s->m.renew = (struct msg_blob){c->courier_spki, sizeof c->courier_spki};
-    struct writer *body = back_begin(c->web, BACK_WRITER, MSG_SYNC, on_synced, c, &c->waiting);
-    if (body == NULL)
-        return call_failed(c, ERR_OFFLINE, NULL);
-    msg_put_sync(body, &s->m);
-    back_send(c->web, BACK_WRITER);
+    send_sync(c);
 }
 
 /* A recovery password, or what rebuilds a header, among the records? They say their kind in their fifth byte.
@@ -382,5 +392,9 @@ void web_sync(struct call *c)
     if (web_shed(c->web, escrow))
         return call_problem(c, 503, web_shed_retry_s(escrow),
                             "The server has too much to do now; come back later.");
-    ask_device(c);
+    if (web_revoked(c->web, c->device))
+        return call_problem(c, 403, 0, "This device was revoked.");
+    if (s->m.n > 0)
+        return ask_device(c); /* whose key do the records have to be signed with? */
+    send_sync(c);
 }

@@ -7,21 +7,22 @@ import socket
 import struct
 import subprocess
 
-from server_fixture import BUILD, HERE
+from server_fixture import BUILD
 
-CONTROL_FD, PEER_WEB, READY = 3, 5, 6
-
-
-def message_types():
-    """{name: number} of the enum in msg.h."""
-    with open(os.path.join(HERE, '..', '..', 'escrow-server', 'msg.h'), encoding='utf-8') as f:
-        body = re.search(r'enum msg_type \{(.*?)\};', f.read(), re.S)[1]
-    names = re.findall(r'^\s*(MSG_\w+)', body, re.M)
-    return {name: i for i, name in enumerate(names, 1)}
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-TYPES = message_types()
-DISCLOSE, OPENED = TYPES['MSG_DISCLOSE'], TYPES['MSG_OPENED']
+def numbers(header, enum, *names):
+    """Values of a C enum whose first is 1."""
+    with open(os.path.join(HERE, '../../escrow-server', header), encoding='utf-8') as f:
+        body = re.search(rf'enum {enum} {{(.*?)}};', f.read(), re.S)[1]
+    listed = re.findall(r'^\s*(\w+)', re.sub(r'/\*.*?\*/', '', body, flags=re.S), re.M)
+    return [listed.index(name) + 1 for name in names]
+
+
+CONTROL_FD = 3
+PEER_WEB, READY = numbers('control.h', 'control_what', 'CONTROL_PEER_WEB', 'CONTROL_READY')
+DISCLOSE, OPENED, HEAD = numbers('msg.h', 'msg_type', 'MSG_DISCLOSE', 'MSG_OPENED', 'MSG_HEAD')
 
 
 def text(t):

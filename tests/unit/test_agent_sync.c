@@ -221,8 +221,9 @@ static void add_package(uint8_t i, uint64_t receipted)
     memcpy(bytes + 8, a.key.id, sizeof a.key.id);
     memcpy(bytes + 40, name, 8);
     assert_int_equal(cache_add_record(a.cache, RECORD_KEY_PACKAGE, name, bytes, sizeof bytes, NULL), ERR_OK);
+    const struct receipt r = {.class = RECEIPT_LOCAL, .time = receipted, .n = 1, .names = name};
     if (receipted)
-        assert_int_equal(cache_add_receipt(a.cache, name, 3, 1, receipted, name, 1, &got), ERR_OK);
+        assert_int_equal(cache_add_receipt(a.cache, name, 3, &r, &got), ERR_OK);
 }
 
 static bool answer_packages(const uint8_t *digest, bool want, const uint8_t *missing, size_t n)
