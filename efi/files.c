@@ -63,3 +63,43 @@ bool files_exist(EFI_HANDLE device, const char *path)
     file->Close(file);
     return true;
 }
+
+#define NAME_CHARS 128
+#define INFO_LEN   (SIZE_OF_EFI_FILE_INFO + 2 * 260) /* FAT's longest name */
+
+/* False for a name that cannot be typed in a path here. */
+static bool narrow(const CHAR16 *wide, char ret[static NAME_CHARS])
+{
+    size_t i = 0;
+    for (; wide[i] && i < NAME_CHARS - 1; i++) {
+        if (wide[i] < 0x20 || wide[i] > 0x7e)
+            return false;
+        ret[i] = (char)wide[i];
+    }
+    ret[i] = '\0';
+    return !wide[i] && i > 0 && ret[0] != '.';
+}
+
+static bool visit_one(const EFI_FILE_INFO *info, bool (*visit)(void *ctx, const struct files_entry *e),
+                      void *ctx)
+{
+    char name[NAME_CHARS];
+    const struct files_entry e = {.name = name, .folder = info->Attribute & EFI_FILE_DIRECTORY};
+    return !narrow(info->FileName, name) || visit(ctx, &e);
+}
+
+void files_list(EFI_HANDLE device, const char *path, bool (*visit)(void *ctx, const struct files_entry *e),
+                void *ctx)
+{
+    EFI_FILE_HANDLE folder;
+    EFI_FILE_INFO *info = firmware_alloc(INFO_LEN);
+    if (info && open_file(device, path, &folder) == ERR_OK) {
+        bool more = true;
+        for (unsigned n = 0; more && n < FILES_MAX; n++) {
+            UINTN len = INFO_LEN;
+            more = folder->Read(folder, &len, info) == EFI_SUCCESS && len > 0 && visit_one(info, visit, ctx);
+        }
+        folder->Close(folder);
+    }
+    firmware_free(info);
+}

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # efi/: keyholt-recovery.efi. Pure logic, also built hosted for its unit tests:
-efi_pure_sources := efi/keymap.c efi/model.c efi/sentence.c efi/characters.c efi/content.c efi/plan.c
+efi_pure_sources := efi/keymap.c efi/model.c efi/sentence.c efi/characters.c efi/content.c efi/plan.c efi/facts.c \
+    efi/file_system.c efi/bls.c
 # Firmware protocols, screen looks, flow:
-efi_sources := $(efi_pure_sources) efi/libc.c efi/firmware.c efi/random.c efi/files.c efi/disk.c efi/volumes.c \
-    efi/variables.c efi/device_path.c efi/boot_next.c efi/keyboard.c efi/font.c efi/glyph.c efi/canvas.c efi/qr.c \
+efi_sources := $(efi_pure_sources) efi/libc.c efi/firmware.c efi/random.c efi/files.c efi/disk.c efi/partition.c \
+    efi/plain.c efi/publish.c efi/volumes.c efi/open.c efi/variables.c efi/device_path.c efi/load_option.c \
+    efi/boot_list.c efi/boot_next.c efi/stick.c efi/keyboard.c efi/font.c efi/glyph.c efi/canvas.c efi/qr.c \
     efi/screen.c efi/screen_text.c efi/screen_gop.c efi/unlock.c efi/main.c
 efi_objects := $(patsubst %.c,$(B)/efi/obj/%.o,$(efi_sources))
 EFI_MAX_BYTES := 409600
@@ -34,7 +36,8 @@ $(eval $(call efi_app,$(B)/efi/keyholt-recovery.efi,$(efi_objects) $(B)/efi/qrco
 
 # What the tests start after the app: it prints what was handed to it.
 all: $(B)/tests/next_stage.efi
-$(eval $(call efi_app,$(B)/tests/next_stage.efi,$(patsubst %.c,$(B)/efi/obj/%.o,tests/efi/next_stage.c efi/libc.c efi/firmware.c)))
+$(eval $(call efi_app,$(B)/tests/next_stage.efi,$(patsubst %.c,$(B)/efi/obj/%.o,tests/efi/next_stage.c \
+    efi/libc.c efi/firmware.c efi/files.c efi/device_path.c efi/plain.c efi/publish.c efi/disk.c efi/file_system.c)))
 
 # A next stage that does not stay.
 all: $(B)/tests/leaves.efi
@@ -47,3 +50,4 @@ $(eval $(call efi_app,$(B)/tests/crypto_check.efi,$(patsubst %.c,$(B)/efi/obj/%.
 $(eval $(call unit,test_efi_model,$(efi_pure_sources)))
 $(eval $(call unit,test_efi_content,$(efi_pure_sources)))
 $(eval $(call unit,test_efi_plan,$(efi_pure_sources)))
+$(eval $(call unit,test_efi_facts,$(efi_pure_sources)))

@@ -18,10 +18,11 @@
 #define KH_EFIVARS       "/sys/firmware/efi/efivars"
 
 /* On the EFI system partition. */
-#define KH_ESP_DIR    "\\EFI\\keyholt"
-#define KH_ESP_APP    "\\EFI\\keyholt\\recovery.efi"
-#define KH_ESP_ORG    "\\EFI\\keyholt\\org.json"
-#define KH_BOOT_ENTRY "Keyholt recovery"
+#define KH_ESP_DIR      "\\EFI\\keyholt"
+#define KH_ESP_APP      "\\EFI\\keyholt\\recovery.efi"
+#define KH_ESP_ORG      "\\EFI\\keyholt\\org.json"
+#define KH_ESP_COMPUTER "\\EFI\\keyholt\\computer" /* the computer's name, one line of UTF-8 */
+#define KH_BOOT_ENTRY   "Keyholt recovery"
 
 /* LUKS2. */
 #define KH_TOKEN_TYPE "keyholt"

@@ -62,12 +62,13 @@ def cryptsetup(*args, key=None):
 
 
 def make_volume(path, *, label='laptop root', password=PASSWORD, key_id=KEY_ID, volume=VOLUME, envelope=None,
-                token=True, sector_size=512):
+                token=True, sector_size=512, pbkdf_memory_kib=None):
     """A volume made by plain `cryptsetup luksFormat`, with a recovery keyslot 1 and its token."""
     with open(path, 'wb') as f:
         f.truncate(24 * MIB)
+    memory = ['--pbkdf-memory', str(pbkdf_memory_kib), '--pbkdf-force-iterations', '4'] if pbkdf_memory_kib else []
     cryptsetup('luksFormat', '--type', 'luks2', '--uuid', str(volume), '--label', label, '--sector-size',
-               str(sector_size), '--key-file=-', path, key=b'what the user forgot')
+               str(sector_size), *memory, '--key-file=-', path, key=b'what the user forgot')
     digits, count = path + '.digits', 1234
     with open(digits, 'w') as f:
         f.write('-'.join(groups(password)))
