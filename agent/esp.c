@@ -97,6 +97,12 @@ static enum err put_org(struct agent *a, struct problem *why)
     return e;
 }
 
+/* The recovery screen says which computer it stands before. */
+static enum err put_computer(struct agent *a, struct problem *why)
+{
+    return put(a, KH_ESP_COMPUTER, (const uint8_t *)a->computer, strlen(a->computer), why);
+}
+
 static enum err put_entry(struct agent *a, struct problem *why)
 {
     char path[PATH_MAX];
@@ -121,7 +127,7 @@ static enum err put_entry(struct agent *a, struct problem *why)
 
 static bool is_file_of_ours(const char *name, size_t len)
 {
-    static const char *const ours[] = {"recovery.efi", "org.json", "org.json.sig"};
+    static const char *const ours[] = {"recovery.efi", "org.json", "org.json.sig", "computer"};
     struct guid id;
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
         if (strlen(ours[i]) == len && memcmp(ours[i], name, len) == 0)
@@ -155,6 +161,7 @@ enum err esp_install(struct agent *a, struct problem *why)
     remove_half_written(a, VOLUMES_DIR);
     TRY(put_app(a, why));
     TRY(put_org(a, why));
+    TRY(put_computer(a, why));
     return put_entry(a, why);
 }
 

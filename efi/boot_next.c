@@ -216,6 +216,11 @@ bool boot_next_is_known(const struct boot_next *b)
     return b->stage == STAGE_CHOSEN ? on_known_disk(b, b->chosen->path) : b->stage < STAGE_OTHERS;
 }
 
+bool boot_next_is_chosen(const struct boot_next *b)
+{
+    return b->stage == STAGE_CHOSEN;
+}
+
 enum err boot_next_start(EFI_HANDLE image)
 {
     UINTN len = 0;

@@ -24,5 +24,8 @@ MUST_CHECK enum err boot_next_load(struct boot_next *b, EFI_HANDLE *ret_image);
 /* May the candidate read the password? True for what lies on the opened volume's disk or on ours. */
 bool boot_next_is_known(const struct boot_next *b);
 
+/* Is it the one that a person chose? */
+bool boot_next_is_chosen(const struct boot_next *b);
+
 /* Start it. Returns only when it came back; err: what it said, OK included. */
 MUST_CHECK enum err boot_next_start(EFI_HANDLE image);

@@ -64,6 +64,21 @@ static void describe(struct sentence *s, const struct facts *f)
     sentence_add(s, f->os ? ", system" : ", data");
 }
 
+/* "7C41D9E2  LUKS2 system, 512 GB, laptop root": what may be cut comes last. */
+static void describe_in_short(struct sentence *s, const struct facts *f)
+{
+    char id[9] = "--------";
+    if (f->n_keys > 0)
+        guid_short(&f->key[0], id);
+    sentence_add(s, id);
+    sentence_add(s, f->open ? "  open: " : "  ");
+    sentence_add(s, facts_format_name(f));
+    sentence_add(s, f->os ? " system, " : " data, ");
+    sentence_add_size(s, f->size);
+    sentence_add(s, f->label[0] ? ", " : "");
+    sentence_add(s, f->label);
+}
+
 static void name_volume(struct content *c, const struct facts *f)
 {
     struct sentence s;
@@ -71,8 +86,10 @@ static void name_volume(struct content *c, const struct facts *f)
     describe(&s, f);
     sentence_add(&s, ", ");
     sentence_add(&s, f->id_text);
-    if (f->mended)
-        sentence_add(&s, " (the first copy of its header is damaged; the second is used)");
+    set(c->mended, sizeof c->mended,
+        f->mended ? "The first copy of its header is damaged; the second is used." : "");
+    sentence_add(&s, f->mended ? ". " : "");
+    sentence_add(&s, c->mended);
 }
 
 static void name_keys(struct content *c, const struct facts *f)
@@ -98,19 +115,11 @@ static void make_list(struct content *c, const struct content_volumes *v)
     c->n_list = v->n > 1 ? n : 0;
     c->list_at = v->current - first;
     for (unsigned i = 0; i < c->n_list; i++) {
-        const struct facts *f = v->at[first + i];
         struct sentence s;
-        char id[9];
         sentence_init(&s, c->list[i], sizeof c->list[i]);
         sentence_add_u64(&s, first + i + 1);
         sentence_add(&s, ". ");
-        if (f->n_keys > 0) {
-            guid_short(&f->key[0], id);
-            sentence_add(&s, id);
-            sentence_add(&s, "  ");
-        }
-        describe(&s, f);
-        sentence_add(&s, f->open ? ", open" : "");
+        describe_in_short(&s, v->at[first + i]);
     }
 }
 
@@ -152,6 +161,10 @@ static const char *note_of(const struct content *c, const struct facts *f)
     if (f->os && f->format == FACTS_LUKS2 && !c->can_hand_off)
         return "This computer cannot pass the password on: after this screen the system will ask for it once "
                "more. Then type the 48 digits with a dash between the groups.";
+    if (!f->os && f->chip)
+        return "A data volume that a security chip opens: after this screen the chip will not, until the "
+               "computer is "
+               "restarted (L). Opened here it can be read only.";
     if (!f->os)
         return "A data volume: opened here it can be read only; the system opens it by its own key.";
     if (f->n_keys == 0)
@@ -163,7 +176,7 @@ static void clear_volume(struct content *c)
 {
     c->several = c->has_volume = false;
     c->n_list = c->list_at = 0;
-    c->volume[0] = c->key_id[0] = c->also[0] = c->note[0] = c->qr[0] = '\0';
+    c->volume[0] = c->mended[0] = c->key_id[0] = c->also[0] = c->note[0] = c->qr[0] = '\0';
 }
 
 void content_set_volumes(struct content *c, const struct content_volumes *v)

@@ -9,8 +9,8 @@
 
 #define CONTENT_LINE     200
 #define CONTENT_STEPS    3
-#define CONTENT_VOLUMES  5 /* lines of the list of volumes */
-#define CONTENT_COMPUTER 64
+#define CONTENT_VOLUMES  5  /* lines of the list of volumes */
+#define CONTENT_COMPUTER 72 /* Linux names are at most 64 bytes */
 
 struct content {
     char org[ORG_TEXT + 1];          /* "" when org.json is absent or unreadable */
@@ -20,6 +20,7 @@ struct content {
     char reason[CONTENT_LINE];       /* why we are here */
     bool has_volume;                 /* there is one to open */
     char volume[CONTENT_LINE];       /* label, size, format, use, UUID; "" without a volume */
+    char mended[CONTENT_LINE];       /* that a damaged header was replaced by its copy, or "" */
     char key_id[9];                  /* what to read to the help desk; "" without */
     char also[CONTENT_LINE];         /* further key IDs of this volume, or "" */
     char list[CONTENT_VOLUMES]

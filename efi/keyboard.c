@@ -24,13 +24,13 @@ void keyboard_num_lock(void)
         extended->SetState(extended, &on);
 }
 
-/* A cursor code with NumLock off may come from a keypad: of a keyboard plugged in later, or by a slip. The
- * next key is a digit then. source: UEFI 2.10, 12.1.2, scan codes 1 to 10 */
+/* With NumLock off a keypad sends cursor codes, and for 5 a key without code and character, which the NumLock
+ * key itself sends, too: whichever it was, the next key of a keypad is a digit. This also finds keyboards
+ * plugged in later. */
 static void watch_num_lock(const EFI_KEY_DATA *data)
 {
     EFI_KEY_TOGGLE_STATE state = data->KeyState.KeyToggleState;
-    bool cursor = data->Key.UnicodeChar == 0 && data->Key.ScanCode >= 1 && data->Key.ScanCode <= 10;
-    if (cursor && (state & EFI_TOGGLE_STATE_VALID) && !(state & EFI_NUM_LOCK_ACTIVE))
+    if (data->Key.UnicodeChar == 0 && (state & EFI_TOGGLE_STATE_VALID) && !(state & EFI_NUM_LOCK_ACTIVE))
         keyboard_num_lock();
 }
 

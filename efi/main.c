@@ -170,9 +170,10 @@ static void next_locked(void)
 /* A volume can be read now; what it holds is read by a person, then the others have their turn. */
 static void after(enum unlocked u)
 {
-    screen_update(&app.model);
-    if (u != UNLOCK_STAY)
+    if (u != UNLOCK_STAY) {
+        screen_update(&app.model);
         return;
+    }
     show_all();
     while (model_key(&app.model, keyboard_wait()) != MODEL_GO_ON)
         ;
@@ -367,6 +368,23 @@ static void take_back(void)
     firmware_power_off();
 }
 
+/* It is back: what that means, and what Enter does now. */
+static void say_it_came_back(const struct boot_next *next, enum err e, bool handed_off)
+{
+    const char *then = boot_next_is_chosen(next) ? " Enter comes back to the recovery screen."
+                                                 : " Enter tries what comes next.";
+    struct sentence s;
+    char line[MODEL_MESSAGE];
+    sentence_init(&s, line, sizeof line);
+    sentence_add(&s,
+                 handed_off
+                     ? "\" did not stay, so the password is no longer passed on: the system will ask for it."
+                 : e == ERR_OK ? "\" has ended."
+                               : "\" did not start.");
+    sentence_add(&s, then);
+    notice("\"", next->name, line);
+}
+
 /* Start it, and come back when it does. */
 static void start_image(const struct boot_next *next, EFI_HANDLE image)
 {
@@ -374,22 +392,16 @@ static void start_image(const struct boot_next *next, EFI_HANDLE image)
     screen_close();
     enum err e = boot_next_start(image);
     bool handed_off = variables_handed_off();
+    keyboard_num_lock();
     screen_open();
     screen_show(&app.content, &app.model);
     take_back();
-    if (handed_off)
-        notice("\"", next->name,
-               "\" did not stay, so the password is no longer passed on: the system will ask for it. Enter "
-               "tries "
-               "what comes next.");
-    else
-        notice("\"", next->name,
-               e == ERR_OK ? "\" has ended. Enter tries what comes next."
-                           : "\" did not start. Enter tries what comes next.");
+    say_it_came_back(next, e, handed_off);
 }
 
-/* Try what can be started, one after the other. Returns only when nothing is left. */
-static void boot_on(void)
+/* Try what can be started, one after the other; when what a person chose has ended, that person goes on.
+ * Returns only then, or when nothing is left: false. */
+static bool boot_on(void)
 {
     struct boot_next next = {.opened = variables_handed_off() ? current()->disk.handle : NULL,
                              .chosen = app.chosen};
@@ -412,8 +424,11 @@ static void boot_on(void)
                    "for it. Enter starts it.");
         }
         start_image(&next, image);
+        if (boot_next_is_chosen(&next))
+            return true;
     }
     take_back();
+    return false;
 }
 
 /* The one that a boot event has room for; NULL when nobody tried any. */
@@ -439,9 +454,9 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
         model_wipe(&app.model);
         if (last == MODEL_OFF)
             firmware_power_off();
-        boot_on();
-        notice("Nothing that can be started was found. ", "",
-               "Press Enter to come back to the recovery screen.");
+        if (!boot_on())
+            notice("Nothing that can be started was found. ", "",
+                   "Press Enter to come back to the recovery screen.");
         app.chosen = NULL;
         model_again(&app.model, true);
         look_again();

@@ -167,37 +167,63 @@ static void show_key(struct rect *room, const struct content *c)
     room->h -= px(CANVAS_CELL_H * large + 2);
 }
 
-static void show_volumes(struct rect *room, const struct content *c)
+static bool is_narrow(void)
 {
-    add(room, c->volume, ink(paint->quiet, 1), c->count[0] ? 2 : 10);
-    for (unsigned i = 0; i < c->n_list; i++) {
-        struct color text = i == c->list_at ? paint->white : paint->quiet;
-        if (i == c->list_at)
+    return canvas_width() / lay.scale < NARROW;
+}
+
+/* One line each, as many as there is room for around the current one. */
+static void show_list_of_volumes(struct rect *room, const struct content *c, unsigned rows)
+{
+    unsigned first = c->list_at < rows ? 0 : c->list_at - rows + 1;
+    for (unsigned i = first; i < c->n_list && i < first + rows; i++) {
+        bool current = i == c->list_at;
+        if (current)
             canvas_fill((struct rect){room->x - px(8), room->y, px(4), px(CANVAS_CELL_H)}, paint->amber);
-        if (room->h < px(CANVAS_CELL_H))
-            return;
-        canvas_text(room->x, room->y, room->w, c->list[i], ink(text, 1));
+        canvas_text(room->x, room->y, room->w, c->list[i], ink(current ? paint->white : paint->quiet, 1));
         room->y += px(CANVAS_CELL_H + 1);
         room->h -= px(CANVAS_CELL_H + 1);
     }
-    add(room, c->count, ink(paint->blue, 1), 10);
 }
 
+/* On a narrow screen the list stands for the line about the current volume, too. */
+static void show_volumes(struct rect *room, const struct content *c)
+{
+    unsigned rows = is_narrow() ? 3 : CONTENT_VOLUMES;
+    if (!is_narrow() || c->n_list == 0)
+        add(room, c->volume, ink(paint->quiet, 1), c->count[0] ? 2 : 10);
+    else if (c->mended[0])
+        add(room, c->mended, ink(paint->quiet, 1), 2);
+    show_list_of_volumes(room, c, rows);
+    if (!is_narrow() || c->n_list > rows || c->n_list == 0)
+        add(room, c->count, ink(paint->blue, 1), is_narrow() ? 4 : 10);
+}
+
+static void show_address(struct rect *room, const struct content *c)
+{
+    static const char check[] = "Check that this is your organisation's address.";
+    if (!c->url[0])
+        return;
+    add(room, c->url, ink(paint->blue, 1), 0);
+    add(room, check, ink(paint->quiet, 1), 10);
+}
+
+/* What does not fit stands beside or below the boxes as long as there is no message; the note before the
+ * rest. */
 static void show_words(struct rect room, const struct content *c)
 {
     show_key(&room, c);
     show_volumes(&room, c);
     for (unsigned i = 0; c->has_volume && i < CONTENT_STEPS; i++)
         add_step(&room, i, content_step(c, i, c->qr[0]));
-    room.y += px(10);
-    room.h -= px(10);
-    add(&room, c->url, ink(paint->blue, 1), 0);
-    add(&room, c->url[0] ? "Check that this is your organisation's address." : "", ink(paint->quiet, 1), 10);
-    add(&room, c->note, ink(paint->amber, 1), 10);
-    /* the organisation's words go where there is room for them */
+    room.y += px(is_narrow() ? 4 : 10);
+    room.h -= px(is_narrow() ? 4 : 10);
+    show_address(&room, c);
+    bool note_fits = canvas_paragraph_height(room.w, c->note, lay.scale) <= room.h + px(LINE_GAP);
+    add(&room, note_fits ? c->note : "", ink(paint->amber, 1), 10);
     bool fits = canvas_paragraph_height(room.w, c->message, lay.scale) <= room.h + px(LINE_GAP);
-    resting = fits ? "" : c->message;
-    add(&room, fits ? c->message : "", ink(paint->white, 1), 0);
+    resting = !note_fits ? c->note : fits ? "" : c->message;
+    add(&room, fits && note_fits ? c->message : "", ink(paint->white, 1), 0);
 }
 
 static void show_footer(const struct content *c)

@@ -218,6 +218,15 @@ def bench_memory(b):
     b.row('1 GiB decrypted', f'{1024 / took:.0f} MiB/s', True, 'reported only')
 
 
+def bench_app(b):
+    """The recovery app in firmware: first prompt, keyslots, beside GRUB. Wants a machine that does nothing else."""
+    from tests.bench import bench_app as app
+    app.first_prompt(b)
+    app.recovery_slot(b)
+    need('grub-mkstandalone')
+    app.beside_grub(b)
+
+
 ALL = {name[6:]: f for name, f in list(globals().items()) if name.startswith('bench_')}
 
 

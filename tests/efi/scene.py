@@ -73,6 +73,27 @@ class Bench:
         return laptop.screenshot(os.path.join(self.shots, name + '.png'))
 
 
+def go_to(laptop, key):
+    """Tab until the volume with this key ID is in front; gives its screen."""
+    for _ in range(40):
+        laptop.send_keys(['tab'])
+        head = shown(laptop)
+        if key_shown(head) == str(key)[:8].upper():
+            return head
+    raise AssertionError(f'no volume with key {key}')
+
+
+def key_shown(head):
+    found = re.search(r'Key ID\s+(\w+)', head)
+    return found and found[1]
+
+
+def shown(laptop):
+    """The next whole screen of a volume, up to its line of digits."""
+    seen = laptop.wait_serial(r'Disk\s+[^\n]*\n[\s\S]*?P power off\s+(?:[^>]*\n)?> [_*\d]', PLENTY)
+    return seen.before[-400:] + seen.text
+
+
 def sentence(text):
     """A regular expression for text that the app may have wrapped anywhere."""
     return re.escape(text).replace('\\ ', r'\s+')

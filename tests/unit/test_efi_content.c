@@ -100,7 +100,7 @@ static void without_an_organisation(void **state)
     assert_string_equal(c.count, "Volume 2 of 3 (Tab shows the next)");
     assert_int_equal(c.n_list, 3);
     assert_int_equal(c.list_at, 1);
-    assert_string_equal(c.list[2], "3. 7C41D9E2  laptop root, 512 GB, LUKS2, system");
+    assert_string_equal(c.list[2], "3. 7C41D9E2  LUKS2 system, 512 GB, laptop root");
     assert_non_null(strstr(content_keys(&c, true), "Tab"));
     assert_non_null(strstr(content_step(&c, 0, true), "Call your help desk"));
 }
@@ -127,6 +127,7 @@ static void what_to_know_before(void **state)
         {"a system that is handed the password", {.format = FACTS_LUKS2, .os = true, .n_keys = 1}, ""},
         {"Windows asks again", {.format = FACTS_BITLOCKER, .os = true, .n_keys = 1}, "Windows will ask"},
         {"data", {.format = FACTS_LUKS2, .n_keys = 1}, "read only"},
+        {"data that a chip opens", {.format = FACTS_LUKS2, .n_keys = 1, .chip = true}, "restarted"},
         {"BitLocker data", {.format = FACTS_BITLOCKER, .n_keys = 1}, "read only"},
         {"open already", {.format = FACTS_LUKS2, .open = true}, "is open"},
         {"no digits open it", {.format = FACTS_BITLOCKER, .os = true}, "startup key"},
