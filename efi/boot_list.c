@@ -10,7 +10,7 @@
 #define REMOVABLE     "\\EFI\\BOOT\\BOOTX64.EFI"
 #define ENTRIES       "\\loader\\entries"
 #define UKIS          "\\EFI\\Linux"
-#define TEXT          BLS_PATH
+#define TEXT          FILES_PATH
 
 /* What a walk over a file system carries along. */
 struct walk {
@@ -94,28 +94,6 @@ static void add_file(struct boot_list *l, EFI_HANDLE device, const char *name, c
         add(l, name, device_path_file(base, file), NULL, 0);
 }
 
-static bool ends_with(const char *name, const char *end)
-{
-    size_t n = strlen(name), m = strlen(end);
-    if (n < m)
-        return false;
-    for (size_t i = 0; i < m; i++) {
-        char c = name[n - m + i];
-        if ((c >= 'A' && c <= 'Z' ? c | 0x20 : c) != end[i])
-            return false;
-    }
-    return true;
-}
-
-static void join(char ret[static TEXT], const char *folder, const char *name)
-{
-    struct sentence s;
-    sentence_init(&s, ret, TEXT);
-    sentence_add(&s, folder);
-    sentence_add(&s, "\\");
-    sentence_add(&s, name);
-}
-
 /* Programs take their command line as UTF-16. */
 static void add_kernel(struct walk *w, const char *file, const struct bls *b)
 {
@@ -134,8 +112,8 @@ static bool take_entry(void *ctx, const struct files_entry *e)
     struct walk *w = ctx;
     char path[TEXT], *text;
     size_t len;
-    join(path, w->folder, e->name);
-    if (e->folder || !ends_with(e->name, ".conf") ||
+    files_join(w->folder, e->name, path);
+    if (e->folder || !files_name_ends(e->name, ".conf") ||
         files_read(w->device, path, BLS_MAX, &text, &len) != ERR_OK)
         return true;
     struct bls *b = firmware_alloc(sizeof *b);
@@ -150,8 +128,8 @@ static bool take_uki(void *ctx, const struct files_entry *e)
 {
     struct walk *w = ctx;
     char path[TEXT];
-    join(path, w->folder, e->name);
-    if (!e->folder && ends_with(e->name, ".efi"))
+    files_join(w->folder, e->name, path);
+    if (!e->folder && files_name_ends(e->name, ".efi"))
         add_file(w->list, w->device, e->name, path);
     return true;
 }
@@ -163,10 +141,10 @@ static bool take_vendor(void *ctx, const struct files_entry *e)
                                          "Boot\\bootmgfw.efi"};
     struct walk *w = ctx;
     char folder[TEXT], path[TEXT], name[TEXT];
-    join(folder, w->folder, e->name);
+    files_join(w->folder, e->name, folder);
     for (size_t i = 0; e->folder && i < sizeof loader / sizeof loader[0]; i++) {
         struct sentence s;
-        join(path, folder, loader[i]);
+        files_join(folder, loader[i], path);
         sentence_init(&s, name, sizeof name);
         sentence_add(&s, e->name);
         sentence_add(&s, " (");

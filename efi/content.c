@@ -154,6 +154,8 @@ static const char *note_of(const struct content *c, const struct facts *f)
     if (f->open)
         return "This volume is open: programs of the firmware can read it until an operating system takes "
                "over.";
+    if (f->suspended)
+        return "Its protection is suspended: Enter opens it without any digits, to be read only.";
     if (f->format == FACTS_BITLOCKER && f->n_keys == 0)
         return "No recovery password opens this volume. A startup key does: a file .BEK on a USB stick.";
     if (f->format == FACTS_BITLOCKER && f->os)

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "efi/files.h"
-
-#define PATH_CHARS 128
+#include "efi/sentence.h"
+#include <string.h>
 
 static enum err open_file(EFI_HANDLE device, const char *path, EFI_FILE_HANDLE *ret)
 {
     static const EFI_GUID file_system = EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID;
-    CHAR16 wide[PATH_CHARS];
+    CHAR16 wide[FILES_PATH];
     size_t i = 0;
     EFI_FILE_HANDLE root, file;
     EFI_FILE_IO_INTERFACE *fs = device ? firmware_protocol(device, &file_system) : NULL;
     if (!fs)
         return ERR_NOT_FOUND;
-    for (; i < PATH_CHARS - 1 && path[i]; i++)
+    for (; i < FILES_PATH - 1 && path[i]; i++)
         wide[i] = (unsigned char)path[i];
     wide[i] = 0;
     TRY(err_from_efi(fs->OpenVolume(fs, &root)));
@@ -102,4 +102,24 @@ void files_list(EFI_HANDLE device, const char *path, bool (*visit)(void *ctx, co
         folder->Close(folder);
     }
     firmware_free(info);
+}
+
+bool files_name_ends(const char *name, const char *end)
+{
+    size_t n = strlen(name), m = strlen(end);
+    for (size_t i = 0; n >= m && i < m; i++) {
+        char c = name[n - m + i];
+        if ((c >= 'A' && c <= 'Z' ? c | 0x20 : c) != end[i])
+            return false;
+    }
+    return n >= m;
+}
+
+void files_join(const char *folder, const char *name, char ret[static FILES_PATH])
+{
+    struct sentence s;
+    sentence_init(&s, ret, FILES_PATH);
+    sentence_add(&s, folder);
+    sentence_add(&s, "\\");
+    sentence_add(&s, name);
 }

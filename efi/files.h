@@ -20,5 +20,11 @@ struct files_entry {
 void files_list(EFI_HANDLE device, const char *path, bool (*visit)(void *ctx, const struct files_entry *e),
                 void *ctx);
 
+/* Does a name end so, in any case? end: lower case */
+bool files_name_ends(const char *name, const char *end);
+/* "folder\name", cut at FILES_PATH - 1. */
+#define FILES_PATH 128
+void files_join(const char *folder, const char *name, char ret[static FILES_PATH]);
+
 /* Is there such a file? */
 bool files_exist(EFI_HANDLE device, const char *path);

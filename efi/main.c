@@ -77,6 +77,7 @@ static void show_volume(void)
                                           .more = app.volumes.more,
                                           .cut_short = app.volumes.cut_short};
     content_set_volumes(&app.content, &shown);
+    app.model.keyless = app.volumes.n && !current()->facts.open && current()->facts.suspended;
 }
 
 static void show_all(void)
@@ -188,6 +189,8 @@ static void open_current(void)
     if (v && v->facts.open)
         model_failed(&app.model, false,
                      "This volume is open already. Tab shows the next, B starts the computer.");
+    else if (v && v->facts.suspended && model_is_empty(&app.model))
+        after(unlock_with_file(v, NULL, 0, &app.model, app.reason.reason));
     else if (v)
         after(unlock_try(v, &app.model, app.reason.reason));
     screen_update(&app.model);

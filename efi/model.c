@@ -86,6 +86,14 @@ enum group_state model_group_state(const struct model *m, unsigned group)
     return m->overtyping && group == m->at ? GROUP_PARTIAL : GROUP_WRONG;
 }
 
+bool model_is_empty(const struct model *m)
+{
+    unsigned n = 0;
+    for (unsigned g = 0; g < RP_GROUPS; g++)
+        n += m->group[g].n;
+    return n == 0;
+}
+
 static bool all_good(const struct model *m)
 {
     for (unsigned g = 0; g < RP_GROUPS; g++)
@@ -194,6 +202,8 @@ static enum model_action enter(struct model *m)
 {
     struct sentence s;
     m->overtyping = false;
+    if (m->keyless && model_is_empty(m))
+        return MODEL_OPEN;
     for (unsigned g = 0; g < RP_GROUPS; g++) {
         if (!group_wrong(m, g))
             continue;

@@ -65,6 +65,7 @@ struct model {
     bool overtyping;  /* a full group is being typed anew: do not judge it halfway */
     bool reveal;      /* digits on text consoles, whose output may be logged, are shown on demand only */
     bool tried;       /* these very digits did not open */
+    bool keyless;     /* the volume opens without digits: Enter on nothing opens */
     bool opened;      /* a volume was opened: leaving means going on */
     const struct menu *menu; /* borrowed */
     unsigned menu_at;
@@ -81,6 +82,8 @@ void model_has_volume(struct model *m, bool has_volume);
 
 MUST_CHECK enum model_action model_key(struct model *m, enum key key);
 
+/* Nothing is typed. */
+bool model_is_empty(const struct model *m);
 enum group_state model_group_state(const struct model *m, unsigned group);
 /* err: FORMAT (not complete), RANGE (a group is wrong). ret: 16 bytes */
 MUST_CHECK enum err model_password(const struct model *m, struct secret *ret);

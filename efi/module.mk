@@ -47,7 +47,7 @@ sign: $(B)/bin/keyholt-recovery.efi
 # What the tests start after the app: it prints what was handed to it.
 all: $(B)/tests/next_stage.efi
 $(eval $(call efi_app,$(B)/tests/next_stage.efi,$(patsubst %.c,$(B)/efi/obj/%.o,tests/efi/next_stage.c \
-    efi/libc.c efi/firmware.c efi/files.c efi/device_path.c efi/plain.c efi/publish.c efi/disk.c efi/file_system.c)))
+    efi/libc.c efi/firmware.c efi/files.c efi/device_path.c efi/plain.c efi/publish.c efi/disk.c efi/file_system.c efi/sentence.c)))
 
 # A next stage that does not stay.
 all: $(B)/tests/leaves.efi
@@ -56,7 +56,7 @@ $(eval $(call efi_app,$(B)/tests/leaves.efi,$(patsubst %.c,$(B)/efi/obj/%.o,test
 # The largest screen; a machine without memory to spare.
 all: $(B)/tests/launch.efi
 $(eval $(call efi_app,$(B)/tests/launch.efi,$(patsubst %.c,$(B)/efi/obj/%.o,tests/efi/launch.c efi/libc.c efi/firmware.c \
-    efi/device_path.c efi/files.c)))
+    efi/device_path.c efi/files.c efi/sentence.c)))
 
 # What the bench compares with.
 all: $(B)/tests/speed.efi

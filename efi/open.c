@@ -119,7 +119,8 @@ static enum err try_protectors(const struct bitlocker *b, const uint8_t password
     return result == ERR_NOT_FOUND ? ERR_UNSUPPORTED : result;
 }
 
-/* How a BitLocker volume is unlocked: by digits, or by a file. */
+/* How a BitLocker volume is unlocked: by digits, by a file, or, without both, by the key that lies open on
+ * it. */
 struct with {
     const uint8_t *password; /* or NULL */
     const void *bek;
@@ -132,7 +133,8 @@ static enum err unlock(const struct bitlocker *b, const struct with *w, struct o
     struct bitlocker_problem problem = {.what = NULL};
     if (w->password)
         return try_protectors(b, w->password, progress, ret_protector, ret_vmk);
-    enum err e = bitlocker_unlock_startup_key(b, w->bek, w->len, ret_protector, ret_vmk, &problem);
+    enum err e = !w->bek ? bitlocker_unlock_clear_key(b, ret_protector, ret_vmk)
+                         : bitlocker_unlock_startup_key(b, w->bek, w->len, ret_protector, ret_vmk, &problem);
     if (e == ERR_FORMAT)
         progress->why = problem.what;
     return e == ERR_NOT_FOUND ? ERR_UNSUPPORTED : e;

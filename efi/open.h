@@ -26,7 +26,8 @@ MUST_CHECK enum err open_volume(struct volume *v, const uint8_t password[static 
                                 struct open_progress *progress, struct guid *ret_key_id,
                                 struct plain **ret_plain);
 
-/* A BitLocker volume with the bytes of a startup key file. err: as above */
+/* A BitLocker volume with the bytes of a startup key file; without one (bek NULL) a volume whose protection
+ * is suspended. err: as above */
 MUST_CHECK enum err open_with_file(struct volume *v, const void *bek, size_t len,
                                    struct open_progress *progress, struct guid *ret_key_id,
                                    struct plain **ret_plain);

@@ -2,7 +2,6 @@
 #include "efi/stick.h"
 #include "efi/device_path.h"
 #include "efi/files.h"
-#include "efi/sentence.h"
 #include <string.h>
 
 #define FOLDER "\\KEYHOLT"
@@ -42,26 +41,11 @@ struct search {
     bool done;
 };
 
-static bool ends_with(const char *name, size_t len, const char *end)
-{
-    size_t n = strlen(end);
-    for (size_t i = 0; len >= n && i < n; i++) {
-        char c = name[len - n + i];
-        if ((c >= 'A' && c <= 'Z' ? c | 0x20 : c) != end[i])
-            return false;
-    }
-    return len >= n;
-}
-
 static void keep(struct search *s, unsigned volume, const char *folder, const char *name)
 {
-    struct sentence path;
     s->found->device = s->device;
     s->found->volume = volume;
-    sentence_init(&path, s->found->path, sizeof s->found->path);
-    sentence_add(&path, folder);
-    sentence_add(&path, "\\");
-    sentence_add(&path, name);
+    files_join(folder, name, s->found->path);
     s->done = true;
 }
 
@@ -71,7 +55,7 @@ static bool take_answer(void *ctx, const struct files_entry *e)
     struct search *s = ctx;
     size_t len = strlen(e->name);
     struct guid id;
-    if (e->folder || !ends_with(e->name, len, ".txt") || guid_decode(e->name, len - 4, &id) != ERR_OK)
+    if (e->folder || !files_name_ends(e->name, ".txt") || guid_decode(e->name, len - 4, &id) != ERR_OK)
         return true;
     for (unsigned i = 0; i < s->volumes->n && !s->done; i++) {
         const struct facts *f = &s->volumes->at[i]->facts;
@@ -92,7 +76,7 @@ static bool take_startup_key(void *ctx, const struct files_entry *e)
     struct guid id;
     char *bytes = NULL;
     size_t len = 0;
-    if (e->folder || !ends_with(e->name, strlen(e->name), ".bek"))
+    if (e->folder || !files_name_ends(e->name, ".bek"))
         return true;
     keep(s, 0, "", e->name);
     s->done = false;
@@ -112,12 +96,6 @@ static bool take_startup_key(void *ctx, const struct files_entry *e)
     return !s->done;
 }
 
-static bool on_own_disk(EFI_HANDLE device)
-{
-    const EFI_DEVICE_PATH *a = device_path_of(device), *b = device_path_of(fw.self->DeviceHandle);
-    return a && b && device_path_same_disk(a, b);
-}
-
 enum err stick_find(const struct volumes *v, struct stick_key *ret)
 {
     struct stick_key found = {.volume = 0};
@@ -125,7 +103,7 @@ enum err stick_find(const struct volumes *v, struct stick_key *ret)
     UINTN n;
     EFI_HANDLE *h = firmware_handles(&file_system, &n);
     for (UINTN i = 0; i < n && !s.done; i++) {
-        if (on_own_disk(h[i]) || publish_is_ours(h[i]))
+        if (device_path_on_own_disk(h[i]) || publish_is_ours(h[i]))
             continue;
         s.device = h[i];
         files_list(h[i], FOLDER, take_answer, &s);

@@ -2,14 +2,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A stick with a key on it: a desk's answer, KEYHOLT/<key-id>.txt, or a BitLocker startup key, <…>.BEK. */
 
+#include "efi/files.h"
 #include "efi/volumes.h"
 
-#define STICK_PATH     128
 #define STICK_FILE_MAX BITLOCKER_BEK_MAX
 
 struct stick_key {
     EFI_HANDLE device;
-    char path[STICK_PATH];
+    char path[FILES_PATH];
     bool startup_key; /* a .BEK file; else digits */
     unsigned volume;  /* number of the locked volume it is for */
     struct guid key_id;

@@ -266,7 +266,7 @@ enum unlocked unlock_with_file(struct volume *v, const void *bek, size_t len, st
     if (e == ERR_OK)
         return offer_content(v, m, reason, &key_id, plain, progress.why);
     model_failed(m, false,
-                 e == ERR_AUTH  ? "The startup key on the stick is not one of this volume's."
+                 e == ERR_AUTH  ? "The key does not open this volume."
                  : progress.why ? progress.why
                                 : err_text(e));
     return UNLOCK_NOT;

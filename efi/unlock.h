@@ -18,7 +18,7 @@ enum unlocked {
  * with a MODEL_NOTICE of what it holds. On failure the model says why and keeps the digits. */
 enum unlocked unlock_try(struct volume *v, struct model *m, uint8_t reason);
 
-/* The same with the bytes of a BitLocker startup key file. */
+/* The same with the bytes of a BitLocker startup key file, or, with bek NULL, of a volume that needs none. */
 enum unlocked unlock_with_file(struct volume *v, const void *bek, size_t len, struct model *m,
                                uint8_t reason);
 

@@ -70,12 +70,6 @@ static enum err look_for_bitlocker(struct volume *v)
     return e;
 }
 
-static bool on_own_disk(EFI_HANDLE device)
-{
-    const EFI_DEVICE_PATH *a = device_path_of(device), *b = device_path_of(fw.self->DeviceHandle);
-    return a && b && device_path_same_disk(a, b);
-}
-
 /* Has the device's disk a file system with this file? */
 static bool disk_has(EFI_HANDLE device, const char *file)
 {
@@ -95,7 +89,7 @@ static bool is_os(const struct volume *v)
         return v->facts.chip || (!v->disk.removable && disk_has(h, WINDOWS_LOADER));
     if (partition_is_beside(h))
         return false;
-    return on_own_disk(h) || (!v->disk.removable && disk_has(h, LOADERS));
+    return device_path_on_own_disk(h) || (!v->disk.removable && disk_has(h, LOADERS));
 }
 
 /* err: NOT_FOUND (no volume), what reading it says */
@@ -203,7 +197,7 @@ void volumes_find(struct volumes *v)
     keep_open(v, &before);
     for (int own = 1; own >= 0; own--)
         for (UINTN i = 0; i < n && !v->more && !v->cut_short; i++) {
-            if (on_own_disk(h[i]) != own)
+            if (device_path_on_own_disk(h[i]) != own)
                 continue;
             v->cut_short = firmware_uptime_ms() > until;
             if (!v->cut_short)

@@ -286,6 +286,17 @@ static void a_key_on_a_stick(void **state)
     assert_false(model_offer(&m, "a stick"));
 }
 
+static void a_volume_without_protection(void **state)
+{
+    struct model m;
+    (void)state;
+    model_init(&m, true);
+    assert_int_equal(type(&m, "E"), MODEL_NOTHING);
+    m.keyless = true;
+    assert_int_equal(type(&m, "E"), MODEL_OPEN);
+    assert_int_equal(type(&m, "0E"), MODEL_NOTHING); /* digits are judged as ever */
+}
+
 static void wiping(void **state)
 {
     struct model m;
@@ -372,11 +383,17 @@ static void key_strokes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(choosing_a_line), cmocka_unit_test(a_key_on_a_stick),
-        cmocka_unit_test(typing),          cmocka_unit_test(the_password),
-        cmocka_unit_test(nothing_to_open), cmocka_unit_test(a_password_that_does_not_open),
-        cmocka_unit_test(wiping),          cmocka_unit_test(notices_wait_for_enter),
-        cmocka_unit_test(key_strokes),     cmocka_unit_test(long_messages_are_cut),
+        cmocka_unit_test(choosing_a_line),
+        cmocka_unit_test(a_volume_without_protection),
+        cmocka_unit_test(a_key_on_a_stick),
+        cmocka_unit_test(typing),
+        cmocka_unit_test(the_password),
+        cmocka_unit_test(nothing_to_open),
+        cmocka_unit_test(a_password_that_does_not_open),
+        cmocka_unit_test(wiping),
+        cmocka_unit_test(notices_wait_for_enter),
+        cmocka_unit_test(key_strokes),
+        cmocka_unit_test(long_messages_are_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
