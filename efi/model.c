@@ -446,7 +446,8 @@ void model_failed(struct model *m, bool wrong, const char *why)
 {
     m->phase = m->back = MODEL_ENTRY;
     m->tried = wrong;
-    move_to(m, RP_GROUPS - 1, MODEL_DIGITS);
+    if (all_good(m))
+        move_to(m, RP_GROUPS - 1, MODEL_DIGITS); /* else the cursor stays with what is being typed */
     say(m, TONE_BAD, why);
 }
 

@@ -70,3 +70,6 @@ $(eval $(call unit,test_efi_model,$(efi_pure_sources)))
 $(eval $(call unit,test_efi_content,$(efi_pure_sources)))
 $(eval $(call unit,test_efi_plan,$(efi_pure_sources)))
 $(eval $(call unit,test_efi_facts,$(efi_pure_sources)))
+# $(eval $(call fuzz,…)) is defined in formats/module.mk
+$(eval $(call fuzz,fuzz_app,$(efi_pure_sources) formats/recovery_password.c formats/qr_text.c formats/base.c formats/guid.c \
+    formats/envelope.c formats/luks2_names.c crypto/cursor.c crypto/secret.c crypto/err.c))

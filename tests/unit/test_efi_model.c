@@ -193,6 +193,11 @@ static void a_password_that_does_not_open(void **state)
     assert_int_equal(type(&m, "b9"), MODEL_OPEN);
     model_failed(&m, false, "the disk could not be read");
     assert_int_equal(type(&m, "E"), MODEL_OPEN); /* not the digits' fault */
+    model_init(&m, true);
+    assert_int_equal(type(&m, "0846"), MODEL_NOTHING);
+    model_failed(&m, false, "something else failed");
+    assert_int_equal(type(&m, "12"), MODEL_NOTHING); /* the cursor is where it was */
+    assert_int_equal(model_group_state(&m, 0), GROUP_GOOD);
 }
 
 static void nothing_to_open(void **state)
