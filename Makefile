@@ -4,6 +4,7 @@
 #   make demo     the story, told                        make deb    the Debian packages
 #   make lint     layout and static analysis             make format lay out by clang-format
 #   make bench    speed beside peers (bench-large: more) make fuzz   every decoder, 60 s each
+#   make sign KEY=FILE CERT=FILE   sign the recovery app for Secure Boot
 #   make clean    remove build/                          V=1         show the commands
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
@@ -82,7 +83,7 @@ lint:
 	    --suppress=missingInclude --suppress=ctuuninitvar \
 	    $(filter-out efi/% tests/efi/% crypto/mbedtls/%,$(filter %.c,$(c_files)))
 help:
-	@sed -n '2,8s/^#//p' Makefile
+	@sed -n '2,9s/^#//p' Makefile
 # the virtual laptop's files belong to many users
 clean:
 	$(Q)rm -rf $(B) 2>/dev/null || sudo rm -rf $(B)

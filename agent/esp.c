@@ -43,9 +43,16 @@ static enum err put_org(struct agent *a, struct problem *why)
     return e;
 }
 
+/* The recovery screen says which computer it stands before. */
+static enum err put_computer(struct agent *a, struct problem *why)
+{
+    return esp_put(a, KH_ESP_COMPUTER, (const uint8_t *)a->computer, strlen(a->computer), why);
+}
+
 static bool is_file_of_ours(const char *name, size_t len)
 {
-    static const char *const ours[] = {"recovery.efi", "recovery-previous.efi", "org.json", "org.json.sig"};
+    static const char *const ours[] = {"recovery.efi", "recovery-previous.efi", "org.json", "org.json.sig",
+                                       "computer"};
     struct guid id;
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
         if (strlen(ours[i]) == len && memcmp(ours[i], name, len) == 0)
@@ -78,6 +85,7 @@ enum err esp_install(struct agent *a, struct problem *why)
     remove_half_written(a, KH_ESP_DIR);
     remove_half_written(a, VOLUMES_DIR);
     TRY(put_org(a, why));
+    TRY(put_computer(a, why));
     return esp_app_install(a, why);
 }
 

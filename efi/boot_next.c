@@ -2,8 +2,8 @@
 #include "efi/boot_next.h"
 #include "efi/device_path.h"
 #include "efi/files.h"
+#include "efi/load_option.h"
 #include "efi/sentence.h"
-#include "efi/variables.h"
 #include <string.h>
 
 #define REMOVABLE_PATH "\\EFI\\BOOT\\BOOTX64.EFI"
@@ -11,66 +11,14 @@
 #define NODE_HEADER    4u
 
 enum stage {
-    STAGE_ORDER = 0,   /* entries of BootOrder; with a volume opened, only those on known disks */
+    STAGE_CHOSEN = 0,  /* by a person */
+    STAGE_ORDER,       /* entries of BootOrder; with a volume opened, only those on known disks */
     STAGE_OWN_DISK,    /* removable path of the file system we came from */
     STAGE_OPENED_DISK, /* removable path on the opened volume's disk */
     STAGE_OTHERS,      /* with a volume opened, the other entries of BootOrder */
     STAGE_FIRMWARE,    /* the firmware's own programs */
     STAGE_NONE
 };
-
-/* source: UEFI 2.10, 3.1.3, EFI_LOAD_OPTION */
-#define LOAD_OPTION_ACTIVE        0x00000001u
-#define LOAD_OPTION_CATEGORY      0x00001f00u
-#define LOAD_OPTION_CATEGORY_BOOT 0x00000000u
-#define LOAD_OPTION_HEADER        6u
-
-struct load_option {
-    uint32_t attributes;
-    const uint8_t *description; /* UTF-16LE with a zero, any alignment */
-    const EFI_DEVICE_PATH *path;
-    const uint8_t *data; /* handed to the program: a kernel's command line, a loader's own settings */
-    size_t data_len;
-};
-
-static bool decode_option(const uint8_t *p, size_t len, struct load_option *ret)
-{
-    if (len < LOAD_OPTION_HEADER + 2)
-        return false;
-    size_t path_len = p[4] | (size_t)p[5] << 8, off = LOAD_OPTION_HEADER;
-    while (off + 2 <= len && (p[off] || p[off + 1]))
-        off += 2;
-    off += 2;
-    if (off > len || path_len > len - off)
-        return false;
-    ret->attributes = p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-    ret->description = p + LOAD_OPTION_HEADER;
-    ret->path = (const EFI_DEVICE_PATH *)(p + off);
-    ret->data = p + off + path_len;
-    ret->data_len = len - off - path_len;
-    return device_path_len(ret->path, path_len) > 0;
-}
-
-static void keep_name(struct boot_next *b, const uint8_t *utf16)
-{
-    size_t i = 0;
-    for (; i < BOOT_NAME - 1 && (utf16[2 * i] || utf16[2 * i + 1]); i++)
-        b->name[i] =
-            utf16[2 * i + 1] || utf16[2 * i] < 0x20 || utf16[2 * i] > 0x7e ? '?' : (char)utf16[2 * i];
-    b->name[i] = '\0';
-}
-
-static void *read_option(uint16_t number, size_t *ret_len)
-{
-    static const char hex[] = "0123456789ABCDEF";
-    CHAR16 name[] = L"Boot0000";
-    UINTN len = 0;
-    for (int i = 0; i < 4; i++)
-        name[7 - i] = (CHAR16)(unsigned char)hex[number >> (4 * i) & 15];
-    void *p = variables_firmware(name, &len);
-    *ret_len = len;
-    return p;
-}
 
 /* The very file that we were loaded from: BootCurrent does not tell, because a boot menu may have started us.
  */
@@ -104,7 +52,7 @@ static bool on_known_disk(const struct boot_next *b, const EFI_DEVICE_PATH *path
 /* Asked of the whole path of the very file that is to be loaded. */
 static bool is_wanted(const struct boot_next *b, const EFI_DEVICE_PATH *path)
 {
-    if (!b->opened || b->stage == STAGE_FIRMWARE)
+    if (!b->opened || b->stage == STAGE_FIRMWARE || b->stage == STAGE_CHOSEN)
         return true;
     return on_known_disk(b, path) == (b->stage < STAGE_OTHERS);
 }
@@ -135,24 +83,24 @@ static enum err load_removable(const struct boot_next *b, EFI_HANDLE device, EFI
 /* EDK II marks the entries that it made by itself with this GUID in the place of options, and passes no
  * options for them; a kernel would take the mark for its command line. source: EDK II,
  * MdeModulePkg/Library/UefiBootManagerLib, mBmAutoCreateBootOptionGuid */
-static bool is_firmwares_mark(const struct load_option *o)
+static bool is_firmwares_mark(const void *data, size_t len)
 {
     static const EFI_GUID mark = {
         0x8108ac4e, 0x9f11, 0x4d59, {0x85, 0x0e, 0xe2, 0x1a, 0x52, 0x2c, 0x59, 0xb2}};
-    return o->data_len == sizeof mark && memcmp(o->data, &mark, sizeof mark) == 0;
+    return len == sizeof mark && memcmp(data, &mark, sizeof mark) == 0;
 }
 
 /* The program keeps what it is given for as long as it runs, so this memory is never freed. */
-static void give_options(EFI_HANDLE image, const struct load_option *o)
+static void give_options(EFI_HANDLE image, const void *data, size_t len)
 {
     static const EFI_GUID loaded_image = EFI_LOADED_IMAGE_PROTOCOL_GUID;
     EFI_LOADED_IMAGE *li = firmware_protocol(image, &loaded_image);
-    void *copy = li && o->data_len && !is_firmwares_mark(o) ? firmware_alloc(o->data_len) : NULL;
+    void *copy = li && len && !is_firmwares_mark(data, len) ? firmware_alloc(len) : NULL;
     if (!copy)
         return;
-    memcpy(copy, o->data, o->data_len);
+    memcpy(copy, data, len);
     li->LoadOptions = copy;
-    li->LoadOptionsSize = (UINT32)o->data_len;
+    li->LoadOptionsSize = (UINT32)len;
 }
 
 static EFI_DEVICE_PATH *expand(const struct boot_next *b, const EFI_DEVICE_PATH *p)
@@ -177,46 +125,38 @@ static enum err load_entry(const struct boot_next *b, const struct load_option *
         e = load_path(b, path, ret);
     }
     if (e == ERR_OK)
-        give_options(*ret, o);
+        give_options(*ret, o->data, o->data_len);
     firmware_free(path);
     return e;
 }
 
 static bool belongs_to(const struct load_option *o, unsigned stage)
 {
-    if (!(o->attributes & LOAD_OPTION_ACTIVE) ||
-        (o->attributes & LOAD_OPTION_CATEGORY) != LOAD_OPTION_CATEGORY_BOOT || device_path_is_ours(o->path))
-        return false;
-    enum device_path_kind kind = device_path_kind(o->path);
-    return stage == STAGE_FIRMWARE ? kind == DEVICE_PATH_FIRMWARE
-                                   : kind == DEVICE_PATH_FILE || kind == DEVICE_PATH_DEVICE;
+    return o->wanted && (o->kind == DEVICE_PATH_FIRMWARE) == (stage == STAGE_FIRMWARE);
 }
 
 /* Try one entry of BootOrder; NOT_FOUND when it is not for us. */
 static enum err try_number(struct boot_next *b, uint16_t number, EFI_HANDLE *ret)
 {
     struct load_option o;
-    size_t len = 0;
+    void *memory = NULL;
     enum err e = ERR_NOT_FOUND;
-    uint8_t *p = read_option(number, &len);
-    if (p && decode_option(p, len, &o) && belongs_to(&o, b->stage)) {
-        keep_name(b, o.description);
+    if (load_option_read(number, &memory, &o) == ERR_OK && belongs_to(&o, b->stage)) {
+        load_option_name(&o, b->name, sizeof b->name);
         e = load_entry(b, &o, ret);
     }
-    firmware_free(p);
+    firmware_free(memory);
     return e;
 }
 
 /* DENIED is reported; what is missing or broken is passed over. */
 static enum err load_from_order(struct boot_next *b, EFI_HANDLE *ret)
 {
-    UINTN len = 0;
+    size_t n = 0;
     enum err e = ERR_NOT_FOUND;
-    uint8_t *order = variables_firmware(L"BootOrder", &len);
-    while (order && b->at < len / 2 && e != ERR_OK && e != ERR_DENIED) {
-        e = try_number(b, (uint16_t)(order[2 * b->at] | order[2 * b->at + 1] << 8), ret);
-        b->at++;
-    }
+    uint8_t *order = load_option_order(&n);
+    while (order && b->at < n && e != ERR_OK && e != ERR_DENIED)
+        e = try_number(b, load_option_number(order, b->at++), ret);
     firmware_free(order);
     return e == ERR_OK || e == ERR_DENIED ? e : ERR_NOT_FOUND;
 }
@@ -242,8 +182,24 @@ static enum err load_from_disk(struct boot_next *b, EFI_HANDLE device, EFI_HANDL
     return e == ERR_OK || e == ERR_DENIED ? e : ERR_NOT_FOUND;
 }
 
+/* Once; what is missing or broken is passed over, and the others follow. */
+static enum err load_chosen(struct boot_next *b, EFI_HANDLE *ret)
+{
+    struct sentence s;
+    if (!b->chosen || b->chosen->restart || b->at++ > 0)
+        return ERR_NOT_FOUND;
+    sentence_init(&s, b->name, sizeof b->name);
+    sentence_add(&s, b->chosen->name);
+    enum err e = load_path(b, b->chosen->path, ret);
+    if (e == ERR_OK)
+        give_options(*ret, b->chosen->options, b->chosen->options_len);
+    return e == ERR_OK || e == ERR_DENIED ? e : ERR_NOT_FOUND;
+}
+
 static enum err load_from_stage(struct boot_next *b, EFI_HANDLE *ret)
 {
+    if (b->stage == STAGE_CHOSEN)
+        return load_chosen(b, ret);
     if (b->stage == STAGE_OWN_DISK)
         return load_from_disk(b, fw.self->DeviceHandle, ret);
     if (b->stage == STAGE_OPENED_DISK)
@@ -267,7 +223,12 @@ enum err boot_next_load(struct boot_next *b, EFI_HANDLE *ret_image)
 
 bool boot_next_is_known(const struct boot_next *b)
 {
-    return b->stage < STAGE_OTHERS;
+    return b->stage == STAGE_CHOSEN ? on_known_disk(b, b->chosen->path) : b->stage < STAGE_OTHERS;
+}
+
+bool boot_next_is_chosen(const struct boot_next *b)
+{
+    return b->stage == STAGE_CHOSEN;
 }
 
 enum err boot_next_start(EFI_HANDLE image)

@@ -5,14 +5,16 @@
 #include "efi/font.h"
 #include "efi/glyph.h"
 #include <stdbool.h>
+#include <string.h>
 
 #define WIDTH_MIN  800u
 #define HEIGHT_MIN 600u
 #define LINE_GAP   3 /* pixels of the unscaled font between lines */
 
 static EFI_GRAPHICS_OUTPUT_PROTOCOL *gop;
-static EFI_GRAPHICS_OUTPUT_BLT_PIXEL *line; /* one line of text, as large as the largest */
-static size_t line_pixels;
+#define LINE_PIXELS (256u << 10) /* a piece of a line; the largest character has 134,064 */
+
+static EFI_GRAPHICS_OUTPUT_BLT_PIXEL *line;
 
 static bool large_enough(const EFI_GRAPHICS_OUTPUT_MODE_INFORMATION *m)
 {
@@ -63,9 +65,7 @@ enum err canvas_open(void)
     if (!large_enough(gop->Mode->Info))
         return ERR_UNSUPPORTED;
     TRY(font_open());
-    int scale_max = canvas_height() / 100; /* nothing is drawn larger than a fifth of the screen */
-    line_pixels = (size_t)canvas_width() * (size_t)(CANVAS_CELL_H * scale_max);
-    line = firmware_alloc(line_pixels * sizeof *line);
+    line = firmware_alloc(LINE_PIXELS * sizeof *line);
     return line ? ERR_OK : ERR_NOMEM;
 }
 
@@ -73,7 +73,7 @@ void canvas_close(void)
 {
     static const struct color black = {0, 0, 0};
     canvas_fill((struct rect){0, 0, canvas_width(), canvas_height()}, black);
-    cr_wipe(line, line_pixels * sizeof *line);
+    cr_wipe(line, LINE_PIXELS * sizeof *line);
     firmware_free(line);
     line = NULL;
 }
@@ -125,36 +125,57 @@ static int width_of(const char *text, size_t len, int scale)
     return w;
 }
 
-/* Draw the first len bytes, cut at max_w. */
-static int draw(int x, int y, int max_w, const char *text, size_t len, const struct ink *ink)
+/* The bytes from text that fit into max_w pixels and into len bytes. */
+static const char *fitting(const char *text, const char *end, int max_w, int scale, int *ret_w)
 {
-    int w = 0, at = 0;
-    const char *end = text;
-    while (end < text + len && *end) {
-        const char *next = end;
-        int step = advance(&next, ink->scale);
+    int w = 0;
+    while (text < end && *text) {
+        const char *next = text;
+        int step = advance(&next, scale);
         if (w + step > max_w)
             break;
         w += step;
-        end = next;
+        text = next;
     }
-    if (w == 0 || (size_t)w * (size_t)(CANVAS_CELL_H * ink->scale) > line_pixels)
-        return 0;
+    *ret_w = w;
+    return text;
+}
+
+/* A piece that the buffer holds. */
+static void draw_piece(int x, int y, const char *text, const char *end, int w, const struct ink *ink)
+{
     struct glyph_target to = {.stride = (size_t)w, .on = pixel(ink->text), .off = pixel(ink->ground)};
-    for (const char *p = text; p < end;) {
-        const struct font_glyph *g = font_glyph(characters_plain(characters_next(&p)));
+    int at = 0;
+    while (text < end) {
+        const struct font_glyph *g = font_glyph(characters_plain(characters_next(&text)));
         to.at = line + at;
         glyph_draw(g, ink->scale, &to);
         at += g->width * ink->scale;
     }
     gop->Blt(gop, line, EfiBltBufferToVideo, 0, 0, (UINTN)x, (UINTN)y, (UINTN)w,
              (UINTN)(CANVAS_CELL_H * ink->scale), (UINTN)w * sizeof *line);
-    return w;
+}
+
+/* Draw the first len bytes, cut at max_w. */
+static int draw(int x, int y, int max_w, const char *text, size_t len, const struct ink *ink)
+{
+    int most = (int)(LINE_PIXELS / (unsigned)(CANVAS_CELL_H * ink->scale)), drawn = 0, w = 0;
+    const char *end = text + len;
+    while (text < end && *text) {
+        int room = max_w - drawn < most ? max_w - drawn : most;
+        const char *next = fitting(text, end, room, ink->scale, &w);
+        if (w == 0)
+            break;
+        draw_piece(x + drawn, y, text, next, w, ink);
+        drawn += w;
+        text = next;
+    }
+    return drawn;
 }
 
 int canvas_text(int x, int y, int max_w, const char *utf8, struct ink ink)
 {
-    return draw(x, y, max_w, utf8, SIZE_MAX / 2, &ink);
+    return draw(x, y, max_w, utf8, strlen(utf8), &ink);
 }
 
 int canvas_text_width(const char *utf8, int scale)

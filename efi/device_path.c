@@ -159,6 +159,12 @@ bool device_path_same_disk(const EFI_DEVICE_PATH *a, const EFI_DEVICE_PATH *b)
     return len > 0 && len == disk_len(b) && memcmp(a, b, len) == 0;
 }
 
+bool device_path_on_own_disk(EFI_HANDLE device)
+{
+    const EFI_DEVICE_PATH *a = device_path_of(device), *b = device_path_of(fw.self->DeviceHandle);
+    return a && b && device_path_same_disk(a, b);
+}
+
 EFI_DEVICE_PATH *device_path_disk(const EFI_DEVICE_PATH *p)
 {
     static const uint8_t end[NODE_HEADER] = {END_DEVICE_PATH_TYPE, END_ENTIRE_DEVICE_PATH_SUBTYPE,

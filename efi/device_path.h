@@ -26,6 +26,9 @@ bool device_path_is_ours(const EFI_DEVICE_PATH *p);
 /* Are both on one disk: the same path down to where partitions and files begin? False for short forms. */
 bool device_path_same_disk(const EFI_DEVICE_PATH *a, const EFI_DEVICE_PATH *b);
 
+/* Does the device lie on the disk that we were loaded from? */
+bool device_path_on_own_disk(EFI_HANDLE device);
+
 /* The disk's own path, in pool memory; NULL for short forms and without memory. */
 EFI_DEVICE_PATH *device_path_disk(const EFI_DEVICE_PATH *p);
 

@@ -189,3 +189,10 @@ void firmware_power_off(void)
     for (;;)
         fw.bs->Stall(1000000);
 }
+
+void firmware_restart(void)
+{
+    fw.rt->ResetSystem(EfiResetCold, EFI_SUCCESS, 0, NULL);
+    for (;;)
+        fw.bs->Stall(1000000);
+}

@@ -45,3 +45,4 @@ uint64_t firmware_uptime_ms(void);
 /* Seconds UTC by the firmware's clock, 0 when it has none. */
 uint64_t firmware_time(void);
 void firmware_power_off(void) __attribute__((noreturn));
+void firmware_restart(void) __attribute__((noreturn));

@@ -49,6 +49,12 @@ static enum key from_letter(uint16_t c)
         return KEY_NO;
     case 's':
         return KEY_SHOW;
+    case 'l':
+        return KEY_LIST;
+    case 'c':
+        return KEY_CONTRAST;
+    case 'f':
+        return KEY_SETUP;
     default:
         return KEY_OTHER;
     }

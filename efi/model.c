@@ -14,8 +14,7 @@ static void say(struct model *m, enum model_tone tone, const char *what)
 static const char *resting_sentence(const struct model *m)
 {
     if (m->phase == MODEL_NO_VOLUME)
-        return "No disk with a Keyholt recovery key was found. Plug in what is missing and press R to look "
-               "again.";
+        return "No locked disk was found. Plug in what is missing and press R to look again.";
     return "";
 }
 
@@ -52,16 +51,17 @@ static void name_wrong_groups(struct model *m)
 
 void model_init(struct model *m, bool has_volume)
 {
-    model_wipe(m);
+    cr_wipe(m, sizeof *m);
     m->phase = m->back = has_volume ? MODEL_ENTRY : MODEL_NO_VOLUME;
     say(m, TONE_QUIET, resting_sentence(m));
 }
 
 void model_wipe(struct model *m)
 {
+    struct model kept = {.phase = MODEL_ENTRY, .back = MODEL_ENTRY, .tone = TONE_QUIET, .opened = m->opened};
+    memcpy(kept.next, m->next, sizeof kept.next);
     cr_wipe(m, sizeof *m);
-    m->phase = m->back = MODEL_ENTRY;
-    m->tone = TONE_QUIET;
+    *m = kept;
 }
 
 void model_has_volume(struct model *m, bool has_volume)
@@ -84,6 +84,14 @@ enum group_state model_group_state(const struct model *m, unsigned group)
     if (e == ERR_OK)
         return GROUP_GOOD;
     return m->overtyping && group == m->at ? GROUP_PARTIAL : GROUP_WRONG;
+}
+
+bool model_is_empty(const struct model *m)
+{
+    unsigned n = 0;
+    for (unsigned g = 0; g < RP_GROUPS; g++)
+        n += m->group[g].n;
+    return n == 0;
 }
 
 static bool all_good(const struct model *m)
@@ -194,6 +202,8 @@ static enum model_action enter(struct model *m)
 {
     struct sentence s;
     m->overtyping = false;
+    if (m->keyless && model_is_empty(m))
+        return MODEL_OPEN;
     for (unsigned g = 0; g < RP_GROUPS; g++) {
         if (!group_wrong(m, g))
             continue;
@@ -221,20 +231,140 @@ static enum model_action enter(struct model *m)
     return m->tried ? MODEL_NOTHING : MODEL_OPEN;
 }
 
+/* "Start "Debian" without opening the disk? …" */
+static void ask_boot(struct model *m)
+{
+    struct sentence s;
+    sentence_init(&s, m->message, sizeof m->message);
+    sentence_add(&s, m->next[0] ? "Start \"" : "Start the computer");
+    sentence_add(&s, m->next);
+    sentence_add(&s, m->next[0] ? "\"" : "");
+    sentence_add(&s, m->opened ? " now? What was opened can be read until an operating system takes over. "
+                               : " without opening the disk? It will ask for its passphrase. ");
+    sentence_add(&s, "Enter: yes, start.  Esc or N: no, stay here.");
+    m->tone = TONE_ASK;
+}
+
 static void ask(struct model *m, enum model_phase question)
 {
     m->phase = question;
-    say(m, TONE_ASK,
-        question == MODEL_ASK_BOOT
-            ? "Start the computer without opening the disk? It will ask for its passphrase. "
-              "Enter: yes, start.  Esc or N: no, stay here."
-            : "Turn the computer off? Nothing on the disk changes.  Enter: yes, turn off.  Esc or N: no, "
-              "stay here.");
+    if (question == MODEL_ASK_BOOT)
+        ask_boot(m);
+    else
+        say(m, TONE_ASK,
+            question == MODEL_ASK_OFF
+                ? "Turn the computer off? Nothing on the disk changes.  Enter: yes, turn off.  Esc or N: no, "
+                  "stay here."
+                : "Restart into the firmware's settings? Nothing on the disk changes.  Enter: yes.  Esc or "
+                  "N: no, "
+                  "stay here.");
+}
+
+/* Both looks say which line it is; the graphics show the others, too. */
+static void say_line(struct model *m)
+{
+    struct sentence s;
+    sentence_init(&s, m->message, sizeof m->message);
+    sentence_add_u64(&s, m->menu_at + 1);
+    sentence_add(&s, " of ");
+    sentence_add_u64(&s, m->menu->n);
+    sentence_add(&s, ": ");
+    sentence_add(&s, m->menu->line[m->menu_at]);
+    sentence_add(&s, "   Arrows move, Enter chooses, Esc goes back.");
+    m->tone = TONE_ASK;
+}
+
+void model_list(struct model *m, const struct menu *menu, unsigned at)
+{
+    if (menu->n == 0)
+        return;
+    m->phase = MODEL_LIST;
+    m->menu = menu;
+    m->menu_at = at < menu->n ? at : 0;
+    say_line(m);
+}
+
+void model_next(struct model *m, const char *name, bool now)
+{
+    struct sentence s;
+    sentence_init(&s, m->next, sizeof m->next);
+    sentence_add(&s, name);
+    if (now)
+        ask(m, MODEL_ASK_BOOT);
+}
+
+bool model_offer(struct model *m, const char *what)
+{
+    if (m->phase != MODEL_ENTRY)
+        return false;
+    m->phase = MODEL_OFFER;
+    say(m, TONE_ASK, what);
+    return true;
+}
+
+void model_fill(struct model *m, const struct secret *digits)
+{
+    for (unsigned g = 0; g < RP_GROUPS && digits->len == RP_DIGITS; g++) {
+        memcpy(m->group[g].digit, digits->bytes + (size_t)g * MODEL_DIGITS, MODEL_DIGITS);
+        m->group[g].n = MODEL_DIGITS;
+    }
+    m->overtyping = m->tried = false;
+    move_to(m, RP_GROUPS - 1, MODEL_DIGITS);
+    name_wrong_groups(m);
+}
+
+void model_again(struct model *m, bool has_volume)
+{
+    model_wipe(m);
+    model_has_volume(m, has_volume);
+}
+
+static enum model_action back(struct model *m, enum model_action what)
+{
+    m->phase = m->back;
+    name_wrong_groups(m);
+    return what;
+}
+
+static enum model_action list_key(struct model *m, enum key key)
+{
+    unsigned last = m->menu->n - 1;
+    if (key == KEY_ENTER)
+        return back(m, MODEL_PICKED);
+    if (key == KEY_ESC || key == KEY_BACKSPACE || key == KEY_NO || key == KEY_LIST)
+        return back(m, MODEL_NOTHING);
+    if (key == KEY_UP || key == KEY_LEFT)
+        m->menu_at = m->menu_at ? m->menu_at - 1 : last;
+    else if (key == KEY_DOWN || key == KEY_RIGHT || key == KEY_TAB)
+        m->menu_at = m->menu_at < last ? m->menu_at + 1 : 0;
+    else if (key == KEY_HOME)
+        m->menu_at = 0;
+    else if (key == KEY_END)
+        m->menu_at = last;
+    else if (key > KEY_0 && key <= KEY_9 && (unsigned)(key - KEY_0) <= m->menu->n)
+        m->menu_at = (unsigned)(key - KEY_0) - 1;
+    say_line(m);
+    return MODEL_NOTHING;
+}
+
+static enum model_action offer_key(struct model *m, enum key key)
+{
+    if (key == KEY_ENTER)
+        return back(m, MODEL_TAKE);
+    bool digit = key >= KEY_0 && key <= KEY_9;
+    if (key != KEY_ESC && key != KEY_NO && key != KEY_BACKSPACE && !digit)
+        return MODEL_NOTHING;
+    back(m, MODEL_REFUSED);
+    /* who goes on typing does not want it, and the digit is not lost */
+    enum model_action typed = digit ? model_key(m, key) : MODEL_NOTHING;
+    return typed == MODEL_OPEN ? MODEL_OPEN : MODEL_REFUSED;
 }
 
 static enum model_action answer(struct model *m, enum key key)
 {
-    enum model_action yes = m->phase == MODEL_ASK_BOOT ? MODEL_BOOT : MODEL_OFF;
+    enum model_action yes = m->phase == MODEL_ASK_BOOT  ? MODEL_BOOT
+                            : m->phase == MODEL_ASK_OFF ? MODEL_OFF
+                                                        : MODEL_SETUP;
     if (key == KEY_ENTER) /* not a letter: Y is elsewhere on other keyboards */
         return yes;
     bool digit = key >= KEY_0 && key <= KEY_9;
@@ -272,28 +402,52 @@ static enum model_action entry_key(struct model *m, enum key key)
     }
 }
 
+/* The keys that mean the same with and without a volume. */
+static enum model_action anywhere(struct model *m, enum key key)
+{
+    switch (key) {
+    case KEY_BOOT:
+    case KEY_ESC:
+        ask(m, MODEL_ASK_BOOT);
+        return MODEL_NOTHING;
+    case KEY_OFF:
+        ask(m, MODEL_ASK_OFF);
+        return MODEL_NOTHING;
+    case KEY_SETUP:
+        ask(m, MODEL_ASK_SETUP);
+        return MODEL_NOTHING;
+    case KEY_RESCAN:
+        return MODEL_RESCAN;
+    case KEY_LIST:
+        return MODEL_OPEN_LIST;
+    case KEY_CONTRAST:
+        return MODEL_RECOLOR;
+    default:
+        return m->phase == MODEL_ENTRY ? entry_key(m, key) : MODEL_NOTHING;
+    }
+}
+
 enum model_action model_key(struct model *m, enum key key)
 {
     if (m->phase == MODEL_NOTICE)
         return key == KEY_ENTER ? MODEL_GO_ON : MODEL_NOTHING;
-    if (m->phase == MODEL_ASK_BOOT || m->phase == MODEL_ASK_OFF)
+    if (m->phase == MODEL_ASK_BOOT || m->phase == MODEL_ASK_OFF || m->phase == MODEL_ASK_SETUP)
         return answer(m, key);
+    if (m->phase == MODEL_LIST)
+        return list_key(m, key);
+    if (m->phase == MODEL_OFFER)
+        return offer_key(m, key);
     if (m->phase != MODEL_ENTRY && m->phase != MODEL_NO_VOLUME)
         return MODEL_NOTHING;
-    if (key == KEY_BOOT || key == KEY_ESC || key == KEY_OFF) {
-        ask(m, key == KEY_OFF ? MODEL_ASK_OFF : MODEL_ASK_BOOT);
-        return MODEL_NOTHING;
-    }
-    if (key == KEY_RESCAN)
-        return MODEL_RESCAN;
-    return m->phase == MODEL_ENTRY ? entry_key(m, key) : MODEL_NOTHING;
+    return anywhere(m, key);
 }
 
 void model_failed(struct model *m, bool wrong, const char *why)
 {
     m->phase = m->back = MODEL_ENTRY;
     m->tried = wrong;
-    move_to(m, RP_GROUPS - 1, MODEL_DIGITS);
+    if (all_good(m))
+        move_to(m, RP_GROUPS - 1, MODEL_DIGITS); /* else the cursor stays with what is being typed */
     say(m, TONE_BAD, why);
 }
 

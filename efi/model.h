@@ -10,11 +10,13 @@
 #include "crypto/err.h"
 #include "crypto/secret.h"
 #include "efi/keymap.h"
+#include "efi/menu.h"
 #include "formats/recovery_password.h"
 #include <stdbool.h>
 
 #define MODEL_DIGITS  6 /* of a group */
-#define MODEL_MESSAGE 240
+#define MODEL_MESSAGE 320
+#define MODEL_NAME    48 /* of what is started */
 
 enum model_phase {
     MODEL_ENTRY = 1,
@@ -23,6 +25,9 @@ enum model_phase {
     MODEL_OPENED,    /* on the way to the next stage */
     MODEL_ASK_BOOT,  /* leave without opening? */
     MODEL_ASK_OFF,
+    MODEL_ASK_SETUP,
+    MODEL_LIST,  /* one of the menu's lines is chosen */
+    MODEL_OFFER, /* a key was found on a stick: use it? */
     MODEL_NOTICE /* something to read; Enter goes on */
 };
 
@@ -34,6 +39,12 @@ enum model_action {
     MODEL_RESCAN,
     MODEL_BOOT,
     MODEL_OFF,
+    MODEL_SETUP,
+    MODEL_OPEN_LIST, /* gather what can be started; then model_list() */
+    MODEL_PICKED,    /* line m->menu_at */
+    MODEL_TAKE,      /* use what was offered */
+    MODEL_REFUSED,   /* or do not */
+    MODEL_RECOLOR,
     MODEL_GO_ON /* the notice was read */
 };
 
@@ -54,6 +65,11 @@ struct model {
     bool overtyping;  /* a full group is being typed anew: do not judge it halfway */
     bool reveal;      /* digits on text consoles, whose output may be logged, are shown on demand only */
     bool tried;       /* these very digits did not open */
+    bool keyless;     /* the volume opens without digits: Enter on nothing opens */
+    bool opened;      /* a volume was opened: leaving means going on */
+    const struct menu *menu; /* borrowed */
+    unsigned menu_at;
+    char next[MODEL_NAME]; /* what is started next, "" not known */
     enum model_tone tone;
     char message[MODEL_MESSAGE];
 };
@@ -66,6 +82,8 @@ void model_has_volume(struct model *m, bool has_volume);
 
 MUST_CHECK enum model_action model_key(struct model *m, enum key key);
 
+/* Nothing is typed. */
+bool model_is_empty(const struct model *m);
 enum group_state model_group_state(const struct model *m, unsigned group);
 /* err: FORMAT (not complete), RANGE (a group is wrong). ret: 16 bytes */
 MUST_CHECK enum err model_password(const struct model *m, struct secret *ret);
@@ -75,5 +93,15 @@ MUST_CHECK enum err model_password(const struct model *m, struct secret *ret);
 void model_failed(struct model *m, bool wrong, const char *why);
 /* A step of opening, or the good end of it. */
 void model_progress(struct model *m, enum model_phase phase, const char *what);
+/* Let one of the lines be chosen, beginning with the one at; an empty menu changes nothing. */
+void model_list(struct model *m, const struct menu *menu, unsigned at);
+/* What is started when it is time to go on. ask: whether to do that now, without opening */
+void model_next(struct model *m, const char *name, bool ask);
+/* A key was found: Enter takes it, Esc does not. Returns false when it is no time for questions. */
+bool model_offer(struct model *m, const char *what);
+/* Put these digits in, all 48, as if they had been typed. */
+void model_fill(struct model *m, const struct secret *digits);
+/* Back to the entry, empty, after something was opened. */
+void model_again(struct model *m, bool has_volume);
 /* Show a sentence until Enter is pressed. */
 void model_notice(struct model *m, enum model_tone tone, const char *what);

@@ -56,17 +56,22 @@ static uint64_t pbkdf2_cost(uint8_t hash, uint32_t iterations, uint32_t len)
     return size ? (uint64_t)iterations * ((len + size - 1) / size) : 0;
 }
 
+static uint64_t slot_cost(const struct luks2_slot *s)
+{
+    if (s->kdf == LUKS2_PBKDF2)
+        return pbkdf2_cost(s->hash, s->iterations, s->area_key_size);
+    return (uint64_t)s->iterations * s->memory_kib * PLAN_ARGON2_KIB;
+}
+
 /* Take a slot that is not done when it can be tried at all and within what is left. */
 static bool take(struct plan *p, unsigned slot)
 {
     const struct luks2_slot *s = &p->luks->slot[slot];
     const struct luks2_digest *d = &p->luks->digest[0];
     /* a slot of another digest opens an old or a future volume key, or none that is in use */
-    if (s->digest != 0 || (p->done | p->too_slow) >> slot & 1 || !s->used || !s->supported ||
-        s->kdf != LUKS2_PBKDF2)
+    if (s->digest != 0 || (p->done | p->too_slow) >> slot & 1 || !s->used || !s->supported)
         return false;
-    uint64_t cost = pbkdf2_cost(s->hash, s->iterations, s->area_key_size) +
-                    pbkdf2_cost(d->hash, d->iterations, d->value_len);
+    uint64_t cost = slot_cost(s) + pbkdf2_cost(d->hash, d->iterations, d->value_len);
     if (cost > p->left) {
         p->too_slow |= 1u << slot;
         return false;
@@ -76,24 +81,30 @@ static bool take(struct plan *p, unsigned slot)
     return true;
 }
 
-bool plan_next(struct plan *p, unsigned *ret_slot, bool *ret_recovery)
+static bool next_of_others(struct plan *p, bool argon2, unsigned *ret_slot, bool *ret_recovery)
 {
-    for (unsigned i = 0; i < p->n_keys; i++) {
-        const struct luks2_token *t = &p->luks->token[p->key[i]];
-        /* a token that names an expensive slot names none of ours */
-        if (!has_slot(p->luks, t) || p->luks->slot[t->slot].iterations > KH_PBKDF2_MAX ||
-            !take(p, (unsigned)t->slot))
-            continue;
-        *ret_slot = (unsigned)t->slot;
-        *ret_recovery = true;
-        return true;
-    }
     for (unsigned slot = 0; slot < LUKS2_SLOTS; slot++) {
-        if (!take(p, slot))
+        if ((p->luks->slot[slot].kdf != LUKS2_PBKDF2) != argon2 || !take(p, slot))
             continue;
         *ret_slot = slot;
         *ret_recovery = false;
         return true;
     }
     return false;
+}
+
+bool plan_next(struct plan *p, unsigned *ret_slot, bool *ret_recovery)
+{
+    for (unsigned i = 0; i < p->n_keys; i++) {
+        const struct luks2_token *t = &p->luks->token[p->key[i]];
+        /* a token that names an expensive slot names none of ours */
+        if (!has_slot(p->luks, t) || p->luks->slot[t->slot].kdf != LUKS2_PBKDF2 ||
+            p->luks->slot[t->slot].iterations > KH_PBKDF2_MAX || !take(p, (unsigned)t->slot))
+            continue;
+        *ret_slot = (unsigned)t->slot;
+        *ret_recovery = true;
+        return true;
+    }
+    return next_of_others(p, false, ret_slot, ret_recovery) ||
+           next_of_others(p, true, ret_slot, ret_recovery);
 }

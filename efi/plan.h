@@ -7,6 +7,8 @@
 
 /* Hash iterations for one attempt, over all keyslots and their digests: some fifteen seconds of a laptop. */
 #define PLAN_BUDGET 30000000u
+/* A pass of Argon2 over one KiB costs about as much as so many iterations of PBKDF2. */
+#define PLAN_ARGON2_KIB 2
 
 /* Tokens whose keyslot is there, so that their password may open it: live, pending, retired; the oldest
  * first, because it is likeliest to have reached a server. Returns how many. */
@@ -25,6 +27,6 @@ struct plan {
 void plan_init(struct plan *p, const struct luks2 *l, const unsigned *key, unsigned n_keys);
 
 /* Give out the next keyslot and take its cost off: recovery keyslots that a token names first, then every
- * other PBKDF2 keyslot. Each once. False when there is none left. ret_recovery: it is one of the first kind
- */
+ * other PBKDF2 keyslot, then those of Argon2, which want memory. Each once. False when there is none left.
+ * ret_recovery: it is one of the first kind */
 bool plan_next(struct plan *p, unsigned *ret_slot, bool *ret_recovery);

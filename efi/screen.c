@@ -33,6 +33,12 @@ void screen_update(const struct model *m)
     screen_text_update(m);
 }
 
+void screen_recolor(void)
+{
+    if (graphics)
+        screen_gop_recolor();
+}
+
 void screen_remark(const char *line)
 {
     screen_text_remark(line);

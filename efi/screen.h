@@ -14,6 +14,8 @@ void screen_begin(const struct content *c, const struct model *m);
 void screen_show(const struct content *c, const struct model *m);
 /* Show what a key changed. cost: a few milliseconds; keys wait meanwhile in the firmware's queues */
 void screen_update(const struct model *m);
+/* Colours of high contrast, or back; to be seen at the next screen_show(). */
+void screen_recolor(void);
 /* One line for whoever watches a serial line; the graphics look does not show it. */
 void screen_remark(const char *line);
 /* Leave an empty screen to the next stage. */
@@ -23,6 +25,7 @@ void screen_close(void);
 MUST_CHECK enum err screen_gop_open(void); /* err: UNSUPPORTED (no graphics), NOMEM */
 void screen_gop_show(const struct content *c, const struct model *m);
 void screen_gop_update(const struct model *m);
+void screen_gop_recolor(void);
 void screen_gop_close(void);
 
 /* with_main: also the main console, because there are no graphics */

@@ -24,6 +24,7 @@ struct console {
 static struct console console[CONSOLES_MAX];
 static unsigned n_consoles;
 static char shown[MODEL_MESSAGE]; /* the model's message as printed last */
+static enum model_phase shown_phase;
 static const struct content *content;
 
 static const EFI_GUID text_out = EFI_SIMPLE_TEXT_OUTPUT_PROTOCOL_GUID;
@@ -149,7 +150,10 @@ static void put_paragraph(struct console *c, const char *label, const char *text
 static void put_head(struct console *c, const struct content *t)
 {
     put_text(c, t->org);
-    put_text(c, t->org[0] ? " - disk recovery\n\n" : "Disk recovery\n\n");
+    put_text(c, t->org[0] ? " - disk recovery" : "Disk recovery");
+    put_text(c, t->computer[0] ? " - " : "");
+    put_text(c, t->computer);
+    put_text(c, "\n\n");
     put_paragraph(c, "", t->reason);
     put_text(c, "\n");
     if (t->key_id[0]) {
@@ -161,6 +165,8 @@ static void put_head(struct console *c, const struct content *t)
         put_text(c, "\n");
     }
     put_paragraph(c, "  Disk      ", t->volume);
+    for (unsigned i = 0; i < t->n_list; i++)
+        put_paragraph(c, i == t->list_at ? "          > " : "            ", t->list[i]);
     put_paragraph(c, "            ", t->count);
     put_paragraph(c, "  Address   ", t->url);
     if (t->url[0])
@@ -175,7 +181,7 @@ static void put_steps(struct console *c, const struct content *t)
         put_paragraph(c, "  ", t->message);
         put_text(c, "\n");
     }
-    for (unsigned i = 0; t->key_id[0] && i < CONTENT_STEPS; i++)
+    for (unsigned i = 0; t->has_volume && i < CONTENT_STEPS; i++)
         put_paragraph(c, number[i], content_step(t, i, false));
     if (t->note[0]) {
         put_text(c, "\n");
@@ -270,6 +276,24 @@ static void put_message(struct console *c, const struct model *m)
 static void remember(const struct model *m)
 {
     memcpy(shown, m->message, sizeof shown);
+    shown_phase = m->phase;
+}
+
+/* All lines once; then the message says which one is meant. */
+static void put_menu(struct console *c, const struct menu *menu)
+{
+    if (c->started)
+        put_text(c, "\n");
+    c->started = false;
+    for (unsigned i = 0; i < menu->n; i++) {
+        char label[8];
+        struct sentence s;
+        sentence_init(&s, label, sizeof label);
+        sentence_add(&s, i < 9 ? "   " : "  ");
+        sentence_add_u64(&s, i + 1);
+        sentence_add(&s, ". ");
+        put_paragraph(c, label, menu->line[i]);
+    }
 }
 
 void screen_text_show(const struct content *t, const struct model *m)
@@ -311,6 +335,8 @@ void screen_text_update(const struct model *m)
         return;
     }
     for (unsigned i = 0; i < n_consoles; i++) {
+        if (m->phase == MODEL_LIST && shown_phase != MODEL_LIST)
+            put_menu(&console[i], m->menu);
         if (console[i].started && wants_digits(m))
             update_entry(&console[i], m);
         /* a message that went away needs no new line */

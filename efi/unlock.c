@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "efi/unlock.h"
 #include "efi/keyboard.h"
+#include "efi/open.h"
 #include "efi/screen.h"
 #include "efi/sentence.h"
 #include "efi/variables.h"
@@ -17,30 +18,39 @@ static bool stop_wanted(void)
     return false;
 }
 
-static bool show_step(void *ctx, unsigned slot, bool recovery)
+/* What the screen needs while a volume is tried. */
+struct showing {
+    struct model *m;
+    const struct volume *v;
+};
+
+static bool show_step(void *ctx, unsigned number, bool recovery)
 {
-    struct model *m = ctx;
-    if (m->phase == MODEL_OPENING && stop_wanted())
+    const struct showing *w = ctx;
+    if (w->m->phase == MODEL_OPENING && stop_wanted())
         return false;
     struct sentence s;
     char line[MODEL_MESSAGE];
     sentence_init(&s, line, sizeof line);
-    sentence_add(&s, recovery ? "Opening the disk with its recovery key (keyslot "
-                              : "The recovery key did not open it; trying the other keys (keyslot ");
-    sentence_add_u64(&s, slot);
-    sentence_add(&s, recovery ? "). This takes a few seconds." : "). Esc stops.");
-    model_progress(m, MODEL_OPENING, line);
-    screen_update(m);
+    if (!w->v->luks) {
+        sentence_add(&s, recovery ? "Opening the volume. BitLocker makes this slow on purpose: some seconds."
+                                  : "Not by the first recovery key; trying the others. Esc stops.");
+    } else {
+        sentence_add(&s, recovery ? "Opening the disk with its recovery key (keyslot "
+                                  : "Trying the other keys (keyslot ");
+        sentence_add_u64(&s, number);
+        sentence_add(&s, recovery ? "). This takes a few seconds." : "). Esc stops.");
+    }
+    model_progress(w->m, MODEL_OPENING, line);
+    screen_update(w->m);
     return true;
 }
 
-/* "Left out, because they would take minutes: keyslots 3, 4." */
-static void name_slow_slots(struct sentence *s, uint32_t slots)
+/* "keyslot 3, 4 and 2 more" */
+static void name_slots(struct sentence *s, uint32_t slots)
 {
     unsigned named = 0;
-    if (slots == 0)
-        return;
-    sentence_add(s, " Left out as too slow: keyslot ");
+    sentence_add(s, "keyslot ");
     for (unsigned slot = 0; slot < LUKS2_SLOTS; slot++) {
         if (!(slots >> slot & 1) || named++ >= SLOTS_NAMED)
             continue;
@@ -52,32 +62,62 @@ static void name_slow_slots(struct sentence *s, uint32_t slots)
         sentence_add_u64(s, named - SLOTS_NAMED);
         sentence_add(s, " more");
     }
-    sentence_add(s, ".");
 }
 
-static void explain_failure(struct model *m, const struct volume *v, enum err e, uint32_t too_slow)
+/* What could not be tried at all says nothing about the digits. */
+static void name_untried(struct sentence *s, const struct open_progress *p)
+{
+    if (p->no_memory) {
+        sentence_add(s, " Not tried, too little memory: ");
+        name_slots(s, p->no_memory);
+        sentence_add(s, " wants ");
+        sentence_add_u64(s, p->memory_kib / 1024);
+        sentence_add(s, " MiB in one piece.");
+    }
+    if (p->too_slow) {
+        sentence_add(s, " Left out as too slow: ");
+        name_slots(s, p->too_slow);
+        sentence_add(s, ".");
+    }
+}
+
+static void say_not_this_volume(struct sentence *s, const struct facts *f)
+{
+    char id[9];
+    sentence_add(s, "The digits are well-formed, but they are not the recovery password of this volume");
+    if (f->n_keys > 0) {
+        guid_short(&f->key[0], id);
+        sentence_add(s, " (key ID ");
+        sentence_add(s, id);
+        sentence_add(s, "). Compare the key ID with the one you were asked for.");
+    } else {
+        sentence_add(s, ".");
+    }
+}
+
+static void explain_failure(struct model *m, const struct volume *v, enum err e,
+                            const struct open_progress *p)
 {
     struct sentence s;
-    char line[MODEL_MESSAGE], id[9];
+    char line[MODEL_MESSAGE];
     sentence_init(&s, line, sizeof line);
     if (e == ERR_AUTH) {
-        guid_short(&volume_token(v)->key_id, id);
-        sentence_add(
-            &s, "The digits are well-formed, but they are not the recovery password of this volume (key ID ");
-        sentence_add(&s, id);
-        sentence_add(&s, "). Compare the key ID with the one you were asked for.");
+        say_not_this_volume(&s, &v->facts);
     } else if (e == ERR_UNSUPPORTED) {
         sentence_add(
-            &s,
-            "This volume has no keyslot that can be opened here. Nothing was changed; ask your help desk.");
+            &s, v->luks ? "This volume has no keyslot that can be opened here. Nothing was changed; ask "
+                          "your help desk."
+                        : "This volume has no recovery password. Nothing was changed; ask your help desk.");
+    } else if (e == ERR_NOMEM && p->no_memory) {
+        sentence_add(&s, "The digits could not be tried: this says nothing about whether they are right.");
     } else if (e == ERR_BUSY) {
-        sentence_add(&s, "Stopped before every keyslot was tried. Nothing was changed.");
+        sentence_add(&s, "Stopped before every key was tried. Nothing was changed.");
     } else {
         sentence_add(&s, "The volume could not be opened: ");
-        sentence_add(&s, err_text(e));
+        sentence_add(&s, p->why ? p->why : err_text(e));
         sentence_add(&s, ". Nothing was changed. Press R to look at the disk again.");
     }
-    name_slow_slots(&s, too_slow);
+    name_untried(&s, p);
     model_failed(m, e == ERR_AUTH || e == ERR_UNSUPPORTED, line);
 }
 
@@ -85,7 +125,7 @@ static enum err leave_word(const struct volume *v, const struct guid *key_id, ui
                            enum boot_result result)
 {
     const struct boot_event e = {.key_id = *key_id,
-                                 .volume = v->luks.uuid,
+                                 .volume = v->facts.id,
                                  .time = firmware_time(),
                                  .result = (uint8_t)result,
                                  .reason = reason,
@@ -93,12 +133,13 @@ static enum err leave_word(const struct volume *v, const struct guid *key_id, ui
     return variables_event(&e);
 }
 
-static void opened(struct volume *v, struct model *m, uint8_t reason, const struct secret *password,
-                   const struct guid *key_id)
+/* The system's own volume, LUKS2: the password goes along. */
+static void hand_over(struct volume *v, struct model *m, uint8_t reason, const struct secret *password,
+                      const struct guid *key_id)
 {
     struct sentence s;
     char line[MODEL_MESSAGE];
-    enum err handed = variables_hand_off(&v->luks.uuid, key_id, password->bytes);
+    enum err handed = variables_hand_off(&v->facts.id, key_id, password->bytes);
     enum err told = leave_word(v, key_id, reason, BOOT_OPENED);
     model_wipe(m);
     if (handed == ERR_OK && told == ERR_OK) {
@@ -117,39 +158,124 @@ static void opened(struct volume *v, struct model *m, uint8_t reason, const stru
     model_notice(m, TONE_ASK, line);
 }
 
-static void remark_time(uint64_t ms)
+/* What can be read, and by whom. */
+static void say_content(struct sentence *s, const struct volume *v)
+{
+    enum file_system f = v->published->plain->file_system;
+    const char *name = file_system_name(f);
+    if (f == FILE_SYSTEM_FAT) {
+        sentence_add(
+            s, " It holds a FAT file system: programs of the firmware, its shell for one, can read it now.");
+        return;
+    }
+    sentence_add(s, name ? " It holds a file system (" : " It holds something that is not known here");
+    sentence_add(s, name ? name : "");
+    sentence_add(s, name ? ") that this firmware cannot read" : "");
+    sentence_add(
+        s, v->luks ? "; another Linux computer opens the disk with these digits, dashes between the groups."
+                   : "; another computer with Windows opens the disk with these 48 digits.");
+}
+
+/* "The volume is open, with key 7C41D9E2. …" */
+static void say_readable(struct model *m, const struct volume *v, const struct guid *key_id, const char *why)
+{
+    struct sentence s;
+    char line[MODEL_MESSAGE], id[9];
+    guid_short(key_id, id);
+    sentence_init(&s, line, sizeof line);
+    sentence_add(&s,
+                 v->published ? "The volume is open for reading, by key " : "The digits are right, by key ");
+    sentence_add(&s, id);
+    sentence_add(&s, ".");
+    if (v->published) {
+        say_content(&s, v);
+    } else {
+        sentence_add(&s, " It cannot be read here: ");
+        sentence_add(&s, why ? why : "too little memory");
+        sentence_add(&s, ".");
+    }
+    if (!v->luks && v->facts.os)
+        sentence_add(&s, " Windows will ask for the digits again. Enter starts the computer.");
+    else
+        sentence_add(&s, " Enter goes on.");
+    model_notice(m, v->published ? TONE_GOOD : TONE_ASK, line);
+}
+
+/* Every other volume: to be read. Takes plain over, which may be NULL. */
+static enum unlocked offer_content(struct volume *v, struct model *m, uint8_t reason,
+                                   const struct guid *key_id, struct plain *plain, const char *why)
+{
+    if (plain && publish_start(plain, &v->facts.id, &v->published) != ERR_OK) {
+        plain_free(plain);
+        disk_rest(&v->disk);
+        why = "the firmware did not take it";
+    }
+    v->facts.open = v->published != NULL;
+    enum err told = leave_word(v, key_id, reason, BOOT_OPENED);
+    if (told != ERR_OK)
+        screen_remark("The firmware kept no record of the opening.");
+    model_wipe(m);
+    m->opened = true;
+    say_readable(m, v, key_id, why);
+    return !v->luks && v->facts.os ? UNLOCK_START : UNLOCK_STAY;
+}
+
+/* For whoever watches a serial line, and for tests. */
+static void remark_time(enum err e, uint64_t ms)
 {
     struct sentence s;
     char line[64];
     sentence_init(&s, line, sizeof line);
-    sentence_add(&s, "opened after ");
+    sentence_add(&s, e == ERR_OK ? "opened after " : "not opened after ");
     sentence_add_u64(&s, ms);
     sentence_add(&s, " ms");
     screen_remark(line);
 }
 
-void unlock_try(struct volume *v, struct model *m, uint8_t reason)
+enum unlocked unlock_try(struct volume *v, struct model *m, uint8_t reason)
 {
     SECRET(password);
     struct guid key_id;
-    struct volume_progress progress = {.step = show_step, .ctx = m};
+    struct plain *plain = NULL;
+    struct showing showing = {.m = m, .v = v};
+    struct open_progress progress = {.step = show_step, .ctx = &showing};
+    bool hand = v->luks && v->facts.os;
     uint64_t start = firmware_uptime_ms();
     enum err e = model_password(m, &password);
     if (e == ERR_OK)
-        e = volume_open(v, password.bytes, &progress, &key_id);
+        e = open_volume(v, password.bytes, !hand, &progress, &key_id, &plain);
+    v->attempts += e == ERR_AUTH;
+    remark_time(e, firmware_uptime_ms() - start);
+    if (e != ERR_OK) {
+        explain_failure(m, v, e, &progress);
+        return UNLOCK_NOT;
+    }
+    if (!hand)
+        return offer_content(v, m, reason, &key_id, plain, progress.why);
+    hand_over(v, m, reason, &password, &key_id);
+    return UNLOCK_START;
+}
+
+enum unlocked unlock_with_file(struct volume *v, const void *bek, size_t len, struct model *m, uint8_t reason)
+{
+    struct guid key_id;
+    struct plain *plain = NULL;
+    struct showing showing = {.m = m, .v = v};
+    struct open_progress progress = {.step = show_step, .ctx = &showing};
+    enum err e = open_with_file(v, bek, len, &progress, &key_id, &plain);
     if (e == ERR_OK)
-        remark_time(firmware_uptime_ms() - start);
-    if (e == ERR_AUTH)
-        v->attempts++;
-    if (e == ERR_OK)
-        opened(v, m, reason, &password, &key_id);
-    else
-        explain_failure(m, v, e, progress.too_slow);
+        return offer_content(v, m, reason, &key_id, plain, progress.why);
+    model_failed(m, false,
+                 e == ERR_AUTH  ? "The key does not open this volume."
+                 : progress.why ? progress.why
+                                : err_text(e));
+    return UNLOCK_NOT;
 }
 
 void unlock_gave_up(const struct volume *v, uint8_t reason)
 {
-    enum err e = leave_word(v, &volume_token(v)->key_id, reason, BOOT_NOT_OPENED);
+    const struct guid none = {{0}};
+    enum err e = leave_word(v, v->facts.n_keys ? &v->facts.key[0] : &none, reason, BOOT_NOT_OPENED);
     if (e != ERR_OK)
         screen_remark("The firmware kept no record of the failed attempts.");
 }

@@ -6,10 +6,21 @@
 #include "efi/model.h"
 #include "efi/volumes.h"
 
-/* Try the model's digits on a volume, telling the screen each step. On success the hand-off and the boot
- * event are written, the digits are wiped, and the model says what comes next: MODEL_OPENED, or MODEL_NOTICE
- * when the operating system will ask again. On failure the model says why and keeps the digits. */
-void unlock_try(struct volume *v, struct model *m, uint8_t reason);
+enum unlocked {
+    UNLOCK_NOT = 1,
+    UNLOCK_START, /* the system's volume is open, or its password right: time to start it */
+    UNLOCK_STAY   /* a volume can be read; the others are still locked */
+};
+
+/* Try the model's digits on a volume, telling the screen each step. An operating system's LUKS2 volume: the
+ * hand-off and the boot event are written, the digits are wiped, and the model says what comes next:
+ * MODEL_OPENED, or MODEL_NOTICE when the system will ask again. Every other volume is published to be read,
+ * with a MODEL_NOTICE of what it holds. On failure the model says why and keeps the digits. */
+enum unlocked unlock_try(struct volume *v, struct model *m, uint8_t reason);
+
+/* The same with the bytes of a BitLocker startup key file, or, with bek NULL, of a volume that needs none. */
+enum unlocked unlock_with_file(struct volume *v, const void *bek, size_t len, struct model *m,
+                               uint8_t reason);
 
 /* Leave word that somebody tried a volume and did not get in. */
 void unlock_gave_up(const struct volume *v, uint8_t reason);

@@ -146,3 +146,30 @@ void *variables_firmware(const CHAR16 *name, UINTN *ret_len)
     firmware_free(p);
     return NULL;
 }
+
+/* source: UEFI 2.10, 8.5.4 */
+#define BOOT_TO_FIRMWARE_UI 1u
+
+static uint64_t indications(const CHAR16 *name)
+{
+    UINTN len = 0;
+    uint64_t v = 0;
+    void *p = variables_firmware(name, &len);
+    if (p)
+        memcpy(&v, p, len < sizeof v ? len : sizeof v);
+    firmware_free(p);
+    return v;
+}
+
+bool variables_can_setup(void)
+{
+    return indications(L"OsIndicationsSupported") & BOOT_TO_FIRMWARE_UI;
+}
+
+enum err variables_ask_setup(void)
+{
+    static EFI_GUID global = EFI_GLOBAL_VARIABLE;
+    CHAR16 name[] = L"OsIndications";
+    uint64_t v = indications(name) | BOOT_TO_FIRMWARE_UI;
+    return err_from_efi(fw.rt->SetVariable(name, &global, ATTR_FLASH, sizeof v, &v));
+}

@@ -24,6 +24,11 @@ MUST_CHECK enum err variables_withdraw(void);
  * used, is never replaced by failed attempts while no agent has read it; then this does nothing. */
 MUST_CHECK enum err variables_event(const struct boot_event *e);
 
+/* Can a restart lead into the firmware's settings? */
+bool variables_can_setup(void);
+/* Ask for that at the next restart. err: what the firmware says */
+MUST_CHECK enum err variables_ask_setup(void);
+
 /* A variable of the firmware's own (BootOrder, Boot0001, …) in pool memory that the caller frees; NULL when
  * it does not exist. */
 void *variables_firmware(const CHAR16 *name, UINTN *ret_len);

@@ -24,6 +24,7 @@
 #define KH_ESP_APP_PREVIOUS "\\EFI\\keyholt\\recovery-previous.efi"
 #define KH_ESP_FALLBACK     "\\EFI\\BOOT\\BOOTX64.EFI" /* what firmware starts when it knows no entry */
 #define KH_ESP_ORG          "\\EFI\\keyholt\\org.json"
+#define KH_ESP_COMPUTER     "\\EFI\\keyholt\\computer" /* the computer's name, one line of UTF-8 */
 #define KH_BOOT_ENTRY       "Keyholt recovery"
 
 /* LUKS2. */

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -289,6 +290,7 @@ def test_esp(c, org, folder, bundle):
     for name in ('org.json', 'org.json.sig'):
         c.check(open(f'{ours}/{name}', 'rb').read() == open(f'{bundle}/{name}', 'rb').read(), f'{name} is on the ESP')
     c.check(open(f'{ours}/recovery.efi', 'rb').read() == b'MZ the app', 'the recovery app is on the ESP')
+    c.check(open(f'{ours}/computer', encoding='utf-8').read() == socket.gethostname(), 'so is the computer\'s name')
     m.stop()
     with open(m.path('/usr/lib/keyholt/recovery.efi'), 'wb') as f:
         f.write(b'MZ a newer app')

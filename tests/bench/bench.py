@@ -278,6 +278,15 @@ def bench_rest(b):
             b.row(what, figure, good, wanted[what[:5]])
 
 
+def bench_app(b):
+    """The recovery app in firmware: first prompt, keyslots, beside GRUB. Wants a machine that does nothing else."""
+    from tests.bench import bench_app as app
+    app.first_prompt(b)
+    app.recovery_slot(b)
+    need('grub-mkstandalone')
+    app.beside_grub(b)
+
+
 ALL = {name[6:]: f for names in (globals(), vars(bench_server)) for name, f in list(names.items())
        if name.startswith('bench_') and callable(f)}
 

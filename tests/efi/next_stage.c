@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Stands in for the operating system: prints the variables that the recovery app left, then switches off. */
-#include "efi/firmware.h"
+/* Stands in for the operating system: prints the variables and the volumes that the recovery app left,
+ * then switches off. */
+#include "efi/device_path.h"
+#include "efi/files.h"
+#include "efi/publish.h"
 #include "formats/names.h"
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st);
@@ -45,6 +48,71 @@ static void show(const char *name)
     put("\r\n");
 }
 
+#define HEAD 128 /* bytes of a plain volume that are printed */
+
+static void put_bytes(const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        put(i % 32 == 0 ? "\r\n  " : "");
+        put_hex(p[i], 2);
+    }
+    put("\r\n");
+}
+
+static bool put_name(void *ctx, const struct files_entry *e)
+{
+    (void)ctx;
+    put("FILE ");
+    put(e->name);
+    put("\r\n");
+    return true;
+}
+
+/* "PLAIN volume last-block write-status read-beyond-status bytes": what the app published, read as any
+ * program of the firmware would, and the names in it when a driver knows the file system. */
+static void show_plain(EFI_HANDLE handle)
+{
+    static const EFI_GUID block_io = EFI_BLOCK_IO_PROTOCOL_GUID;
+    static uint8_t block[4096];
+    const uint8_t *path = (const uint8_t *)device_path_of(handle);
+    EFI_BLOCK_IO *bio = firmware_protocol(handle, &block_io);
+    if (!bio || bio->Media->BlockSize > sizeof block)
+        return;
+    put("PLAIN ");
+    for (int i = 0; i < 16; i++)
+        put_hex(path[20 + i], 2);
+    put(" last=");
+    put_hex(bio->Media->LastBlock, 8);
+    put(" size=");
+    put_hex(bio->Media->BlockSize, 4);
+    put(" write=");
+    put_hex(bio->WriteBlocks(bio, bio->Media->MediaId, 0, bio->Media->BlockSize, block) & 0xff, 2);
+    put(" beyond=");
+    put_hex(
+        bio->ReadBlocks(bio, bio->Media->MediaId, bio->Media->LastBlock + 1, bio->Media->BlockSize, block) &
+            0xff,
+        2);
+    put(" end=");
+    put_hex(bio->ReadBlocks(bio, bio->Media->MediaId, bio->Media->LastBlock, bio->Media->BlockSize, block) &
+                0xff,
+            2);
+    put(" read=");
+    put_hex(bio->ReadBlocks(bio, bio->Media->MediaId, 0, bio->Media->BlockSize, block) & 0xff, 2);
+    put_bytes(block, HEAD);
+    files_list(handle, "\\", put_name, NULL);
+}
+
+static void show_plain_volumes(void)
+{
+    static const EFI_GUID block_io = EFI_BLOCK_IO_PROTOCOL_GUID;
+    UINTN n;
+    EFI_HANDLE *h = firmware_handles(&block_io, &n);
+    for (UINTN i = 0; i < n; i++)
+        if (publish_is_ours(h[i]))
+            show_plain(h[i]);
+    firmware_free(h);
+}
+
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 {
     if (firmware_init(image, st) != ERR_OK)
@@ -54,6 +122,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
     show(KH_VAR_SHARE);
     show(KH_VAR_EVENT);
     show(KH_VAR_REASON);
+    show_plain_volumes();
     put("NEXT STAGE END\r\n");
     firmware_power_off();
 }

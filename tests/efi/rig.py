@@ -17,6 +17,7 @@ from tests.laptop.laptop import EMPTY_VARS, Drive, Laptop
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 APP = os.path.join(ROOT, 'build/bin/keyholt-recovery.efi')
 LEAVES = os.path.join(ROOT, 'build/tests/leaves.efi')
+LAUNCH = os.path.join(ROOT, 'build/tests/launch.efi')
 NEXT_STAGE = os.path.join(ROOT, 'build/tests/next_stage.efi')
 OURS = uuid.UUID('6d2f1c8e-4b7a-4e0d-9b53-2a8e5f90c7d1')
 MIB = 1 << 20
@@ -62,12 +63,14 @@ def cryptsetup(*args, key=None):
 
 
 def make_volume(path, *, label='laptop root', password=PASSWORD, key_id=KEY_ID, volume=VOLUME, envelope=None,
-                token=True, sector_size=512):
+                token=True, sector_size=512, pbkdf_memory_kib=None, pbkdf=None):
     """A volume made by plain `cryptsetup luksFormat`, with a recovery keyslot 1 and its token."""
     with open(path, 'wb') as f:
         f.truncate(24 * MIB)
+    kdf = ['--pbkdf', pbkdf, '--pbkdf-force-iterations', '1000'] if pbkdf else []
+    memory = ['--pbkdf-memory', str(pbkdf_memory_kib), '--pbkdf-force-iterations', '4'] if pbkdf_memory_kib else []
     cryptsetup('luksFormat', '--type', 'luks2', '--uuid', str(volume), '--label', label, '--sector-size',
-               str(sector_size), '--key-file=-', path, key=b'what the user forgot')
+               str(sector_size), *memory, *kdf, '--key-file=-', path, key=b'what the user forgot')
     digits, count = path + '.digits', 1234
     with open(digits, 'w') as f:
         f.write('-'.join(groups(password)))
@@ -105,7 +108,7 @@ def make_disk(path, volume, *, org=ORG, removable=None, files=None):
     with open(path, 'wb') as f:
         f.truncate(disk.disk_size(parts))
     content = {'EFI/keyholt/recovery.efi': APP, 'EFI/next/next.efi': NEXT_STAGE,
-               'EFI/next/leaves.efi': LEAVES, **(files or {})}
+               'EFI/next/leaves.efi': LEAVES, 'EFI/next/launch.efi': LAUNCH, **(files or {})}
     if org is not None:
         content['EFI/keyholt/org.json'] = org if isinstance(org, bytes) else json.dumps(org).encode()
     if removable:
@@ -118,15 +121,23 @@ def make_disk(path, volume, *, org=ORG, removable=None, files=None):
     return parts
 
 
-def make_vars(path, parts, *, next_stage=True, leaves=False, reason=None, stale_share=False, event=None):
-    """Firmware variables with our entry first, as if BootNext had chosen it."""
-    shutil.copyfile(EMPTY_VARS, path)
-    options = [efivars.load_option('Keyholt recovery', 1, parts[0], '\\EFI\\keyholt\\recovery.efi')]
+def make_vars(path, parts, *, next_stage=True, leaves=False, launch=False, reason=None, stale_share=False, event=None,
+              entries=None, vars_from=EMPTY_VARS):
+    """Firmware variables with our entry first, as if BootNext had chosen it. entries: other ones, {name: file}."""
+    shutil.copyfile(vars_from, path)
+    app = '\\EFI\\next\\launch.efi' if launch else '\\EFI\\keyholt\\recovery.efi'
+    options = [efivars.load_option('Keyholt recovery', 1, parts[0], app)]
+    if entries:
+        options = [efivars.load_option(name, 1, parts[0], file) for name, file in entries.items()]
+        next_stage = False
     if leaves:
         options.append(efivars.load_option('Leaves', 1, parts[0], '\\EFI\\next\\leaves.efi'))
     if next_stage:
         options.append(efivars.load_option('Next stage', 1, parts[0], '\\EFI\\next\\next.efi'))
     made = efivars.boot_entries(options)
+    for old in efivars.read(path):  # those that a file with keys brings along
+        if old.guid == efivars.GLOBAL and old.name.startswith('Boot'):
+            efivars.remove(path, old.name)
     if reason:
         made.append(efivars.Variable('KeyholtReason', OURS, b'KHQ\x01' + bytes([reason, 0, 0, 0])
                                      + struct.pack('<Q', int(time.time()))))

@@ -72,6 +72,18 @@ def append(path, variables):
             at += (len(entry) + 3) & ~3
 
 
+def remove(path, name, guid=GLOBAL):
+    """Mark a variable as deleted; its bytes stay, as in flash."""
+    with open(path, 'r+b') as f:
+        image = f.read()
+        start = _store(image)[0]
+        for end, v in _walk(image):
+            if v and v.live and (v.name, v.guid) == (name, guid):
+                f.seek(start + 2)  # HEADER's state; bit 1 cleared: deleted
+                f.write(bytes([ADDED & ~2]))
+            start = end
+
+
 def load_option(description, partition_number, partition, path):
     """The data of a Boot#### variable: a file of a GPT partition (disk.Partition)."""
     file_path = path.encode('utf-16le') + b'\0\0'

@@ -11,16 +11,17 @@
 #include <string.h>
 
 /* 0 to 9 digits, b backspace, x Delete, l r u d h e arrows, Home and End, E Enter, T Tab, Q Esc, B boot, P
- * off, R rescan, N no, - separator, ? a key without meaning. */
+ * off, R rescan, N no, L list, C contrast, F firmware, - separator, ? a key without meaning. */
 static enum key key_of(char c)
 {
     static const struct {
         char letter;
         enum key key;
-    } map[] = {{'b', KEY_BACKSPACE}, {'x', KEY_DELETE}, {'l', KEY_LEFT}, {'r', KEY_RIGHT},  {'u', KEY_UP},
-               {'d', KEY_DOWN},      {'h', KEY_HOME},   {'e', KEY_END},  {'E', KEY_ENTER},  {'T', KEY_TAB},
-               {'Q', KEY_ESC},       {'B', KEY_BOOT},   {'P', KEY_OFF},  {'R', KEY_RESCAN}, {'N', KEY_NO},
-               {'-', KEY_SEPARATOR}, {'?', KEY_OTHER}};
+    } map[] = {{'b', KEY_BACKSPACE}, {'x', KEY_DELETE}, {'l', KEY_LEFT},     {'r', KEY_RIGHT},
+               {'u', KEY_UP},        {'d', KEY_DOWN},   {'h', KEY_HOME},     {'e', KEY_END},
+               {'E', KEY_ENTER},     {'T', KEY_TAB},    {'Q', KEY_ESC},      {'B', KEY_BOOT},
+               {'P', KEY_OFF},       {'R', KEY_RESCAN}, {'N', KEY_NO},       {'-', KEY_SEPARATOR},
+               {'?', KEY_OTHER},     {'L', KEY_LIST},   {'C', KEY_CONTRAST}, {'F', KEY_SETUP}};
     if (c >= '0' && c <= '9')
         return (enum key)(KEY_0 + (c - '0'));
     for (size_t i = 0; i < sizeof map / sizeof map[0]; i++)
@@ -128,6 +129,13 @@ static const struct row rows[] = {
     {"a question keeps the complaint", "084613BN", "084613" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 1, 0,
      MODEL_NOTHING, "Group 1 is not right"},
     {"boot", "0BE", "0_____" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 1, MODEL_BOOT, "?"},
+    {"the firmware's settings", "0FE", "0_____" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 1, MODEL_SETUP,
+     "firmware's settings?"},
+    {"but only after a yes", "0FQ", "0_____" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 1, MODEL_NOTHING,
+     ""},
+    {"contrast", "0C", "0_____" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 1, MODEL_RECOLOR, ""},
+    {"the list is asked for", "0L", "0_____" EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 1, MODEL_OPEN_LIST,
+     ""},
     {"off", "PE", EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY EMPTY, 0, 0, MODEL_OFF, "Turn the computer off?"},
 };
 
@@ -185,6 +193,11 @@ static void a_password_that_does_not_open(void **state)
     assert_int_equal(type(&m, "b9"), MODEL_OPEN);
     model_failed(&m, false, "the disk could not be read");
     assert_int_equal(type(&m, "E"), MODEL_OPEN); /* not the digits' fault */
+    model_init(&m, true);
+    assert_int_equal(type(&m, "0846"), MODEL_NOTHING);
+    model_failed(&m, false, "something else failed");
+    assert_int_equal(type(&m, "12"), MODEL_NOTHING); /* the cursor is where it was */
+    assert_int_equal(model_group_state(&m, 0), GROUP_GOOD);
 }
 
 static void nothing_to_open(void **state)
@@ -192,7 +205,7 @@ static void nothing_to_open(void **state)
     struct model m;
     (void)state;
     model_init(&m, false);
-    assert_non_null(strstr(m.message, "No disk with a Keyholt recovery key was found"));
+    assert_non_null(strstr(m.message, "No locked disk was found"));
     assert_int_equal(type(&m, "084612E"), MODEL_NOTHING);
     assert_int_equal(m.group[0].n, 0);
     assert_int_equal(type(&m, "R"), MODEL_RESCAN);
@@ -211,6 +224,82 @@ static void notices_wait_for_enter(void **state)
     model_notice(&m, TONE_ASK, "Press Enter");
     assert_int_equal(type(&m, "0bQBPR"), MODEL_NOTHING);
     assert_int_equal(type(&m, "E"), MODEL_GO_ON);
+}
+
+static const struct menu menu = {.n = 12, .line = {"Debian", "Windows", "Leaves"}};
+
+static void choosing_a_line(void **state)
+{
+    static const struct {
+        const char *keys;
+        unsigned at;
+        enum model_action last;
+    } row[] = {{"E", 1, MODEL_PICKED},   {"dE", 2, MODEL_PICKED},  {"uuE", 11, MODEL_PICKED},
+               {"hE", 0, MODEL_PICKED},  {"edE", 0, MODEL_PICKED}, {"3E", 2, MODEL_PICKED},
+               {"dQ", 2, MODEL_NOTHING}, {"0E", 1, MODEL_PICKED}};
+    struct model m;
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        model_init(&m, true);
+        assert_int_equal(type(&m, "084L"), MODEL_OPEN_LIST);
+        model_list(&m, &menu, 1);
+        assert_non_null(strstr(m.message, "2 of 12: Windows"));
+        enum model_action last = type(&m, row[i].keys);
+        if (last != row[i].last || m.menu_at != row[i].at || m.phase != MODEL_ENTRY || m.group[0].n != 3)
+            fail_msg("%s: action %d at %u", row[i].keys, last, m.menu_at);
+    }
+    model_next(&m, "Windows", true);
+    assert_non_null(strstr(m.message, "Start \"Windows\" without opening"));
+    assert_int_equal(type(&m, "Q"), MODEL_NOTHING);
+    model_wipe(&m);
+    assert_int_equal(type(&m, "B"), MODEL_NOTHING); /* what was chosen outlives what was typed */
+    assert_non_null(strstr(m.message, "Windows"));
+    const struct menu none = {.n = 0};
+    model_list(&m, &none, 0);
+    assert_int_equal(m.phase, MODEL_ASK_BOOT);
+}
+
+static void a_key_on_a_stick(void **state)
+{
+    struct model m;
+    SECRET(digits);
+    char entry[49];
+    (void)state;
+    model_init(&m, true);
+    assert_int_equal(type(&m, "08"), MODEL_NOTHING);
+    assert_true(model_offer(&m, "a stick"));
+    assert_false(model_offer(&m, "another")); /* one question at a time */
+    assert_int_equal(type(&m, "?d"), MODEL_NOTHING);
+    assert_string_equal(m.message, "a stick");
+    assert_int_equal(type(&m, "4"), MODEL_REFUSED); /* who goes on typing */
+    entry_of(&m, entry);
+    assert_int_equal(strncmp(entry, "084_", 4), 0);
+    assert_true(model_offer(&m, "a stick"));
+    assert_int_equal(type(&m, "N"), MODEL_REFUSED);
+    assert_true(model_offer(&m, "a stick"));
+    assert_int_equal(type(&m, "E"), MODEL_TAKE);
+    memcpy(digits.bytes, GOOD, 48);
+    digits.len = 48;
+    model_fill(&m, &digits);
+    entry_of(&m, entry);
+    assert_string_equal(entry, GOOD);
+    assert_int_equal(type(&m, "E"), MODEL_OPEN);
+    model_again(&m, true);
+    assert_int_equal(m.group[0].n, 0);
+    assert_int_equal(m.phase, MODEL_ENTRY);
+    model_init(&m, false);
+    assert_false(model_offer(&m, "a stick"));
+}
+
+static void a_volume_without_protection(void **state)
+{
+    struct model m;
+    (void)state;
+    model_init(&m, true);
+    assert_int_equal(type(&m, "E"), MODEL_NOTHING);
+    m.keyless = true;
+    assert_int_equal(type(&m, "E"), MODEL_OPEN);
+    assert_int_equal(type(&m, "0E"), MODEL_NOTHING); /* digits are judged as ever */
 }
 
 static void wiping(void **state)
@@ -275,6 +364,9 @@ static const struct stroke strokes[] = {
     {"r", 0, 'r', KEY_RESCAN},
     {"s", 0, 's', KEY_SHOW},
     {"n", 0, 'N', KEY_NO},
+    {"l", 0, 'l', KEY_LIST},
+    {"c", 0, 'C', KEY_CONTRAST},
+    {"f", 0, 'f', KEY_SETUP},
     {"another letter", 0, 'x', KEY_OTHER},
     {"an umlaut", 0, 0xe4, KEY_OTHER},
     {"bare modifier", 0, 0, KEY_NONE},
@@ -296,10 +388,17 @@ static void key_strokes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(typing),          cmocka_unit_test(the_password),
-        cmocka_unit_test(nothing_to_open), cmocka_unit_test(a_password_that_does_not_open),
-        cmocka_unit_test(wiping),          cmocka_unit_test(notices_wait_for_enter),
-        cmocka_unit_test(key_strokes),     cmocka_unit_test(long_messages_are_cut),
+        cmocka_unit_test(choosing_a_line),
+        cmocka_unit_test(a_volume_without_protection),
+        cmocka_unit_test(a_key_on_a_stick),
+        cmocka_unit_test(typing),
+        cmocka_unit_test(the_password),
+        cmocka_unit_test(nothing_to_open),
+        cmocka_unit_test(a_password_that_does_not_open),
+        cmocka_unit_test(wiping),
+        cmocka_unit_test(notices_wait_for_enter),
+        cmocka_unit_test(key_strokes),
+        cmocka_unit_test(long_messages_are_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

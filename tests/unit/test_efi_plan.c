@@ -76,11 +76,34 @@ static void order_and_budget(void **state)
     add_token(1, LUKS2_TOKEN_LIVE, 5);
     check("a token that names an expensive slot does not eat the budget", "r5 0 ", 0);
     fresh(1000);
-    add_slot(0, 4);
-    l.slot[0].kdf = LUKS2_ARGON2ID;
     add_slot(1, 4);
     l.slot[1].supported = false;
     check("what cannot be opened here", "", 0);
+}
+
+static void add_argon2(unsigned slot, uint32_t passes, uint32_t memory_kib)
+{
+    add_slot(slot, passes);
+    l.slot[slot].kdf = LUKS2_ARGON2ID;
+    l.slot[slot].memory_kib = memory_kib;
+}
+
+/* They want memory, so they come last, whatever their number. */
+static void argon2_slots(void **state)
+{
+    (void)state;
+    fresh(300000);
+    add_argon2(0, 4, 1u << 20);
+    add_slot(1, 1234);
+    add_slot(2, 5000);
+    add_token(0, LUKS2_TOKEN_LIVE, 1);
+    check("a volume of cryptsetup's and the recovery slot", "r1 2 0 ", 0);
+    add_argon2(3, 100, 1u << 20);
+    check("minutes of Argon2", "r1 2 0 ", 1u << 3);
+    add_argon2(3, UINT32_MAX, UINT32_MAX);
+    check("the largest numbers", "r1 2 0 ", 1u << 3);
+    add_token(1, LUKS2_TOKEN_LIVE, 0);
+    check("a token that names an Argon2 slot makes it none of ours", "r1 2 0 ", 1u << 3);
 }
 
 static void keys(void **state)
@@ -110,6 +133,7 @@ static void keys(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(order_and_budget), cmocka_unit_test(keys)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(order_and_budget), cmocka_unit_test(argon2_slots),
+                                       cmocka_unit_test(keys)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
