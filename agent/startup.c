@@ -199,7 +199,8 @@ static void say_identity(struct agent *a)
                       err_text(a->key.trouble));
     enum err e = identity_announce(a);
     if (e != ERR_OK)
-        (void)fprintf(stderr, "keeper: the new identity cannot be announced yet: %s\n", err_text(e));
+        (void)fprintf(stderr, "keeper: what waits for the device key cannot be signed yet: %s\n",
+                      err_text(e));
 }
 
 enum err startup(struct agent *a)
