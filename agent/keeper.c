@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/keeper.h"
 #include "agent/identity.h"
+#include "agent/notice.h"
 #include "agent/receipt_wait.h"
 #include "agent/startup.h"
 #include "crypto/host/file.h"
@@ -60,6 +61,7 @@ static void run_verb(struct keeper *k, struct client *c, const struct msg *m)
             k->agent.progress_ctx = c;
             verbs[i].run(k, c, m);
             k->agent.progress = NULL;
+            notice_update(&k->agent);
             if (m->type != MSG_STATUS)
                 reporter_soon(&k->reporter, keeper_now_ms());
             (void)malloc_trim(0); /* what is kept here is locked memory */

@@ -4,6 +4,7 @@
 #include "agent/esp.h"
 #include "agent/identity.h"
 #include "agent/keeper.h"
+#include "agent/notice.h"
 #include "agent/privileged.h"
 #include "agent/rotate.h"
 #include "agent/verify.h"
@@ -210,5 +211,6 @@ enum err startup(struct agent *a)
     TRY(hand_off(a));
     rotate_pending(a, replaced_alone); /* what waits, and the management key opens */
     esp_refresh(a);
+    notice_update(a);
     return ERR_OK;
 }

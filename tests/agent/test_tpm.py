@@ -235,6 +235,19 @@ def test_locked_out(c, m, tpm):
             'locked out after 3' in s['tpm']['text'], 'a lock-out is shown, and stops nobody', s['tpm'])
     code, _, err = m.json('rotate', '--passphrase-file', '-', data=PASSPHRASE)
     c.check(code == 0, 'rotate while locked out', err)
+    said = m.agent('doctor')[1]
+    c.check('locked out after 3' in said, 'doctor says so', said)
+    m.stop()
+    m.options += ['--report-after', '50']
+    reports, end = [], time.monotonic() + 60
+    while not reports and time.monotonic() < end:
+        m.start()
+        time.sleep(0.5)
+        m.stop()
+        reports = [r['bytes'] for r in records(m) if r['kind'] == 2]
+    m.use(tpm).start()
+    text = reports[-1] if reports else b''
+    c.check(b'"lockout":{"count":3,"max":3,"interval_s":600,"locked":true}' in text, 'and so does the report', text)
 
 
 def test_away(c, m, tpm, spki, folder):
