@@ -35,10 +35,10 @@ int64_t keeper_now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static void say_progress(void *ctx, const char *sentence)
+static void say_progress(void *ctx, const char *sentence, bool step)
 {
     struct client *c = ctx;
-    const struct msg m = {.type = MSG_PROGRESS, .progress.text = msg_text(sentence)};
+    const struct msg m = {.type = MSG_PROGRESS, .progress = {.text = msg_text(sentence), .step = step}};
     if (channel_queue(&c->channel, &m) != ERR_OK)
         channel_close(&c->channel); /* nobody listens any more; the work goes on */
 }
@@ -136,6 +136,7 @@ static void accept_courier(struct keeper *k)
 void keeper_await(struct keeper *k, struct client *c, enum keeper_errand which, const char *no_courier)
 {
     c->waits = which;
+    agent_step(&k->agent, "asking a server; a dead one costs some seconds");
     if (keeper_hurry_courier(k))
         return;
     agent_say(&k->agent, "the courier is not connected yet; waiting for it");

@@ -51,6 +51,7 @@ static void keep_way_in(struct agent *a, struct header *h, const struct secret *
 {
     struct problem said = *h->why;
     uint8_t state = MANAGEMENT_NONE;
+    agent_step(a, "volume %s: the keyslot for replacing its password without anybody there", h->device);
     if (manage_ensure(a, h, volume_key) != ERR_OK)
         agent_say(a, "%s; the recovery password can be replaced only when something else opens the volume",
                   h->why->text);

@@ -113,6 +113,7 @@ static struct volume_list find_volumes(struct agent *a)
 {
     struct volume_list l = {NULL, NULL};
     struct inventory v;
+    agent_step(a, "looking at all devices; one that does not answer costs some seconds");
     enum err e = inventory_make(a->root, &v);
     if (e == ERR_OK) {
         e = discover_volumes_in(a, &v, look);
