@@ -107,7 +107,18 @@ void agent_say(struct agent *a, const char *fmt, ...)
     (void)vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     if (a->progress)
-        a->progress(a->progress_ctx, text);
+        a->progress(a->progress_ctx, text, false);
     else
         (void)fprintf(stderr, "keeper: %s\n", text);
+}
+
+void agent_step(struct agent *a, const char *fmt, ...)
+{
+    char text[PROBLEM_MAX];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    if (a->progress)
+        a->progress(a->progress_ctx, text, true);
 }

@@ -42,7 +42,7 @@ struct agent {
     } set_page[2];         /* enum sync_set */
     int64_t clock_said_ms; /* when a wrong clock was last recorded; 0: not since the start (sync_clock.c) */
     /* where sentences about progress go; may be NULL */
-    void (*progress)(void *ctx, const char *sentence);
+    void (*progress)(void *ctx, const char *sentence, bool step);
     void *progress_ctx;
 };
 
@@ -53,3 +53,5 @@ void agent_close(struct agent *a);
 
 /* Tell the person who waits; the journal when nobody does. */
 void agent_say(struct agent *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* What takes a while now, to a person who waits before a terminal; to nobody else. */
+void agent_step(struct agent *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

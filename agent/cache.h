@@ -161,6 +161,23 @@ MUST_CHECK enum err cache_add_receipt(struct cache *c, const uint8_t *bytes, siz
  * ret: max elements; their bytes are the caller's, their names are not filled */
 MUST_CHECK enum err cache_proofs(struct cache *c, const uint8_t device[static 32], struct cache_record *ret,
                                  unsigned max, unsigned *ret_n);
+/* What was to be signed while the device key could not: records without place in the chain and signature, in
+ * the order they were made. */
+struct cache_draft {
+    int64_t id;
+    uint8_t bytes[RECORD_MAX];
+    size_t len;
+    bool has_key;
+    struct guid key_id; /* whose envelope it escrows */
+};
+MUST_CHECK enum err cache_add_draft(struct cache *c, uint8_t kind, const uint8_t *bytes, size_t len,
+                                    const struct guid *key_id);
+/* The oldest. err: NOT_FOUND (there is none) */
+MUST_CHECK enum err cache_next_draft(struct cache *c, struct cache_draft *ret);
+MUST_CHECK enum err cache_drop_draft(struct cache *c, int64_t id);
+/* All of one kind of record: a newer one says more. */
+MUST_CHECK enum err cache_clear_drafts(struct cache *c, uint8_t kind);
+MUST_CHECK enum err cache_drafts(struct cache *c, unsigned *ret);
 /* A record says that this key was replaced; the first one counts. */
 MUST_CHECK enum err cache_put_rotation(struct cache *c, const struct guid *key_id,
                                        const uint8_t name[static 32]);

@@ -28,6 +28,7 @@ static const char *const cache_migrations[] = {
     /* of a record that goes out again: the receipt it had, and the last batch before that */
     "ALTER TABLE record ADD COLUMN proof INTEGER;"
     "ALTER TABLE record ADD COLUMN after INTEGER NOT NULL DEFAULT 0;",
+    "CREATE TABLE draft(id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, bytes BLOB NOT NULL, key_id BLOB);",
 };
 
 /* locking_mode before journal_mode: with EXCLUSIVE there is no shared memory file, which a full disk could
@@ -66,7 +67,8 @@ static const char *const cache_migrations[] = {
     "slot=?3,count=?4,state=?5,fingerprint=?6,commitment=?7,verified=?8,cause=?10,spent=?11"
 #define SQL_KEY_COLUMNS                                                                                      \
     "SELECT k.key_id,k.volume,k.slot,k.count,k.state,k.fingerprint,k.commitment,k.verified,k.made,"          \
-    "e.record IS NOT NULL,r.receipt IS NOT NULL,k.cause,k.spent,r.class FROM key k LEFT JOIN "               \
+    "e.record IS NOT NULL OR EXISTS(SELECT 1 FROM draft d WHERE d.key_id=k.key_id),r.receipt IS NOT NULL,"   \
+    "k.cause,k.spent,r.class FROM key k LEFT JOIN "                                                          \
     "envelope e ON e.key_id=k.key_id "                                                                       \
     "LEFT JOIN record r ON r.name=e.record "
 #define SQL_KEY_GET SQL_KEY_COLUMNS "WHERE k.key_id=?1"
@@ -119,6 +121,12 @@ static const char *const cache_migrations[] = {
                             "name=(SELECT record FROM envelope WHERE hash=?2)"
 #define SQL_OUTBOX_ESCROWS                                                                                   \
     "SELECT count(*) FROM record WHERE receipt IS NULL AND kind=1 AND " SQL_SIGNED_BY "?1"
+#define SQL_DRAFT_ADD   "INSERT INTO draft(kind,bytes,key_id) VALUES(?1,?2,?3)"
+#define SQL_DRAFT_NEXT  "SELECT id,bytes,key_id FROM draft ORDER BY id LIMIT 1"
+#define SQL_DRAFT_DROP  "DELETE FROM draft WHERE id=?1"
+#define SQL_DRAFT_CLEAR "DELETE FROM draft WHERE kind=?1"
+#define SQL_DRAFT_COUNT "SELECT count(*) FROM draft"
+
 /* kind 4 is the key package */
 #define SQL_PACKAGES "SELECT name FROM record WHERE kind=4 AND " SQL_SIGNED_BY "?1 ORDER BY name"
 #define SQL_PACKAGE_PAGE                                                                                     \

@@ -3,6 +3,7 @@
 #include "agent/discover.h"
 #include "agent/esp.h"
 #include "agent/mirror.h"
+#include "agent/notice.h"
 #include "agent/recover.h"
 #include "agent/rotate.h"
 #include "agent/startup.h"
@@ -104,6 +105,7 @@ static void do_wanted(struct chores *c, struct agent *a)
         agent_say(a, "the volumes cannot be listed");
     rotate_pending(a, publish);
     a->wanted = false; /* what could not be done is tried again at the next look */
+    notice_update(a);
     watch_volumes(c, a);
     if (c->done)
         c->done(c->ctx);

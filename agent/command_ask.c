@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ANSWER_MS 120000 /* longer than the keeper waits for the courier */
 
@@ -24,8 +25,11 @@ static void fail(struct command_answer *ret, enum err e, const char *path)
     json_object_object_add(ret->json, "message", json_object_new_string(text));
 }
 
-static void show_progress(struct msg_span s)
+/* Steps are for eyes: a script's log gets what was said, not what was being done. */
+static void show_progress(struct msg_span s, bool step)
 {
+    if (step && !isatty(STDERR_FILENO))
+        return;
     (void)fprintf(stderr, "%.*s\n", (int)s.len, (const char *)s.p);
 }
 
@@ -52,7 +56,7 @@ static enum err talk(struct channel *c, const struct msg *request, const struct 
         if (m.type == MSG_RESULT)
             return take_result(&m, ret);
         if (m.type == MSG_PROGRESS)
-            show_progress(m.progress.text);
+            show_progress(m.progress.text, m.progress.step);
         else if (m.type == MSG_PIECE && sink->take)
             TRY(sink->take(sink->ctx, m.piece.bytes));
         else

@@ -13,7 +13,7 @@
 
 struct options {
     struct command_args args;
-    const char *passphrase_file, *recovery_file, *token_text;
+    const char *passphrase_file, *key_file, *recovery_file, *token_text;
     int token; /* COMMAND_ANY_TOKEN: none was named */
     bool no_esp, all;
 };
@@ -81,13 +81,24 @@ static void ask(const struct options *o, const char *device, const struct secret
     command_ask(&o->args, &m, ret);
 }
 
-/* What opens the volume now may be a token of its own: one that was named, or one that needs nobody, so that
- * a computer can be set up without a person. */
+static void refused_by_key_file(const char *device, struct command_answer *ret)
+{
+    static const char text[] = "the key file does not open it; nothing was changed";
+    ret->exit_code = KH_EXIT_NO;
+    ret->text = strdup(text);
+    ret->json = json_object_new_object();
+    json_object_object_add(ret->json, "device", json_object_new_string(device));
+    json_object_object_add(ret->json, "message", json_object_new_string(text));
+}
+
+/* What opens the volume now may be a key file, or a token of its own: one that was named, or one that needs
+ * nobody, so that a computer can be set up without a person. */
 static enum err by_token(const struct options *o, const char *device, struct command_answer *ret)
 {
     SECRET(unlock);
     uint32_t flags = 0;
-    TRY(command_token(device, o->token, o->passphrase_file, &unlock, &flags));
+    TRY(o->key_file ? command_key_file(device, o->key_file, &unlock, &flags)
+                    : command_token(device, o->token, o->passphrase_file, &unlock, &flags));
     ask(o, device, &unlock, flags, ret);
     return ERR_OK;
 }
@@ -185,6 +196,10 @@ static int protect(const struct options *o, struct work *w)
             ask(o, w->device[i], &unlock, 0, &w->answer[i]);
         done[i] =
             w->waits[i] || ((o->token_text || !file) && by_token(o, w->device[i], &w->answer[i]) == ERR_OK);
+        if (!done[i] && o->key_file) {
+            refused_by_key_file(w->device[i], &w->answer[i]);
+            done[i] = true;
+        }
         left += !done[i];
     }
     if (left && o->token_text)
@@ -202,6 +217,8 @@ static int check(struct options *o)
     const struct command *c = &command_protect;
     if (o->all ? o->args.n_devices != 0 : o->args.n_devices == 0)
         return command_usage(c, "name the devices, or say --all");
+    if (o->key_file && (o->passphrase_file || o->recovery_file || o->token_text))
+        return command_usage(c, "a key file, or something else that opens the volume");
     if (o->passphrase_file && o->recovery_file)
         return command_usage(c, "--passphrase-file is for LUKS2, --recovery-password-file for BitLocker");
     if (o->recovery_file && (o->all || o->args.n_devices != 1))
@@ -218,6 +235,7 @@ static int run(int argc, char **argv)
 {
     struct options o = {.token = COMMAND_ANY_TOKEN};
     const struct command_option own[] = {{"passphrase-file", &o.passphrase_file, NULL},
+                                         {"key-file", &o.key_file, NULL},
                                          {"existing-token", &o.token_text, NULL},
                                          {"recovery-password-file", &o.recovery_file, NULL},
                                          {"no-esp", NULL, &o.no_esp},
@@ -242,7 +260,8 @@ static int run(int argc, char **argv)
 
 const struct command command_protect = {
     "protect", run, "make and escrow recovery passwords for volumes",
-    "[--passphrase-file FILE] [--no-esp] [--json] DEVICE... | --all\n"
+    "[--passphrase-file FILE | --key-file FILE] [--no-esp] [--json]\n"
+    "                             DEVICE... | --all\n"
     "       keyholt-agent protect --existing-token N [--passphrase-file FILE]\n"
     "                             [--no-esp] [--json] DEVICE\n"
     "       keyholt-agent protect --recovery-password-file FILE [--json] DEVICE\n\n"
@@ -251,6 +270,7 @@ const struct command command_protect = {
     "asked for by name. Without FILE, a token of the volume that needs nobody\n"
     "(systemd-tpm2 without a PIN, clevis) is asked first. One volume that fails does\n"
     "not stop the others.\n\n"
+    "  --key-file FILE     all bytes of FILE open it, as for cryptsetup\n"
     "  --all               every built-in LUKS2 volume that is not protected yet;\n"
     "                      removable ones are named\n"
     "  --existing-token N  this token opens it; FILE holds its PIN, where it has one.\n"

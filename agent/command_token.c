@@ -32,11 +32,19 @@ static bool find_program(char ret[PATH_MAX])
     return access(ret, X_OK) == 0;
 }
 
-static enum err spawn(const char *program, const char *device, int token, const int in_out[2], pid_t *ret)
+/* What is asked: a token, by number or any; or a key file. */
+struct question {
+    const char *device, *key_file;
+    int token;
+};
+
+static enum err spawn(const char *program, const struct question *q, const int in_out[2], pid_t *ret)
 {
     char number[16];
-    (void)snprintf(number, sizeof number, "%d", token);
-    const char *const argv[] = {"unlock", device, token < 0 ? NULL : number, NULL};
+    (void)snprintf(number, sizeof number, "%d", q->token);
+    const char *const by_file[] = {"unlock", q->device, UNLOCK_KEY_FILE, q->key_file, NULL},
+                      *const by_token[] = {"unlock", q->device, q->token < 0 ? NULL : number, NULL};
+    const char *const *argv = q->key_file ? by_file : by_token;
     posix_spawn_file_actions_t files;
     if (posix_spawn_file_actions_init(&files) != 0)
         return ERR_NOMEM;
@@ -79,8 +87,8 @@ static enum err take(const uint8_t *said, size_t len, struct secret *ret, uint32
 }
 
 /* One run of the helper. err: AUTH (it wants a PIN, or another one), NOT_FOUND, IO */
-static enum err ask_token(const char *device, int token, const struct secret *pin, struct secret *ret,
-                          uint32_t *ret_flags)
+static enum err ask(const struct question *q, const struct secret *pin, struct secret *ret,
+                    uint32_t *ret_flags)
 {
     char program[PATH_MAX];
     uint8_t said[2 + sizeof ret->bytes];
@@ -95,7 +103,7 @@ static enum err ask_token(const char *device, int token, const struct secret *pi
         return close(in[0]), close(in[1]), ERR_IO;
     bool written = write(in[1], pin->bytes, pin->len) == (ssize_t)pin->len; /* shorter than a pipe holds */
     (void)close(in[1]);
-    enum err e = written ? spawn(program, device, token, (int[]){in[0], out[1]}, &pid) : ERR_IO;
+    enum err e = written ? spawn(program, q, (int[]){in[0], out[1]}, &pid) : ERR_IO;
     (void)close(in[0]);
     (void)close(out[1]);
     if (e == ERR_OK) {
@@ -118,7 +126,7 @@ static enum err with_pin(const char *device, int token, const char *pin_file, st
     for (int i = 0; i < (pin_file ? 1 : PIN_TRIES) && e == ERR_AUTH; i++) {
         SECRET(pin);
         TRY(command_secret(pin_file, "PIN of the token: ", &pin));
-        e = ask_token(device, token, &pin, ret, ret_flags);
+        e = ask(&(struct question){.device = device, .token = token}, &pin, ret, ret_flags);
     }
     if (e == ERR_AUTH)
         command_say("token %d of %s does not take this PIN; nothing was changed", token, device);
@@ -129,7 +137,7 @@ enum err command_token(const char *device, int token, const char *pin_file, stru
                        uint32_t *ret_flags)
 {
     SECRET(none);
-    enum err e = ask_token(device, token, &none, ret, ret_flags);
+    enum err e = ask(&(struct question){.device = device, .token = token}, &none, ret, ret_flags);
     if (token == COMMAND_ANY_TOKEN)
         return e == ERR_AUTH ? ERR_NOT_FOUND : e;
     if (e == ERR_AUTH)
@@ -137,6 +145,16 @@ enum err command_token(const char *device, int token, const char *pin_file, stru
     if (e != ERR_OK)
         command_say("token %d of %s does not open it now; nothing was changed", token, device);
     return e;
+}
+
+enum err command_key_file(const char *device, const char *file, struct secret *ret, uint32_t *ret_flags)
+{
+    SECRET(none);
+    enum err e = ask(&(struct question){.device = device, .key_file = file}, &none, ret, ret_flags);
+    if (e != ERR_OK)
+        command_say("%s: the key file %s %s; nothing was changed", device, file,
+                    e == ERR_NOT_FOUND ? "does not open it" : "cannot be used");
+    return e == ERR_NOT_FOUND ? ERR_AUTH : e;
 }
 
 bool command_token_number(const char *text, int *ret)

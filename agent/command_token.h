@@ -12,6 +12,10 @@
 
 /* A token's number as text. */
 bool command_token_number(const char *text, int *ret);
+/* Let a key file open the volume: all its bytes, whatever they are, as cryptsetup takes them.
+ * ret_flags: likewise below. err: AUTH (it does not open it), IO; said on stderr */
+MUST_CHECK enum err command_key_file(const char *device, const char *file, struct secret *ret,
+                                     uint32_t *ret_flags);
 /* Let a token open the volume. One that wants a PIN gets it from pin_file, else it is asked for at the
  * terminal. token:     its number; COMMAND_ANY_TOKEN tries those that need nobody ret_flags: enum
  * msg_protect_flags that say what the secret is err: NOT_FOUND (none opens it now; quiet where none was

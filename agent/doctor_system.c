@@ -120,9 +120,12 @@ static void outbox(const struct doctor_facts *f, struct doctor_report *r)
 {
     int64_t n = doctor_number(f->status, "queued"), since = doctor_number(f->status, "queued_since");
     long long days = since && f->now > since ? (long long)((f->now - since) / DAY) : 0;
-    if (n == 0)
+    if (doctor_number(f->status, "unsigned") > 0)
+        doctor_say(r, DOCTOR_NOTE, "%lld records wait for the TPM, which holds the key that signs them",
+                   (long long)doctor_number(f->status, "unsigned"));
+    else if (n == 0)
         doctor_say(r, DOCTOR_GOOD, "every record has a receipt");
-    else
+    if (n > 0)
         doctor_say(r, days * DAY >= LONG ? DOCTOR_BAD : DOCTOR_NOTE,
                    "%lld records wait for a receipt, the oldest for %lld days. Recovery passwords among them "
                    "are in the "

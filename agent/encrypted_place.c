@@ -4,7 +4,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-/* Some file systems (btrfs) have a device number of their own; the mount table says which disk they are on. */
+/* Some file systems (btrfs) have a device number of their own; the mount table says which disk they are on.
+ */
 static int device_of(const struct classify_facts *f, const char *path, dev_t number)
 {
     int i = block_find_number(f->tree, major(number), minor(number));

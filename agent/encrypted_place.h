@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-/* path: a file or folder that exists, without links in it. By device-mapper's UUIDs in sysfs: every disk below
- * it must be behind dm-crypt. False for what cannot be found out (a network file system, memory).
- * root: --root; where sysfs and devices are looked for */
+/* path: a file or folder that exists, without links in it. By device-mapper's UUIDs in sysfs: every disk
+ * below it must be behind dm-crypt. False for what cannot be found out (a network file system, memory). root:
+ * --root; where sysfs and devices are looked for */
 bool encrypted_place(const char *root, const char *path);

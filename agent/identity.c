@@ -74,7 +74,7 @@ static enum err add_event(struct agent *a, struct record *r)
     r->event = EVENT_IDENTITY;
     r->result = (uint8_t)why;
     r->event_time = (uint64_t)time(NULL);
-    return records_add(a, r, NULL);
+    return records_sign(a, r, NULL);
 }
 
 static enum err add_escrow(struct agent *a, struct record *r, const struct guid *key_id,
@@ -90,7 +90,7 @@ static enum err add_escrow(struct agent *a, struct record *r, const struct guid 
     *r = (struct record){.kind = RECORD_ESCROW, .envelope = envelope, .envelope_len = len};
     (void)snprintf(r->computer, sizeof r->computer, "%s", a->computer);
     (void)snprintf(r->label, sizeof r->label, "%s", known == ERR_OK ? v.label : "");
-    return records_add(a, r, key_id);
+    return records_sign(a, r, key_id);
 }
 
 static enum err add_package(struct agent *a, struct record *r, const uint8_t *bytes, size_t len)
@@ -101,7 +101,7 @@ static enum err add_package(struct agent *a, struct record *r, const uint8_t *by
         key_package_decode(old.envelope, old.envelope_len, &e) != ERR_OK || !mirror_is_sealed_to_us(a, &e))
         return ERR_OK; /* it was another organisation's */
     *r = old;
-    return records_add(a, r, NULL);
+    return records_sign(a, r, NULL);
 }
 
 /* Key packages are in no header: only who made them can bring them again. */
@@ -149,13 +149,19 @@ static enum err announce_at_once(struct agent *a)
 enum err identity_announce(struct agent *a)
 {
     uint64_t news;
+    unsigned waiting = 0;
     enum err e = cache_get_u64(a->cache, NEWS, &news);
-    if (e != ERR_OK)
-        return e == ERR_NOT_FOUND ? ERR_OK : e;
-    bool batch = a->key.place == DEVICE_KEY_TPM;
+    bool batch = a->key.place == DEVICE_KEY_TPM, is_news = e == ERR_OK;
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    TRY(cache_drafts(a->cache, &waiting));
+    if (!is_news && !waiting)
+        return ERR_OK;
     if (batch) /* many signatures, one connection */
         TRY(tpm_begin(a->tpm));
-    e = announce_at_once(a);
+    e = is_news ? announce_at_once(a) : ERR_OK;
+    if (e == ERR_OK)
+        e = records_make_up(a);
     if (batch)
         tpm_end(a->tpm);
     return e;

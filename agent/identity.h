@@ -16,8 +16,9 @@ MUST_CHECK enum err identity_open(struct agent *a, struct problem *why);
 /* Bring the cache in line with the device key, before any record is made. Signs nothing.
  * err: FULL, IO (of the cache) */
 MUST_CHECK enum err identity_adopt(struct agent *a, enum record_identity why);
-/* Sign what a new identity has to say: the event, and every envelope again. Does nothing when all is said;
- * with a TPM that is away it is done at the next start or status. err: of the TPM, FULL, IO */
+/* Sign what a new identity has to say: the event, and every envelope again; then what was put off while the
+ * key could not sign (records.h). Does nothing when all is said; with a TPM that is away it is done at the
+ * next start or status. err: of the TPM, FULL, IO */
 MUST_CHECK enum err identity_announce(struct agent *a);
 /* A person enrols this computer anew: a TPM that is there takes the identity over from the file, and one that
  * is gone or broken gives way to a file. It is announced, too. err: of the TPM, FULL, IO */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/keeper.h"
 #include "agent/identity.h"
+#include "agent/notice.h"
 #include "agent/receipt_wait.h"
 #include "agent/startup.h"
 #include "crypto/host/file.h"
@@ -34,10 +35,10 @@ int64_t keeper_now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static void say_progress(void *ctx, const char *sentence)
+static void say_progress(void *ctx, const char *sentence, bool step)
 {
     struct client *c = ctx;
-    const struct msg m = {.type = MSG_PROGRESS, .progress.text = msg_text(sentence)};
+    const struct msg m = {.type = MSG_PROGRESS, .progress = {.text = msg_text(sentence), .step = step}};
     if (channel_queue(&c->channel, &m) != ERR_OK)
         channel_close(&c->channel); /* nobody listens any more; the work goes on */
 }
@@ -60,6 +61,7 @@ static void run_verb(struct keeper *k, struct client *c, const struct msg *m)
             k->agent.progress_ctx = c;
             verbs[i].run(k, c, m);
             k->agent.progress = NULL;
+            notice_update(&k->agent);
             if (m->type != MSG_STATUS)
                 reporter_soon(&k->reporter, keeper_now_ms());
             (void)malloc_trim(0); /* what is kept here is locked memory */
@@ -134,6 +136,7 @@ static void accept_courier(struct keeper *k)
 void keeper_await(struct keeper *k, struct client *c, enum keeper_errand which, const char *no_courier)
 {
     c->waits = which;
+    agent_step(&k->agent, "asking a server; a dead one costs some seconds");
     if (keeper_hurry_courier(k))
         return;
     agent_say(&k->agent, "the courier is not connected yet; waiting for it");

@@ -13,13 +13,13 @@ $(B)/libexec/keyholt-tpm.so: $(tpm_module_objects)
 -include $(tpm_module_objects:.o=.d)
 # keeper; the table of protect's steps is a file of its own, because the crash test links another one:
 keeper_core := agent/keeper.c agent/keeper_reply.c agent/verb_enroll.c agent/verb_protect.c \
-    agent/verb_status.c agent/tpm_status.c agent/tpm_back.c agent/verb_sync.c agent/receipt_wait.c agent/verb_verify.c agent/volume_status.c agent/verb_courier.c agent/courier_certificate.c agent/startup.c agent/privileged.c agent/boot_event.c agent/discover.c \
+    agent/verb_status.c agent/tpm_status.c agent/tpm_back.c agent/notice.c agent/verb_sync.c agent/receipt_wait.c agent/verb_verify.c agent/volume_status.c agent/verb_courier.c agent/courier_certificate.c agent/startup.c agent/privileged.c agent/boot_event.c agent/discover.c \
     agent/protect.c agent/rotate.c agent/recover.c agent/owned.c agent/retire.c agent/settle.c agent/unlock.c \
     agent/manage.c agent/package.c agent/management_key.c agent/encrypted_place.c agent/header_manage.c \
     agent/mirror.c agent/mirror_judge.c agent/verify.c agent/chores.c agent/records.c agent/identity.c agent/enrollment.c agent/sync.c \
     agent/sync_set.c agent/sync_clock.c agent/conf.c agent/export.c agent/import.c agent/verb_export.c \
     agent/esp.c agent/esp_app.c agent/esp_file.c agent/boot_entry.c agent/efivar.c agent/header.c agent/header_lib.c agent/header_lock.c agent/header_room.c \
-    agent/header_change.c agent/token_json.c agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c agent/cache_sets.c agent/agent.c \
+    agent/header_change.c agent/token_json.c agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c agent/cache_sets.c agent/cache_drafts.c agent/agent.c \
     agent/device_key.c $(tpm_sources) agent/tpm_module.c agent/org_store.c agent/policy_store.c agent/problem.c agent/msg.c agent/channel.c
 # what there is in block devices; nothing of a device's content is read in the keeper but headers of volumes
 keeper_core += agent/inventory.c agent/blockdev.c agent/blockdev_query.c agent/mounts.c agent/classify.c \
@@ -55,8 +55,8 @@ $(eval $(call fuzz,fuzz_tpm_blob,agent/tpm_blob.c crypto/cursor.c))
 $(eval $(call unit,test_agent_msg,agent/msg.c agent/channel.c,))
 $(eval $(call unit,test_agent_conf,agent/conf.c agent/problem.c,))
 $(eval $(call unit,test_agent_sync,agent/export.c agent/msg.c agent/sync_set.c agent/sync_clock.c agent/records.c agent/cache.c agent/cache_db.c \
-    agent/cache_rows.c agent/cache_records.c agent/cache_sets.c agent/device_key.c $(tpm_sources) tests/unit/fake_tpm.c,-lsqlite3))
-$(eval $(call unit,test_agent_cache,agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c agent/cache_sets.c,-lsqlite3))
+    agent/cache_rows.c agent/cache_records.c agent/cache_sets.c agent/cache_drafts.c agent/device_key.c $(tpm_sources) tests/unit/fake_tpm.c,-lsqlite3))
+$(eval $(call unit,test_agent_cache,agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c agent/cache_sets.c agent/cache_drafts.c,-lsqlite3))
 $(eval $(call unit,test_classify,agent/classify.c agent/classify_stack.c agent/blockdev.c agent/blockdev_query.c \
     agent/mounts.c,))
 $(eval $(call unit,test_blockdev,agent/blockdev.c agent/blockdev_query.c agent/mounts.c,))

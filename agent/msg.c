@@ -48,7 +48,7 @@ static const struct layout layouts[] = {
     {MSG_VERIFY, {SPAN(verify.device)}},
     {MSG_EXPORT, {{0}}},
     {MSG_IMPORT, {SPAN(import.bytes)}},
-    {MSG_PROGRESS, {SPAN(progress.text)}},
+    {MSG_PROGRESS, {SPAN(progress.text), U32(progress.step)}},
     {MSG_PIECE, {SPAN(piece.bytes)}},
     {MSG_RESULT, {U32(result.exit_code), SPAN(result.text), SPAN(result.json)}},
     {MSG_CSR_WANTED, {SPAN(csr_wanted.device)}},

@@ -104,6 +104,7 @@ struct msg {
         } piece;
         struct {
             struct msg_span text;
+            uint32_t step; /* 1: what is being done now; nothing that must be known afterwards */
         } progress;
         struct {
             uint32_t exit_code; /* enum kh_exit */

@@ -43,6 +43,7 @@ enum err protect_check(struct protect_run *r)
     unsigned slot;
     TRY(seal_load_org(r->agent, r->why));
     TRY(header_check_room(r->header, token_room(r->agent->org), &slot));
+    agent_step(r->agent, "volume %s: opening it; a keyslot of Argon2 takes some seconds", device(r));
     TRY(unlock_volume(r->agent, r->header, r->unlock, &r->volume_key, &r->opened));
     r->token.slot = (int)slot;
     take_spent(r);
@@ -174,6 +175,7 @@ enum err protect_keyslot(struct protect_run *r)
 {
     SECRET(passphrase);
     r->begun = true;
+    agent_step(r->agent, "volume %s: adding the recovery keyslot", device(r));
     passphrase_of(r, &passphrase);
     enum err e = ERR_CONFLICT;
     for (int i = 0; i < SLOT_TRIES && e == ERR_CONFLICT; i++) {

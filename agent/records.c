@@ -40,7 +40,6 @@ static enum err place_in_chain(struct agent *a, struct record *r)
         memset(r->previous, 0, sizeof r->previous);
     else if (e != ERR_OK)
         return e;
-    r->time = (uint64_t)time(NULL);
     return ERR_OK;
 }
 
@@ -56,22 +55,92 @@ static enum err keep(struct agent *a, const struct record *r, const uint8_t *byt
     return cache_set(a->cache, PREVIOUS, name, sizeof name);
 }
 
-enum err records_add(struct agent *a, struct record *r, const struct guid *escrowed)
+/* ret_away: the key is in a TPM that does not sign, for whatever reason; nothing was kept */
+static enum err sign_and_keep(struct agent *a, struct record *r, const struct guid *escrowed, bool *ret_away)
 {
-    size_t len;
+    size_t len = 0;
+    *ret_away = false;
     TRY(place_in_chain(a, r));
     uint8_t *bytes = malloc(RECORD_MAX);
-    if (!bytes)
-        return ERR_NOMEM;
-    enum err e = record_encode_unsigned(r, bytes, &len);
+    enum err e = bytes ? record_encode_unsigned(r, bytes, &len) : ERR_NOMEM;
     if (e == ERR_OK && (e = device_key_sign(&a->key, bytes, len, bytes + len)) != ERR_OK)
-        agent_say(a,
-                  "the device key cannot sign now: %s; what it should have signed is made again when it can",
-                  err_text(e));
+        *ret_away = a->key.place == DEVICE_KEY_TPM && e != ERR_NOMEM;
     if (e == ERR_OK)
         e = keep(a, r, bytes, len + CR_P256_SIG, escrowed);
     free(bytes);
     return e;
+}
+
+enum err records_sign(struct agent *a, struct record *r, const struct guid *escrowed)
+{
+    bool away;
+    r->time = (uint64_t)time(NULL);
+    enum err e = sign_and_keep(a, r, escrowed, &away);
+    if (away)
+        agent_say(a, "the device key cannot sign now: %s", err_text(e));
+    return e;
+}
+
+/* As a record without a place; of reports the newest is enough. */
+static enum err put_off(struct agent *a, struct record *r, const struct guid *escrowed)
+{
+    size_t len = 0;
+    uint8_t *bytes = calloc(1, RECORD_MAX);
+    if (!bytes)
+        return ERR_NOMEM;
+    memcpy(r->device, a->key.id, sizeof r->device);
+    r->sequence = 1;
+    enum err e = record_encode_unsigned(r, bytes, &len);
+    if (e == ERR_OK && r->kind == RECORD_REPORT)
+        e = cache_clear_drafts(a->cache, RECORD_REPORT);
+    if (e == ERR_OK)
+        e = cache_add_draft(a->cache, r->kind, bytes, len + CR_P256_SIG, escrowed);
+    free(bytes);
+    return e;
+}
+
+enum err records_add(struct agent *a, struct record *r, const struct guid *escrowed)
+{
+    unsigned waiting = 0;
+    bool away = true;
+    r->time = (uint64_t)time(NULL);
+    TRY(cache_drafts(a->cache, &waiting));
+    enum err e = waiting ? ERR_OFFLINE : sign_and_keep(a, r, escrowed, &away);
+    if (!away)
+        return e;
+    if (!waiting)
+        agent_say(a, "the device key cannot sign now: %s; records wait until it can", err_text(e));
+    return put_off(a, r, escrowed);
+}
+
+/* One, with its own time, in a transaction of its own. */
+static enum err make_up_one(struct agent *a, const struct cache_draft *d)
+{
+    struct record *r = calloc(1, sizeof *r);
+    bool away;
+    enum err e = r ? cache_begin(a->cache) : ERR_NOMEM;
+    if (e == ERR_OK)
+        e = record_decode(d->bytes, d->len, r);
+    if (e == ERR_OK)
+        e = sign_and_keep(a, r, d->has_key ? &d->key_id : NULL, &away);
+    if (e == ERR_OK)
+        e = cache_drop_draft(a->cache, d->id);
+    if (e == ERR_OK)
+        e = cache_commit(a->cache);
+    else
+        cache_rollback(a->cache);
+    free(r);
+    return e;
+}
+
+enum err records_make_up(struct agent *a)
+{
+    struct cache_draft *d = malloc(sizeof *d);
+    enum err e = d ? ERR_OK : ERR_NOMEM;
+    while (e == ERR_OK && (e = cache_next_draft(a->cache, d)) == ERR_OK)
+        e = make_up_one(a, d);
+    free(d);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
 enum err records_restart(struct agent *a)

@@ -6,11 +6,16 @@
 #include "crypto/err.h"
 #include "formats/record.h"
 
-/* Sign one and queue it. Call it inside a transaction of the cache: sequence, chain and record must become
- * durable together with what the record tells of.
- * r: kind and content filled by the caller; the rest is filled here
- * escrowed: the key whose envelope it carries, else NULL */
+/* Sign one and queue it; while the key is in a TPM that does not sign, put it off: what the cache says of
+ * volumes and keys must stay true meanwhile. Call it inside a transaction of the cache: sequence, chain and
+ * record must become durable together with what the record tells of. r: kind and content filled by the
+ * caller; the rest is filled here escrowed: the key whose envelope it carries, else NULL */
 MUST_CHECK enum err records_add(struct agent *a, struct record *r, const struct guid *escrowed);
+
+/* The same, now or not at all: for what must come before everything that was put off. err: of the TPM, too */
+MUST_CHECK enum err records_sign(struct agent *a, struct record *r, const struct guid *escrowed);
+/* Sign what was put off, in its order. Outside a transaction. err: of the TPM (the rest waits), FULL, IO */
+MUST_CHECK enum err records_make_up(struct agent *a);
 
 /* The server knows a later record of this incarnation than we do: the cache is an old copy. Start a new
  * incarnation, so that no sequence number is ever used twice. */

@@ -51,6 +51,7 @@ static void keep_way_in(struct agent *a, struct header *h, const struct secret *
 {
     struct problem said = *h->why;
     uint8_t state = MANAGEMENT_NONE;
+    agent_step(a, "volume %s: the keyslot for replacing its password without anybody there", h->device);
     if (manage_ensure(a, h, volume_key) != ERR_OK)
         agent_say(a, "%s; the recovery password can be replaced only when something else opens the volume",
                   h->why->text);
@@ -74,6 +75,7 @@ enum err rotate_volume(struct agent *a, struct header *h, const struct unlock *u
     SECRET(volume_key);
     struct protect_order order = {.unlock = unlock, .cause = cause};
     struct protect_result r;
+    unsigned waiting = 0;
     bool alone = unlock->kind == UNLOCK_MANAGEMENT;
     find_spent(a, h, &order);
     TRY(protect_volume(a, h, &order, &volume_key, &r));
@@ -83,7 +85,7 @@ enum err rotate_volume(struct agent *a, struct header *h, const struct unlock *u
         keep_way_in(a, h, &volume_key);
     keep_package(a, h, &volume_key);
     enum err e = mirror_volume(a, h); /* queues "rotated", and the rotation is no longer wanted */
-    r.queued = e == ERR_OK;
+    r.queued = e == ERR_OK && cache_drafts(a->cache, &waiting) == ERR_OK && waiting == 0;
     TRY(still_there(h, &r.key_id));
     if (retired != ERR_OK)
         return problem_set(h->why, retired,

@@ -4,6 +4,7 @@
 #include "agent/esp.h"
 #include "agent/identity.h"
 #include "agent/keeper.h"
+#include "agent/notice.h"
 #include "agent/privileged.h"
 #include "agent/rotate.h"
 #include "agent/verify.h"
@@ -199,7 +200,8 @@ static void say_identity(struct agent *a)
                       err_text(a->key.trouble));
     enum err e = identity_announce(a);
     if (e != ERR_OK)
-        (void)fprintf(stderr, "keeper: the new identity cannot be announced yet: %s\n", err_text(e));
+        (void)fprintf(stderr, "keeper: what waits for the device key cannot be signed yet: %s\n",
+                      err_text(e));
 }
 
 enum err startup(struct agent *a)
@@ -209,5 +211,6 @@ enum err startup(struct agent *a)
     TRY(hand_off(a));
     rotate_pending(a, replaced_alone); /* what waits, and the management key opens */
     esp_refresh(a);
+    notice_update(a);
     return ERR_OK;
 }

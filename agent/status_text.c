@@ -182,6 +182,11 @@ static void print_pairs(const struct page *p, struct json_object *o)
     if (json_get_u64(o, "queued", &queued) == ERR_OK)
         (void)snprintf(line, sizeof line, "%llu records", (unsigned long long)queued);
     page_pair(p, "queued", line);
+    if (json_get_u64(o, "unsigned", &queued) == ERR_OK && queued > 0) {
+        (void)snprintf(line, sizeof line, "and %llu that wait for the TPM to sign them",
+                       (unsigned long long)queued);
+        page_pair(p, "", line);
+    }
     if (json_get_u64(o, "queued_former", &queued) == ERR_OK && queued > 0) {
         (void)snprintf(line, sizeof line, "and %llu that this computer made under an earlier identity",
                        (unsigned long long)queued);

@@ -176,8 +176,11 @@ static enum err add_rotated(struct agent *a, const struct cache_key *old, const 
 /* The ordered key is retired, but no record says what replaced it: say so if something did. */
 static enum err say_rotated(struct agent *a, const struct cache_key *old, struct sync_outcome *o)
 {
-    struct cache_key *keys = calloc(CACHE_KEYS, sizeof *keys);
     unsigned n = 0, i = 0;
+    TRY(cache_drafts(a->cache, &n));
+    if (n) /* it may be among what waits for the device key */
+        return ERR_OK;
+    struct cache_key *keys = calloc(CACHE_KEYS, sizeof *keys);
     enum err e = keys ? cache_keys(a->cache, &old->volume, keys, &n) : ERR_NOMEM;
     while (i < n && keys[i].state != KEY_LIVE) /* newest first */
         i++;

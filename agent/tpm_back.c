@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/tpm_back.h"
+#include "agent/identity.h"
 #include "agent/tpm.h"
 #include "agent/verify.h"
 #include <stdlib.h>
@@ -21,6 +22,8 @@ static bool any_waits(struct agent *a)
 void tpm_back_look(struct agent *a)
 {
     if (!any_waits(a) || tpm_probe(a->tpm) != ERR_OK)
+        return;
+    if (identity_announce(a) != ERR_OK) /* its first record comes before all others */
         return;
     verify_volumes(a);
     a->wanted = true; /* chores_run() does what was put off */

@@ -18,6 +18,7 @@
 
 struct job {
     const char *device;
+    const char *key_file; /* NULL: a token */
     struct crypt_device *cd;
     struct secret pin;
 };
@@ -108,6 +109,22 @@ static enum err read_pin(struct secret *ret)
     return e == ERR_FORMAT ? ERR_OK : e; /* none */
 }
 
+/* Raw, up to libcryptsetup's limit (8 MiB): a line break at its end is a byte of it. */
+static int by_key_file(struct job *j)
+{
+    struct crypt_keyslot_context *kc = NULL;
+    SECRET(key);
+    size_t len = sizeof key.bytes;
+    int r = crypt_keyslot_context_init_by_keyfile(j->cd, j->key_file, 0, 0, &kc);
+    if (r >= 0)
+        r = crypt_volume_key_get_by_keyslot_context(j->cd, CRYPT_ANY_SLOT, (char *)key.bytes, &len, kc);
+    crypt_keyslot_context_free(kc);
+    if (r < 0)
+        return r == -EPERM || r == -ENOENT ? UNLOCK_TOKEN_NO : UNLOCK_TOKEN_FAILED;
+    key.len = len;
+    return give(UNLOCK_TOKEN_VOLUME_KEY, &key);
+}
+
 static int run(struct job *j, int token)
 {
     crypt_set_log_callback(NULL, quiet, NULL);
@@ -118,6 +135,8 @@ static int run(struct job *j, int token)
         (void)fprintf(stderr, "unlock: %s cannot be read as a LUKS2 volume\n", j->device);
         return UNLOCK_TOKEN_FAILED;
     }
+    if (j->key_file)
+        return by_key_file(j);
     return token < 0 ? by_any(j) : by_token(j, token);
 }
 
@@ -125,9 +144,13 @@ int main(int argc, char **argv)
 {
     struct job j = {.device = argc > 1 ? argv[1] : ""};
     char *end = NULL;
+    if (argc == 4 && strcmp(argv[2], UNLOCK_KEY_FILE) == 0) {
+        j.key_file = argv[3];
+        argc = 2;
+    }
     long token = argc > 2 ? strtol(argv[2], &end, 10) : -1;
     if (argc < 2 || argc > 3 || (argc == 3 && (end == argv[2] || *end || token < 0 || token > 31))) {
-        (void)fputs("usage: unlock DEVICE [TOKEN]\n", stderr);
+        (void)fputs("usage: unlock DEVICE [TOKEN]\n       unlock DEVICE key-file FILE\n", stderr);
         return UNLOCK_TOKEN_USAGE;
     }
     if (process_harden(false) != ERR_OK ||

@@ -5,9 +5,14 @@
  * loads libcryptsetup's plugins and starts clevis, which may use the network (tang); the keeper has neither,
  * and must not load a library because a header names it. The token and its keyslot stay as they are.
  *
+ * The same helper reads a key file, which may be larger than any secret that the keeper takes.
+ *
  * usage: unlock DEVICE [TOKEN]     TOKEN: its number; without, the tokens that need no person are tried
+ *        unlock DEVICE key-file FILE     all its bytes, as cryptsetup takes them
  * standard input: the PIN, perhaps nothing
  * standard output: one of the letters below, then the secret's bytes */
+
+#define UNLOCK_KEY_FILE "key-file"
 
 #define UNLOCK_TOKEN_PASSPHRASE 'P'
 #define UNLOCK_TOKEN_VOLUME_KEY 'V'

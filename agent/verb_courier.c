@@ -58,7 +58,7 @@ static enum err next_errand(struct keeper *k)
         enum err e = identity_announce(&k->agent); /* a TPM that was away may be back */
         tpm_back_look(&k->agent);
         if (e != ERR_OK)
-            agent_say(&k->agent, "the new identity cannot be announced yet: %s", err_text(e));
+            agent_say(&k->agent, "what waits for the device key cannot be signed yet: %s", err_text(e));
         return send_batch(k, k->agent.key.id);
     }
     if (is_formers_turn(k, former))

@@ -20,6 +20,7 @@ struct order {
     char device[PATH_MAX];
     struct unlock unlock;
     bool leave_esp;
+    bool needs_secret; /* a person could do it at once, with a passphrase */
 };
 
 static void wipe_order(struct order *o)
@@ -219,6 +220,7 @@ void verb_protect(struct keeper *k, struct client *c, const struct msg *m)
 static enum err wait_for_secret(struct order *o, const struct header *h)
 {
     enum err e = rotate_want(&o->k->agent, &h->luks.uuid, KH_CAUSE_COMMAND, "a rotation was asked for");
+    o->needs_secret = e == ERR_OK;
     if (e == ERR_NOT_FOUND)
         return problem_set(&o->why, e, "volume %s is not protected; nothing was changed", o->device);
     return problem_set(
@@ -232,6 +234,7 @@ static enum err wait_for_secret(struct order *o, const struct header *h)
 static enum err wait_for_tpm(struct order *o, const struct header *h, enum err why)
 {
     struct problem said = o->why;
+    o->needs_secret = true;
     enum err e = rotate_want(&o->k->agent, &h->luks.uuid, KH_CAUSE_COMMAND, "a rotation was asked for");
     o->why = said;
     return e == ERR_OK || e == ERR_NOT_FOUND ? why : e;
@@ -273,6 +276,15 @@ static enum err only_volume(struct order *o)
     return e;
 }
 
+static void reply_needs_secret(struct order *o, enum err e)
+{
+    struct json_object *json = json_object_new_object();
+    json_object_object_add(json, "error", json_object_new_string(err_name(e)));
+    json_object_object_add(json, "message", json_object_new_string(o->why.text));
+    json_object_object_add(json, "needs_secret", json_object_new_boolean(true));
+    keeper_reply(o->c, KH_EXIT_QUEUED, o->why.text, json);
+}
+
 void verb_rotate(struct keeper *k, struct client *c, const struct msg *m)
 {
     __attribute__((cleanup(wipe_order))) struct order o = {
@@ -284,6 +296,8 @@ void verb_rotate(struct keeper *k, struct client *c, const struct msg *m)
         e = only_volume(&o);
     if (e == ERR_OK)
         e = rotate_one(&o);
-    if (e != ERR_OK)
+    if (o.needs_secret)
+        reply_needs_secret(&o, e);
+    else if (e != ERR_OK)
         keeper_reply_error(c, e, o.why.text);
 }

@@ -94,6 +94,8 @@ static void add_sync(struct keeper *k, struct json_object *o)
     add(o, "last_problem", why.text[0] ? why.text : k->last_problem[0] ? k->last_problem : NULL);
     if (cache_outbox_count(k->agent.cache, k->agent.key.id, &waiting) == ERR_OK)
         json_object_object_add(o, "queued", json_object_new_int64(waiting));
+    if (cache_drafts(k->agent.cache, &waiting) == ERR_OK)
+        json_object_object_add(o, "unsigned", json_object_new_int64(waiting));
     if (cache_outbox_others(k->agent.cache, k->agent.key.id, &waiting) == ERR_OK)
         json_object_object_add(o, "queued_former", json_object_new_int64(waiting));
     add(o, "courier", channel_is_open(&k->courier) ? "connected" : "not running");
@@ -111,6 +113,7 @@ static struct volume_list find_volumes(struct agent *a)
 {
     struct volume_list l = {NULL, NULL};
     struct inventory v;
+    agent_step(a, "looking at all devices; one that does not answer costs some seconds");
     enum err e = inventory_make(a->root, &v);
     if (e == ERR_OK) {
         e = discover_volumes_in(a, &v, look);
@@ -132,7 +135,7 @@ void verb_status(struct keeper *k, struct client *c, const struct msg *m)
     tpm_back_look(a);
     enum err e = identity_announce(a); /* a TPM that was away may be back */
     if (e != ERR_OK)
-        agent_say(a, "the new identity cannot be announced yet: %s", err_text(e));
+        agent_say(a, "what waits for the device key cannot be signed yet: %s", err_text(e));
     struct volume_list l = find_volumes(a); /* what is news goes into the outbox, before that is counted */
     struct json_object *o = json_object_new_object();
     base16_encode(a->key.id, sizeof a->key.id, id);

@@ -58,6 +58,7 @@ enum err verify_schedule(struct agent *a, const struct guid *volume)
 enum err verify_volume(struct agent *a, struct header *h)
 {
     h->why->text[0] = 0;
+    agent_step(a, "volume %s: looking at its keyslots", h->device);
     enum err e = recover_volume(a, h);
     if (e != ERR_OK)
         agent_say(a, "volume %s cannot be brought in order: %s (%s)", h->device,

@@ -7,9 +7,10 @@
 2. Then a keeper starts again on it, with its cache and with the cache lost, and must leave a clean state.
 3. The volume's writes are also replayed as a disk that loses what was not synced: every subset of the writes
    between two fsyncs, each also torn.
-Six scenes: protect a plain volume, which makes the management keyslot, too; rotate by passphrase; rotate unattended;
+Seven scenes: protect a plain volume, which makes the management keyslot, too; rotate by passphrase; rotate unattended;
 rotate during an outage, with R and N in place (three recovery keyslots for a moment); a receipt for N, upon which R
-goes; an old header that was written back, upon which a new key is made and the returned one goes.
+goes; an old header that was written back, upon which a new key is made and the returned one goes; rotate by passphrase
+while the TPM with device key and management key is away.
 4. A keeper whose table of steps has the token after the keyslot goes through 1 and must be caught.
 """
 import concurrent.futures
@@ -26,11 +27,13 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from machine import (FAST, JUDGE, MSG_PROTECT, MSG_ROTATE, MSG_STATUS, MSG_VERIFY, NO_ESP, OURS, PASSPHRASE, TOP, Checks,
                      Machine, Organisation, ask, fast_folder, header, judge, make_volume, opens, sh)
 from play_courier import Courier, device_of, enrolled, receipt
+from swtpm import Swtpm
 
 SHIM = f'{TOP}/build/tests/crash_shim.so'
 WRONG = f'{TOP}/build/tests/keeper-wrong-table'
 FOREIGN = b'{"type":"somebody-else","keyslots":["0"],"note":"hands off"}'
 WORKERS = 2
+BOUND = b'KHM\1\2'
 KEPT = '/dev/disk.kept'  # of a prepared computer: where its own cache remembers the disk, none may be left
 
 
@@ -163,7 +166,8 @@ def way_in(m, image):
             wrong.append(f'management token left over: {t}')
         elif os.path.exists(name):
             with open(name, 'rb') as f:
-                works += opens(image, f.read()[24:], t['slot'])
+                key = f.read()
+            works += key[:5] == BOUND or opens(image, key[24:], t['slot'])  # its TPM is away: it waits
     return wrong, works
 
 
@@ -354,7 +358,24 @@ def prepare(folder, org, bundle):
     receipted = then(plain, folder + '/receipted', join)
     outage = then(receipted, folder + '/outage', lambda m: must(rotate(m)))
     restored = then(protected, folder + '/restored', restore)
-    return plain.root, protected.root, outage.root, restored.root
+    away = shutil.which('swtpm') and bound(plain, folder)
+    return plain.root, protected.root, outage.root, restored.root, away
+
+
+def bound(plain, folder):
+    """A protected computer with its device key and management key in a TPM, which is not there in the scene."""
+    os.makedirs(folder + '/tpm')
+    tpm = Swtpm(folder + '/tpm')
+    n = Machine(copy_computer(plain.root, folder + '/bound'))
+    n.options += ['--tpm', tpm.tcti]
+    shutil.rmtree(n.path('/var/lib/keyholt/agent'))
+    os.rename(n.path(KEPT), n.path('/dev/disk'))
+    n.start()
+    must(protect(n))
+    n.stop()
+    tpm.stop()
+    os.rename(n.path('/dev/disk'), n.path(KEPT))
+    return n.root
 
 
 def play(c, scene, start):
@@ -378,13 +399,17 @@ def main():
     start = time.monotonic()
     c = Checks(fast_folder())
     org = Organisation(c.folder + '/org')
-    plain, protected, outage, restored = prepare(c.folder, org, org.bundle(c.folder + '/bundle'))
+    plain, protected, outage, restored, away = prepare(c.folder, org, org.bundle(c.folder + '/bundle'))
     scenes = [Scene('protect', c.folder, org, protect, plain),
               Scene('rotate', c.folder, org, rotate, protected),
               Scene('unattended', c.folder, org, lambda m: rotate(m, b''), protected),
               Scene('outage', c.folder, org, lambda m: rotate(m, b''), outage, live=(2,)),
               Scene('receipt', c.folder, org, None, outage, live=(1, 2), prepare=Sync(org)),
               Scene('restored', c.folder, org, verify, restored)]
+    if away:
+        scenes.append(Scene('away', c.folder, org, rotate, away))
+    else:
+        c.skip('a rotation while the TPM is away', 'no swtpm here')
     for scene in scenes:
         if len(sys.argv) < 2 or scene.name in sys.argv[1:]:
             play(c, scene, start)

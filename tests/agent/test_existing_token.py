@@ -71,6 +71,37 @@ def test_plugin(c, m, org, folder):
     c.check(code == 2, 'a token is a number', (code, err))
 
 
+def test_key_file(c, m, org, folder):
+    """As people have them: larger than any passphrase, and any byte may be the last one."""
+    name = folder + '/key.bin'
+    for what, data in (('4 KiB of key file', os.urandom(4095) + b'\n'), ('a key file with zero bytes', bytes(40) + b'\n\0\n')):
+        image = make_volume(f'{folder}/{len(data)}.img')
+        with open(name, 'wb') as f:
+            f.write(data)
+        sh('cryptsetup', 'luksAddKey', *FAST, '--key-slot', '4', '-d', '-', image, name, data=PASSPHRASE)
+        before = not_ours(image)
+        code, o, err = m.json('protect', '--no-esp', '--key-file', name, image)
+        keys = judge(image, org)['tokens']
+        c.check(code == 0 and len(keys) == 1 and keys[0]['opens'] == keys[0]['slot'] and not_ours(image) == before,
+                f'{what} protects', (code, err))
+        code, o, err = m.json('rotate', '--key-file', name, image)
+        c.check(code == 0 and not opens(image, keys[0]['password'].encode()) and not_ours(image) == before,
+                f'{what} rotates', (code, err))
+        keys = judge(image, org)['tokens']
+        with open(name, 'wb') as f:
+            f.write(data[:-1])
+        code, o, err = m.json('rotate', '--key-file', name, image)
+        c.check(code == 3 and 'does not open it' in err and judge(image, org)['tokens'] == keys,
+                f'{what}: without its last byte it opens nothing', (code, err))
+    other = make_volume(folder + '/other.img')
+    code, o, err = m.json('protect', '--no-esp', '--key-file', name, image, other)
+    c.check(code == 3 and [v['exit_code'] for v in o['volumes']] == [3, 3] and not judge(other, org)['tokens'],
+            'several: what became of each', (code, o, err))
+    code, o, err = m.json('protect', '--no-esp', '--key-file', folder + '/nowhere', other)
+    c.check(code == 3 and 'cannot be used' in err, 'no such file', (code, err))
+    c.check(m.agent('protect', '--key-file', name, '--passphrase-file', name, other)[0] == 2, 'one of them')
+
+
 def test_clevis(c, m, org, folder):
     if not shutil.which('clevis-luks-pass') or not shutil.which('clevis-decrypt-tpm2'):
         c.skip('a clevis token', 'no clevis with tpm2 here (clevis-luks, clevis-tpm2)')
@@ -118,6 +149,7 @@ def main():
     m.install_org(org.bundle(c.folder + '/bundle'))
     m.start()
     try:
+        test_key_file(c, m, org, c.folder)
         test_plugin(c, m, org, c.folder)
         test_clevis(c, m, org, c.folder)
     finally:

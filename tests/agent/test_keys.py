@@ -252,6 +252,7 @@ def away(c, m, tpm, data):
     c.check(code == 0 and o['recorded'] is False and 'cannot sign now' in err, 'meanwhile a passphrase rotates, which is the truth',
             (code, o, err))
     waits('rotated by a passphrase', 'protected')
+    c.check(m.volume()['key_id'] == o['key_id'], 'status tells the key that opens, not the one before', m.volume())
     code, o, err = m.rotate(PASSPHRASE)
     c.check(code == 0 and not o['recorded'] and len(m.keys()) == 1 and m.keys()[0]['key_id'] == o['key_id'], 'and again', (code, o, err))
     tpm.start()

@@ -235,6 +235,19 @@ def test_locked_out(c, m, tpm):
             'locked out after 3' in s['tpm']['text'], 'a lock-out is shown, and stops nobody', s['tpm'])
     code, _, err = m.json('rotate', '--passphrase-file', '-', data=PASSPHRASE)
     c.check(code == 0, 'rotate while locked out', err)
+    said = m.agent('doctor')[1]
+    c.check('locked out after 3' in said, 'doctor says so', said)
+    m.stop()
+    m.options += ['--report-after', '50']
+    reports, end = [], time.monotonic() + 60
+    while not reports and time.monotonic() < end:
+        m.start()
+        time.sleep(0.5)
+        m.stop()
+        reports = [r['bytes'] for r in records(m) if r['kind'] == 2]
+    m.use(tpm).start()
+    text = reports[-1] if reports else b''
+    c.check(b'"lockout":{"count":3,"max":3,"interval_s":600,"locked":true}' in text, 'and so does the report', text)
 
 
 def test_away(c, m, tpm, spki, folder):
@@ -247,12 +260,18 @@ def test_away(c, m, tpm, spki, folder):
         c.check(s['device_id'] == before['device_id'] and s['tpm']['identity'] and s['tpm']['problem'] and
                 'cannot be used now' in s['tpm']['text'], f'{how}: the identity waits', s['tpm'])
         c.check(s['enrolment'] == 'done' and s['queued'] == before['queued'], 'and is still enrolled', s)
-    code, _, err = m.json('rotate', '--passphrase-file', '-', data=PASSPHRASE)
-    away = m.status()['volumes']
+    code, o, err = m.json('rotate', '--passphrase-file', '-', data=PASSPHRASE)
+    waits = m.status()
+    away = waits['volumes']
+    c.check(away[0]['key_id'] == o['key_id'] and waits['unsigned'] > 0 and waits['queued'] == before['queued'] and
+            'wait for the TPM' in m.agent('status')[1], 'status tells the new key, and what waits for the TPM', waits)
+    m.again()
+    c.check(m.status()['volumes'][0]['key_id'] == o['key_id'] and m.status()['unsigned'] == waits['unsigned'],
+            'after a restart, too', m.status())
     c.check(code == 0 and 'cannot sign now' in err, 'a rotation is done, and tells that its records have to wait', (code, err))
     tpm.start()
     s = m.status()  # the same keeper: the TPM is back
-    c.check(not s['tpm']['problem'] and s['queued'] > before['queued'] and s['volumes'][0]['verified'],
+    c.check(not s['tpm']['problem'] and s['queued'] == before['queued'] + waits['unsigned'] and s['unsigned'] == 0 and s['volumes'][0]['verified'],
             'they are made when it is back', (before['queued'], s))
     c.check(s['volumes'][0]['key_id'] != before['volumes'][0]['key_id'] and
             s['volumes'][0]['state'] == 'protected', 'of the new key', s['volumes'])

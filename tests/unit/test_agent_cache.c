@@ -262,6 +262,35 @@ static void life_of_a_volume(void **state)
     assert_true(got.is_exposed && got.digest[31] == 7);
 }
 
+/* What waits for the device key: in its order, and an escrow among it is one that exists. */
+static void drafts(void **state)
+{
+    struct cache *c = *state;
+    struct cache_key k = {.key_id = guid(1), .volume = guid(2), .slot = 1, .count = 1001, .state = KEY_LIVE};
+    struct cache_draft *d = calloc(1, sizeof *d);
+    unsigned n = 9;
+    assert_non_null(d);
+    assert_int_equal(cache_next_draft(c, d), ERR_NOT_FOUND);
+    assert_int_equal(cache_put_key(c, &k), ERR_OK);
+    assert_int_equal(cache_add_draft(c, RECORD_REPORT, (const uint8_t *)"old", 3, NULL), ERR_OK);
+    assert_int_equal(cache_add_draft(c, RECORD_ESCROW, (const uint8_t *)"escrow", 6, &k.key_id), ERR_OK);
+    assert_int_equal(cache_clear_drafts(c, RECORD_REPORT), ERR_OK);
+    assert_int_equal(cache_add_draft(c, RECORD_REPORT, (const uint8_t *)"new", 3, NULL), ERR_OK);
+    assert_int_equal(cache_drafts(c, &n), ERR_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(cache_get_key(c, &(struct guid){{1}}, &k), ERR_OK);
+    assert_true(k.recorded && !k.receipted);
+    assert_int_equal(cache_next_draft(c, d), ERR_OK);
+    assert_true(d->has_key && guid_equal(&d->key_id, &k.key_id) && d->len == 6);
+    assert_int_equal(cache_drop_draft(c, d->id), ERR_OK);
+    assert_int_equal(cache_next_draft(c, d), ERR_OK);
+    assert_true(!d->has_key && d->len == 3 && memcmp(d->bytes, "new", 3) == 0);
+    assert_int_equal(cache_drop_draft(c, d->id), ERR_OK);
+    assert_int_equal(cache_get_key(c, &(struct guid){{1}}, &k), ERR_OK);
+    assert_false(k.recorded); /* it never became a record: to be made again */
+    free(d);
+}
+
 /* A computer whose TPM was cleared signs as another device: each has its own outbox. */
 static void two_identities(void **state)
 {
@@ -408,6 +437,7 @@ int main(void)
         T(classes_of_receipts),
         T(what_became_of_a_key),
         T(life_of_a_volume),
+        T(drafts),
         T(two_identities),
         T(envelopes_and_their_digest),
         T(a_rotation_is_said_in_the_same_bytes),
