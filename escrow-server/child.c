@@ -14,10 +14,14 @@
 
 volatile sig_atomic_t child_stopping;
 
-static const char *const process_names[] = {
-    [PROCESS_WEB] = "web", [PROCESS_WRITER] = "writer", [PROCESS_VAULT] = "vault"};
-static const char *const process_places[] = {
-    [PROCESS_WEB] = PLACE_WEB, [PROCESS_WRITER] = PLACE_WRITER, [PROCESS_VAULT] = PLACE_VAULT};
+static const char *const process_names[] = {[PROCESS_WEB] = "web",
+                                            [PROCESS_WRITER] = "writer",
+                                            [PROCESS_VAULT] = "vault",
+                                            [PROCESS_EXPORT] = "export"};
+static const char *const process_places[] = {[PROCESS_WEB] = PLACE_WEB,
+                                             [PROCESS_WRITER] = PLACE_WRITER,
+                                             [PROCESS_VAULT] = PLACE_VAULT,
+                                             [PROCESS_EXPORT] = PLACE_EXPORT};
 
 static void on_stop(int sig)
 {

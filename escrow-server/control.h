@@ -15,8 +15,9 @@ enum control_what {
     CONTROL_LISTEN_UNIX,    /* to a web worker: the local socket */
     CONTROL_PEER_WRITER,    /* to a web worker: its channel to the writer, replacing an older one */
     CONTROL_PEER_VAULT,
-    CONTROL_PEER_WEB, /* to writer and vault: one more channel */
-    CONTROL_READY     /* to the supervisor, without a descriptor */
+    CONTROL_PEER_WEB,   /* to writer and vault: one more channel */
+    CONTROL_READY,      /* to the supervisor, without a descriptor */
+    CONTROL_PEER_EXPORT /* to the vault: the exporter's channel, replacing an older one */
 };
 
 /* fd: sent along, or -1; stays the caller's. err: OFFLINE */

@@ -34,9 +34,12 @@ $(eval $(call program,libexec/writer,$(server_child) escrow-server/writer_main.c
 
 $(eval $(call program,libexec/vault,$(server_child) escrow-server/vault_main.c escrow-server/vault_keys.c \
     escrow-server/escrow_key.c escrow-server/vault_state.c escrow-server/vault_memory.c escrow-server/vault_head.c \
-    escrow-server/vault_foreign.c escrow-server/vault_erase.c \
+    escrow-server/vault_foreign.c escrow-server/vault_erase.c escrow-server/vault_export.c \
     escrow-server/vault_log.c escrow-server/vault_person.c escrow-server/vault_disclose.c \
     escrow-server/vault_seccomp.c escrow-server/vault_approval.c escrow-server/people.c escrow-server/totp.c,-ljson-c -lcrypt -lseccomp))
+
+$(eval $(call program,libexec/export,$(server_child) escrow-server/export_main.c escrow-server/export_target.c \
+    escrow-server/export_form.c escrow-server/export_syslog.c,-ljson-c))
 
 # Makes what a device would say, for tests/server/test_server.py
 $(eval $(call program,tests/record_tool,tests/server/record_tool.c escrow-server/enroll_text.c,))

@@ -23,6 +23,7 @@ static const struct setting {
      "numeric user (and group) of each process"},
     {"writer-uid", VALUE_UID, offsetof(struct conf, uid[PROCESS_WRITER]), NULL},
     {"vault-uid", VALUE_UID, offsetof(struct conf, uid[PROCESS_VAULT]), NULL},
+    {"export-uid", VALUE_UID, offsetof(struct conf, uid[PROCESS_EXPORT]), NULL},
     {"web-workers", VALUE_WORKERS, offsetof(struct conf, web_workers), "one per core is a good number"},
     {"sync-every-seconds", VALUE_U64, offsetof(struct conf, sync_every_s),
      "when devices are asked to come back"},
@@ -32,6 +33,11 @@ static const struct setting {
      "how many servers there are, each with a vault: limits are divided among them"},
     {"approval", VALUE_TEXT, offsetof(struct conf, approval),
      "roles whose disclosures a second person must approve, as helpdesk, advanced; empty: none"},
+    {"audit-file", VALUE_TEXT, offsetof(struct conf, audit_file),
+     "each audit entry is also written there as a line of JSON (the export process must be able to), and "
+     "sent\n"
+     "# there by syslog (RFC 5424), as tcp://192.0.2.7:601, udp://192.0.2.7:514 or /dev/log; empty: neither"},
+    {"audit-syslog", VALUE_TEXT, offsetof(struct conf, audit_syslog), NULL},
     {"recovery", VALUE_TEXT, offsetof(struct conf, store[0]),
      "the two stores: empty for SQLite, or a PostgreSQL connection string without a password, as\n"
      "# postgres://keyholt@db1,db2/keyholt?sslmode=verify-full&passfile=/etc/keyholt/writer.pgpass"},
@@ -52,7 +58,7 @@ void conf_init(struct conf *c)
                        .sync_every_s = CONF_SYNC_EVERY_S,
                        .quota_per_hour = CONF_QUOTA_PER_HOUR,
                        .vaults = 1};
-    for (unsigned kind = PROCESS_WEB; kind <= PROCESS_VAULT; kind++)
+    for (unsigned kind = PROCESS_WEB; kind <= PROCESS_EXPORT; kind++)
         c->uid[kind] = CONF_UID_FIRST + kind - PROCESS_WEB;
 }
 

@@ -32,7 +32,7 @@
 /* What the vault keeps of an entry of its own log: 16 bytes of the hash are enough to find it by. */
 struct vault_mark {
     uint8_t hash[16];
-    uint64_t time;
+    uint64_t time, off; /* where it begins in the file */
     bool erased;
 };
 
@@ -84,6 +84,7 @@ struct vault {
     struct escrow_key key[ESCROW_KEYS]; /* every epoch, also those that cannot be opened */
     unsigned n_keys;
     struct audit_chain *log; /* NULL: cannot be written now */
+    uint64_t size;           /* bytes of the log that were read back */
     struct audit_head seen;  /* where it stood last; what is opened later must go on from there */
     bool told_log;           /* what the web workers know of it */
     uint64_t told_lost;
@@ -101,7 +102,7 @@ struct vault {
     size_t n_marks, cap_marks, n_disclosed, cap_disclosed, n_orders, cap_orders;
     struct throttle throttle[VAULT_THROTTLED]; /* number 0: names that are nobody's */
     uint64_t spent_until;                      /* when all of the burst is there again */
-    struct chan web[VAULT_WEBS];
+    struct chan web[VAULT_WEBS], export;
 };
 
 uint64_t vault_now(void);
@@ -136,7 +137,7 @@ void vault_memory_clear(struct vault *v);
 void vault_memory_free(struct vault *v);
 /* Room for one mark more. */
 MUST_CHECK enum err vault_memory_reserve(struct vault *v);
-void vault_memory_mark(struct vault *v, const uint8_t hash[static 32], uint64_t time, bool erased);
+void vault_memory_mark(struct vault *v, const struct audit_entry *a, uint64_t off);
 MUST_CHECK enum err vault_memory_disclosed(struct vault *v, const struct msg_entry *e);
 MUST_CHECK enum err vault_memory_order(struct vault *v, const char *chain, uint64_t n);
 /* An entry of any chain: kept if it is a disclosure. err: FORMAT (it names no key of a device) */
@@ -196,6 +197,9 @@ void vault_wish_end(struct vault *v, uint64_t n);
 void vault_approval_take(struct vault *v, const struct audit_entry *a);
 /* err: as said in ret_detail */
 MUST_CHECK enum err vault_approve(struct vault *v, const struct msg_approve *m, char *ret_detail);
+
+/* vault_export.c: a request of the exporter; the log itself is the spool. err: FORMAT */
+MUST_CHECK enum err vault_export(struct vault *v, const struct msg_frame *m);
 
 /* vault_disclose.c. err: as said in ret_detail */
 MUST_CHECK enum err vault_disclose(struct vault *v, const struct msg_disclose *d, struct msg_opened *ret,

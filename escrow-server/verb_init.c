@@ -22,14 +22,15 @@ static const char usage[] =
     "      --offline-dir DIR --desk-dir DIR --bundle-dir DIR\n"
     "      --user NAME --user-password-file FILE --desk-passphrase-file FILE\n"
     "      [--vault-passphrase-file FILE] [--root-passphrase-file FILE]\n"
-    "      [--web-uid N] [--writer-uid N] [--vault-uid N] [--web-workers N]\n"
+    "      [--web-uid N] [--writer-uid N] [--vault-uid N] [--export-uid N]\n"
+    "      [--web-workers N]\n"
     "      [--token-days N] [--token-uses N]\n";
 
 struct words {
     const char *root, *offline_dir, *desk_dir;
     const char *user_file, *desk_file, *vault_file, *root_file;
     struct option_list urls;
-    uint64_t uid[4], workers;
+    uint64_t uid[PROCESS_KINDS], workers;
 };
 
 static int complain(int code, const char *what, const char *reason)
@@ -57,6 +58,7 @@ static enum err parse(int argc, char *const *argv, struct setup *s, struct words
         {"web-uid", OPTION_NUMBER, false, &w->uid[PROCESS_WEB]},
         {"writer-uid", OPTION_NUMBER, false, &w->uid[PROCESS_WRITER]},
         {"vault-uid", OPTION_NUMBER, false, &w->uid[PROCESS_VAULT]},
+        {"export-uid", OPTION_NUMBER, false, &w->uid[PROCESS_EXPORT]},
         {"web-workers", OPTION_NUMBER, false, &w->workers},
         {"token-days", OPTION_NUMBER, false, &s->token_days},
         {"token-uses", OPTION_NUMBER, false, &s->token_uses},
@@ -88,7 +90,7 @@ static int check_texts(const struct setup *s)
 /* Three different unprivileged users, or, without root, the caller three times. */
 static int set_users(struct setup *s, const struct words *w)
 {
-    for (unsigned kind = PROCESS_WEB; kind <= PROCESS_VAULT; kind++) {
+    for (unsigned kind = PROCESS_WEB; kind <= PROCESS_EXPORT; kind++) {
         if (w->uid[kind] >= UINT32_MAX || (s->as_root && w->uid[kind] == 0))
             return complain(KH_EXIT_USAGE, "--web-uid, --writer-uid, --vault-uid",
                             "numbers above 0 are wanted");
@@ -214,7 +216,7 @@ static int run(int argc, char *const *argv)
     struct words w = {.root = "/", .workers = 1};
     struct setup s = {.token_days = TOKEN_DAYS, .token_uses = TOKEN_USES, .as_root = geteuid() == 0};
     conf_init(&s.conf);
-    for (unsigned kind = PROCESS_WEB; kind <= PROCESS_VAULT; kind++)
+    for (unsigned kind = PROCESS_WEB; kind <= PROCESS_EXPORT; kind++)
         w.uid[kind] = s.conf.uid[kind];
     if (process_harden(false) != ERR_OK)
         return KH_EXIT_FAILED;

@@ -48,6 +48,7 @@ static void take(struct web *w, enum control_what what, int fd)
     case CONTROL_PEER_VAULT:
         return add_peer(w, BACK_VAULT, fd);
     case CONTROL_PEER_WEB:
+    case CONTROL_PEER_EXPORT:
     case CONTROL_READY:
         break;
     }

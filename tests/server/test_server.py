@@ -137,7 +137,7 @@ def test_three_users_or_none():
             holds(old in text, old)
             open(conf, 'w', encoding='utf-8').write(text.replace(old, new))
             p = run(SERVER, 'serve', '--root', s.root, '--listen', '127.0.0.1:0', code=1)
-            holds('three different' in p.stderr, f'{new}: {p.stderr}')
+            holds('must be different' in p.stderr, f'{new}: {p.stderr}')
     finally:
         s.clean()
 

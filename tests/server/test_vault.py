@@ -9,9 +9,11 @@ import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import struct
 import sys
+import threading
 import time
 import traceback
 
@@ -465,6 +467,132 @@ def test_personal_data_is_erased():
         for folder, _, files in os.walk(s.root):
             for name in (x for x in files if not x.endswith('.sock')):
                 holds(b'a good password' not in open(os.path.join(folder, name), 'rb').read(), f'a password in {name}')
+
+
+# ---- export
+
+class Receiver(threading.Thread):
+    """A syslog receiver on a stream (RFC 6587, octet counting); slow: reads nothing until it is told to."""
+
+    def __init__(self, port=0, slow=False):
+        super().__init__(daemon=True)
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.listener.bind(('127.0.0.1', port))
+        self.listener.listen()
+        self.listener.settimeout(0.2)
+        self.port, self.go, self.data, self.closed = self.listener.getsockname()[1], threading.Event(), b'', False
+        if not slow:
+            self.go.set()
+        self.start()
+
+    def run(self):
+        while not self.closed:
+            try:
+                c, _ = self.listener.accept()
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+            c.settimeout(0.2)
+            while not self.closed:
+                if not self.go.wait(0.2):
+                    continue
+                try:
+                    got = c.recv(65536)
+                except TimeoutError:
+                    continue
+                if not got:
+                    break
+                self.data += got
+            c.close()
+
+    def messages(self):
+        """(pri, app, msgid, object) of each whole message."""
+        out, data = [], self.data
+        while b' ' in data[:8]:
+            n, rest = data.split(b' ', 1)
+            if len(rest) < int(n):
+                break
+            m = re.fullmatch(r'<(\d+)>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \S+ (\S+) - (\S+) - \ufeff(\{.*\})', rest[:int(n)].decode())
+            out.append((int(m[1]), m[2], m[3], json.loads(m[4])))
+            data = rest[int(n):]
+        return out
+
+    def close(self):
+        self.closed = True
+        self.listener.close()
+        self.join(10)
+
+
+def export_dir(s):
+    if os.geteuid() == 0:  # the folder of the test is root's alone
+        for path in (s.dir, s.root):
+            os.chmod(path, 0o711)
+    return s.state('export')
+
+
+def test_entries_are_exported():
+    with server() as s:
+        r = Receiver()
+        file = os.path.join(export_dir(s), 'audit.jsonl')
+        s.configure(audit_file=file, audit_syslog=f'tcp://127.0.0.1:{r.port}')
+        s.start()
+        d, records = disclosed(s, 'export')
+        s.recover('00000000', code=3)
+        want = entries_of(s.state('vault/audit.log'))
+        until(lambda: len(r.messages()) >= len(want), 'syslog')
+        eq([m[3] for m in r.messages()], want, 'every entry, whole')
+        eq({(m[1]) for m in r.messages()}, {'keyholt-vault'}, 'name')
+        eq([(m[0], m[2]) for m in r.messages() if m[2] in ('disclose', 'refuse')], [(109, 'disclose')] * 2 + [(108, 'refuse')], 'priority')
+        until(lambda: os.path.exists(file) and open(file, encoding='utf-8').read().count('\n') >= len(want), 'file')
+        eq([json.loads(x) for x in open(file, encoding='utf-8')], want, 'JSON lines')
+        eq(secret_search.search([s.root, s.log], [e['digits'] for e in records]), [], 'passwords on disk')
+        holds(not any(e['digits'].encode() in r.data for e in records), 'passwords on the wire')
+        if os.geteuid() == 0:
+            status = open(f'/proc/{s.children()["export"]}/status', encoding='ascii').read()
+            holds('Uid:\t64804\t64804' in status and 'CapEff:\t0000000000000000' in status, status)
+        r.close()
+        s.stop()
+
+
+def test_a_receiver_that_is_dead_or_slow_holds_up_nothing():
+    with server() as s:
+        dead = Receiver()
+        number = dead.port
+        dead.close()  # nobody listens there any more
+        s.configure(audit_file=os.path.join(export_dir(s), 'audit.jsonl'), audit_syslog=f'tcp://127.0.0.1:{number}')
+        s.start()
+        d, _ = disclosed(s, 'dead', 3)
+        s.wait_log(f'process=export event=export to="tcp://127.0.0.1:{number}" waits=1')
+        s.stop()
+        log = s.state('vault/audit.log')
+        rows = entries_of(log)
+        holds(sum(x['action'] == 'disclose' for x in rows) == 3, 'disclosed with a dead receiver')
+        more = {**rows[0], 'role': '-', 'action': 'refuse', 'who': 'mallory', 'reason': 'r' * 500, 'note': ''}
+        put(log, relink(rows + [more] * 800))  # more than sockets hold
+        slow = Receiver(number, slow=True)
+        s.start()
+        e = d.escrow()
+        d.sync(e)
+        for _ in range(8):
+            began = time.monotonic()
+            s.recover(e['key_id'])
+            holds(time.monotonic() - began < 60, 'a slow receiver holds up a disclosure')
+        saved = s.state('export/syslog.position')
+        position = int(open(saved, encoding='ascii').read().split()[1]) if os.path.exists(saved) else 0
+        want = entries_of(log)
+        holds(slow.data == b'' and position < 800, f'it is slow: {position} of {len(want)}')
+        slow.go.set()
+        until(lambda: len(slow.data) > 800 * 900 and {m[3]['n'] for m in slow.messages()} >= {x['n'] for x in want}, 'all of it, in the end')
+        eq({m[3]['n']: m[3] for m in slow.messages()}, {x['n']: x for x in want}, 'at least once, and whole')
+        os.kill(s.children()['export'], signal.SIGKILL)
+        s.recover(e['key_id'])
+        n = len(entries_of(log))
+        until(lambda: slow.messages()[-1][3]['n'] == n, 'another exporter goes on')
+        slow.close()
+        s.stop()
 
 
 def one(name, test):
