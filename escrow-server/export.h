@@ -13,8 +13,9 @@
 #define EXPORT_RETRY_MIN_MS 200
 #define EXPORT_RETRY_MAX_MS 10000
 #define EXPORT_SEND_BUFFER  32768
-#define EXPORT_AGAIN        256 /* entries sent again after a connection broke: what the buffers held may be lost \
-                                 */
+#define EXPORT_AGAIN                                                                                         \
+    256 /* entries sent again after a connection broke: what the buffers held may be lost                    \
+         */
 #define EXPORT_OUT_MAX (160u << 10) /* a piece of the log with what is put before each line */
 
 enum export_kind { EXPORT_FILE = 1, EXPORT_SYSLOG };

@@ -48,7 +48,9 @@ static const struct setting {
      "where init put the offline keys; the server refuses to run while it can read them"},
     {"offline-desk-key", VALUE_TEXT, offsetof(struct conf, desk_key), NULL},
     {"vault-passphrase-file", VALUE_TEXT, offsetof(struct conf, passphrase_file),
-     "opens the vault's escrow keys; root only. Empty: they lie unencrypted, 0600"},
+     "opens the vault's escrow keys, and is the PIN of its tokens: a file that only root reads, or "
+     "credential:NAME\n"
+     "# (systemd). Empty: they lie unencrypted, 0600"},
 };
 #define N_SETTINGS (sizeof settings / sizeof settings[0])
 

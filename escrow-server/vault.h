@@ -112,6 +112,10 @@ uint64_t vault_now(void);
  * err: IO (the folder), RANGE (more than ESCROW_KEYS) */
 MUST_CHECK enum err vault_keys_open(struct vault *v, const struct org *org, const struct secret *passphrase);
 unsigned vault_keys_good(const struct vault *v);
+/* Is any of them in a token? */
+bool vault_keys_in_token(const struct vault *v);
+/* Is there none, only because a token does not answer? */
+bool vault_keys_wait(const struct vault *v);
 /* The key that an envelope is sealed to. err: NOT_FOUND (none of ours), UNSUPPORTED (one of ours that cannot
  * be opened) */
 MUST_CHECK enum err vault_key_for(const struct vault *v, const struct msg_blob *envelope,
@@ -207,5 +211,6 @@ MUST_CHECK enum err vault_disclose(struct vault *v, const struct msg_disclose *d
 /* Disclosures from that place of the list on. */
 void vault_since(const struct vault *v, uint64_t from, struct msg_entries *ret);
 
-/* vault_seccomp.c: from here on no socket can be made, no program run, no process traced. err: INTERNAL */
-MUST_CHECK enum err vault_confine(void);
+/* vault_seccomp.c: has_module: a PKCS#11 module was loaded. From here on no socket can be made, no program
+ * run, no process traced. err: INTERNAL */
+MUST_CHECK enum err vault_confine(bool has_module);

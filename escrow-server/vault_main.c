@@ -274,12 +274,16 @@ int main(int argc, char **argv)
         v.web[i].fd = -1;
     v.export.fd = -1;
     enum err e = vault_keys_open(&v, &child.org, &child.passphrase);
+    if (e == ERR_OK && vault_keys_wait(&v)) {
+        slog(SLOG_ERROR, "start", "failed=\"the token that has the only escrow key does not answer\"");
+        return 1; /* the supervisor starts another: a confined process opens no token */
+    }
     vault_head_open(&v, &child.passphrase);
     secret_wipe(&child.passphrase);
     if (!child.locked)
         lock_what_is_there();
     if (e == ERR_OK)
-        e = vault_confine();
+        e = vault_confine(vault_keys_in_token(&v));
     if (e != ERR_OK) {
         slog(SLOG_ERROR, "start",
              "failed=\"read the folder of escrow keys, and confine the process\" reason=\"%s\"", err_text(e));

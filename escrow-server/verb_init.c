@@ -2,6 +2,7 @@
 #include "crypto/hash.h"
 #include "crypto/host/file.h"
 #include "crypto/host/process.h"
+#include "escrow-server/passphrase.h"
 #include "escrow-server/people.h"
 #include "escrow-server/setup.h"
 #include "escrow-server/verbs.h"
@@ -120,11 +121,17 @@ static int read_secret(const char *path, const char *name, struct secret *ret)
     return e == ERR_OK ? KH_EXIT_OK : complain(KH_EXIT_FAILED, name, err_text(e));
 }
 
+static int read_vault_secret(struct setup *s, const char *source)
+{
+    enum err e = source == NULL ? ERR_OK : passphrase_load(source, &s->vault_passphrase);
+    return e == ERR_OK ? KH_EXIT_OK : complain(KH_EXIT_FAILED, "--vault-passphrase-file", err_text(e));
+}
+
 static int read_secrets(struct setup *s, const struct words *w)
 {
     if (read_secret(w->user_file, "--user-password-file", &s->user_password) != KH_EXIT_OK ||
         read_secret(w->desk_file, "--desk-passphrase-file", &s->desk_passphrase) != KH_EXIT_OK ||
-        read_secret(w->vault_file, "--vault-passphrase-file", &s->vault_passphrase) != KH_EXIT_OK ||
+        read_vault_secret(s, w->vault_file) != KH_EXIT_OK ||
         read_secret(w->root_file, "--root-passphrase-file", &s->root_passphrase) != KH_EXIT_OK)
         return KH_EXIT_FAILED;
     if (s->user_password.len < 8)
@@ -144,7 +151,12 @@ static enum err set_places(struct setup *s, const struct words *w)
     TRY(place_absolute(w->desk_dir, s->desk_dir));
     TRY(file_mkdirs(s->desk_dir, 0700));
     TRY(file_join(s->desk_dir, "/desk.key", s->conf.desk_key, sizeof s->conf.desk_key));
-    return w->vault_file != NULL ? place_absolute(w->vault_file, s->conf.passphrase_file) : ERR_OK;
+    if (w->vault_file == NULL)
+        return ERR_OK;
+    if (strncmp(w->vault_file, PASSPHRASE_CREDENTIAL, strlen(PASSPHRASE_CREDENTIAL)) != 0)
+        return place_absolute(w->vault_file, s->conf.passphrase_file);
+    snprintf(s->conf.passphrase_file, sizeof s->conf.passphrase_file, "%s", w->vault_file);
+    return ERR_OK;
 }
 
 /* A key that was written for another organisation is never overwritten. */

@@ -8,11 +8,14 @@ import hmac
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import sqlite3
 import struct
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -593,6 +596,145 @@ def test_a_receiver_that_is_dead_or_slow_holds_up_nothing():
         until(lambda: slow.messages()[-1][3]['n'] == n, 'another exporter goes on')
         slow.close()
         s.stop()
+
+
+# ---- where the key and its passphrase come from
+
+SOFTHSM = '/usr/lib/softhsm/libsofthsm2.so'
+PIN = 'vault passphrase'
+
+
+class Token:
+    """A SoftHSM token of the test's own with one P-256 key, and p11-kit's server before it."""
+
+    def __init__(self, s):
+        for path, what in ((SOFTHSM, 'softhsm2'), ('/usr/bin/p11-kit', 'p11-kit'), ('/usr/bin/pkcs11-tool', 'opensc')):
+            if not os.path.exists(path):
+                raise Skip(f'{path} is not there: install {what}')
+        self.dir = tempfile.mkdtemp(prefix='keyholt-hsm-')
+        os.mkdir(self.dir + '/tokens')
+        self.conf, self.socket, self.server = self.dir + '/softhsm2.conf', self.dir + '/p11.sock', None
+        with open(self.conf, 'w', encoding='ascii') as f:
+            f.write(f'directories.tokendir = {self.dir}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n')
+        self.env = {**os.environ, 'SOFTHSM2_CONF': self.conf}
+        run('softhsm2-util', '--init-token', '--free', '--label', 'keyholt', '--so-pin', '12345678', '--pin', PIN, env=self.env)
+        run('pkcs11-tool', '--module', SOFTHSM, '--login', '--pin', PIN, '--token-label', 'keyholt', '--keypairgen', '--key-type',
+            'EC:prime256v1', '--label', 'escrow', '--id', '01', '--usage-derive', env=self.env)
+        der = run('sh', '-c', f'pkcs11-tool --module {SOFTHSM} --token-label keyholt --read-object --type pubkey --id 01 -o {self.dir}/pub.der && '
+                  f'openssl pkey -pubin -inform DER -in {self.dir}/pub.der -outform DER | base64 -w0', env=self.env)
+        self.spki = der.stdout.splitlines()[-1].strip()
+        if os.geteuid() == 0:
+            run('chown', '-R', '64803:64803', self.dir)
+
+    def serve(self):
+        def drop():
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(64803)
+                os.setuid(64803)
+        self.server = subprocess.Popen(['p11-kit', 'server', '-f', '-n', self.socket, '--provider', SOFTHSM, 'pkcs11:token=keyholt'],
+                                       env=self.env, preexec_fn=drop, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until(lambda: os.path.exists(self.socket), 'the socket of p11-kit')
+
+    def stop(self):
+        if self.server is not None:
+            self.server.kill()
+            self.server.wait(20)
+            self.server = None
+            run('sh', '-c', f'for p in $(pgrep -f {self.socket}); do kill $p; done; rm -f {self.socket}', code=None)
+
+    def vanish(self):
+        self.stop()
+        os.rename(self.dir + '/tokens', self.dir + '/away')
+
+    def clean(self):
+        self.stop()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def environment(**more):
+    os.environ.update(more)
+    try:
+        yield
+    finally:
+        for name in more:
+            del os.environ[name]
+
+
+def with_token(module, **env):
+    """An epoch whose key is in the token: proved, used, and nothing of it on disk."""
+    with server() as s:
+        token = Token(s)
+        try:
+            if 'P11_KIT_SERVER_ADDRESS' in env:
+                token.serve()
+            env = {k: v.format(conf=token.conf, socket=token.socket) for k, v in env.items()}
+            with environment(**env):
+                uri = f'pkcs11:token=keyholt;object=escrow?module-path={module}'
+                holds(token.spki[:60] in s.command('keys', 'import', '--pkcs11', uri).stdout.replace('\n', ''), 'the public half')
+                s.command('keys', 'import', '--pkcs11', uri.replace('escrow', 'other'), code=1)
+                s.start()
+                if token.server is not None and 'result="not supported" alarm=' in s.read_log():
+                    eq(sorted(k['opened'] for k in keys(s, 3)['keys']), [False, True], 'an alarm')
+                    raise Skip('this p11-kit does not carry the parameters of CKM_ECDH1_DERIVE over its socket')
+                eq([k['opened'] for k in keys(s)['keys']], [True, True], 'canaries')
+                org = json.loads(json.dumps(s.org))
+                digest = hashlib.sha256(base64.b64decode(token.spki)).hexdigest()
+                org['escrow_keys'] = [{**org['escrow_keys'][0], 'spki': token.spki, 'id': digest}]
+                s.put('token-org.json', json.dumps(org))
+                d = enrolled(s, 'token')
+                e, other = escrow_for(d, s.path('token-org.json')), d.escrow()
+                d.sync(e, other)
+                eq(s.recover(e['key_id'])[0]['recovery_password'], e['digits'], 'opened by the token')
+                eq(s.recover(other['key_id'])[0]['recovery_password'], other['digits'], 'and the other epoch by its file')
+                files = os.listdir(s.state('vault/keys'))
+                holds(sum(f.endswith('.p11') for f in files) == 1 and sum(f.endswith('.key') for f in files) == 1, files)
+                eq(secret_search.search([s.root, s.log], [e['digits'], other['digits']]), [], 'passwords on disk')
+                if True:
+                    token.vanish()
+                    at = os.path.getsize(s.log)
+                    _, err = s.recover(e['key_id'], code=4)
+                    holds('token' in err, err)
+                    s.wait_log('level=error process=vault event=canary .*alarm=', at, 60)
+                    eq(s.recover(other['key_id'])[0]['recovery_password'], other['digits'], 'the other epoch serves')
+                    eq(sorted(k['opened'] for k in keys(s, 3)['keys']), [False, True], 'and it is an alarm')
+                s.stop()
+        finally:
+            token.clean()
+
+
+def test_key_in_a_token():
+    with_token(SOFTHSM, SOFTHSM2_CONF='{conf}')
+
+
+def test_key_in_a_token_behind_a_socket():
+    with_token('p11-kit-client.so', P11_KIT_SERVER_ADDRESS='unix:path={socket}')
+
+
+def test_passphrase_from_a_credential():
+    with server() as s:
+        os.mkdir(s.path('credentials'), 0o700)
+        os.rename(s.path('vault.secret'), s.path('credentials/vault-passphrase'))
+        s.configure(vault_passphrase_file='credential:vault-passphrase')
+        at = os.path.getsize(s.log) if os.path.exists(s.log) else 0
+        s.start()  # without systemd there is none: everything runs but the vault
+        s.wait_log('process=vault event=start failed="read the vault\'s passphrase"', at)
+        s.stop()
+        with environment(CREDENTIALS_DIRECTORY=s.path('credentials')):
+            s.start()
+            eq(keys(s)['good'], True, 'opened')
+            if os.geteuid() == 0:
+                for name in ('web', 'writer'):
+                    uid = {'web': 64801, 'writer': 64802}[name]
+                    code = f'import os,sys\nos.setgroups([]); os.setgid({uid}); os.setuid({uid})\ntry:\n open(sys.argv[1])\nexcept PermissionError: sys.exit(7)\n'
+                    eq(run(sys.executable, '-c', code, s.path('credentials/vault-passphrase'), code=None).returncode, 7, f'{name} reads it')
+            s.stop()
+        with environment(CREDENTIALS_DIRECTORY=s.path('credentials')):
+            s.configure(vault_passphrase_file='credential:../vault-passphrase')
+            at = os.path.getsize(s.log)
+            s.start()
+            s.wait_log('process=vault event=start failed="read the vault\'s passphrase"', at)
 
 
 def one(name, test):
