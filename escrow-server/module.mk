@@ -49,6 +49,7 @@ $(eval $(call program,tests/record_tool,tests/server/record_tool.c escrow-server
 
 $(eval $(call unit,test_server_msg,escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c \
     escrow-server/msg_vault.c,))
+$(eval $(call unit,test_export_form,escrow-server/export_form.c,-ljson-c))
 $(eval $(call unit,test_server_store,$(server_store) escrow-server/slog.c,$(server_store_libs)))
 $(eval $(call unit,test_server_people,escrow-server/people.c escrow-server/totp.c escrow-server/options.c escrow-server/places.c,\
     -ljson-c -lcrypt))

@@ -274,6 +274,10 @@ int main(int argc, char **argv)
         v.web[i].fd = -1;
     v.export.fd = -1;
     enum err e = vault_keys_open(&v, &child.org, &child.passphrase);
+    if (vault_approval_check(&v) != ERR_OK) {
+        slog(SLOG_ERROR, "start", "failed=\"approval in server.conf names what is no role\"");
+        return 1;
+    }
     if (e == ERR_OK && vault_keys_wait(&v)) {
         slog(SLOG_ERROR, "start", "failed=\"the token that has the only escrow key does not answer\"");
         return 1; /* the supervisor starts another: a confined process opens no token */

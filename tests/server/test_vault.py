@@ -264,6 +264,11 @@ def test_a_second_person_approves():
         eq([r['note'] for r in rows if r['action'] == 'disclose'], [f'approval={n}'], 'and what for')
         helen, _ = s.recover(other['key_id'], who='helen', password='a good password', extra=('--user', 'carol'))
         eq(helen['recovery_password'], other['digits'], 'other roles need nobody')
+        s.stop()
+        s.configure(approval='helpdsk')
+        at = os.path.getsize(s.log)
+        s.start()
+        s.wait_log('approval in server.conf names what is no role', at)
 
 
 # ---- the audit log, its heads and the fleet
