@@ -1,7 +1,7 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* NIST P-256, hosted only: key pairs, ECDH, ECDSA with SHA-256. Keys here are software keys; a TPM or a
- * PKCS#11 token stands behind the same signatures where one is used. */
+/* NIST P-256, hosted only: key pairs, ECDH, ECDSA with SHA-256. Keys are software keys, or stay outside,
+ * where somebody else does the Diffie-Hellman (crypto/pkcs11/p256_token.h). */
 
 #include "crypto/err.h"
 #include "crypto/hash.h"
@@ -34,6 +34,15 @@ MUST_CHECK enum err cr_p256_from_pem(const char *pem, size_t len, const struct s
 /* ret: at most cap bytes, *ret_len used. err: FULL */
 MUST_CHECK enum err cr_p256_to_pem(const struct cr_p256_key *key, const struct secret *passphrase, char *ret,
                                    size_t cap, size_t *ret_len);
+/* A private key that is elsewhere: ecdh does what cr_p256_ecdh() promises, close ends it. ctx: handed over on
+ * ERR_OK. err: FORMAT (no point of the curve), NOMEM */
+struct cr_p256_outside {
+    enum err (*ecdh)(void *ctx, const struct cr_p256_pub *peer, uint8_t ret[static CR_P256_SHARED]);
+    void (*close)(void *ctx);
+    void *ctx;
+};
+MUST_CHECK enum err cr_p256_from_outside(const struct cr_p256_pub *pub, const struct cr_p256_outside *outside,
+                                         struct cr_p256_key **ret);
 void cr_p256_free(struct cr_p256_key *key); /* takes NULL */
 
 MUST_CHECK enum err cr_p256_public(const struct cr_p256_key *key, struct cr_p256_pub *ret);
@@ -48,7 +57,7 @@ MUST_CHECK enum err cr_p256_pub_to_pem(const struct cr_p256_pub *pub, char *ret,
 /* SHA-256 of the DER SPKI: the ID of a device, an escrow key or a receipt key. source: DESIGN section 5 */
 MUST_CHECK enum err cr_p256_id(const struct cr_p256_pub *pub, uint8_t ret[static CR_KEY_ID]);
 
-/* err: FORMAT (invalid point) */
+/* err: FORMAT (invalid point); of a key that is outside, also what its owner says */
 MUST_CHECK enum err cr_p256_ecdh(const struct cr_p256_key *key, const struct cr_p256_pub *peer,
                                  uint8_t ret[static CR_P256_SHARED]);
 
@@ -59,5 +68,6 @@ MUST_CHECK enum err cr_p256_sign(const struct cr_p256_key *key, const void *msg,
 MUST_CHECK enum err cr_p256_verify(const struct cr_p256_pub *pub, const void *msg, size_t len,
                                    const uint8_t sig[static CR_P256_SIG]);
 
-/* The OpenSSL key behind it, for TLS and certificates: borrowed, a struct evp_pkey_st *. */
+/* The OpenSSL key behind it, for TLS and certificates: borrowed, a struct evp_pkey_st *; NULL for a key that
+ * is outside. */
 struct evp_pkey_st *cr_p256_pkey(const struct cr_p256_key *key);

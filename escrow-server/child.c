@@ -3,6 +3,7 @@
 #include "crypto/host/file.h"
 #include "crypto/host/process.h"
 #include "escrow-server/control.h"
+#include "escrow-server/passphrase.h"
 #include "escrow-server/slog.h"
 #include "escrow-server/state.h"
 #include <fcntl.h>
@@ -15,10 +16,14 @@
 
 volatile sig_atomic_t child_stopping;
 
-static const char *const process_names[] = {
-    [PROCESS_WEB] = "web", [PROCESS_WRITER] = "writer", [PROCESS_VAULT] = "vault"};
-static const char *const process_places[] = {
-    [PROCESS_WEB] = PLACE_WEB, [PROCESS_WRITER] = PLACE_WRITER, [PROCESS_VAULT] = PLACE_VAULT};
+static const char *const process_names[] = {[PROCESS_WEB] = "web",
+                                            [PROCESS_WRITER] = "writer",
+                                            [PROCESS_VAULT] = "vault",
+                                            [PROCESS_EXPORT] = "export"};
+static const char *const process_places[] = {[PROCESS_WEB] = PLACE_WEB,
+                                             [PROCESS_WRITER] = PLACE_WRITER,
+                                             [PROCESS_VAULT] = PLACE_VAULT,
+                                             [PROCESS_EXPORT] = PLACE_EXPORT};
 
 static void on_stop(int sig)
 {
@@ -119,10 +124,10 @@ void child_start(int argc, char *const *argv, enum process_kind kind, struct chi
     e = state_org(argv[2], &ret->org, &ret->org_json, &ret->org_json_len);
     if (e != ERR_OK)
         die(CONTROL_REFUSED, "read org.json and check the root's signature", e);
-    if (kind == PROCESS_VAULT && ret->conf.passphrase_file[0] != '\0') {
-        e = secret_from_file(ret->conf.passphrase_file, &ret->passphrase);
+    if (kind == PROCESS_VAULT) {
+        e = passphrase_load(ret->conf.passphrase_file, &ret->passphrase);
         if (e != ERR_OK)
-            die(1, "read the vault's passphrase file", e);
+            die(1, "read the vault's passphrase", e);
     }
     e = keep_root(argv[2], ret);
     if (e != ERR_OK)

@@ -19,7 +19,8 @@ enum control_what {
     CONTROL_PEER_WEB,       /* to writer and vault: one more channel */
     CONTROL_READY,          /* to the supervisor, without a descriptor */
     CONTROL_LISTEN_METRICS, /* to a web worker: where /metrics is asked for */
-    CONTROL_COUNTERS        /* to all: shared memory, metrics.h */
+    CONTROL_COUNTERS,       /* to all: shared memory, metrics.h */
+    CONTROL_PEER_EXPORT     /* to the vault: the exporter's channel, replacing an older one */
 };
 
 /* fd: sent along, or -1; stays the caller's. err: OFFLINE */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/escrow_key.h"
 #include "crypto/host/file.h"
+#include "crypto/pkcs11/p256_token.h"
 #include "crypto/random.h"
 #include "formats/base.h"
 #include "formats/envelope.h"
@@ -13,6 +14,7 @@
 
 #define KEY_FILE_MAX  4096
 #define SUFFIX_KEY    ".key"
+#define SUFFIX_TOKEN  ".p11"
 #define SUFFIX_CANARY ".canary"
 
 static enum err path_of(const char *dir, const char *stem, const char *suffix, char ret[static PATH_MAX])
@@ -21,17 +23,38 @@ static enum err path_of(const char *dir, const char *stem, const char *suffix, c
     return n > 0 && n < PATH_MAX ? ERR_OK : ERR_RANGE;
 }
 
-static enum err load(const char *dir, struct escrow_key *k, const struct secret *passphrase)
+static enum err load_pem(const char *dir, struct escrow_key *k, const struct secret *passphrase)
 {
     char path[PATH_MAX];
     uint8_t *pem = NULL;
     size_t len;
-    struct cr_p256_pub pub;
     TRY(path_of(dir, k->stem, SUFFIX_KEY, path));
     TRY(file_read(path, KEY_FILE_MAX, &pem, &len));
     enum err e = cr_p256_from_pem((const char *)pem, len, passphrase->len > 0 ? passphrase : NULL, &k->key);
     cr_wipe(pem, len);
     free(pem);
+    return e;
+}
+
+static enum err load_token(const char *dir, struct escrow_key *k, const struct secret *pin)
+{
+    char path[PATH_MAX];
+    uint8_t *uri = NULL;
+    size_t len;
+    TRY(path_of(dir, k->stem, SUFFIX_TOKEN, path));
+    TRY(file_read(path, CR_TOKEN_URI, &uri, &len));
+    uri[strcspn((const char *)uri, "\r\n")] = '\0';
+    enum err e = cr_p256_token_open((const char *)uri, pin, &k->key);
+    free(uri);
+    return e;
+}
+
+static enum err load(const char *dir, struct escrow_key *k, const struct secret *passphrase)
+{
+    struct cr_p256_pub pub;
+    enum err e = load_pem(dir, k, passphrase);
+    if (e == ERR_NOT_FOUND)
+        e = load_token(dir, k, passphrase);
     TRY(e);
     TRY(cr_p256_public(k->key, &pub));
     return cr_p256_id(&pub, k->id);
@@ -82,7 +105,7 @@ void escrow_key_close(struct escrow_key *k)
 /* err: NOT_FOUND (no file of ours) */
 static enum err stem_of(const char *name, char ret[static ESCROW_STEM + 1])
 {
-    static const char *const suffixes[] = {SUFFIX_KEY, SUFFIX_CANARY};
+    static const char *const suffixes[] = {SUFFIX_KEY, SUFFIX_TOKEN, SUFFIX_CANARY};
     size_t len = strlen(name);
     for (unsigned i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
         size_t suffix = strlen(suffixes[i]);
@@ -163,20 +186,44 @@ static enum err put_pem(const char *path, const struct cr_p256_key *key, const s
     return e;
 }
 
-enum err escrow_key_put(const char *dir, const struct cr_p256_key *key, const struct guid *org,
-                        const struct secret *passphrase, uint64_t now, uid_t uid)
-{
-    char hex[BASE16_LEN(32) + 1], path[PATH_MAX];
-    uint8_t id[32], sealed[ENVELOPE_MAX];
+/* What both kinds of keys have: a name and a canary. */
+struct place {
+    char key[PATH_MAX], canary[PATH_MAX];
+    uint8_t sealed[ENVELOPE_MAX];
     size_t len;
+};
+
+static enum err prepare(const char *dir, const char *suffix, const struct cr_p256_key *key,
+                        const struct guid *org, uint64_t now, struct place *ret)
+{
+    char hex[BASE16_LEN(32) + 1];
+    uint8_t id[32];
     struct cr_p256_pub pub;
     TRY(cr_p256_public(key, &pub));
     TRY(cr_p256_id(&pub, id));
     base16_encode(id, sizeof id, hex);
     hex[16] = '\0';
-    TRY(seal_canary(&pub, org, now, sealed, &len));
-    TRY(path_of(dir, hex, SUFFIX_KEY, path));
-    TRY(put_pem(path, key, passphrase, uid));
-    TRY(path_of(dir, hex, SUFFIX_CANARY, path));
-    return put_file(path, sealed, len, uid);
+    TRY(seal_canary(&pub, org, now, ret->sealed, &ret->len));
+    TRY(path_of(dir, hex, SUFFIX_CANARY, ret->canary));
+    return path_of(dir, hex, suffix, ret->key);
+}
+
+enum err escrow_key_put_token(const char *dir, const char *uri, const struct cr_p256_key *key,
+                              const struct guid *org, uint64_t now, uid_t uid)
+{
+    struct place p;
+    if (strlen(uri) >= CR_TOKEN_URI)
+        return ERR_RANGE;
+    TRY(prepare(dir, SUFFIX_TOKEN, key, org, now, &p));
+    TRY(put_file(p.key, uri, strlen(uri), uid));
+    return put_file(p.canary, p.sealed, p.len, uid);
+}
+
+enum err escrow_key_put(const char *dir, const struct cr_p256_key *key, const struct guid *org,
+                        const struct secret *passphrase, uint64_t now, uid_t uid)
+{
+    struct place p;
+    TRY(prepare(dir, SUFFIX_KEY, key, org, now, &p));
+    TRY(put_pem(p.key, key, passphrase, uid));
+    return put_file(p.canary, p.sealed, p.len, uid);
 }

@@ -1,7 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One epoch of the escrow key, as it lies in the vault's folder of keys: NAME.key (PEM) and NAME.canary, an
- * envelope that only this key opens. NAME begins as the key's ID does. Old epochs stay, for old envelopes. */
+/* One epoch of the escrow key, as it lies in the vault's folder of keys: NAME.key (PEM), or NAME.p11 (the URI
+ * of a PKCS#11 token's), and NAME.canary, an envelope that only this key opens. NAME begins as the key's ID
+ * does. Old epochs stay, for old envelopes. */
 
 #include "crypto/p256.h"
 #include "formats/guid.h"
@@ -26,6 +27,10 @@ void escrow_key_close(struct escrow_key *k);
 /* Every NAME in the folder that has a key or a canary, sorted. ret: ESCROW_KEYS of room
  * err: IO (the folder), RANGE (more than that) */
 MUST_CHECK enum err escrow_key_list(const char *dir, char (*ret)[ESCROW_STEM + 1], unsigned *ret_n);
+
+/* The same for a key in a token: nothing but its URI is written. */
+MUST_CHECK enum err escrow_key_put_token(const char *dir, const char *uri, const struct cr_p256_key *key,
+                                         const struct guid *org, uint64_t now, uid_t uid);
 
 /* Write key and canary, 0600, for uid where it is not the caller's own (root only).
  * passphrase: encrypts the PEM where it is not empty; now: seconds, UTC

@@ -2,7 +2,10 @@
 # escrow-server/: the command (its verbs and the supervisor) and the three processes that it starts.
 server_child := escrow-server/child.c escrow-server/control.c escrow-server/slog.c escrow-server/places.c \
     escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_devices.c escrow-server/msg_vault.c \
-    escrow-server/state.c escrow-server/metrics.c
+    escrow-server/state.c escrow-server/passphrase.c escrow-server/metrics.c
+# PKCS#11 tokens through p11-kit, in the two programs that may meet one
+escrow_key := escrow-server/escrow_key.c crypto/pkcs11/p256_token.c
+$(B)/obj/crypto/pkcs11/%.o: EXTRA_CFLAGS += -isystem /usr/include/p11-kit-1
 
 server_store := escrow-server/store_sqlite.c escrow-server/store.c escrow-server/store_query.c \
     escrow-server/store_devices.c escrow-server/store_records.c escrow-server/store_find.c escrow-server/store_retain.c \
@@ -20,8 +23,9 @@ $(eval $(call program,bin/keyholt-server,escrow-server/main.c escrow-server/opti
     escrow-server/sql_tables.c escrow-server/verb_backup.c escrow-server/verb_restore.c escrow-server/verb_verify.c \
     escrow-server/verb_move.c escrow-server/verb_retain.c escrow-server/verb_import.c escrow-server/verb_keys.c \
     escrow-server/verb_check_config.c escrow-server/verb_device.c escrow-server/verb_policy.c \
-    escrow-server/answer.c escrow-server/listen_given.c escrow-server/metrics.c escrow-server/escrow_key.c $(server_store),\
-    -ljson-c -lcrypt $(server_store_libs)))
+    escrow-server/answer.c escrow-server/listen_given.c escrow-server/metrics.c \
+    $(escrow_key) escrow-server/passphrase.c $(server_store),\
+    -ljson-c -lcrypt -lp11-kit $(server_store_libs)))
 
 $(eval $(call program,libexec/web,$(server_child) escrow-server/web_main.c escrow-server/web_back.c \
     escrow-server/web_replay.c escrow-server/web_tls.c escrow-server/tls_provider.c escrow-server/tls_sessions.c escrow-server/tls_resume.c escrow-server/web_courier.c escrow-server/web_conn.c escrow-server/web_http.c \
@@ -38,10 +42,13 @@ $(eval $(call program,libexec/writer,$(server_child) escrow-server/writer_main.c
     $(server_store),$(server_store_libs)))
 
 $(eval $(call program,libexec/vault,$(server_child) escrow-server/vault_main.c escrow-server/vault_keys.c \
-    escrow-server/escrow_key.c escrow-server/vault_state.c escrow-server/vault_memory.c escrow-server/vault_head.c \
-    escrow-server/vault_foreign.c escrow-server/vault_erase.c \
+    $(escrow_key) escrow-server/vault_state.c escrow-server/vault_memory.c escrow-server/vault_head.c \
+    escrow-server/vault_foreign.c escrow-server/vault_erase.c escrow-server/vault_export.c \
     escrow-server/vault_log.c escrow-server/vault_person.c escrow-server/vault_disclose.c \
-    escrow-server/vault_seccomp.c escrow-server/vault_approval.c escrow-server/people.c escrow-server/totp.c,-ljson-c -lcrypt -lseccomp))
+    escrow-server/vault_seccomp.c escrow-server/vault_approval.c escrow-server/people.c escrow-server/totp.c,-ljson-c -lcrypt -lseccomp -lp11-kit))
+
+$(eval $(call program,libexec/export,$(server_child) escrow-server/export_main.c escrow-server/export_target.c \
+    escrow-server/export_form.c escrow-server/export_syslog.c,-ljson-c))
 
 # tests/server/test_killed.py: stops the writer between a record and its receipt
 all: $(B)/tests/kill_shim.so
@@ -53,6 +60,7 @@ $(eval $(call program,tests/record_tool,tests/server/record_tool.c,))
 
 $(eval $(call unit,test_server_msg,escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c \
     escrow-server/msg_devices.c escrow-server/msg_vault.c,))
+$(eval $(call unit,test_export_form,escrow-server/export_form.c,-ljson-c))
 $(eval $(call unit,test_server_store,$(server_store) escrow-server/slog.c,$(server_store_libs)))
 $(eval $(call unit,test_server_people,escrow-server/people.c escrow-server/totp.c escrow-server/options.c escrow-server/places.c,\
     -ljson-c -lcrypt))

@@ -33,6 +33,10 @@ enum msg_type {
     MSG_HEARD,    /* msg_heard → MSG_HEARD_IS with u64, enum msg_heard_is: a device's audit head */
     MSG_APPROVE,  /* msg_approve → MSG_DONE */
     MSG_ERASE,    /* msg_erase → MSG_DONE with u64: entries whose personal parts are gone */
+    /* exporter → vault */
+    MSG_EXPORT, /* u64 → MSG_LINES with msg_lines: the log from that entry on */
+    /* vault → exporter, which gets MSG_HEAD, too */
+    MSG_LINES,
     /* vault → web */
     MSG_OPENED,
     MSG_ENTRIES,
@@ -306,9 +310,16 @@ struct msg_vault_is {
     struct msg_vault_key key[MSG_VAULT_KEYS];
 };
 
+/* Whole lines of the audit log, as they stand there; none where there are no more. */
+struct msg_lines {
+    uint64_t first; /* number of the first one */
+    struct msg_blob bytes;
+};
+
 #define MSG_WORD 180 /* AUDIT_HEAD_LEN */
 
 struct msg_head {
+    char chain[MSG_CHAIN + 1];
     uint64_t n;
     uint8_t hash[32];
     struct msg_blob word; /* signed (formats/audit_head.h); empty without an audit key */
@@ -360,6 +371,8 @@ void msg_put_heard(struct writer *w, const struct msg_heard *m);
 MUST_CHECK enum err msg_get_heard(const uint8_t *p, size_t len, struct msg_heard *ret);
 void msg_put_approve(struct writer *w, const struct msg_approve *m);
 MUST_CHECK enum err msg_get_approve(const uint8_t *p, size_t len, struct msg_approve *ret);
+void msg_put_lines(struct writer *w, const struct msg_lines *m);
+MUST_CHECK enum err msg_get_lines(const uint8_t *p, size_t len, struct msg_lines *ret);
 void msg_put_erase(struct writer *w, const struct msg_erase *m);
 MUST_CHECK enum err msg_get_erase(const uint8_t *p, size_t len, struct msg_erase *ret);
 void msg_put_head(struct writer *w, const struct msg_head *m);

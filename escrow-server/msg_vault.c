@@ -158,6 +158,21 @@ enum err msg_get_approve(const uint8_t *p, size_t len, struct msg_approve *ret)
     return reader_end(&r);
 }
 
+void msg_put_lines(struct writer *w, const struct msg_lines *m)
+{
+    writer_u64(w, m->first);
+    msg_put_blob(w, &m->bytes);
+}
+
+enum err msg_get_lines(const uint8_t *p, size_t len, struct msg_lines *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    ret->first = reader_u64(&r);
+    msg_get_blob(&r, &ret->bytes);
+    return reader_end(&r);
+}
+
 void msg_put_erase(struct writer *w, const struct msg_erase *m)
 {
     msg_put_text(w, m->who);
@@ -185,6 +200,7 @@ enum err msg_get_erase(const uint8_t *p, size_t len, struct msg_erase *ret)
 
 void msg_put_head(struct writer *w, const struct msg_head *m)
 {
+    msg_put_text(w, m->chain);
     writer_u64(w, m->n);
     writer_bytes(w, m->hash, sizeof m->hash);
     msg_put_blob(w, &m->word);
@@ -194,6 +210,7 @@ enum err msg_get_head(const uint8_t *p, size_t len, struct msg_head *ret)
 {
     struct reader r;
     reader_init(&r, p, len);
+    msg_get_text(&r, ret->chain, sizeof ret->chain);
     ret->n = reader_u64(&r);
     reader_bytes(&r, ret->hash, sizeof ret->hash);
     msg_get_blob(&r, &ret->word);

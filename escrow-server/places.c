@@ -35,9 +35,10 @@ static const struct setting {
      "encrypted.\n"
      "# Empty: only on the UNIX socket /run/keyholt/metrics.sock, for root."},
     {"web-uid", VALUE_UID, offsetof(struct conf, uid[PROCESS_WEB]),
-     "Numeric user (and group) of each process; three different ones."},
+     "Numeric user (and group) of each process; four different ones."},
     {"writer-uid", VALUE_UID, offsetof(struct conf, uid[PROCESS_WRITER]), NULL},
     {"vault-uid", VALUE_UID, offsetof(struct conf, uid[PROCESS_VAULT]), NULL},
+    {"export-uid", VALUE_UID, offsetof(struct conf, uid[PROCESS_EXPORT]), NULL},
     {"web-workers", VALUE_WORKERS, offsetof(struct conf, web_workers), "1 to 16, or auto: one per core."},
     {"sync-every-seconds", VALUE_U64, offsetof(struct conf, sync_every_s),
      "When devices are asked to come back."},
@@ -62,6 +63,12 @@ static const struct setting {
      "How many servers there are, each with a vault: limits are divided among them."},
     {"approval", VALUE_TEXT, offsetof(struct conf, approval),
      "Roles whose disclosures a second person must approve, as helpdesk, advanced; empty: none."},
+    {"audit-file", VALUE_TEXT, offsetof(struct conf, audit_file),
+     "Each audit entry is also written there as a line of JSON (the export process must be able to), and "
+     "sent\n"
+     "# there by syslog (RFC 5424), as tcp://192.0.2.7:601, udp://192.0.2.7:514 or /dev/log; empty: "
+     "neither."},
+    {"audit-syslog", VALUE_TEXT, offsetof(struct conf, audit_syslog), NULL},
     {"recovery", VALUE_TEXT, offsetof(struct conf, store[0]),
      "The two stores: empty for SQLite, or a PostgreSQL connection string without a password, as\n"
      "# postgres://keyholt@db1,db2/keyholt?sslmode=verify-full&passfile=/etc/keyholt/writer.pgpass"},
@@ -72,7 +79,8 @@ static const struct setting {
      "Where init put the offline keys; the server refuses to run while it can read them."},
     {"offline-desk-key", VALUE_TEXT, offsetof(struct conf, desk_key), NULL},
     {"vault-passphrase-file", VALUE_TEXT, offsetof(struct conf, passphrase_file),
-     "Opens the vault's escrow keys; root only. Empty: they lie unencrypted, 0600."},
+     "Opens the vault's escrow keys, and is the PIN of its tokens: a file that only root reads, or\n"
+     "# credential:NAME (systemd). Empty: they lie unencrypted, 0600."},
 };
 #define N_SETTINGS (sizeof settings / sizeof settings[0])
 
@@ -84,7 +92,7 @@ void conf_init(struct conf *c)
                        .silent_days = CONF_SILENT_DAYS,
                        .shed_waiting = CONF_SHED_WAITING,
                        .asks_per_second = CONF_ASKS};
-    for (unsigned kind = PROCESS_WEB; kind <= PROCESS_VAULT; kind++)
+    for (unsigned kind = PROCESS_WEB; kind <= PROCESS_EXPORT; kind++)
         c->uid[kind] = CONF_UID_FIRST + kind - PROCESS_WEB;
 }
 

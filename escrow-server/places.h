@@ -20,6 +20,7 @@
 #define PLACE_WEB         KH_SERVER_STATE "/web"
 #define PLACE_WRITER      KH_SERVER_STATE "/writer"
 #define PLACE_VAULT       KH_SERVER_STATE "/vault"
+#define PLACE_EXPORT      KH_SERVER_STATE "/export"
 #define PLACE_USERS       PLACE_VAULT "/users.json"
 #define PLACE_AUDIT       PLACE_VAULT "/audit.log"
 #define PLACE_FOREIGN     PLACE_VAULT "/foreign" /* imported chains, HEX.log; HEX.new while one is imported */
@@ -48,10 +49,11 @@
 #define CONF_ASKS           50
 #define CONF_SESSIONS_MAX   (1u << 20)
 
-enum process_kind { PROCESS_WEB = 1, PROCESS_WRITER, PROCESS_VAULT };
+enum process_kind { PROCESS_WEB = 1, PROCESS_WRITER, PROCESS_VAULT, PROCESS_EXPORT };
+#define PROCESS_KINDS (PROCESS_EXPORT + 1)
 
 struct conf {
-    uid_t uid[4];               /* by enum process_kind; also used as group */
+    uid_t uid[PROCESS_KINDS];   /* by enum process_kind; also used as group */
     char listen[PATH_MAX];      /* address and port, where serve is not told another */
     char metrics[PATH_MAX];     /* address and port of /metrics; empty: the local socket */
     unsigned web_workers;       /* 1 to CONF_WORKERS_MAX; 0: one per core */
@@ -68,7 +70,8 @@ struct conf {
     char desk_key[PATH_MAX];    /* the server may be able to read them */
     uint64_t compliance_months; /* how long the compliance store keeps records; 0: for ever */
     char store[2][PATH_MAX];    /* connection strings, by enum store_half; empty: SQLite */
-    char passphrase_file[PATH_MAX]; /* of the vault's keys; empty when they lie in clear */
+    char audit_file[PATH_MAX], audit_syslog[PATH_MAX]; /* where entries are exported to; empty: nowhere */
+    char passphrase_file[PATH_MAX];                    /* of the vault's keys; empty when they lie in clear */
 };
 
 /* Where and what is wrong in it. */

@@ -144,6 +144,7 @@ enum err setup_write_state(struct setup *s)
     TRY(make_dir(s, PLACE_WEB, 0700, PROCESS_WEB));
     TRY(make_dir(s, PLACE_WRITER, 0700, PROCESS_WRITER));
     TRY(make_dir(s, PLACE_VAULT, 0700, PROCESS_VAULT));
+    TRY(make_dir(s, PLACE_EXPORT, 0700, PROCESS_EXPORT));
     TRY(make_dir(s, PLACE_VAULT "/" NAME_ESCROW_KEYS, 0700, PROCESS_VAULT));
     TRY(make_dir(s, PLACE_FOREIGN, 0700, PROCESS_VAULT));
     TRY(put_keys(s));

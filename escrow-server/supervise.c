@@ -22,7 +22,7 @@
 #define BACKOFF_MAX_MS   30000
 #define HEALTHY_MS       60000 /* a child that lived so long starts again without delay */
 #define START_MS         30000
-#define SLOTS            (CONF_WORKERS_MAX + 2)
+#define SLOTS            (CONF_WORKERS_MAX + 3)
 
 struct slot {
     enum process_kind kind;
@@ -44,8 +44,10 @@ struct supervisor {
     int64_t started_ms;
 };
 
-static const char *const executables[] = {
-    [PROCESS_WEB] = "web", [PROCESS_WRITER] = "writer", [PROCESS_VAULT] = "vault"};
+static const char *const executables[] = {[PROCESS_WEB] = "web",
+                                          [PROCESS_WRITER] = "writer",
+                                          [PROCESS_VAULT] = "vault",
+                                          [PROCESS_EXPORT] = "export"};
 
 static int64_t now_ms(void)
 {
@@ -114,7 +116,7 @@ static void hand(const struct slot *to, enum control_what what, int fd)
              executables[to->kind]); /* its end will be seen */
 }
 
-/* One channel between a web worker and the writer or the vault. */
+/* One channel between a web worker and the writer or the vault, or between the exporter and the vault. */
 static void connect_pair(const struct slot *web, const struct slot *back)
 {
     int pair[2];
@@ -123,9 +125,16 @@ static void connect_pair(const struct slot *web, const struct slot *back)
         return;
     }
     hand(web, back->kind == PROCESS_WRITER ? CONTROL_PEER_WRITER : CONTROL_PEER_VAULT, pair[0]);
-    hand(back, CONTROL_PEER_WEB, pair[1]);
+    hand(back, web->kind == PROCESS_EXPORT ? CONTROL_PEER_EXPORT : CONTROL_PEER_WEB, pair[1]);
     close(pair[0]);
     close(pair[1]);
+}
+
+/* Who asks whom. */
+static bool talks_to(enum process_kind from, enum process_kind to)
+{
+    return from == PROCESS_WEB ? to == PROCESS_WRITER || to == PROCESS_VAULT
+                               : from == PROCESS_EXPORT && to == PROCESS_VAULT;
 }
 
 static void connect_slot(struct supervisor *s, struct slot *slot)
@@ -141,9 +150,12 @@ static void connect_slot(struct supervisor *s, struct slot *slot)
     }
     for (unsigned i = 0; i < s->n; i++) {
         struct slot *other = &s->slot[i];
-        if (other->pid == 0 || (other->kind == PROCESS_WEB) == web)
+        if (other->pid == 0)
             continue;
-        connect_pair(web ? slot : other, web ? other : slot);
+        if (talks_to(slot->kind, other->kind))
+            connect_pair(slot, other);
+        else if (talks_to(other->kind, slot->kind))
+            connect_pair(other, slot);
     }
 }
 
@@ -201,12 +213,13 @@ static void listen_to(struct slot *slot)
     }
 }
 
-/* Without a vault everything but disclosure works, so its failure does not keep the rest from starting. */
+/* Without a vault everything but disclosure works, and without the exporter all of it, so their failure does
+ * not keep the rest from starting. */
 static bool all_ready(const struct supervisor *s)
 {
     for (unsigned i = 0; i < s->n; i++) {
         const struct slot *slot = &s->slot[i];
-        if (!slot->was_ready && !(slot->kind == PROCESS_VAULT && slot->failed))
+        if (!slot->was_ready && !(slot->kind >= PROCESS_VAULT && slot->failed))
             return false;
     }
     return true;
@@ -299,7 +312,7 @@ static void stop_all(struct supervisor *s, int signals)
     s->stopping = true;
     listen_notify("STOPPING=1");
     close_sockets(s->sockets);
-    for (unsigned kind = PROCESS_WEB; kind <= PROCESS_VAULT; kind++) {
+    for (unsigned kind = PROCESS_WEB; kind <= PROCESS_EXPORT; kind++) {
         int64_t until = now_ms() + SUPERVISE_DRAIN_S * 1000;
         signal_all(s, kind, SIGTERM);
         while (any_left(s, kind) && now_ms() < until)
@@ -353,6 +366,8 @@ enum err supervise(const char *root, const char *libexec, const struct conf *con
         return ERR_IO;
     add_slot(&s, PROCESS_WRITER, 0);
     add_slot(&s, PROCESS_VAULT, 0);
+    if (conf->audit_file[0] != '\0' || conf->audit_syslog[0] != '\0')
+        add_slot(&s, PROCESS_EXPORT, 0);
     for (unsigned i = 0; i < conf_workers(conf); i++)
         add_slot(&s, PROCESS_WEB, i);
     enum err e = watch(&s, signals);

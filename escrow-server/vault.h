@@ -32,7 +32,7 @@
 /* What the vault keeps of an entry of its own log: 16 bytes of the hash are enough to find it by. */
 struct vault_mark {
     uint8_t hash[16];
-    uint64_t time;
+    uint64_t time, off; /* where it begins in the file */
     bool erased;
 };
 
@@ -84,6 +84,7 @@ struct vault {
     struct escrow_key key[ESCROW_KEYS]; /* every epoch, also those that cannot be opened */
     unsigned n_keys;
     struct audit_chain *log; /* NULL: cannot be written now */
+    uint64_t size;           /* bytes of the log that were read back */
     struct audit_head seen;  /* where it stood last; what is opened later must go on from there */
     bool told_log;           /* what the web workers know of it */
     uint64_t told_lost;
@@ -101,7 +102,7 @@ struct vault {
     size_t n_marks, cap_marks, n_disclosed, cap_disclosed, n_orders, cap_orders;
     struct throttle throttle[VAULT_THROTTLED]; /* number 0: names that are nobody's */
     uint64_t spent_until;                      /* when all of the burst is there again */
-    struct chan web[VAULT_WEBS];
+    struct chan web[VAULT_WEBS], export;
 };
 
 uint64_t vault_now(void);
@@ -111,6 +112,10 @@ uint64_t vault_now(void);
  * err: IO (the folder), RANGE (more than ESCROW_KEYS) */
 MUST_CHECK enum err vault_keys_open(struct vault *v, const struct org *org, const struct secret *passphrase);
 unsigned vault_keys_good(const struct vault *v);
+/* Is any of them in a token? */
+bool vault_keys_in_token(const struct vault *v);
+/* Is there none, only because a token does not answer? */
+bool vault_keys_wait(const struct vault *v);
 /* The key that an envelope is sealed to. err: NOT_FOUND (none of ours), UNSUPPORTED (one of ours that cannot
  * be opened) */
 MUST_CHECK enum err vault_key_for(const struct vault *v, const struct msg_blob *envelope,
@@ -136,7 +141,7 @@ void vault_memory_clear(struct vault *v);
 void vault_memory_free(struct vault *v);
 /* Room for one mark more. */
 MUST_CHECK enum err vault_memory_reserve(struct vault *v);
-void vault_memory_mark(struct vault *v, const uint8_t hash[static 32], uint64_t time, bool erased);
+void vault_memory_mark(struct vault *v, const struct audit_entry *a, uint64_t off);
 MUST_CHECK enum err vault_memory_disclosed(struct vault *v, const struct msg_entry *e);
 MUST_CHECK enum err vault_memory_order(struct vault *v, const char *chain, uint64_t n);
 /* An entry of any chain: kept if it is a disclosure. err: FORMAT (it names no key of a device) */
@@ -187,6 +192,8 @@ void vault_note_step(struct audit_entry *a, const struct vault_asker *asker);
 void vault_step_take(struct vault *v, const struct audit_entry *a);
 
 /* vault_approval.c */
+/* The setting: a word that is no role would ask for nothing, and nobody would know. err: NOT_FOUND */
+MUST_CHECK enum err vault_approval_check(const struct vault *v);
 bool vault_needs_approval(const struct vault *v, enum people_role role);
 void vault_wish_add(struct vault *v, const struct audit_entry *refused, uint64_t n);
 /* The wish of this person for this key that was approved and not used; 0: none. */
@@ -197,11 +204,15 @@ void vault_approval_take(struct vault *v, const struct audit_entry *a);
 /* err: as said in ret_detail */
 MUST_CHECK enum err vault_approve(struct vault *v, const struct msg_approve *m, char *ret_detail);
 
+/* vault_export.c: a request of the exporter; the log itself is the spool. err: FORMAT */
+MUST_CHECK enum err vault_export(struct vault *v, const struct msg_frame *m);
+
 /* vault_disclose.c. err: as said in ret_detail */
 MUST_CHECK enum err vault_disclose(struct vault *v, const struct msg_disclose *d, struct msg_opened *ret,
                                    char *ret_detail);
 /* Disclosures from that place of the list on. */
 void vault_since(const struct vault *v, uint64_t from, struct msg_entries *ret);
 
-/* vault_seccomp.c: from here on no socket can be made, no program run, no process traced. err: INTERNAL */
-MUST_CHECK enum err vault_confine(void);
+/* vault_seccomp.c: has_module: a PKCS#11 module was loaded. From here on no socket can be made, no program
+ * run, no process traced. err: INTERNAL */
+MUST_CHECK enum err vault_confine(bool has_module);

@@ -102,6 +102,13 @@ static enum err open_envelope(struct vault *v, const struct msg_disclose *d, con
     SECRET(password);
     SECRET(digits);
     enum err e = envelope_open(b->p, b->len, &v->org, k->key, &password);
+    if (e == ERR_OFFLINE) { /* a token; it can only be opened anew by a process that is not confined yet */
+        child_stopping = 1;
+        snprintf(ret_detail, MSG_DETAIL,
+                 "The token that has the escrow key does not answer; the vault starts again, so try "
+                 "in a minute.");
+        return refuse(v, d, a, e, "the token does not answer");
+    }
     if (e != ERR_OK) {
         snprintf(ret_detail, MSG_DETAIL,
                  "The envelope does not open or does not yield the password it commits to; it was damaged or "

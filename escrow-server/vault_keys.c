@@ -57,6 +57,22 @@ unsigned vault_keys_good(const struct vault *v)
     return good;
 }
 
+bool vault_keys_in_token(const struct vault *v)
+{
+    for (unsigned i = 0; i < v->n_keys; i++)
+        if (v->key[i].key != NULL && cr_p256_pkey(v->key[i].key) == NULL)
+            return true;
+    return false;
+}
+
+bool vault_keys_wait(const struct vault *v)
+{
+    bool away = false;
+    for (unsigned i = 0; i < v->n_keys; i++)
+        away = away || v->key[i].state == ERR_OFFLINE;
+    return away && vault_keys_good(v) == 0;
+}
+
 enum err vault_key_for(const struct vault *v, const struct msg_blob *envelope, const struct escrow_key **ret)
 {
     struct envelope e;

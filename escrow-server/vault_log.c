@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/slog.h"
 #include "escrow-server/vault.h"
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -66,6 +67,8 @@ enum err vault_log_ready(struct vault *v)
 enum err vault_log_write(struct vault *v, const struct audit_entry *entry)
 {
     struct audit_head head;
+    struct audit_entry a = *entry;
+    uint64_t off = audit_size(v->log);
     enum err e = vault_memory_reserve(v);
     if (e == ERR_OK)
         e = audit_append(v->log, entry);
@@ -80,7 +83,8 @@ enum err vault_log_write(struct vault *v, const struct audit_entry *entry)
     }
     audit_get_head(v->log, &head);
     v->seen = head;
-    vault_memory_mark(v, head.hash, entry->time, false);
+    memcpy(a.hash, head.hash, sizeof a.hash);
+    vault_memory_mark(v, &a, off);
     vault_head_sign(v);
     return ERR_OK;
 }
@@ -101,6 +105,7 @@ void vault_log_announce(struct vault *v, struct chan *c)
     if (v->log == NULL)
         return;
     memcpy(head.hash, v->seen.hash, sizeof head.hash);
+    snprintf(head.chain, sizeof head.chain, "%s", v->seen.chain);
     struct writer *w = chan_begin(c, MSG_HEAD, 0);
     if (w == NULL)
         return;
@@ -114,4 +119,6 @@ void vault_log_announce_all(struct vault *v)
     for (unsigned i = 0; i < VAULT_WEBS; i++)
         if (chan_is_open(&v->web[i]))
             vault_log_announce(v, &v->web[i]);
+    if (chan_is_open(&v->export))
+        vault_log_announce(v, &v->export);
 }

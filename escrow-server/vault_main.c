@@ -155,6 +155,28 @@ static void serve_web(struct vault *v, struct chan *c)
         chan_close(c);
 }
 
+static void serve_export(struct vault *v)
+{
+    struct msg_frame m;
+    enum err gone = chan_fill(&v->export), e = ERR_OK;
+    while (chan_is_open(&v->export) && (e = chan_next(&v->export, &m)) == ERR_OK)
+        if (vault_export(v, &m) != ERR_OK) {
+            slog(SLOG_ERROR, "channel", "closed=\"the exporter sent what is no message of his\" type=%u",
+                 m.type);
+            return chan_close(&v->export);
+        }
+    if (gone != ERR_OK || e == ERR_FORMAT)
+        chan_close(&v->export);
+}
+
+static void add_export(struct vault *v, int fd)
+{
+    chan_close(&v->export);
+    if (chan_open(&v->export, fd, MSG_VAULT_MAX) != ERR_OK)
+        return chan_close(&v->export);
+    vault_log_announce(v, &v->export);
+}
+
 static void add_web(struct vault *v, int fd)
 {
     for (unsigned i = 0; i < VAULT_WEBS; i++) {
@@ -189,6 +211,8 @@ static enum err listen_to_supervisor(struct vault *v)
             add_web(v, fd);
         else if (what == CONTROL_COUNTERS && fd >= 0)
             count(v, fd);
+        else if (what == CONTROL_PEER_EXPORT && fd >= 0)
+            add_export(v, fd);
         else if (fd >= 0)
             close(fd);
     }
@@ -196,7 +220,7 @@ static enum err listen_to_supervisor(struct vault *v)
 
 static void loop(struct vault *v)
 {
-    struct pollfd fds[VAULT_WEBS + 1];
+    struct pollfd fds[VAULT_WEBS + 2];
     sigset_t none;
     sigemptyset(&none);
     while (!child_stopping) {
@@ -204,7 +228,9 @@ static void loop(struct vault *v)
             fds[i] =
                 (struct pollfd){v->web[i].fd, (short)(chan_waits(&v->web[i]) ? POLLIN | POLLOUT : POLLIN), 0};
         fds[VAULT_WEBS] = (struct pollfd){CONTROL_FD, POLLIN, 0};
-        if (ppoll(fds, VAULT_WEBS + 1, NULL, &none) < 0) {
+        fds[VAULT_WEBS + 1] =
+            (struct pollfd){v->export.fd, (short)(chan_waits(&v->export) ? POLLIN | POLLOUT : POLLIN), 0};
+        if (ppoll(fds, VAULT_WEBS + 2, NULL, &none) < 0) {
             if (errno != EINTR)
                 return;
             continue; /* revents mean nothing */
@@ -216,6 +242,10 @@ static void loop(struct vault *v)
             if ((fds[i].revents & ~POLLOUT) != 0 && chan_is_open(c))
                 serve_web(v, c);
         }
+        if ((fds[VAULT_WEBS + 1].revents & POLLOUT) != 0 && chan_flush(&v->export) != ERR_OK)
+            chan_close(&v->export);
+        if ((fds[VAULT_WEBS + 1].revents & ~POLLOUT) != 0 && chan_is_open(&v->export))
+            serve_export(v);
         vault_state_tend(v);
         if (fds[VAULT_WEBS].revents != 0 && listen_to_supervisor(v) != ERR_OK)
             return;
@@ -226,6 +256,7 @@ static void vault_close(struct vault *v)
 {
     for (unsigned i = 0; i < VAULT_WEBS; i++)
         chan_close(&v->web[i]);
+    chan_close(&v->export);
     for (unsigned i = 0; i < v->n_keys; i++)
         escrow_key_close(&v->key[i]);
     vault_head_checkpoint(v, 1);
@@ -251,13 +282,22 @@ int main(int argc, char **argv)
     v.org = child.org.id;
     for (unsigned i = 0; i < VAULT_WEBS; i++)
         v.web[i].fd = -1;
+    v.export.fd = -1;
     enum err e = vault_keys_open(&v, &child.org, &child.passphrase);
+    if (vault_approval_check(&v) != ERR_OK) {
+        slog(SLOG_ERROR, "start", "failed=\"approval in server.conf names what is no role\"");
+        return 1;
+    }
+    if (e == ERR_OK && vault_keys_wait(&v)) {
+        slog(SLOG_ERROR, "start", "failed=\"the token that has the only escrow key does not answer\"");
+        return 1; /* the supervisor starts another: a confined process opens no token */
+    }
     vault_head_open(&v, &child.passphrase);
     secret_wipe(&child.passphrase);
     if (!child.locked)
         lock_what_is_there();
     if (e == ERR_OK)
-        e = vault_confine();
+        e = vault_confine(vault_keys_in_token(&v));
     if (e != ERR_OK) {
         slog(SLOG_ERROR, "start",
              "failed=\"read the folder of escrow keys, and confine the process\" reason=\"%s\"", err_text(e));

@@ -24,7 +24,7 @@ static enum err grow(void **p, size_t *cap, size_t n, size_t size)
 void vault_memory_clear(struct vault *v)
 {
     v->n_disclosed = v->n_marks = v->n_orders = 0;
-    v->last_check = v->lost = 0;
+    v->last_check = v->lost = v->size = 0;
     memset(v->wish, 0, sizeof v->wish);
 }
 
@@ -43,12 +43,13 @@ enum err vault_memory_reserve(struct vault *v)
     return e;
 }
 
-void vault_memory_mark(struct vault *v, const uint8_t hash[static 32], uint64_t time, bool erased)
+void vault_memory_mark(struct vault *v, const struct audit_entry *a, uint64_t off)
 {
     struct vault_mark *m = &v->mark[v->n_marks++];
-    memcpy(m->hash, hash, sizeof m->hash);
-    m->time = time;
-    m->erased = erased;
+    memcpy(m->hash, a->hash, sizeof m->hash);
+    m->time = a->time;
+    m->off = off;
+    m->erased = a->erased;
 }
 
 enum err vault_memory_disclosed(struct vault *v, const struct msg_entry *e)
@@ -100,12 +101,13 @@ static void take_alarm(struct vault *v, const struct audit_entry *a)
 enum err vault_memory_take(void *ctx, const struct audit_entry *a, const char *line, size_t len)
 {
     struct vault *v = ctx;
-    (void)line, (void)len;
+    (void)line;
     if (a->n == v->seen.n)
         v->goes_on = memcmp(a->hash, v->seen.hash, sizeof a->hash) == 0;
     TRY(vault_head_judge(v, a));
     TRY(vault_memory_reserve(v));
-    vault_memory_mark(v, a->hash, a->time, a->erased);
+    vault_memory_mark(v, a, v->size);
+    v->size += len;
     take_alarm(v, a);
     vault_step_take(v, a);
     vault_approval_take(v, a);

@@ -3,6 +3,7 @@
 #include "crypto/host/file.h"
 #include "crypto/host/process.h"
 #include "escrow-server/answer.h"
+#include "escrow-server/passphrase.h"
 #include "escrow-server/people.h"
 #include "escrow-server/setup.h"
 #include "escrow-server/verbs.h"
@@ -23,14 +24,15 @@ static const char usage[] =
     "      --offline-dir DIR --desk-dir DIR --bundle-dir DIR\n"
     "      --user NAME --user-password-file FILE --desk-passphrase-file FILE\n"
     "      [--vault-passphrase-file FILE] [--root-passphrase-file FILE]\n"
-    "      [--web-uid N] [--writer-uid N] [--vault-uid N] [--web-workers N]\n"
+    "      [--web-uid N] [--writer-uid N] [--vault-uid N] [--export-uid N]\n"
+    "      [--web-workers N]\n"
     "      [--token-days N] [--token-uses N] [--json]\n";
 
 struct words {
     const char *root, *offline_dir, *desk_dir;
     const char *user_file, *desk_file, *vault_file, *root_file;
     struct option_list urls;
-    uint64_t uid[4], workers;
+    uint64_t uid[PROCESS_KINDS], workers;
     bool json;
 };
 
@@ -59,6 +61,7 @@ static enum err parse(int argc, char *const *argv, struct setup *s, struct words
         {"web-uid", OPTION_NUMBER, false, &w->uid[PROCESS_WEB]},
         {"writer-uid", OPTION_NUMBER, false, &w->uid[PROCESS_WRITER]},
         {"vault-uid", OPTION_NUMBER, false, &w->uid[PROCESS_VAULT]},
+        {"export-uid", OPTION_NUMBER, false, &w->uid[PROCESS_EXPORT]},
         {"web-workers", OPTION_NUMBER, false, &w->workers},
         {"token-days", OPTION_NUMBER, false, &s->token_days},
         {"token-uses", OPTION_NUMBER, false, &s->token_uses},
@@ -91,7 +94,7 @@ static int check_texts(const struct setup *s)
 /* Three different unprivileged users, or, without root, the caller three times. */
 static int set_users(struct setup *s, const struct words *w)
 {
-    for (unsigned kind = PROCESS_WEB; kind <= PROCESS_VAULT; kind++) {
+    for (unsigned kind = PROCESS_WEB; kind <= PROCESS_EXPORT; kind++) {
         if (w->uid[kind] == UINT64_MAX && s->as_root)
             continue; /* as the file has it */
         if (s->as_root && (w->uid[kind] >= UINT32_MAX || w->uid[kind] == 0))
@@ -124,11 +127,17 @@ static int read_secret(const char *path, const char *name, struct secret *ret)
     return e == ERR_OK ? KH_EXIT_OK : complain(KH_EXIT_FAILED, name, err_text(e));
 }
 
+static int read_vault_secret(struct setup *s, const char *source)
+{
+    enum err e = source == NULL ? ERR_OK : passphrase_load(source, &s->vault_passphrase);
+    return e == ERR_OK ? KH_EXIT_OK : complain(KH_EXIT_FAILED, "--vault-passphrase-file", err_text(e));
+}
+
 static int read_secrets(struct setup *s, const struct words *w)
 {
     if (read_secret(w->user_file, "--user-password-file", &s->user_password) != KH_EXIT_OK ||
         read_secret(w->desk_file, "--desk-passphrase-file", &s->desk_passphrase) != KH_EXIT_OK ||
-        read_secret(w->vault_file, "--vault-passphrase-file", &s->vault_passphrase) != KH_EXIT_OK ||
+        read_vault_secret(s, w->vault_file) != KH_EXIT_OK ||
         read_secret(w->root_file, "--root-passphrase-file", &s->root_passphrase) != KH_EXIT_OK)
         return KH_EXIT_FAILED;
     if (s->user_password.len < 8)
@@ -148,7 +157,12 @@ static enum err set_places(struct setup *s, const struct words *w)
     TRY(place_absolute(w->desk_dir, s->desk_dir));
     TRY(file_mkdirs(s->desk_dir, 0700));
     TRY(file_join(s->desk_dir, "/desk.key", s->conf.desk_key, sizeof s->conf.desk_key));
-    return w->vault_file != NULL ? place_absolute(w->vault_file, s->conf.passphrase_file) : ERR_OK;
+    if (w->vault_file == NULL)
+        return ERR_OK;
+    if (strncmp(w->vault_file, PASSPHRASE_CREDENTIAL, strlen(PASSPHRASE_CREDENTIAL)) != 0)
+        return place_absolute(w->vault_file, s->conf.passphrase_file);
+    snprintf(s->conf.passphrase_file, sizeof s->conf.passphrase_file, "%s", w->vault_file);
+    return ERR_OK;
 }
 
 /* A key that was written for another organisation is never overwritten. */
@@ -230,7 +244,7 @@ static int run(int argc, char *const *argv)
     struct words w = {.root = "/"};
     struct setup s = {.token_days = TOKEN_DAYS, .token_uses = TOKEN_USES, .as_root = geteuid() == 0};
     conf_init(&s.conf);
-    for (unsigned kind = PROCESS_WEB; kind <= PROCESS_VAULT; kind++)
+    for (unsigned kind = PROCESS_WEB; kind <= PROCESS_EXPORT; kind++)
         w.uid[kind] = UINT64_MAX; /* not given */
     if (process_harden(false) != ERR_OK)
         return KH_EXIT_FAILED;

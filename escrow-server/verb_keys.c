@@ -2,9 +2,11 @@
 #include "crypto/host/file.h"
 #include "crypto/host/process.h"
 #include "crypto/p256.h"
+#include "crypto/pkcs11/p256_token.h"
 #include "escrow-server/escrow_key.h"
 #include "escrow-server/local.h"
 #include "escrow-server/options.h"
+#include "escrow-server/passphrase.h"
 #include "escrow-server/state.h"
 #include "escrow-server/verbs.h"
 #include "formats/host/json_strict.h"
@@ -16,15 +18,16 @@
 static const char usage[] =
     "  keyholt-server keys check [--root DIR] [--json]\n"
     "  keyholt-server keys new [--root DIR]\n"
-    "  keyholt-server keys import [--root DIR] [--passphrase-file FILE] KEY.pem\n"
+    "  keyholt-server keys import [--root DIR] [--passphrase-file FILE] KEY.pem | --pkcs11 URI\n"
     "    check: does the running vault open the canary of every epoch of the escrow key? Exit code 3 if not\n"
     "    new: make the next epoch's key; its public half is printed, for the bundle\n"
-    "    import: bring the private half of an older epoch, for older envelopes\n";
+    "    import: bring the private half of an older epoch, for older envelopes, or name one that stays in a\n"
+    "    PKCS#11 token (RFC 7512; its PIN is the vault's passphrase)\n";
 
 #define PEM_MAX 4096
 
 struct words {
-    const char *root, *passphrase_file;
+    const char *root, *passphrase_file, *pkcs11;
     bool json;
     struct option_list rest;
 };
@@ -100,10 +103,12 @@ static enum err put(const struct words *w, const struct cr_p256_key *key, const 
     TRY(conf_load(root, &conf));
     TRY(state_org(root, &org, NULL, NULL));
     *ret_detail = "the vault's passphrase cannot be read";
-    if (conf.passphrase_file[0] != '\0')
-        TRY(secret_from_file(conf.passphrase_file, &passphrase));
+    TRY(passphrase_load(conf.passphrase_file, &passphrase));
     TRY(file_join(root, PLACE_VAULT "/" NAME_ESCROW_KEYS, dir, sizeof dir));
     *ret_detail = "the vault has this key already, or its folder cannot be written";
+    if (w->pkcs11 != NULL)
+        return escrow_key_put_token(dir, w->pkcs11, key, &org.id, (uint64_t)time(NULL),
+                                    conf.uid[PROCESS_VAULT]);
     return escrow_key_put(dir, key, &org.id, &passphrase, (uint64_t)time(NULL), conf.uid[PROCESS_VAULT]);
 }
 
@@ -147,12 +152,24 @@ static enum err load(const struct words *w, struct cr_p256_key **ret)
     return e;
 }
 
+/* The PIN is the vault's passphrase. */
+static enum err open_token(const struct words *w, struct cr_p256_key **ret)
+{
+    char root[PATH_MAX];
+    struct conf conf;
+    SECRET(pin);
+    TRY(place_absolute(w->root, root));
+    TRY(conf_load(root, &conf));
+    TRY(passphrase_load(conf.passphrase_file, &pin));
+    return cr_p256_token_open(w->pkcs11, &pin, ret);
+}
+
 static int import(const struct words *w)
 {
     struct cr_p256_key *key = NULL;
-    enum err e = load(w, &key);
-    int code =
-        e == ERR_OK ? put_and_show(w, key) : state_complain(KH_EXIT_FAILED, w->rest.item[0], err_text(e));
+    const char *what = w->pkcs11 != NULL ? w->pkcs11 : w->rest.item[0];
+    enum err e = w->pkcs11 != NULL ? open_token(w, &key) : load(w, &key);
+    int code = e == ERR_OK ? put_and_show(w, key) : state_complain(KH_EXIT_FAILED, what, err_text(e));
     cr_p256_free(key);
     return code;
 }
@@ -162,18 +179,19 @@ static int run(int argc, char *const *argv)
     struct words w = {.root = "/"};
     const struct option_def defs[] = {{"root", OPTION_TEXT, false, &w.root},
                                       {"passphrase-file", OPTION_TEXT, false, &w.passphrase_file},
+                                      {"pkcs11", OPTION_TEXT, false, &w.pkcs11},
                                       {"json", OPTION_FLAG, false, &w.json},
                                       {NULL, OPTION_REST, false, &w.rest}};
     const char *what = argc > 0 ? argv[0] : "";
     if (process_harden(false) != ERR_OK)
         return KH_EXIT_FAILED;
-    if (argc > 0 && options_parse(argc - 1, argv + 1, defs, 4, usage) != ERR_OK)
+    if (argc > 0 && options_parse(argc - 1, argv + 1, defs, sizeof defs / sizeof defs[0], usage) != ERR_OK)
         return KH_EXIT_USAGE;
     if (strcmp(what, "check") == 0 && w.rest.n == 0)
         return check(&w);
     if (strcmp(what, "new") == 0 && w.rest.n == 0)
         return make(&w);
-    if (strcmp(what, "import") == 0 && w.rest.n == 1)
+    if (strcmp(what, "import") == 0 && w.rest.n == (w.pkcs11 == NULL))
         return import(&w);
     fputs(usage, stderr);
     return KH_EXIT_USAGE;

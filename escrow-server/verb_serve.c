@@ -57,6 +57,10 @@ static enum err open_local(const char *root, const char *place, int *ret)
 static bool has_three_users(const struct conf *c)
 {
     uid_t web = c->uid[PROCESS_WEB], writer = c->uid[PROCESS_WRITER], vault = c->uid[PROCESS_VAULT];
+    uid_t export = c->uid[PROCESS_EXPORT];
+    bool exports = c->audit_file[0] != '\0' || c->audit_syslog[0] != '\0';
+    if (exports && (export == 0 || export == web || export == writer || export == vault))
+        return false;
     return web != 0 && writer != 0 && vault != 0 && web != writer && web != vault && writer != vault;
 }
 
@@ -144,7 +148,7 @@ static int run(int argc, char *const *argv)
         return complain(root, ERR_NOT_FOUND, ": no organisation was set up here; run keyholt-server init");
     if (geteuid() == 0 && !has_three_users(&conf))
         return complain(PLACE_CONF, ERR_RANGE,
-                        ": web-uid, writer-uid and vault-uid must be three different numbers above 0");
+                        ": web-uid, writer-uid, vault-uid and export-uid must be different numbers above 0");
     e = state_lock(absolute);
     if (e != ERR_OK)
         return complain(root, e, e == ERR_BUSY ? ": a server is running here already" : "");

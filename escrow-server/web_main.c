@@ -69,6 +69,7 @@ static void take(struct web *w, enum control_what what, int fd)
             slog(SLOG_WARN, "start", "warning=\"nothing is counted\"");
         return;
     case CONTROL_PEER_WEB:
+    case CONTROL_PEER_EXPORT:
     case CONTROL_READY:
         break;
     }

@@ -23,17 +23,6 @@ struct show {
     bool first;
 };
 
-/* Two objects, core and personal part, become one. */
-static void print_object(const char *line, size_t len)
-{
-    const char *tab = memchr(line, '\t', len);
-    size_t core = (size_t)(tab - line);
-    if (tab[1] == ' ')
-        printf("%.*s,\"erased\":true}", (int)core - 1, line);
-    else
-        printf("%.*s,%.*s", (int)core - 1, line, (int)(len - core - 3), tab + 2);
-}
-
 static void print_row(const struct audit_entry *e)
 {
     struct tm tm;
@@ -60,8 +49,10 @@ static enum err visit(void *ctx, const struct audit_entry *e, const char *line, 
     if (!s->show)
         return ERR_OK;
     if (s->json) {
-        fputs(s->first ? "" : ",", stdout);
-        print_object(line, len);
+        char object[AUDIT_LINE_MAX];
+        size_t n;
+        TRY(audit_line_join(line, len, object, &n));
+        printf("%s%.*s", s->first ? "" : ",", (int)n, object);
     } else
         print_row(e);
     s->first = false;

@@ -106,10 +106,25 @@ enum err cr_p256_generate(struct cr_p256_key **ret)
     return e;
 }
 
+enum err cr_p256_from_outside(const struct cr_p256_pub *pub, const struct cr_p256_outside *outside,
+                              struct cr_p256_key **ret)
+{
+    TRY(cr_p256_check(pub));
+    struct cr_p256_key *key = OPENSSL_zalloc(sizeof *key);
+    if (!key)
+        return ERR_NOMEM;
+    key->pub = *pub;
+    key->outside = *outside;
+    *ret = key;
+    return ERR_OK;
+}
+
 void cr_p256_free(struct cr_p256_key *key)
 {
     if (!key)
         return;
+    if (key->outside.close)
+        key->outside.close(key->outside.ctx);
     EVP_PKEY_free(key->pkey); /* clears the scalar */
     OPENSSL_free(key);
 }
@@ -146,6 +161,8 @@ enum err cr_p256_ecdh(const struct cr_p256_key *key, const struct cr_p256_pub *p
     OPENSSL_QUIET();
     EVP_PKEY *other;
     TRY(cr_p256_check(peer));
+    if (key->outside.ecdh)
+        return key->outside.ecdh(key->outside.ctx, peer, ret);
     TRY(pkey_from(peer, NULL, &other));
     uint8_t shared[CR_P256_SHARED];
     size_t len = sizeof shared;

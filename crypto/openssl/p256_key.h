@@ -6,8 +6,9 @@
 #include <openssl/evp.h>
 
 struct cr_p256_key {
-    EVP_PKEY *pkey; /* always built from scalar and matching point */
+    EVP_PKEY *pkey; /* built from scalar and matching point; NULL when the scalar is outside */
     struct cr_p256_pub pub;
+    struct cr_p256_outside outside;
 };
 
 /* The private scalar, 32 bytes big-endian. err: FORMAT (not a P-256 private key) */

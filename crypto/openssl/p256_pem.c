@@ -165,6 +165,8 @@ static int write_pkcs8(BIO *bio, PKCS8_PRIV_KEY_INFO *p8, const struct secret *p
 enum err cr_p256_to_pem(const struct cr_p256_key *key, const struct secret *passphrase, char *ret, size_t cap,
                         size_t *ret_len)
 {
+    if (!key->pkey) /* it is outside */
+        return ERR_UNSUPPORTED;
     PKCS8_PRIV_KEY_INFO *p8 = EVP_PKEY2PKCS8(key->pkey);
     BIO *bio = BIO_new(BIO_s_secmem()); /* clears what it held */
     enum err e = ERR_NOMEM;

@@ -25,6 +25,8 @@ static enum err raw_from_der(const uint8_t *der, size_t len, uint8_t ret[static 
 enum err cr_p256_sign(const struct cr_p256_key *key, const void *msg, size_t len,
                       uint8_t ret_sig[static CR_P256_SIG])
 {
+    if (!key->pkey) /* it is outside */
+        return ERR_UNSUPPORTED;
     uint8_t der[DER_SIG_MAX];
     size_t der_len = sizeof der;
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();

@@ -198,6 +198,11 @@ void audit_get_head(const struct audit_chain *c, struct audit_head *ret)
     *ret = c->head;
 }
 
+uint64_t audit_size(const struct audit_chain *c)
+{
+    return (uint64_t)c->size;
+}
+
 void audit_close(struct audit_chain *c)
 {
     if (!c)

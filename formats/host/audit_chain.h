@@ -68,6 +68,11 @@ struct audit_head {
 MUST_CHECK enum err audit_check_line(struct audit_head *head, const char *line, size_t len,
                                      struct audit_entry *ret_entry);
 
+/* The same line as one JSON object: core and personal part, or "erased": true.
+ * ret: AUDIT_LINE_MAX bytes, no zero behind. err: FORMAT (it has no two parts) */
+MUST_CHECK enum err audit_line_join(const char *line, size_t len, char ret[static AUDIT_LINE_MAX],
+                                    size_t *ret_len);
+
 /* Called for each entry, in order; line has its newline and is borrowed. An error ends the reading. */
 typedef enum err audit_visit(void *ctx, const struct audit_entry *entry, const char *line, size_t len);
 
@@ -110,5 +115,7 @@ MUST_CHECK enum err audit_append(struct audit_chain *chain, const struct audit_e
  * err: as audit_verify(); RANGE (too many), FULL */
 MUST_CHECK enum err audit_erase(const char *path, const uint64_t *n, unsigned count, unsigned *ret_n);
 
+/* Bytes of whole entries. */
+uint64_t audit_size(const struct audit_chain *chain);
 void audit_get_head(const struct audit_chain *chain, struct audit_head *ret);
 void audit_close(struct audit_chain *chain); /* takes NULL */

@@ -3,6 +3,7 @@
 #include "crypto/host/file.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -58,5 +59,25 @@ enum err audit_line_core(const char *line, size_t len, size_t *ret)
     if (tab == NULL)
         return ERR_FORMAT;
     *ret = (size_t)(tab - line);
+    return ERR_OK;
+}
+
+enum err audit_line_join(const char *line, size_t len, char ret[static AUDIT_LINE_MAX], size_t *ret_len)
+{
+    static const char erased[] = "\"erased\":true}";
+    size_t core;
+    if (len > AUDIT_LINE_MAX || len < 4 || line[len - 1] != '\n')
+        return ERR_FORMAT;
+    TRY(audit_line_core(line, len, &core));
+    const char *personal = line + core + 1;
+    size_t n = len - core - 2;
+    bool gone = n > 0 && personal[0] == ' ';
+    if (core < 2 || line[core - 1] != '}' || (!gone && (n < 2 || personal[0] != '{')) ||
+        (gone && core + sizeof erased > AUDIT_LINE_MAX))
+        return ERR_FORMAT;
+    memcpy(ret, line, core);
+    ret[core - 1] = ',';
+    memcpy(ret + core, gone ? erased : personal + 1, gone ? sizeof erased - 1 : n - 1);
+    *ret_len = core + (gone ? sizeof erased - 1 : n - 1);
     return ERR_OK;
 }

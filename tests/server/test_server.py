@@ -137,7 +137,7 @@ def test_three_users_or_none():
             holds(old in text, old)
             open(conf, 'w', encoding='utf-8').write(text.replace(old, new))
             p = run(SERVER, 'serve', '--root', s.root, '--listen', '127.0.0.1:0', code=1)
-            holds('three different' in p.stderr, f'{new}: {p.stderr}')
+            holds('must be different' in p.stderr, f'{new}: {p.stderr}')
     finally:
         s.clean()
 
@@ -1059,7 +1059,9 @@ def test_web_user_reads_neither_key_nor_log(s):
         raise Skip('needs root to become the web user')
     os.chmod(s.dir, 0o755)  # so that only the server's own modes decide
     try:
-        for uid, forbidden in ((64801, ('vault/audit.log', 'vault/users.json', 'vault/keys', 'writer/recovery.db',
+        for uid, forbidden in ((64804, ('vault/audit.log', 'vault/users.json', 'vault/keys', 'vault/audit.key', 'writer/recovery.db',
+                                        'writer/ca.key', 'web/tls.key', 'policy/policy.key')),
+                               (64801, ('vault/audit.log', 'vault/audit.key', 'vault/foreign', 'export', 'vault/users.json', 'vault/keys', 'writer/recovery.db',
                                         'writer/ca.key', 'writer/receipt.key', 'policy/policy.key')),
                                (64802, ('vault/audit.log', 'vault/keys', 'web/tls.key', 'policy/policy.key')),
                                (64803, ('writer/recovery.db', 'web/tls.key', 'policy/policy.key'))):

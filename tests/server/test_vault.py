@@ -8,10 +8,15 @@ import hmac
 import json
 import os
 import re
+import shutil
 import signal
+import socket
 import sqlite3
 import struct
+import subprocess
 import sys
+import tempfile
+import threading
 import time
 import traceback
 
@@ -259,6 +264,11 @@ def test_a_second_person_approves():
         eq([r['note'] for r in rows if r['action'] == 'disclose'], [f'approval={n}'], 'and what for')
         helen, _ = s.recover(other['key_id'], who='helen', password='a good password', extra=('--user', 'carol'))
         eq(helen['recovery_password'], other['digits'], 'other roles need nobody')
+        s.stop()
+        s.configure(approval='helpdsk')
+        at = os.path.getsize(s.log)
+        s.start()
+        s.wait_log('approval in server.conf names what is no role', at)
 
 
 # ---- the audit log, its heads and the fleet
@@ -465,6 +475,271 @@ def test_personal_data_is_erased():
         for folder, _, files in os.walk(s.root):
             for name in (x for x in files if not x.endswith('.sock')):
                 holds(b'a good password' not in open(os.path.join(folder, name), 'rb').read(), f'a password in {name}')
+
+
+# ---- export
+
+class Receiver(threading.Thread):
+    """A syslog receiver on a stream (RFC 6587, octet counting); slow: reads nothing until it is told to."""
+
+    def __init__(self, port=0, slow=False):
+        super().__init__(daemon=True)
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.listener.bind(('127.0.0.1', port))
+        self.listener.listen()
+        self.listener.settimeout(0.2)
+        self.port, self.go, self.data, self.closed = self.listener.getsockname()[1], threading.Event(), b'', False
+        if not slow:
+            self.go.set()
+        self.start()
+
+    def run(self):
+        while not self.closed:
+            try:
+                c, _ = self.listener.accept()
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+            c.settimeout(0.2)
+            while not self.closed:
+                if not self.go.wait(0.2):
+                    continue
+                try:
+                    got = c.recv(65536)
+                except TimeoutError:
+                    continue
+                if not got:
+                    break
+                self.data += got
+            c.close()
+
+    def messages(self):
+        """(pri, app, msgid, object) of each whole message."""
+        out, data = [], self.data
+        while b' ' in data[:8]:
+            n, rest = data.split(b' ', 1)
+            if len(rest) < int(n):
+                break
+            m = re.fullmatch(r'<(\d+)>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \S+ (\S+) - (\S+) - \ufeff(\{.*\})', rest[:int(n)].decode())
+            out.append((int(m[1]), m[2], m[3], json.loads(m[4])))
+            data = rest[int(n):]
+        return out
+
+    def close(self):
+        self.closed = True
+        self.listener.close()
+        self.join(10)
+
+
+def export_dir(s):
+    if os.geteuid() == 0:  # the folder of the test is root's alone
+        for path in (s.dir, s.root):
+            os.chmod(path, 0o711)
+    return s.state('export')
+
+
+def test_entries_are_exported():
+    with server() as s:
+        r = Receiver()
+        file = os.path.join(export_dir(s), 'audit.jsonl')
+        s.configure(audit_file=file, audit_syslog=f'tcp://127.0.0.1:{r.port}')
+        s.start()
+        d, records = disclosed(s, 'export')
+        s.recover('00000000', code=3)
+        want = entries_of(s.state('vault/audit.log'))
+        until(lambda: len(r.messages()) >= len(want), 'syslog')
+        eq([m[3] for m in r.messages()], want, 'every entry, whole')
+        eq({(m[1]) for m in r.messages()}, {'keyholt-vault'}, 'name')
+        eq([(m[0], m[2]) for m in r.messages() if m[2] in ('disclose', 'refuse')], [(109, 'disclose')] * 2 + [(108, 'refuse')], 'priority')
+        until(lambda: os.path.exists(file) and open(file, encoding='utf-8').read().count('\n') >= len(want), 'file')
+        eq([json.loads(x) for x in open(file, encoding='utf-8')], want, 'JSON lines')
+        eq(secret_search.search([s.root, s.log], [e['digits'] for e in records]), [], 'passwords on disk')
+        holds(not any(e['digits'].encode() in r.data for e in records), 'passwords on the wire')
+        if os.geteuid() == 0:
+            status = open(f'/proc/{s.children()["export"]}/status', encoding='ascii').read()
+            holds('Uid:\t64804\t64804' in status and 'CapEff:\t0000000000000000' in status, status)
+        r.close()
+        s.stop()
+
+
+def test_a_receiver_that_is_dead_or_slow_holds_up_nothing():
+    with server() as s:
+        dead = Receiver()
+        number = dead.port
+        dead.close()  # nobody listens there any more
+        s.configure(audit_file=os.path.join(export_dir(s), 'audit.jsonl'), audit_syslog=f'tcp://127.0.0.1:{number}')
+        s.start()
+        d, _ = disclosed(s, 'dead', 3)
+        s.wait_log(f'process=export event=export to="tcp://127.0.0.1:{number}" waits=1')
+        s.stop()
+        log = s.state('vault/audit.log')
+        rows = entries_of(log)
+        holds(sum(x['action'] == 'disclose' for x in rows) == 3, 'disclosed with a dead receiver')
+        more = {**rows[0], 'role': '-', 'action': 'refuse', 'who': 'mallory', 'reason': 'r' * 500, 'note': ''}
+        put(log, relink(rows + [more] * 800))  # more than sockets hold
+        slow = Receiver(number, slow=True)
+        s.start()
+        e = d.escrow()
+        d.sync(e)
+        for _ in range(8):
+            began = time.monotonic()
+            s.recover(e['key_id'])
+            holds(time.monotonic() - began < 60, 'a slow receiver holds up a disclosure')
+        saved = s.state('export/syslog.position')
+        position = int(open(saved, encoding='ascii').read().split()[1]) if os.path.exists(saved) else 0
+        want = entries_of(log)
+        holds(slow.data == b'' and position < 800, f'it is slow: {position} of {len(want)}')
+        slow.go.set()
+        until(lambda: len(slow.data) > 800 * 900 and {m[3]['n'] for m in slow.messages()} >= {x['n'] for x in want}, 'all of it, in the end')
+        eq({m[3]['n']: m[3] for m in slow.messages()}, {x['n']: x for x in want}, 'at least once, and whole')
+        os.kill(s.children()['export'], signal.SIGKILL)
+        s.recover(e['key_id'])
+        n = len(entries_of(log))
+        until(lambda: slow.messages()[-1][3]['n'] == n, 'another exporter goes on')
+        slow.close()
+        s.stop()
+
+
+# ---- where the key and its passphrase come from
+
+SOFTHSM = '/usr/lib/softhsm/libsofthsm2.so'
+PIN = 'vault passphrase'
+
+
+class Token:
+    """A SoftHSM token of the test's own with one P-256 key, and p11-kit's server before it."""
+
+    def __init__(self, s):
+        for path, what in ((SOFTHSM, 'softhsm2'), ('/usr/bin/p11-kit', 'p11-kit'), ('/usr/bin/pkcs11-tool', 'opensc')):
+            if not os.path.exists(path):
+                raise Skip(f'{path} is not there: install {what}')
+        self.dir = tempfile.mkdtemp(prefix='keyholt-hsm-')
+        os.mkdir(self.dir + '/tokens')
+        self.conf, self.socket, self.server = self.dir + '/softhsm2.conf', self.dir + '/p11.sock', None
+        with open(self.conf, 'w', encoding='ascii') as f:
+            f.write(f'directories.tokendir = {self.dir}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n')
+        self.env = {**os.environ, 'SOFTHSM2_CONF': self.conf}
+        run('softhsm2-util', '--init-token', '--free', '--label', 'keyholt', '--so-pin', '12345678', '--pin', PIN, env=self.env)
+        run('pkcs11-tool', '--module', SOFTHSM, '--login', '--pin', PIN, '--token-label', 'keyholt', '--keypairgen', '--key-type',
+            'EC:prime256v1', '--label', 'escrow', '--id', '01', '--usage-derive', env=self.env)
+        der = run('sh', '-c', f'pkcs11-tool --module {SOFTHSM} --token-label keyholt --read-object --type pubkey --id 01 -o {self.dir}/pub.der && '
+                  f'openssl pkey -pubin -inform DER -in {self.dir}/pub.der -outform DER | base64 -w0', env=self.env)
+        self.spki = der.stdout.splitlines()[-1].strip()
+        if os.geteuid() == 0:
+            run('chown', '-R', '64803:64803', self.dir)
+
+    def serve(self):
+        def drop():
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(64803)
+                os.setuid(64803)
+        self.server = subprocess.Popen(['p11-kit', 'server', '-f', '-n', self.socket, '--provider', SOFTHSM, 'pkcs11:token=keyholt'],
+                                       env=self.env, preexec_fn=drop, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until(lambda: os.path.exists(self.socket), 'the socket of p11-kit')
+
+    def stop(self):
+        if self.server is not None:
+            self.server.kill()
+            self.server.wait(20)
+            self.server = None
+            run('sh', '-c', f'for p in $(pgrep -f {self.socket}); do kill $p; done; rm -f {self.socket}', code=None)
+
+    def vanish(self):
+        self.stop()
+        os.rename(self.dir + '/tokens', self.dir + '/away')
+
+    def clean(self):
+        self.stop()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def environment(**more):
+    os.environ.update(more)
+    try:
+        yield
+    finally:
+        for name in more:
+            del os.environ[name]
+
+
+def with_token(module, **env):
+    """An epoch whose key is in the token: proved, used, and nothing of it on disk."""
+    with server() as s:
+        token = Token(s)
+        try:
+            if 'P11_KIT_SERVER_ADDRESS' in env:
+                token.serve()
+            env = {k: v.format(conf=token.conf, socket=token.socket) for k, v in env.items()}
+            with environment(**env):
+                uri = f'pkcs11:token=keyholt;object=escrow?module-path={module}'
+                holds(token.spki[:60] in s.command('keys', 'import', '--pkcs11', uri).stdout.replace('\n', ''), 'the public half')
+                s.command('keys', 'import', '--pkcs11', uri.replace('escrow', 'other'), code=1)
+                s.start()
+                if token.server is not None and 'result="not supported" alarm=' in s.read_log():
+                    eq(sorted(k['opened'] for k in keys(s, 3)['keys']), [False, True], 'an alarm')
+                    raise Skip('this p11-kit does not carry the parameters of CKM_ECDH1_DERIVE over its socket')
+                eq([k['opened'] for k in keys(s)['keys']], [True, True], 'canaries')
+                org = json.loads(json.dumps(s.org))
+                digest = hashlib.sha256(base64.b64decode(token.spki)).hexdigest()
+                org['escrow_keys'] = [{**org['escrow_keys'][0], 'spki': token.spki, 'id': digest}]
+                s.put('token-org.json', json.dumps(org))
+                d = enrolled(s, 'token')
+                e, other = escrow_for(d, s.path('token-org.json')), d.escrow()
+                d.sync(e, other)
+                eq(s.recover(e['key_id'])[0]['recovery_password'], e['digits'], 'opened by the token')
+                eq(s.recover(other['key_id'])[0]['recovery_password'], other['digits'], 'and the other epoch by its file')
+                files = os.listdir(s.state('vault/keys'))
+                holds(sum(f.endswith('.p11') for f in files) == 1 and sum(f.endswith('.key') for f in files) == 1, files)
+                eq(secret_search.search([s.root, s.log], [e['digits'], other['digits']]), [], 'passwords on disk')
+                if True:
+                    token.vanish()
+                    at = os.path.getsize(s.log)
+                    _, err = s.recover(e['key_id'], code=4)
+                    holds('token' in err, err)
+                    s.wait_log('level=error process=vault event=canary .*alarm=', at, 60)
+                    eq(s.recover(other['key_id'])[0]['recovery_password'], other['digits'], 'the other epoch serves')
+                    eq(sorted(k['opened'] for k in keys(s, 3)['keys']), [False, True], 'and it is an alarm')
+                s.stop()
+        finally:
+            token.clean()
+
+
+def test_key_in_a_token():
+    with_token(SOFTHSM, SOFTHSM2_CONF='{conf}')
+
+
+def test_key_in_a_token_behind_a_socket():
+    with_token('p11-kit-client.so', P11_KIT_SERVER_ADDRESS='unix:path={socket}')
+
+
+def test_passphrase_from_a_credential():
+    with server() as s:
+        os.mkdir(s.path('credentials'), 0o700)
+        os.rename(s.path('vault.secret'), s.path('credentials/vault-passphrase'))
+        s.configure(vault_passphrase_file='credential:vault-passphrase')
+        at = os.path.getsize(s.log) if os.path.exists(s.log) else 0
+        s.start()  # without systemd there is none: everything runs but the vault
+        s.wait_log('process=vault event=start failed="read the vault\'s passphrase"', at)
+        s.stop()
+        with environment(CREDENTIALS_DIRECTORY=s.path('credentials')):
+            s.start()
+            eq(keys(s)['good'], True, 'opened')
+            if os.geteuid() == 0:
+                for name in ('web', 'writer'):
+                    uid = {'web': 64801, 'writer': 64802}[name]
+                    code = f'import os,sys\nos.setgroups([]); os.setgid({uid}); os.setuid({uid})\ntry:\n open(sys.argv[1])\nexcept PermissionError: sys.exit(7)\n'
+                    eq(run(sys.executable, '-c', code, s.path('credentials/vault-passphrase'), code=None).returncode, 7, f'{name} reads it')
+            s.stop()
+        with environment(CREDENTIALS_DIRECTORY=s.path('credentials')):
+            s.configure(vault_passphrase_file='credential:../vault-passphrase')
+            at = os.path.getsize(s.log)
+            s.start()
+            s.wait_log('process=vault event=start failed="read the vault\'s passphrase"', at)
 
 
 def one(name, test):
