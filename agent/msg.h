@@ -130,6 +130,7 @@ struct msg {
             uint64_t policy;      /* version of the policy in use, 0 none */
             struct msg_span last; /* 32 bytes: name of the last record of this incarnation; or empty */
             uint64_t attempt; /* number of this batch, which its receipt repeats; 0 where nothing is sent */
+            struct msg_span spki; /* of the device, for a server that said no: it may not know us; or empty */
             struct msg_list proofs; /* receipts that records of this batch had before */
         } sync_batch;
         struct {

@@ -15,8 +15,10 @@ struct sync {
     struct msg_sync m;
     uint8_t *bytes; /* all records, one behind the other */
     uint8_t set[32 * MSG_SET];
-    bool brief;      /* the device takes an answer that leaves out what it knows: */
-    uint8_t last[8]; /* the beginning of the name of its last record */
+    bool brief;             /* the device takes an answer that leaves out what it knows: */
+    uint8_t last[8];        /* the beginning of the name of its last record */
+    bool has_spki, adopted; /* the device tells who it is; the store was told */
+    uint8_t spki[91];
     uint64_t policy; /* version that it has; 0: none */
     size_t used;     /* of bytes */
     char detail[160];
@@ -89,6 +91,11 @@ static enum err read_numbers(struct sync *s, struct json_object *o)
     if (attempt > UINT32_MAX)
         return ERR_RANGE;
     s->m.attempt = (uint32_t)attempt;
+    size_t len = 0;
+    e = json_get_base64(o, "device_spki", s->spki, sizeof s->spki, &len);
+    s->has_spki = e == ERR_OK && len == sizeof s->spki;
+    if (!s->has_spki && e != ERR_NOT_FOUND)
+        return ERR_FORMAT;
     e = json_get_u64(o, "policy", &s->policy);
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
@@ -262,6 +269,48 @@ static void on_synced(void *ctx, enum err e, const struct msg_frame *m)
     call_json(c, answer_object(c->web, s, &synced));
 }
 
+static void ask_device(struct call *c);
+
+static void on_adopted(void *ctx, enum err e, const struct msg_frame *m)
+{
+    struct call *c = ctx;
+    char device[BASE16_LEN(32) + 1];
+    c->waiting = 0;
+    if (e != ERR_OK)
+        return call_failed(c, e, m);
+    base16_encode(c->device, sizeof c->device, device);
+    slog(SLOG_WARN, "sync", "device=%s back=1 reason=\"the store did not know it; its certificate does\"",
+         device);
+    ask_device(c);
+}
+
+/* The store does not know the device, or another courier of it, and the device says who it is. */
+static bool may_adopt(const struct call *c, enum err e, const struct msg_device_is *is)
+{
+    const struct sync *s = c->state;
+    return s->has_spki && !s->adopted && !web_revoked(c->web, c->device) &&
+           (e == ERR_NOT_FOUND || (e == ERR_OK && !is->pinned && is->approved == DEVICE_BACK));
+}
+
+static void adopt(struct call *c)
+{
+    struct sync *s = c->state;
+    struct msg_adopt m;
+    uint8_t *der = NULL;
+    s->adopted = true;
+    memcpy(m.spki, s->spki, sizeof m.spki);
+    enum err e = web_conn_certificate(evhttp_request_get_connection(c->req), &der, &m.cert.len);
+    m.cert.p = der;
+    struct writer *body =
+        e != ERR_OK ? NULL : back_begin(c->web, BACK_WRITER, MSG_ADOPT, on_adopted, c, &c->waiting);
+    if (body != NULL)
+        msg_put_adopt(body, &m);
+    free(der);
+    if (body == NULL)
+        return call_failed(c, ERR_OFFLINE, NULL);
+    back_send(c->web, BACK_WRITER);
+}
+
 static void on_device(void *ctx, enum err e, const struct msg_frame *m)
 {
     struct call *c = ctx;
@@ -270,6 +319,8 @@ static void on_device(void *ctx, enum err e, const struct msg_frame *m)
     c->waiting = 0;
     if (e == ERR_OK)
         e = msg_get_device_is(m->body, m->len, &is);
+    if (may_adopt(c, e, &is))
+        return adopt(c);
     if (e != ERR_OK)
         return call_failed(c, e, m);
     if (is.revoked || web_revoked(c->web, c->device))

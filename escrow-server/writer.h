@@ -83,6 +83,7 @@ void writer_enroll(struct batch *b, struct pending *p, const struct msg_enroll *
 void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m);
 void writer_disclosed(struct batch *b, struct pending *p, const struct msg_entry *m);
 void writer_change(struct batch *b, struct pending *p, const struct msg_change *m);
+void writer_adopt(struct batch *b, struct pending *p, const struct msg_adopt *m);
 void writer_probe(struct batch *b, struct pending *p);
 /* writer_devices.c: one step through the devices, so that /metrics knows how many are silent.
  * Returns after how many milliseconds the next one is due */
