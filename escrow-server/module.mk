@@ -25,7 +25,7 @@ $(eval $(call program,bin/keyholt-server,escrow-server/main.c escrow-server/opti
 
 $(eval $(call program,libexec/web,$(server_child) escrow-server/web_main.c escrow-server/web_back.c \
     escrow-server/web_replay.c escrow-server/web_tls.c escrow-server/web_conn.c escrow-server/web_http.c \
-    escrow-server/web_gzip.c escrow-server/web_enroll.c escrow-server/web_sync.c escrow-server/web_health.c \
+    escrow-server/web_gzip.c escrow-server/web_enroll.c escrow-server/web_sync.c escrow-server/sync_read.c escrow-server/web_health.c \
     escrow-server/web_revoked.c escrow-server/web_local.c escrow-server/web_local_ops.c escrow-server/web_outbox.c \
     escrow-server/web_devices.c escrow-server/web_refuse.c escrow-server/http_guard.c escrow-server/web_metrics.c \
     escrow-server/metrics_text.c escrow-server/web_org.c escrow-server/web_shed.c escrow-server/web_records.c escrow-server/web_recover.c escrow-server/pki.c,\
@@ -56,6 +56,8 @@ $(eval $(call unit,test_server_writer,escrow-server/writer_batch.c escrow-server
 
 $(eval $(call unit,test_http_guard,escrow-server/http_guard.c,))
 $(eval $(call fuzz,fuzz_http,escrow-server/http_guard.c))
+$(eval $(call fuzz,fuzz_sync,escrow-server/sync_read.c escrow-server/msg_store.c escrow-server/msg_piece.c crypto/cursor.c formats/base.c \
+    formats/host/json_strict.c,-ljson-c))
 
 # The whole server under AddressSanitizer and UBSan, for tests/server/test_sanitized.py
 SAN := $(B)/san
