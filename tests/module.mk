@@ -15,7 +15,8 @@ long_tests := tests/courier/test_dead_servers.py
 real_tests := $(filter-out $(long_tests),$(real_tests))
 .PHONY: check-long
 check-long: check
-	$(Q)tests/check $(long_tests)
+	$(Q)KEYHOLT_IDLE=10000 KEYHOLT_FUZZ=5000 KEYHOLT_SANITIZED=all tests/check $(long_tests) \
+	    tests/server/test_robustness.py tests/server/test_sanitized.py
 
 unit: $(unit_tests)
 	$(Q)tests/check $(unit_tests)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The server on a real PostgreSQL 15, which the tests run themselves. Closes with "N passed, N failed"."""
 import contextlib
+import json
 import os
 import re
 import signal
@@ -131,6 +132,24 @@ def test_enrol_sync_recover():
             holds(not os.path.exists(s.state('writer', name)), f'{name} was made')
         month = time.strftime('%Y_%m', time.gmtime())
         eq(count(p, f'keyholt_compliance.records_{month}'), 2, 'in the partition of the month')
+
+
+def test_an_older_schema_is_brought_forward():
+    """What version 1 had made, with a device in it."""
+    with cluster() as p, server(p.url, p.url) as s:
+        d = enrolled(s, 'v1')
+        e = d.escrow()
+        d.sync(e)
+        s.stop()
+        p.sql('ALTER TABLE keyholt_recovery.devices DROP COLUMN approved')
+        for half in ('recovery', 'compliance'):
+            p.sql(f'DELETE FROM keyholt_{half}.keyholt_schema WHERE version = 2')
+        s.start()
+        eq(d.names(d.sync(e)[2]), [e['name']], 'it syncs on')
+        eq([r['state'] for r in json.loads(s.command('device', 'list', '--json').stdout)['devices']], ['approved'], 'and is approved')
+        eq(p.sql('SELECT max(version) FROM keyholt_recovery.keyholt_schema').strip(), '2', 'version')
+        status, _, body = s.request('GET', '/readyz')
+        eq((status, body['recovery']), (200, {'writable': True, 'replicated': False}), 'ready')
 
 
 def test_killed_and_back():
