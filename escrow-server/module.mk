@@ -52,3 +52,4 @@ $(eval $(call unit,test_server_writer,escrow-server/writer_batch.c escrow-server
     escrow-server/writer_enroll.c escrow-server/writer_disclosed.c escrow-server/writer_seen.c escrow-server/pki.c \
     escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_vault.c \
     escrow-server/slog.c $(server_store),$(server_store_libs)))
+$(eval $(call unit,test_tls_sessions,escrow-server/tls_sessions.c,-pthread))
