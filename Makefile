@@ -3,7 +3,7 @@
 #   make unit     unit tests                             make check  unit tests, tests on real parts, the story
 #   make demo     the story, told                        make deb    the Debian packages
 #   make lint     layout and static analysis             make format lay out by clang-format
-#   make bench    speed beside peers                     make fuzz   every decoder, 60 s each
+#   make bench    speed beside peers (bench-large: more) make fuzz   every decoder, 60 s each
 #   make clean    remove build/                          V=1         show the commands
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:

@@ -13,6 +13,7 @@
 enum control_what {
     CONTROL_LISTEN_TCP = 1, /* to a web worker: its listening socket */
     CONTROL_LISTEN_UNIX,    /* to a web worker: the local socket */
+    CONTROL_SESSIONS,       /* to a web worker: shared memory, tls_sessions.h */
     CONTROL_PEER_WRITER,    /* to a web worker: its channel to the writer, replacing an older one */
     CONTROL_PEER_VAULT,
     CONTROL_PEER_WEB,       /* to writer and vault: one more channel */

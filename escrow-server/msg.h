@@ -142,6 +142,8 @@ struct msg_change {
 
 struct msg_sync {
     uint8_t device[32];
+    uint8_t courier[32];   /* as in msg_device; the writer compares it itself */
+    bool has_courier;      /* not in a file from a computer without a network */
     uint8_t envelopes[32]; /* the device's digest */
     uint8_t audit_head[32];
     bool has_head;

@@ -78,6 +78,8 @@ enum err msg_get_device_is(const uint8_t *p, size_t len, struct msg_device_is *r
 void msg_put_sync(struct writer *w, const struct msg_sync *m)
 {
     writer_bytes(w, m->device, sizeof m->device);
+    writer_u8(w, m->has_courier);
+    writer_bytes(w, m->courier, sizeof m->courier);
     writer_bytes(w, m->envelopes, sizeof m->envelopes);
     writer_u8(w, m->has_head);
     writer_bytes(w, m->audit_head, sizeof m->audit_head);
@@ -98,6 +100,8 @@ enum err msg_get_sync(const uint8_t *p, size_t len, struct msg_sync *ret)
     struct reader r;
     reader_init(&r, p, len);
     reader_bytes(&r, ret->device, sizeof ret->device);
+    ret->has_courier = msg_get_bool(&r);
+    reader_bytes(&r, ret->courier, sizeof ret->courier);
     reader_bytes(&r, ret->envelopes, sizeof ret->envelopes);
     ret->has_head = msg_get_bool(&r);
     reader_bytes(&r, ret->audit_head, sizeof ret->audit_head);

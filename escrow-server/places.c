@@ -11,7 +11,15 @@
 
 #define CONF_MAX (64u << 10)
 
-enum value_kind { VALUE_UID = 1, VALUE_WORKERS, VALUE_U64, VALUE_MONTHS, VALUE_YES, VALUE_TEXT };
+enum value_kind {
+    VALUE_UID = 1,
+    VALUE_WORKERS,
+    VALUE_U64,
+    VALUE_MONTHS,
+    VALUE_YES,
+    VALUE_SESSIONS,
+    VALUE_TEXT
+};
 
 static const struct setting {
     const char *name;
@@ -44,6 +52,10 @@ static const struct setting {
      "# asked to come back later. Those with one are taken up to 2048."},
     {"asks-per-second", VALUE_U64, offsetof(struct conf, asks_per_second),
      "After a loss: how many devices one web worker asks in a second for what the store lacks."},
+    {"tls-sessions", VALUE_SESSIONS, offsetof(struct conf, tls_sessions),
+     "How many devices can resume their TLS session, at any worker; 320 bytes each. 0: none, and no "
+     "tickets,\n"
+     "# each of which costs a handshake about an eighth more"},
     {"disclosures-per-hour", VALUE_U64, offsetof(struct conf, quota_per_hour), "By one person."},
     {"recovery", VALUE_TEXT, offsetof(struct conf, store[0]),
      "The two stores: empty for SQLite, or a PostgreSQL connection string without a password, as\n"
@@ -116,6 +128,10 @@ static enum err set(struct conf *c, const struct setting *s, const char *value)
             return ERR_RANGE;
         memcpy(at, &v, sizeof v);
         return ERR_OK;
+    case VALUE_SESSIONS:
+        TRY(number(value, 0, CONF_SESSIONS_MAX, &v));
+        memcpy(at, &v, sizeof v);
+        return ERR_OK;
     case VALUE_TEXT:
         if (strlen(value) >= PATH_MAX)
             return ERR_RANGE;
@@ -145,6 +161,8 @@ static const char *wanted(enum value_kind kind)
         return "a number from 1 to 2147483648 is wanted";
     case VALUE_MONTHS:
         return "a number from 0 to 600 is wanted";
+    case VALUE_SESSIONS:
+        return "a number from 0 to 1048576 is wanted";
     case VALUE_YES:
         return "yes or no is wanted";
     case VALUE_TEXT:
@@ -231,6 +249,7 @@ static int print_value(FILE *f, const struct conf *c, const struct setting *s)
         return workers == 0 ? fprintf(f, "%s = auto\n", s->name) : fprintf(f, "%s = %u\n", s->name, workers);
     case VALUE_U64:
     case VALUE_MONTHS:
+    case VALUE_SESSIONS:
         memcpy(&v, at, sizeof v);
         return fprintf(f, "%s = %llu\n", s->name, (unsigned long long)v);
     case VALUE_YES:

@@ -43,6 +43,7 @@
 #define CONF_SILENT_DAYS    14
 #define CONF_SHED_WAITING   512
 #define CONF_ASKS           50
+#define CONF_SESSIONS_MAX   (1u << 20)
 
 enum process_kind { PROCESS_WEB = 1, PROCESS_WRITER, PROCESS_VAULT };
 
@@ -52,6 +53,7 @@ struct conf {
     char metrics[PATH_MAX];     /* address and port of /metrics; empty: the local socket */
     unsigned web_workers;       /* 1 to CONF_WORKERS_MAX; 0: one per core */
     uint64_t sync_every_s;      /* when devices are asked to come back */
+    uint64_t tls_sessions;      /* that can be resumed; 0: none */
     uint64_t quota_per_hour;    /* disclosures of one person */
     uint64_t approval;          /* 1: a person approves every device that enrols */
     uint64_t silent_days;       /* after so many a device counts as silent */

@@ -6,6 +6,7 @@
 #include "escrow-server/store.h"
 
 enum sql {
+    SQL_LOOK, /* begin to read; ended by SQL_COMMIT */
     SQL_BEGIN,
     SQL_COMMIT,
     SQL_ROLLBACK,

@@ -140,10 +140,11 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
                                   " WHERE NOT EXISTS (SELECT 1 FROM records WHERE name = $1::bytea)"
                                   " ON CONFLICT DO NOTHING"},
     [SQL_FORKED] = {SQL_BOTH, "SELECT 1 FROM records WHERE device = $1 AND incarnation = $2 AND"
-                              " ((sequence = $3::bigint AND name <> $4) OR"
-                              " (sequence = $3::bigint - 1 AND name <> $5)) LIMIT 1"},
+                              " sequence BETWEEN $3::bigint - 1 AND $3::bigint AND name <>"
+                              " CASE WHEN sequence = $3::bigint THEN $4::bytea ELSE $5::bytea END LIMIT 1"},
     [SQL_HAS_SEQUENCE] = {SQL_BOTH, "SELECT 1 FROM records WHERE device = $1 AND incarnation = $2 AND"
-                                    " ($3::bigint = 0 OR sequence = $3::bigint) UNION ALL"
+                                    " sequence BETWEEN $3::bigint AND CASE $3::bigint WHEN 0 THEN"
+                                    " 9223372036854775807 ELSE $3::bigint END UNION ALL"
                                     " SELECT 1 FROM forgotten WHERE device = $1 AND incarnation = $2 AND"
                                     " sequence >= $3::bigint LIMIT 1"},
     [SQL_KNOWN] = {SQL_BOTH,

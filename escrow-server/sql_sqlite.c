@@ -3,7 +3,10 @@
 
 const char *const sql_sqlite_open =
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-    "PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY;";
+    "PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY;"
+    /* a batch changes some hundred pages, most of them again in the next: 16 MiB of them in memory, 32 in the
+       log */
+    "PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=8192;";
 
 /* Both stores keep the records that are theirs, whole; all other tables can be made again from them. */
 #define SCHEMA_RECORDS                                                                                       \
@@ -71,6 +74,7 @@ const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
 };
 
 const struct sql_statement sql_sqlite[SQL_COUNT] = {
+    [SQL_LOOK] = {SQL_BOTH, "BEGIN"},
     [SQL_BEGIN] = {SQL_BOTH, "BEGIN IMMEDIATE"},
     [SQL_COMMIT] = {SQL_BOTH, "COMMIT"},
     [SQL_ROLLBACK] = {SQL_BOTH, "ROLLBACK"},
@@ -81,10 +85,13 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
                                   " time, received_us, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
                                   " ON CONFLICT (name) DO NOTHING"},
     [SQL_FORKED] = {SQL_BOTH,
+                    /* a range first: with the OR alone a whole chain would be read */
                     "SELECT 1 FROM records WHERE device = ?1 AND incarnation = ?2 AND"
-                    " ((sequence = ?3 AND name <> ?4) OR (sequence = ?3 - 1 AND name <> ?5)) LIMIT 1"},
+                    " sequence BETWEEN ?3 - 1 AND ?3 AND"
+                    " name <> CASE WHEN sequence = ?3 THEN ?4 ELSE ?5 END LIMIT 1"},
     [SQL_HAS_SEQUENCE] = {SQL_BOTH, "SELECT 1 FROM records WHERE device = ?1 AND incarnation = ?2 AND"
-                                    " (?3 = 0 OR sequence = ?3) UNION ALL SELECT 1 FROM forgotten WHERE"
+                                    " sequence BETWEEN ?3 AND CASE ?3 WHEN 0 THEN 9223372036854775807 ELSE ?3"
+                                    " END UNION ALL SELECT 1 FROM forgotten WHERE"
                                     " device = ?1 AND incarnation = ?2 AND sequence >= ?3 LIMIT 1"},
     /* the incarnation that spoke last, and the highest number it reached */
     [SQL_KNOWN] =

@@ -11,6 +11,7 @@ struct lite {
     struct db db; /* first */
     sqlite3 *c;
     sqlite3_stmt *stmt[SQL_COUNT];
+    bool looking; /* in a transaction of our own that only reads */
 };
 
 const char *const store_sqlite_file[STORE_HALVES] = {"recovery.db", "compliance.db"};
@@ -137,12 +138,6 @@ static void close_lite(struct db *d)
     free(l);
 }
 
-static int tend(struct db *d)
-{
-    (void)d;
-    return -1;
-}
-
 /* Statements. */
 
 static enum err prepare_one(struct db *d, enum sql which, const char *text)
@@ -200,8 +195,39 @@ static enum err run(struct query *q, uint64_t *ret_changed)
     return ERR_OK;
 }
 
+static enum err plain(struct lite *l, enum sql which, const char *doing)
+{
+    __attribute__((cleanup(query_end))) struct query q = {.db = &l->db, .which = which, .doing = doing};
+    return run(&q, NULL);
+}
+
+/* Looks between two waits are one reading transaction: each by itself would lock the file and unlock it. */
+static enum err look(struct lite *l)
+{
+    if (l->looking || sqlite3_get_autocommit(l->c) == 0)
+        return ERR_OK;
+    TRY(plain(l, SQL_LOOK, "look"));
+    l->looking = true;
+    return ERR_OK;
+}
+
+static void end_look(struct lite *l)
+{
+    if (l->looking && sqlite3_get_autocommit(l->c) == 0)
+        (void)plain(l, SQL_COMMIT, "end-look");
+    l->looking = false;
+}
+
+static int tend(struct db *d)
+{
+    end_look(lite_of(d));
+    return -1;
+}
+
 static enum err row(struct query *q)
 {
+    if (!q->sent)
+        TRY(look(lite_of(q->db)));
     switch (step(q)) {
     case SQLITE_ROW:
         return ERR_OK;
@@ -236,27 +262,27 @@ static void end(struct query *q)
 
 /* Transactions. */
 
-static enum err plain(struct lite *l, enum sql which, const char *doing)
+static bool in_batch(const struct lite *l)
 {
-    __attribute__((cleanup(query_end))) struct query q = {.db = &l->db, .which = which, .doing = doing};
-    return run(&q, NULL);
+    return !l->looking && sqlite3_get_autocommit(l->c) == 0;
 }
 
 static enum err begin(struct db *d)
 {
+    end_look(lite_of(d));
     return plain(lite_of(d), SQL_BEGIN, "begin");
 }
 
 static void abandon(struct db *d)
 {
-    if (!sqlite3_get_autocommit(lite_of(d)->c))
+    if (in_batch(lite_of(d)))
         (void)plain(lite_of(d), SQL_ROLLBACK, "rollback");
 }
 
 static enum err commit(struct db *d, bool *ret_replicated)
 {
     /* SQLite rolls back by itself on some errors; a COMMIT of nothing must not pass for success. */
-    if (sqlite3_get_autocommit(lite_of(d)->c))
+    if (!in_batch(lite_of(d)))
         return ERR_IO;
     enum err e = plain(lite_of(d), SQL_COMMIT, "commit");
     if (e != ERR_OK)
@@ -268,17 +294,17 @@ static enum err commit(struct db *d, bool *ret_replicated)
 
 static enum err mark(struct db *d)
 {
-    return sqlite3_get_autocommit(lite_of(d)->c) ? ERR_IO : plain(lite_of(d), SQL_MARK, "mark");
+    return !in_batch(lite_of(d)) ? ERR_IO : plain(lite_of(d), SQL_MARK, "mark");
 }
 
 static enum err release(struct db *d)
 {
-    return sqlite3_get_autocommit(lite_of(d)->c) ? ERR_IO : plain(lite_of(d), SQL_RELEASE, "release");
+    return !in_batch(lite_of(d)) ? ERR_IO : plain(lite_of(d), SQL_RELEASE, "release");
 }
 
 static void undo(struct db *d)
 {
-    if (sqlite3_get_autocommit(lite_of(d)->c))
+    if (!in_batch(lite_of(d)))
         return; /* all is gone already, and commit will say so */
     /* What cannot be undone must not be committed either. */
     if (plain(lite_of(d), SQL_UNDO, "undo") != ERR_OK || release(d) != ERR_OK)

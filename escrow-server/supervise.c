@@ -133,6 +133,8 @@ static void connect_slot(struct supervisor *s, struct slot *slot)
     bool web = slot->kind == PROCESS_WEB;
     hand(slot, CONTROL_COUNTERS, s->counters);
     if (web) {
+        if (s->sockets->sessions >= 0)
+            hand(slot, CONTROL_SESSIONS, s->sockets->sessions);
         hand(slot, CONTROL_LISTEN_TCP, s->sockets->tcp[slot->index % s->sockets->n_tcp]);
         hand(slot, CONTROL_LISTEN_UNIX, s->sockets->local);
         hand(slot, CONTROL_LISTEN_METRICS, s->sockets->metrics);

@@ -6,6 +6,7 @@
 #include "escrow-server/slog.h"
 #include "escrow-server/state.h"
 #include "escrow-server/supervise.h"
+#include "escrow-server/tls_sessions.h"
 #include "escrow-server/verbs.h"
 #include <libgen.h>
 #include <stdio.h>
@@ -101,7 +102,7 @@ static void raise_files(void)
 static int serve(const char *root, const char *address, const struct conf *conf)
 {
     char libexec[PATH_MAX], name[LISTEN_TEXT];
-    struct supervise_sockets sockets;
+    struct supervise_sockets sockets = {.sessions = -1};
     raise_files();
     enum err e = find_libexec(libexec);
     if (e != ERR_OK)
@@ -113,6 +114,8 @@ static int serve(const char *root, const char *address, const struct conf *conf)
     int code = open_sockets(root, address, conf, &given, &sockets, name);
     if (code != KH_EXIT_OK)
         return code;
+    if (conf->tls_sessions > 0 && (e = tls_sessions_make(conf->tls_sessions, &sockets.sessions)) != ERR_OK)
+        return complain("tls-sessions", e, "");
     if (geteuid() != 0)
         slog(SLOG_WARN, "start",
              "warning=\"NOT STARTED AS ROOT: web, writer and vault all run as uid %u; nothing keeps a "

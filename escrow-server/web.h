@@ -97,6 +97,9 @@ void replay_start(struct web *w, uint64_t since);
 
 /* web_tls.c, web_conn.c */
 MUST_CHECK enum err web_tls_open(struct web *w);
+/* tls_resume.c: from now on sessions can be resumed, and each handshake sends one ticket. fd: of
+ * tls_sessions.h, taken over. err: FORMAT, NOMEM */
+MUST_CHECK enum err web_tls_resume(struct web *w, int fd);
 /* For evhttp: a connection with absolute deadlines. */
 struct bufferevent *web_conn_new(struct event_base *base, void *web);
 /* A whole request is here. */
@@ -105,7 +108,8 @@ void web_conn_begins(struct evhttp_connection *evcon);
 bool web_conn_is_last(struct evhttp_connection *evcon);
 /* The request on this connection was answered: the next one has its own time. */
 void web_conn_answered(struct evhttp_connection *evcon);
-/* Device and key of the client certificate. err: NOT_FOUND (none), FORMAT */
+/* Device and key of the client certificate, or of the one that the session began with. err: NOT_FOUND (none)
+ */
 MUST_CHECK enum err web_conn_courier(struct evhttp_connection *evcon, uint8_t ret_device[static 32],
                                      uint8_t ret_key[static 32]);
 
@@ -113,6 +117,14 @@ MUST_CHECK enum err web_conn_courier(struct evhttp_connection *evcon, uint8_t re
 MUST_CHECK enum err web_conn_certificate(struct evhttp_connection *evcon, uint8_t **ret, size_t *ret_len);
 /* Is that certificate due for renewal? ret_spki: its key, then */
 bool web_conn_courier_due(struct evhttp_connection *evcon, uint8_t ret_spki[static 91]);
+
+/* web_courier.c: what the client's certificate says of the device and its key; for OpenSSL, its verify
+ * callback. It is good for nothing before the writer has said that the key is the enrolled one (MSG_DEVICE).
+ */
+int web_courier_verify(X509_STORE_CTX *store, void *unused);
+/* err: NOT_FOUND (none was shown) */
+MUST_CHECK enum err web_courier(const SSL *ssl, uint8_t ret_device[static 32], uint8_t ret_key[static 32]);
+bool web_courier_due(const SSL *ssl, uint8_t ret_spki[static 91]);
 
 /* web_records.c: are all records of that device, whole and signed by it? ret_detail: a sentence on failure */
 MUST_CHECK enum err web_records_check(const struct msg_sync *m, const uint8_t spki[static 91],

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/web_conn.h"
 #include "escrow-server/metrics.h"
-#include "escrow-server/pki.h"
 #include <event2/bufferevent_ssl.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -188,18 +187,12 @@ void web_peer_name(const struct sockaddr_storage *peer, char ret[static WEB_PEER
 enum err web_conn_courier(struct evhttp_connection *evcon, uint8_t ret_device[static 32],
                           uint8_t ret_key[static 32])
 {
-    SSL *ssl = ssl_of(evcon);
-    const X509 *cert = SSL_get0_peer_certificate(ssl);
-    if (cert == NULL || SSL_get_verify_result(ssl) != X509_V_OK)
-        return ERR_NOT_FOUND;
-    return pki_read_courier(cert, ret_device, ret_key);
+    return web_courier(ssl_of(evcon), ret_device, ret_key);
 }
 
 bool web_conn_courier_due(struct evhttp_connection *evcon, uint8_t ret_spki[static 91])
 {
-    bool due = false;
-    const X509 *cert = SSL_get0_peer_certificate(ssl_of(evcon));
-    return cert != NULL && pki_courier_due(cert, &due, ret_spki) == ERR_OK && due;
+    return web_courier_due(ssl_of(evcon), ret_spki);
 }
 
 enum err web_conn_certificate(struct evhttp_connection *evcon, uint8_t **ret, size_t *ret_len)

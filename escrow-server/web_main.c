@@ -52,6 +52,10 @@ static void add_peer(struct web *w, enum back_kind kind, int fd)
 static void take(struct web *w, enum control_what what, int fd)
 {
     switch (what) {
+    case CONTROL_SESSIONS:
+        if (web_tls_resume(w, fd) != ERR_OK)
+            slog(SLOG_WARN, "start", "warning=\"no TLS session can be resumed\"");
+        return;
     case CONTROL_LISTEN_TCP:
     case CONTROL_LISTEN_UNIX:
     case CONTROL_LISTEN_METRICS:
@@ -109,12 +113,24 @@ static void on_term(evutil_socket_t sig, short what, void *ctx)
     web_drained(w);
 }
 
+/* Changes of what epoll watches are told to the kernel once in a turn, not each: ten for a connection. */
+static struct event_base *open_base(void)
+{
+    struct event_config *c = event_config_new();
+    struct event_base *base = NULL;
+    if (c != NULL && event_config_set_flag(c, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST) == 0)
+        base = event_base_new_with_config(c);
+    if (c != NULL)
+        event_config_free(c);
+    return base;
+}
+
 static enum err prepare(struct web *w)
 {
     const struct timeval second = {.tv_sec = 1};
     for (unsigned i = 0; i < BACK_KINDS; i++)
         w->back[i].chan.fd = -1;
-    w->base = event_base_new();
+    w->base = open_base();
     if (w->base == NULL)
         return ERR_NOMEM;
     TRY(web_revoked_load(w));

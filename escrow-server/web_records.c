@@ -28,6 +28,8 @@ enum err web_records_check(const struct msg_sync *m, const uint8_t spki[static 9
                            size_t cap)
 {
     struct cr_p256_pub pub;
+    if (m->n == 0)
+        return ERR_OK;
     TRY(cr_p256_from_spki(spki, CR_P256_SPKI, &pub));
     for (unsigned i = 0; i < m->n; i++) {
         enum err e = check_record(&m->record[i], m->device, &pub);

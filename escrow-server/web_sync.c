@@ -143,6 +143,8 @@ static void on_synced(void *ctx, enum err e, const struct msg_frame *m)
     c->waiting = 0;
     if (e == ERR_OK)
         e = msg_get_synced(m->body, m->len, &synced);
+    if (e == ERR_AUTH) /* unknown, revoked, or another certificate */
+        return call_failed(c, e, m);
     if (e != ERR_OK) /* whatever the store says, it is not the device's fault: come back */
         return call_failed(c, e == ERR_OFFLINE || e == ERR_TIMEOUT ? e : ERR_FULL, m);
     base16_encode(c->device, sizeof c->device, device);
@@ -189,7 +191,21 @@ static void adopt(struct call *c)
         msg_put_adopt(body, &m);
     free(der);
     if (body == NULL)
+        return call_failed(c, e == ERR_NOT_FOUND ? ERR_AUTH : ERR_OFFLINE, NULL);
+    back_send(c->web, BACK_WRITER);
+}
+
+static void send_sync(struct call *c)
+{
+    struct sync *s = c->state;
+    s->m.has_courier = true;
+    memcpy(s->m.courier, c->courier_key, sizeof s->m.courier);
+    if (c->renew)
+        s->m.renew = (struct msg_blob){c->courier_spki, sizeof c->courier_spki};
+    struct writer *body = back_begin(c->web, BACK_WRITER, MSG_SYNC, on_synced, c, &c->waiting);
+    if (body == NULL)
         return call_failed(c, ERR_OFFLINE, NULL);
+    msg_put_sync(body, &s->m);
     back_send(c->web, BACK_WRITER);
 }
 
@@ -205,7 +221,7 @@ static void on_device(void *ctx, enum err e, const struct msg_frame *m)
         return adopt(c);
     if (e != ERR_OK)
         return call_failed(c, e, m);
-    if (is.revoked || web_revoked(c->web, c->device))
+    if (is.revoked)
         return call_problem(c, 403, 0, "This device was revoked.");
     if (is.approved == DEVICE_REFUSED)
         return call_problem(c, 403, 0, "A person refused this device.");
@@ -213,13 +229,7 @@ static void on_device(void *ctx, enum err e, const struct msg_frame *m)
         return call_problem(c, 403, 0, "The certificate is not the one that the device enrolled with last.");
     if (web_records_check(&s->m, is.spki, s->detail, sizeof s->detail) != ERR_OK)
         return call_problem(c, 422, 0, s->detail);
-    if (c->renew)
-        s->m.renew = (struct msg_blob){c->courier_spki, sizeof c->courier_spki};
-    struct writer *body = back_begin(c->web, BACK_WRITER, MSG_SYNC, on_synced, c, &c->waiting);
-    if (body == NULL)
-        return call_failed(c, ERR_OFFLINE, NULL);
-    msg_put_sync(body, &s->m);
-    back_send(c->web, BACK_WRITER);
+    send_sync(c);
 }
 
 /* A recovery password, or what rebuilds a header, among the records? They say their kind in their fifth byte.
@@ -257,9 +267,13 @@ void web_sync(struct call *c)
         return call_problem(c, e == ERR_TRUNCATED ? 400 : 422, 0, s->detail);
     if (memcmp(s->m.device, c->device, 32) != 0)
         return call_problem(c, 403, 0, "The certificate names another device than the body.");
+    if (web_revoked(c->web, c->device))
+        return call_problem(c, 403, 0, "This device was revoked.");
     bool escrow = has_escrow(&s->m);
     if (web_shed(c->web, escrow))
         return call_problem(c, 503, web_shed_retry_s(escrow),
                             "The server has too much to do now; come back later.");
-    ask_device(c);
+    if (s->m.n > 0 || s->has_spki)
+        return ask_device(c); /* whose key do the records have to be signed with? Who is it at all? */
+    send_sync(c);
 }

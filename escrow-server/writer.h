@@ -11,6 +11,15 @@
 #define WRITER_WEBS  CONF_WORKERS_MAX
 #define WRITER_BATCH 256 /* requests in one commit */
 
+#define WRITER_SEEN    512  /* heartbeats that wait for a commit */
+#define WRITER_SEEN_MS 1000 /* at most so long */
+
+struct seen {
+    uint8_t device[32], head[32];
+    bool has_head;
+    uint64_t time;
+};
+
 struct writer_state {
     const struct store_ops *ops;
     struct store *store;
@@ -29,6 +38,11 @@ struct writer_state {
         uint64_t all, silent, waiting, revoked;
     } sweep; /* through the devices, to count them */
     struct chan web[WRITER_WEBS];
+    struct {
+        unsigned n;
+        int64_t since_ms;
+        struct seen item[WRITER_SEEN];
+    } seen;
 };
 
 /* One request, between being carried out and being answered. */
@@ -96,6 +110,11 @@ void writer_take_proofs(const struct writer_state *w, struct pending *p, const s
 /* May a line about this device be logged now? (metrics.h) */
 bool writer_may_log(const uint8_t device[static 32]);
 
+/* writer_seen.c: remember that a device was here; write it down with a batch that commits, or when it waited
+ * long enough, or now. After how many milliseconds that is, -1: nothing waits. */
+void writer_seen(struct writer_state *w, const struct msg_sync *m);
+void writer_seen_store(struct batch *b, bool now);
+int writer_seen_wait_ms(const struct writer_state *w);
 /* After the commit: the receipt and what else the device must know. */
 MUST_CHECK enum err writer_synced(struct writer_state *w, struct pending *p, uint8_t *receipt,
                                   struct msg_synced *ret);

@@ -305,6 +305,7 @@ static enum err commit(struct batch *b, unsigned half, bool *ret_replicated)
 void batch_finish(struct batch *b)
 {
     bool any = false;
+    writer_seen_store(b, false);
     for (unsigned half = 0; half < STORE_HALVES; half++) {
         bool replicated = false;
         if (!b->begun[half] && b->err[half] == ERR_OK)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "escrow-server/enroll_text.h"
 #include "escrow-server/pki.h"
 #include "escrow-server/slog.h"
 #include "escrow-server/writer.h"
 #include "formats/base.h"
+#include "formats/enroll_text.h"
 #include <stdio.h>
 #include <string.h>
 

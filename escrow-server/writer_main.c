@@ -134,8 +134,10 @@ static int tend(struct writer_state *w)
     int ms = w->ops->tend(w->store);
     if (!w->has_first_token && ms >= 0 && take_first_token(w) != ERR_OK)
         w->has_first_token = false; /* the store is still away */
-    int sweep_ms = writer_sweep(w);
-    return ms >= 0 && ms < sweep_ms ? ms : sweep_ms;
+    int sweep_ms = writer_sweep(w), seen_ms = writer_seen_wait_ms(w);
+    if (ms < 0 || sweep_ms < ms)
+        ms = sweep_ms;
+    return seen_ms >= 0 && seen_ms < ms ? seen_ms : ms;
 }
 
 static void loop(struct writer_state *w)
@@ -184,6 +186,9 @@ int main(int argc, char **argv)
     child_hold_signals();
     child_ready();
     loop(&w);
+    struct batch last = {.w = &w};
+    writer_seen_store(&last, true);
+    batch_finish(&last);
     for (unsigned i = 0; i < WRITER_WEBS; i++)
         chan_close(&w.web[i]);
     w.ops->close(w.store);

@@ -52,11 +52,16 @@ static enum err check_request(struct batch *b, const struct msg_sync *m, struct 
     enum err e = b->w->ops->device_get(b->w->store, m->device, d);
     *ret_detail =
         e == ERR_NOT_FOUND ? "This device is not enrolled here." : "The recovery store cannot be read now.";
-    TRY(e);
+    TRY(e == ERR_NOT_FOUND ? ERR_AUTH : e);
     *ret_detail = "This device was revoked or refused.";
     if (d->revoked || d->approved == DEVICE_REFUSED)
-        return ERR_DENIED;
+        return ERR_AUTH;
+    *ret_detail = "The certificate is not the one that the device enrolled with last.";
+    if (m->has_courier && memcmp(m->courier, d->courier, sizeof m->courier) != 0)
+        return ERR_AUTH;
     *ret_detail = "A record is not one of this device; nothing was stored.";
+    if (m->n == 0)
+        return ERR_OK;
     TRY(cr_p256_from_spki(d->spki, sizeof d->spki, &pub));
     for (unsigned i = 0; i < m->n; i++)
         TRY(check_record(m, i, &pub));
@@ -250,10 +255,7 @@ void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m)
         store_half(b, p, m, half);
     check_gaps(b, p, m);
     p->n_proofs = 0; /* they lie in the message */
-    if (batch_need(b, STORE_RECOVERY) == ERR_OK &&
-        b->w->ops->device_seen(b->w->store, m->device, writer_now(), m->has_head ? m->audit_head : NULL) !=
-            ERR_OK)
-        slog(SLOG_WARN, "sync", "last-sync-not-stored=1");
+    writer_seen(b->w, m);
 }
 
 static int by_name(const void *a, const void *b)

@@ -14,7 +14,7 @@ bitlocker_sources := formats/bitlocker.c formats/bitlocker_boot.c formats/bitloc
 formats_sources += $(bitlocker_sources)
 # Hosted only (sealing, signing):
 formats_hosted_sources := \
-    formats/luks1.c formats/envelope_seal.c formats/record.c formats/receipt.c formats/command.c \
+    formats/luks1.c formats/envelope_seal.c formats/record.c formats/receipt.c formats/enroll_text.c formats/command.c \
     formats/management_encode.c formats/policy.c formats/key_package.c formats/outbox.c formats/outbox_answer.c \
     formats/org_verify.c formats/host/json_strict.c formats/host/audit_line.c formats/host/audit_chain.c
 # What the LUKS2 reader sees, for tests/luks2/

@@ -11,7 +11,7 @@ real_tests := $(wildcard tests/desk/test_*.py tests/luks2/test_*.py tests/bitloc
     tests/agent/test_*.py tests/courier/test_*.py tests/server/test_*.py tests/efi/test_*.py tests/laptop/test_*.py)
 
 # seconds of real time are judged there: on a machine that does nothing else
-long_tests := tests/courier/test_dead_servers.py
+long_tests := tests/courier/test_dead_servers.py tests/server/killed_often.py
 real_tests := $(filter-out $(long_tests),$(real_tests))
 .PHONY: check-long
 check-long: check

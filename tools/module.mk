@@ -14,3 +14,7 @@ $(eval $(call program,bin/keyholt-desk,$(tools_desk_sources),-ljson-c -lcryptset
 $(eval $(call program,tests/seal_tool,tests/desk/seal_tool.c,))
 
 $(eval $(call unit,test_volume,$(tools_volume_sources)))
+
+# many devices at once, for benches and tests; in no package
+$(eval $(call program,bin/keyholt-load,tools/load.c tools/load_org.c tools/load_device.c tools/load_record.c tools/load_http.c \
+    tools/load_conn.c tools/load_tally.c tools/load_run.c,-ljson-c -lssl -lz))

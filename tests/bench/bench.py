@@ -21,6 +21,8 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, TOP)
+import bench_server  # noqa: E402
+
 DESK = 'build/bin/keyholt-desk'
 DATA = os.environ.get('KEYHOLT_DATA', '../shared/data')
 MIB = 1 << 20
@@ -59,8 +61,10 @@ def need(program):
 
 
 class Bench:
-    def __init__(self, runs, folder):
-        self.runs, self.folder, self.rows = runs, folder, []
+    skip = Skip
+
+    def __init__(self, runs, folder, size='small'):
+        self.runs, self.folder, self.size, self.rows = runs, folder, size, []
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -218,19 +222,21 @@ def bench_memory(b):
     b.row('1 GiB decrypted', f'{1024 / took:.0f} MiB/s', True, 'reported only')
 
 
-ALL = {name[6:]: f for name, f in list(globals().items()) if name.startswith('bench_')}
+ALL = {name[6:]: f for names in (globals(), vars(bench_server)) for name, f in list(names.items())
+       if name.startswith('bench_') and callable(f)}
 
 
 def main():
     parser = argparse.ArgumentParser(description='speed beside a peer or a limit')
     parser.add_argument('--runs', type=int, default=5)
     parser.add_argument('--json')
+    parser.add_argument('--size', choices=list(bench_server.SIZES), default='small', help='of the store that is looked into')
     parser.add_argument('names', nargs='*', metavar='NAME', help=', '.join(ALL))
     args = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     skipped = 0
     with tempfile.TemporaryDirectory(prefix='keyholt-bench-') as folder:
-        b = Bench(args.runs, folder)
+        b = Bench(args.runs, folder, args.size)
         for name in args.names or ALL:
             print(f'{name}: {ALL[name].__doc__.splitlines()[0]}', flush=True)
             try:

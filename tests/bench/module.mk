@@ -4,6 +4,11 @@
 BENCH_RUNS ?= 5
 bench_topics := sha256 pbkdf2 sectors stretch
 $(foreach t,$(bench_topics),$(eval $(call program,tests/bench_$(t),tests/bench/bench_$(t).c tests/bench/bench.c,)))
-.PHONY: bench
+.PHONY: bench bench-large
 bench: all
 	$(Q)tests/bench/bench.py --runs $(BENCH_RUNS) --json $(B)/bench.json $(BENCH)
+# look-ups among 5,000,000 keys: about ten minutes and 10 GB of disk
+bench-large: all
+	$(Q)tests/bench/bench.py --runs $(BENCH_RUNS) --size large --json $(B)/bench-large.json lookup
+# the store alone, for tests/bench/server.py
+$(eval $(call program,tests/bench_store,tests/bench/bench_store.c tests/bench/bench_fill.c $(server_store) escrow-server/slog.c,$(server_store_libs)))

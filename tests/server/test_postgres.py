@@ -356,6 +356,79 @@ def test_failover_loses_nothing_receipted():
             print(f'    {len(safe)} records had a replicated receipt, all are there')
 
 
+class Load:
+    """keyholt-load: escrow syncs of 16 devices, until it is stopped."""
+
+    def __init__(self, s):
+        self.names = s.path('names')
+        self.process = subprocess.Popen([os.path.join(BUILD, 'bin/keyholt-load'), '--bundle', s.bundle, '--enroll',
+                                         f'127.0.0.1:{s.port}', '--devices', '16', '--names', self.names],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        holds(self.process.stdout.readline(), 'keyholt-load enrolled its devices')
+        self.process.stdin.write(f'escrow full 127.0.0.1:{s.port} 16 9000000 600\n')
+        self.process.stdin.flush()
+
+    def replicated(self):
+        with open(self.names, encoding='ascii') as f:
+            return [line.split()[0] for line in f.read().splitlines() if line.endswith(f' {REPLICATED}')]
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait(30)
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+def cancel_waits(p, standby, load):
+    """The standby falls silent, commits wait for it, somebody cancels their waits: they are local only."""
+    for cancel in ('pg_cancel_backend', 'pg_terminate_backend', 'pg_cancel_backend'):
+        before = len(load.replicated())
+        hold(standby, signal.SIGSTOP)
+        try:
+            until('a commit waits', lambda: count(p, 'pg_stat_activity', "wait_event = 'SyncRep'") > 0)
+            time.sleep(1)  # what was on its way when the standby stopped
+            silent = len(load.replicated())
+            until('a wait is cancelled', lambda cancel=cancel: int(p.sql(
+                f"SELECT count({cancel}(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")) > 0)
+            time.sleep(0.5)
+            eq(len(load.replicated()), silent, 'no replicated receipt while the standby is silent')
+        finally:
+            hold(standby, signal.SIGCONT)
+        until('receipts come again', lambda before=before: len(load.replicated()) > before + 10, 60)
+
+
+def test_failover_under_load_with_cancelled_waits():
+    """Waits are cancelled under load, then the primary dies while one has just been: the standby, promoted, has every
+    record that ever got a `replicated` receipt."""
+    with pair() as (p, standby):
+        both = p.url + ',' + standby.dir.replace('/', '%2F')
+        with server(both, both) as s:
+            load = Load(s)
+            try:
+                until('receipts', lambda: len(load.replicated()) > 30, 60)
+                cancel_waits(p, standby, load)
+                hold(standby, signal.SIGSTOP)
+                until('a commit waits', lambda: count(p, 'pg_stat_activity', "wait_event = 'SyncRep'") > 0)
+                p.sql("SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+                p.kill()
+                hold(standby, signal.SIGCONT)
+                standby.promote()
+                safe = load.replicated()
+                have = set(standby.sql("SELECT encode(name, 'hex') FROM keyholt_recovery.records").split())
+                eq([name for name in safe if name not in have], [], f'of {len(safe)} records with a replicated receipt, lost')
+                total = len(load.replicated())
+
+                def all_names():
+                    with open(load.names, encoding='ascii') as f:
+                        return len(f.read().splitlines())
+                before = all_names()
+                until('the devices go on at the new primary', lambda: all_names() > before + 20, 60)
+                eq(len(load.replicated()), total, 'it has no standby, so it promises none')
+            finally:
+                load.stop()
+            print(f'    {len(safe)} records had a replicated receipt, all are there')
+
+
 def one(name, test):
     start = time.monotonic()
     try:

@@ -2,14 +2,27 @@
 """A web worker that was taken over: speaks to the vault or the writer as one does (escrow-server/msg.h)."""
 import array
 import os
+import re
 import socket
 import struct
 import subprocess
 
 from server_fixture import BUILD
 
-CONTROL_FD, PEER_WEB, READY = 3, 5, 6
-DISCLOSE, OPENED, HEAD = 13, 16, 18
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def numbers(header, enum, *names):
+    """Values of a C enum whose first is 1."""
+    with open(os.path.join(HERE, '../../escrow-server', header), encoding='utf-8') as f:
+        body = re.search(rf'enum {enum} {{(.*?)}};', f.read(), re.S)[1]
+    listed = re.findall(r'^\s*(\w+)', re.sub(r'/\*.*?\*/', '', body, flags=re.S), re.M)
+    return [listed.index(name) + 1 for name in names]
+
+
+CONTROL_FD = 3
+PEER_WEB, READY = numbers('control.h', 'control_what', 'CONTROL_PEER_WEB', 'CONTROL_READY')
+DISCLOSE, OPENED, HEAD = numbers('msg.h', 'msg_type', 'MSG_DISCLOSE', 'MSG_OPENED', 'MSG_HEAD')
 
 
 def text(t):

@@ -37,7 +37,9 @@ static enum err get_enroll(const uint8_t *p, size_t len)
 
 static void put_sync(struct writer *w)
 {
-    struct msg_sync m = {.has_head = true,
+    struct msg_sync m = {.has_courier = true,
+                         .courier = {7},
+                         .has_head = true,
                          .has_set = true,
                          .set = {bytes, 64},
                          .renew = {bytes, 80},
@@ -52,7 +54,7 @@ static enum err get_sync(const uint8_t *p, size_t len)
 {
     struct msg_sync m;
     TRY(msg_get_sync(p, len, &m));
-    assert_true(m.has_head && m.has_set);
+    assert_true(m.has_head && m.has_set && m.has_courier && m.courier[0] == 7);
     assert_int_equal(m.set.len, 64);
     assert_int_equal(m.renew.len, 80);
     assert_int_equal(m.attempt, 77);
@@ -316,14 +318,17 @@ static void test_bounds(void **state)
     struct msg_failed failed;
     struct msg_find find;
     writer_init(&w, body, sizeof body); /* more records than there is room for */
-    for (int i = 0; i < 112; i++)
+    for (int i = 0; i < 145; i++)
         writer_u8(&w, 0);
     writer_u16(&w, MSG_RECORDS + 1);
     assert_int_equal(msg_get_sync(body, w.off, &sync), ERR_RANGE);
     for (uint32_t len = 0; len <= 33; len += 33) { /* hashes have 32 bytes */
         const uint8_t none[33] = {0};
         writer_init(&w, body, sizeof body);
-        writer_bytes(&w, bytes, 64);
+        writer_bytes(&w, bytes, 32);
+        writer_u8(&w, 0); /* no courier */
+        writer_bytes(&w, none, 32);
+        writer_bytes(&w, bytes, 32);
         writer_u8(&w, 0);
         writer_bytes(&w, none, 32);
         writer_u32(&w, 0); /* attempt */

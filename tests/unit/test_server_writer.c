@@ -2,9 +2,9 @@
 /* The writer between a web worker that may be taken over and the stores: what it signs a receipt for is
  * stored, and signed by an enrolled device. The store is in memory; its faults are played. */
 #include "crypto/hash.h"
-#include "escrow-server/enroll_text.h"
 #include "escrow-server/pki.h"
 #include "escrow-server/writer.h"
+#include "formats/enroll_text.h"
 #include "formats/key_package.h"
 #include "formats/receipt.h"
 #include <openssl/pem.h>

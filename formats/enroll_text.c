@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "escrow-server/enroll_text.h"
+#include "formats/enroll_text.h"
 #include "crypto/cursor.h"
 #include "crypto/hash.h"
 

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The server's lines of `make bench`: CPU per sync beside nginx, group commit, look-ups, memory."""
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, 'tests/server'))
+import postgres  # noqa: E402
+import server_rig as rig  # noqa: E402
+import web_channel  # noqa: E402
+
+STORE = 'build/tests/bench_store'
+FIND, FOUND = web_channel.numbers('msg.h', 'msg_type', 'MSG_FIND', 'MSG_FOUND')
+EXCHANGES, CONNECTIONS = 400, 8
+SIZES = {'small': (100_000, 500_000), 'large': (1_000_000, 5_000_000)}
+BASE = (10_000, 50_000)
+
+
+@contextlib.contextmanager
+def running(*args, **settings):
+    s = rig.Server(*args, **settings)
+    try:
+        yield s.start()
+    finally:
+        s.clean()
+
+
+def rounds(b, sides):
+    """Medians of the ratios of the first side's cost to each side's, and of the costs; sides take turns."""
+    got = []
+    for one in range(2 * b.runs + 1):
+        order = sides if one % 2 == 0 else sides[::-1]
+        cost = {name: measure() for name, measure in order}
+        got.append([cost[name] for name, _ in sides])
+    columns = list(zip(*got))
+    ratios = [statistics.median(first / x for first, x in zip(columns[0], column)) for column in columns]
+    return ratios, [statistics.median(column) for column in columns]
+
+
+def bench_sync(b):
+    """Server CPU per sync: full handshakes beside nginx with a static file; resumed ones at two workers."""
+    if not os.path.exists('/usr/sbin/nginx'):
+        raise b.skip('nginx is not installed (packaging/packages.bench)')
+    with running(tls_sessions=0) as plain, running('--web-workers', '2', tls_sessions=4096) as resuming:
+        nginx = rig.Nginx(plain)
+        one, two = rig.Load(plain.bundle, plain.port, 64), rig.Load(resuming.bundle, resuming.port, 64)
+        ours, theirs, ours2 = (rig.family(p.process.pid) for p in (plain, nginx, resuming))
+
+        def cost(load, pids, what, port=None):
+            value, r = load.cost(pids, what, CONNECTIONS, EXCHANGES, port=port)
+            if 'resumed' in what and r['resumed'] != r['ok']:
+                raise RuntimeError(f'not resumed at every worker: {r}')
+            return value
+        try:
+            cost(one, ours, 'heartbeat full')
+            cost(one, theirs, 'static full', nginx.port)
+            cost(two, ours2, 'heartbeat full')
+            sides = [('nginx', lambda: cost(one, theirs, 'static full', nginx.port)),
+                     ('full', lambda: cost(one, ours, 'heartbeat full')),
+                     ('resumed', lambda: cost(two, ours2, 'heartbeat resumed')),
+                     ('kept', lambda: cost(one, ours, 'heartbeat kept')),
+                     ('escrow', lambda: cost(one, ours, 'escrow full'))]
+            ratios, ms = rounds(b, sides)
+        finally:
+            one.close()
+            two.close()
+            nginx.close()
+    for at, what, want in ((1, 'full-handshake heartbeat', 1.5), (2, 'resumed heartbeat, any worker', 2.5), (3, 'heartbeat on a kept connection', 0),
+                           (4, 'full-handshake sync with an escrow record', 0)):
+        b.row(f'server CPU, {what}, beside nginx\'s full handshake', f'{ratios[at]:.2f} x cheaper ({ms[at]:.3f} ms against {ms[0]:.3f} ms)',
+              ratios[at] >= want, f'>= {want} x' if want else 'reported only')
+
+
+def fdatasync_ms(folder):
+    path, took = os.path.join(folder, 'sync'), []
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    os.pwrite(fd, bytes(1 << 20), 0)
+    os.fsync(fd)
+    for i in range(100):
+        os.pwrite(fd, os.urandom(4096), 4096 * i)
+        start = time.monotonic()
+        os.fdatasync(fd)
+        took.append((time.monotonic() - start) * 1000)
+    os.close(fd)
+    return statistics.median(took)
+
+
+def bench_commit(b):
+    """Durable escrows: 64 devices at once beside one commit per record, same store."""
+    b.row('fdatasync of 4 KiB on this disk', f'{fdatasync_ms(b.folder):.2f} ms (median of 100)', True, 'reported only')
+
+    def rate(place, batch):
+        out = subprocess.run([STORE, 'commit', place, '2', str(batch)], capture_output=True, text=True, check=True)
+        return json.loads(out.stdout)['per_second']
+
+    def compare(name, place, want):
+        got = [(rate(place, 1), rate(place, 64)) for _ in range(b.runs)]
+        alone, together = (statistics.median(column) for column in zip(*got))
+        ratio = statistics.median(y / x for x, y in got)
+        b.row(f'{name}: 64 records to a commit, beside one', f'{ratio:.1f} x ({together:.0f} and {alone:.0f} records/s)',
+              ratio >= want, f'>= {want} x' if want else 'reported only')
+    folder = b.path('commit')
+    os.makedirs(folder, exist_ok=True)
+    compare('SQLite', folder, 8)
+    why = postgres.missing()
+    if why:
+        print(f'  SKIP PostgreSQL: {why}')
+    else:
+        pg = postgres.Postgres()
+        try:
+            compare('PostgreSQL', pg.start().url, 0)
+        finally:
+            pg.clean()
+    with running() as s:
+        load = rig.Load(s.bundle, s.port, 64)
+        alone = load.run('escrow kept', 1, 300)
+        many = load.run('escrow kept', 64, 4000)
+        load.close()
+    b.row('the whole server, escrow syncs on kept connections, 64 devices at once, beside one',
+          f'{many["per_second"] / alone["per_second"]:.1f} x ({many["per_second"]:.0f} and {alone["per_second"]:.0f} receipts/s, '
+          f'p99 {many["p99_ms"]:.0f} ms)', True, 'reported only')
+
+
+def key_id(i):
+    """As tests/bench/bench_fill.c makes it."""
+    h = hashlib.sha256(struct.pack('<Qc', i, b'k')).digest()[:16].hex().upper()
+    return f'{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}'
+
+
+class Store:
+    """A server whose recovery store has so many devices and keys."""
+
+    def __init__(self, devices, keys):
+        self.keys = keys
+        self.server = rig.Server()
+        folder = self.server.path('fill')
+        os.makedirs(folder)
+        out = subprocess.run([STORE, 'fill', folder, str(devices), str(keys)], capture_output=True, text=True, check=True)
+        self.seconds = json.loads(out.stdout)['seconds']
+        for name in os.listdir(folder):
+            path = shutil.move(os.path.join(folder, name), self.server.state('writer', name))
+            own = os.stat(self.server.state('writer'))
+            os.chown(path, own.st_uid, own.st_gid)
+        self.gib = os.path.getsize(self.server.state('writer/recovery.db')) / (1 << 30)
+        self.pair = rig.Pair(self.server)
+        self.at = 0
+
+    def look(self, n):
+        """Milliseconds of n look-ups, by the first 8 digits."""
+        took = []
+        for _ in range(n):
+            self.at = (self.at + 7919) % self.keys
+            start = time.monotonic()
+            kind, body = self.pair.writer.ask(FIND, web_channel.text(key_id(self.at)[:8]) + web_channel.text(''))
+            took.append((time.monotonic() - start) * 1000)
+            if kind != FOUND or struct.unpack('<H', body[:2])[0] < 1:
+                raise RuntimeError(f'key {self.at} was not found: {kind} {body[:40]}')
+        return took
+
+    def close(self):
+        self.pair.close()
+        self.server.clean()
+
+
+def p99(values):
+    return sorted(values)[int(len(values) * 0.99)]
+
+
+def look_during_storm(store):
+    """Look-ups while 64 connections sync with full handshakes, every fourth with an escrow record."""
+    took, stop = [], threading.Event()
+    heart, escrow = (rig.Load(store.server.bundle, store.pair.port, 64) for _ in range(2))
+    heart.begin('heartbeat full', 48, 1000000, 12)
+    escrow.begin('escrow full', 16, 1000000, 12)
+    timer = threading.Timer(10, stop.set)
+    timer.start()
+    while not stop.is_set():
+        took += store.look(1)
+        time.sleep(0.005)
+    answers = [load.answer() for load in (heart, escrow)]
+    for load in (heart, escrow):
+        load.close()
+    return took, sum(a['ok'] for a in answers) / 12
+
+
+def bench_lookup(b):
+    """A key by its ID among very many: idle, beside a small store, and while a storm runs."""
+    size = SIZES[b.size]
+    small, large = Store(*BASE), Store(*size)
+    try:
+        small.look(300), large.look(3000)  # what is read first comes from the disk
+        got = [(small.look(500), large.look(500)) for _ in range(b.runs)]
+        few, many = ([x for column in pair for x in column] for pair in zip(*got))
+        what = f'{size[1]:,} keys of {size[0]:,} devices ({large.gib:.1f} GiB, filled in {large.seconds:.0f} s)'
+        b.row(f'look-up, {what}', f'p50 {statistics.median(many):.2f} ms, p99 {p99(many):.2f} ms', p99(many) <= 5, 'p99 <= 5 ms')
+        ratio = statistics.median(many) / statistics.median(few)
+        b.row(f'the same beside {BASE[1]:,} keys', f'{ratio:.2f} x ({statistics.median(few):.3f} ms)', ratio <= 1.2, '<= 1.2 x')
+        took, rate = look_during_storm(large)
+        b.row(f'look-up while a storm runs ({rate:.0f} syncs/s)', f'p50 {statistics.median(took):.1f} ms, p99 {p99(took):.1f} ms, {len(took)} of them',
+              p99(took) <= 20, 'p99 <= 20 ms')
+        web, writer = (rig.rss_kib(p.pid) / 1024 for p in (large.pair.web, large.pair.writer.process))
+        b.row('resident memory after it', f'web {web:.1f} MiB, writer {writer:.1f} MiB', max(web, writer) <= 40, '<= 40 MiB each')
+    finally:
+        small.close()
+        large.close()
+
+
+def bench_connections(b):
+    """Memory of a web worker with many idle TLS connections."""
+    n = 2000
+    with running() as s:
+        load = rig.Load(s.bundle, s.port, 64)
+        load.run('heartbeat full', 8, 200)
+        before = {name: rig.rss_kib(pid) for name, pid in s.children().items()}
+        for _ in range(n // 250):  # more handshakes at once push one another out
+            load.run('idle full', 250, 250, 15)
+        after = {name: rig.rss_kib(pid) for name, pid in s.children().items()}
+        load.close()
+    each = (after['web'] - before['web']) / n
+    said = ', '.join(f'{name} {kib / 1024:.1f} MiB' for name, kib in sorted(before.items()))
+    b.row('resident memory without connections', said, max(before.values()) <= 40 * 1024, '<= 40 MiB each')
+    b.row(f'resident memory for each of {n} idle connections', f'{each:.1f} KiB', each <= 30, '<= 30 KiB')
