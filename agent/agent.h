@@ -40,6 +40,7 @@ struct agent {
         unsigned n;
         uint8_t last[32];
     } set_page[2];         /* enum sync_set */
+    bool introduce;        /* a server said no: the next batch tells it the device's public key */
     int64_t clock_said_ms; /* when a wrong clock was last recorded; 0: not since the start (sync_clock.c) */
     /* where sentences about progress go; may be NULL */
     void (*progress)(void *ctx, const char *sentence, bool step);

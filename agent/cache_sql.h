@@ -134,8 +134,7 @@ static const char *const cache_migrations[] = {
     "?1 AND name>?2 ORDER BY name LIMIT ?3"
 #define SQL_PACKAGE_NEXT                                                                                     \
     "SELECT name,bytes FROM record WHERE kind=4 AND " SQL_SIGNED_BY "?1 AND name>?2 ORDER BY name LIMIT 1"
-#define SQL_RESEND_PACKAGE                                                                                   \
-    SQL_AGAIN "kind=4 AND " SQL_SIGNED_BY "?1 AND name=?2"
+#define SQL_RESEND_PACKAGE SQL_AGAIN "kind=4 AND " SQL_SIGNED_BY "?1 AND name=?2"
 #define SQL_OUTBOX_PACKAGES                                                                                  \
     "SELECT count(*) FROM record WHERE receipt IS NULL AND kind=4 AND " SQL_SIGNED_BY "?1"
 #define SQL_RESEND_ONE SQL_AGAIN "name=?1"

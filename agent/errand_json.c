@@ -103,6 +103,7 @@ enum err errand_sync_request(const struct msg *m, char **ret)
         (m->sync_batch.audit_word.len == 0 || add(o, "audit_word", base64(m->sync_batch.audit_word))) &&
         (m->sync_batch.set.len == 0 || add(o, "set", base64(m->sync_batch.set))) &&
         (m->sync_batch.attempt == 0 || add(o, "attempt", json_object_new_uint64(m->sync_batch.attempt))) &&
+        (m->sync_batch.spki.len == 0 || add(o, "device_spki", base64(m->sync_batch.spki))) &&
         (m->sync_batch.proofs.n == 0 || add(o, "proofs", base64_array(&m->sync_batch.proofs))) &&
         (m->sync_batch.policy == 0 || add(o, "policy", json_object_new_uint64(m->sync_batch.policy))) &&
         add_packages(o, m);

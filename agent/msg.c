@@ -61,7 +61,7 @@ static const struct layout layouts[] = {
       SPAN(sync_batch.envelopes), SPAN(sync_batch.audit_head), SPAN(sync_batch.set), SPAN(sync_batch.proxy),
       SPAN(sync_batch.no_proxy), U64(sync_batch.policy), SPAN(sync_batch.last), SPAN(sync_batch.packages),
       SPAN(sync_batch.package_set), SPAN(sync_batch.audit_word), U64(sync_batch.attempt),
-      LIST(sync_batch.proofs)}},
+      SPAN(sync_batch.spki), LIST(sync_batch.proofs)}},
     {MSG_SYNC_NOW, {U32(sync_now.person)}},
     {MSG_CERTIFICATE, {SPAN(certificate.pem)}},
     {MSG_IDLE, {{0}}},

@@ -134,6 +134,7 @@ struct msg {
             struct msg_span package_set; /* names of their records, 32 bytes each, sorted: a page; or empty */
             struct msg_span audit_word;  /* AUDIT_HEAD_LEN bytes, on audit_head; or empty */
             uint64_t attempt; /* number of this batch, which its receipt repeats; 0 where nothing is sent */
+            struct msg_span spki; /* of the device, for a server that said no: it may not know us; or empty */
             struct msg_list proofs; /* receipts that records of this batch had before */
         } sync_batch;
         struct {

@@ -111,6 +111,8 @@ enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struc
     ret->sync_batch.proxy = msg_text(a->conf.proxy);
     ret->sync_batch.no_proxy = msg_text(a->conf.no_proxy);
     ret->sync_batch.policy = a->policy.version;
+    if (a->introduce && memcmp(device, a->key.id, sizeof b->device) == 0)
+        ret->sync_batch.spki = (struct msg_span){a->key.spki, sizeof a->key.spki};
     return add_audit_word(a, b, ret);
 }
 

@@ -207,17 +207,28 @@ static enum err apply(struct keeper *k, const struct msg *m, struct sync_outcome
     return ERR_OK;
 }
 
+/* A server that lost its database says no to everybody: the next batch says who we are, once at once. */
+static void introduce(struct keeper *k, uint32_t status)
+{
+    if (status != MSG_REFUSED || is_former(k) || k->agent.introduce)
+        return;
+    k->agent.introduce = true;
+    (void)keeper_wake_courier(k);
+}
+
 static enum err sync_answered(struct keeper *k, const struct msg *m)
 {
     struct sync_outcome o;
     char text[200];
     if (m->sync_answer.status != MSG_DONE) {
+        introduce(k, m->sync_answer.status);
         keep_problem(k, m->sync_answer.problem);
         finish_failed(k, m->sync_answer.status, false);
         if (is_former(k))
             former_failed(k);
         return ERR_OK;
     }
+    k->agent.introduce = false;
     enum err e = apply(k, m, &o);
     if (e == ERR_OK && o.receipted && !is_former(k) && !enrollment_done(&k->agent))
         e = enrollment_finish(&k->agent); /* who has receipts is enrolled */

@@ -29,7 +29,7 @@ $(eval $(call program,bin/keyholt-server,escrow-server/main.c escrow-server/opti
 
 $(eval $(call program,libexec/web,$(server_child) escrow-server/web_main.c escrow-server/web_back.c \
     escrow-server/web_replay.c escrow-server/web_tls.c escrow-server/tls_provider.c escrow-server/tls_sessions.c escrow-server/tls_resume.c escrow-server/web_courier.c escrow-server/web_conn.c escrow-server/web_http.c \
-    escrow-server/web_gzip.c escrow-server/web_enroll.c escrow-server/web_sync.c escrow-server/web_health.c \
+    escrow-server/web_gzip.c escrow-server/web_enroll.c escrow-server/web_sync.c escrow-server/sync_read.c escrow-server/web_health.c \
     escrow-server/web_vault.c escrow-server/web_heads.c \
     escrow-server/web_revoked.c escrow-server/web_local.c escrow-server/web_local_ops.c escrow-server/web_outbox.c \
     escrow-server/web_devices.c escrow-server/web_refuse.c escrow-server/http_guard.c escrow-server/web_metrics.c \
@@ -72,6 +72,8 @@ $(eval $(call unit,test_server_writer,escrow-server/writer_batch.c escrow-server
 
 $(eval $(call unit,test_http_guard,escrow-server/http_guard.c,))
 $(eval $(call fuzz,fuzz_http,escrow-server/http_guard.c))
+$(eval $(call fuzz,fuzz_sync,escrow-server/sync_read.c escrow-server/msg_store.c escrow-server/msg_piece.c crypto/cursor.c formats/base.c \
+    formats/host/json_strict.c,-ljson-c))
 
 # The whole server under AddressSanitizer and UBSan, for tests/server/test_sanitized.py
 SAN := $(B)/san
@@ -80,3 +82,4 @@ san_programs := bin/keyholt-server libexec/web libexec/writer libexec/vault test
 sanitized:
 	$(Q)$(MAKE) --no-print-directory B=$(SAN) CFLAGS='-O1 -g -fno-omit-frame-pointer $(ASAN)' HARDEN= \
 	    EXTRA_CFLAGS=-Wno-format-truncation LDFLAGS='$(ASAN)' $(san_programs:%=$(SAN)/%)
+$(eval $(call unit,test_tls_sessions,escrow-server/tls_sessions.c,-pthread))

@@ -50,6 +50,7 @@ enum msg_type {
     /* web → writer */
     MSG_DEVICES, /* msg_devices → MSG_DEVICES_ARE with msg_devices_are */
     MSG_CHANGE,  /* msg_change → MSG_DONE: what a person decides about a device */
+    MSG_ADOPT,   /* msg_adopt → MSG_DONE: a device that the store lost */
     MSG_PROBE,   /* → MSG_PROBED with msg_probed: can the stores be written? */
     /* writer → web */
     MSG_DEVICES_ARE,
@@ -103,7 +104,8 @@ struct msg_device {
 enum device_approval {
     DEVICE_WAITING = 0, /* for a person; it escrows, and that is all */
     DEVICE_APPROVED = 1,
-    DEVICE_REFUSED = 2 /* nothing more is taken from it */
+    DEVICE_REFUSED = 2, /* nothing more is taken from it */
+    DEVICE_BACK = 3     /* the store had lost it, and its certificate brought it back; it escrows */
 };
 
 struct msg_device_is {
@@ -111,6 +113,11 @@ struct msg_device_is {
     bool pinned;      /* the certificate carries the key that was enrolled last */
     uint8_t approved; /* enum device_approval */
     uint8_t spki[91];
+};
+
+struct msg_adopt {
+    uint8_t spki[91];     /* of the device */
+    struct msg_blob cert; /* of its courier, DER */
 };
 
 struct msg_devices {
@@ -347,6 +354,8 @@ void msg_put_boots(struct writer *w, const struct msg_boots *m);
 MUST_CHECK enum err msg_get_boots(const uint8_t *p, size_t len, struct msg_boots *ret);
 void msg_put_token(struct writer *w, const struct msg_token *m);
 MUST_CHECK enum err msg_get_token(const uint8_t *p, size_t len, struct msg_token *ret);
+void msg_put_adopt(struct writer *w, const struct msg_adopt *m);
+MUST_CHECK enum err msg_get_adopt(const uint8_t *p, size_t len, struct msg_adopt *ret);
 void msg_put_devices(struct writer *w, const struct msg_devices *m);
 MUST_CHECK enum err msg_get_devices(const uint8_t *p, size_t len, struct msg_devices *ret);
 void msg_put_devices_are(struct writer *w, const struct msg_devices_are *m);

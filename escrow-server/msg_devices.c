@@ -44,7 +44,7 @@ enum err msg_get_devices_are(const uint8_t *p, size_t len, struct msg_devices_ar
         row->enrolled = reader_u64(&r);
         row->seen = reader_u64(&r);
         msg_get_text(&r, row->computer, sizeof row->computer);
-        if (row->approved > DEVICE_REFUSED)
+        if (row->approved > DEVICE_BACK)
             return ERR_RANGE;
     }
     return reader_end(&r);
@@ -64,5 +64,20 @@ enum err msg_get_change(const uint8_t *p, size_t len, struct msg_change *ret)
     ret->change = reader_u8(&r);
     if (ret->change < CHANGE_APPROVE || ret->change > CHANGE_REPORT)
         return ERR_RANGE;
+    return reader_end(&r);
+}
+
+void msg_put_adopt(struct writer *w, const struct msg_adopt *m)
+{
+    writer_bytes(w, m->spki, sizeof m->spki);
+    msg_put_blob(w, &m->cert);
+}
+
+enum err msg_get_adopt(const uint8_t *p, size_t len, struct msg_adopt *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    reader_bytes(&r, ret->spki, sizeof ret->spki);
+    msg_get_blob(&r, &ret->cert);
     return reader_end(&r);
 }

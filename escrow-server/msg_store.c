@@ -70,7 +70,7 @@ enum err msg_get_device_is(const uint8_t *p, size_t len, struct msg_device_is *r
     ret->pinned = msg_get_bool(&r);
     ret->approved = reader_u8(&r);
     reader_bytes(&r, ret->spki, sizeof ret->spki);
-    if (ret->approved > DEVICE_REFUSED)
+    if (ret->approved > DEVICE_BACK)
         return ERR_RANGE;
     return reader_end(&r);
 }

@@ -5,10 +5,12 @@
 #include "crypto/random.h"
 #include "formats/base.h"
 #include <arpa/inet.h>
+#include <limits.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static void free_x509(X509 **x)
 {
@@ -288,4 +290,34 @@ enum err pki_read_courier(const struct x509_st *cert, uint8_t ret_device[static 
     TRY(cr_sha256(spki, sizeof spki, ret_key_id));
     memcpy(ret_device, device, sizeof device);
     return ERR_OK;
+}
+
+static enum err since(const X509 *cert, uint64_t *ret)
+{
+    struct tm tm;
+    if (ASN1_TIME_to_tm(X509_get0_notBefore(cert), &tm) != 1)
+        return ERR_FORMAT;
+    time_t at = timegm(&tm);
+    *ret = at < 0 ? 0 : (uint64_t)at;
+    return ERR_OK;
+}
+
+enum err pki_check_courier(const char *ca_pem, const uint8_t *der, size_t len, uint8_t ret_device[static 32],
+                           uint8_t ret_key_id[static 32], uint64_t *ret_since)
+{
+    const uint8_t *p = der;
+    X509 *ca = NULL;
+    TRY(load_cert(ca_pem, &ca));
+    X509 *cert = len > INT_MAX ? NULL : d2i_X509(NULL, &p, (long)len);
+    enum err e = cert == NULL || p != der + len ? ERR_FORMAT : ERR_OK;
+    if (e == ERR_OK && (X509_NAME_cmp(X509_get_issuer_name(cert), X509_get_subject_name(ca)) != 0 ||
+                        X509_verify(cert, X509_get0_pubkey(ca)) != 1))
+        e = ERR_AUTH;
+    if (e == ERR_OK)
+        e = pki_read_courier(cert, ret_device, ret_key_id);
+    if (e == ERR_OK)
+        e = since(cert, ret_since);
+    X509_free(cert);
+    X509_free(ca);
+    return e;
 }

@@ -47,6 +47,12 @@ MUST_CHECK enum err pki_renew_courier(const struct pki_ca *ca, const uint8_t *sp
  * err: FORMAT */
 MUST_CHECK enum err pki_courier_due(const struct x509_st *cert, bool *ret_due,
                                     uint8_t ret_spki[static CR_P256_SPKI]);
+/* A courier's certificate that this CA signed, whatever its dates say. der: borrowed
+ * ret_since: seconds since 1970 from which it is good
+ * err: AUTH (not of this CA), FORMAT, NOMEM */
+MUST_CHECK enum err pki_check_courier(const char *ca_pem, const uint8_t *der, size_t len,
+                                      uint8_t ret_device[static 32], uint8_t ret_key_id[static 32],
+                                      uint64_t *ret_since);
 /* What a verified client certificate says. err: FORMAT (not a courier's certificate) */
 MUST_CHECK enum err pki_read_courier(const struct x509_st *cert, uint8_t ret_device[static 32],
                                      uint8_t ret_key_id[static 32]);

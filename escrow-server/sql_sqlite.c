@@ -109,7 +109,9 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
          "SELECT spki, courier, revoked, computer, enrolled, approved FROM devices WHERE id = ?1"},
     [SQL_DEVICE_PUT] = {SQL_RECOVERY, "INSERT INTO devices (id, spki, courier, computer, enrolled, approved)"
                                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO UPDATE SET"
-                                      " courier = excluded.courier, computer = excluded.computer"},
+                                      " courier = excluded.courier, computer = excluded.computer,"
+                                      " enrolled = CASE WHEN devices.approved = 3 THEN excluded.enrolled"
+                                      " ELSE devices.enrolled END"},
     [SQL_DEVICE_SEEN] = {SQL_RECOVERY, "UPDATE devices SET seen = ?2, audit_head = coalesce(?3, audit_head)"
                                        " WHERE id = ?1"},
     [SQL_DEVICES] = {SQL_RECOVERY, "SELECT id, computer, approved, revoked, enrolled, coalesce(seen, 0)"

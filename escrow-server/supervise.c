@@ -250,7 +250,7 @@ static int wait_ms(const struct supervisor *s)
 
 static void count_up(const struct supervisor *s)
 {
-    uint64_t up[PROCESS_VAULT + 1] = {0};
+    uint64_t up[PROCESS_KINDS] = {0};
     for (unsigned i = 0; i < s->n; i++)
         up[s->slot[i].kind] += s->slot[i].ready;
     for (unsigned kind = PROCESS_WEB; kind <= PROCESS_VAULT; kind++)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static const char usage[] = "  keyholt-server serve [--root DIR] [--listen ADDRESS:PORT]\n";
@@ -92,10 +93,21 @@ static int open_sockets(const char *root, const char *address, const struct conf
     return KH_EXIT_OK;
 }
 
+/* Each connection of a device is one; whoever set the hard limit meant it. */
+static void raise_files(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+        r.rlim_cur = r.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &r); /* then it stays as it was */
+    }
+}
+
 static int serve(const char *root, const char *address, const struct conf *conf)
 {
     char libexec[PATH_MAX], name[LISTEN_TEXT];
     struct supervise_sockets sockets = {.sessions = -1};
+    raise_files();
     enum err e = find_libexec(libexec);
     if (e != ERR_OK)
         return complain("the programs web, writer and vault", e, "; reinstall keyholt");

@@ -124,6 +124,8 @@ void web_conn_answered(struct evhttp_connection *evcon);
 MUST_CHECK enum err web_conn_courier(struct evhttp_connection *evcon, uint8_t ret_device[static 32],
                                      uint8_t ret_key[static 32]);
 
+/* The client certificate, DER, malloc'ed. err: NOT_FOUND, NOMEM */
+MUST_CHECK enum err web_conn_certificate(struct evhttp_connection *evcon, uint8_t **ret, size_t *ret_len);
 /* Is that certificate due for renewal? ret_spki: its key, then */
 bool web_conn_courier_due(struct evhttp_connection *evcon, uint8_t ret_spki[static 91]);
 

@@ -195,3 +195,15 @@ bool web_conn_courier_due(struct evhttp_connection *evcon, uint8_t ret_spki[stat
 {
     return web_courier_due(ssl_of(evcon), ret_spki);
 }
+
+enum err web_conn_certificate(struct evhttp_connection *evcon, uint8_t **ret, size_t *ret_len)
+{
+    uint8_t *der = NULL;
+    const X509 *cert = SSL_get0_peer_certificate(ssl_of(evcon));
+    int len = cert == NULL ? 0 : i2d_X509(cert, &der);
+    if (len <= 0)
+        return cert == NULL ? ERR_NOT_FOUND : ERR_NOMEM;
+    *ret = der; /* OpenSSL's allocator is malloc here */
+    *ret_len = (size_t)len;
+    return ERR_OK;
+}

@@ -8,8 +8,10 @@
 
 #define WRITER_AWAY "The store writer is away; the server starts it again, try in a moment."
 
-static const char *const states[] = {
-    [DEVICE_WAITING] = "waiting", [DEVICE_APPROVED] = "approved", [DEVICE_REFUSED] = "refused"};
+static const char *const states[] = {[DEVICE_WAITING] = "waiting",
+                                     [DEVICE_APPROVED] = "approved",
+                                     [DEVICE_REFUSED] = "refused",
+                                     [DEVICE_BACK] = "back"};
 
 static const struct {
     const char *word;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/slog.h"
+#include "escrow-server/sync_read.h"
 #include "escrow-server/web_call.h"
 #include "formats/base.h"
 #include "formats/host/json_strict.h"
@@ -10,148 +11,9 @@
 #include <string.h>
 #include <time.h>
 
-/* A sync between its parts: the records decoded from base64, waiting for the device's public key. */
-struct sync {
-    struct msg_sync m;
-    uint8_t *bytes; /* all records, one behind the other */
-    uint8_t set[32 * MSG_SET], package_set[32 * MSG_SET];
-    uint8_t word[MSG_WORD]; /* the vault's own, on the head that the device has */
-    size_t word_len;
-    unsigned head_is; /* enum msg_heard_is, or 0 */
-    bool brief;       /* the device takes an answer that leaves out what it knows: */
-    uint8_t last[8];  /* the beginning of the name of its last record */
-    uint64_t policy;  /* version that it has; 0: none */
-    size_t used;      /* of bytes */
-    char detail[160];
-};
-
 static void free_sync(void *p)
 {
-    struct sync *s = p;
-    if (s == NULL)
-        return;
-    free(s->bytes);
-    free(s);
-}
-
-static enum err read_records(struct sync *s, struct json_object *array, size_t cap)
-{
-    size_t n = json_object_array_length(array);
-    s->bytes = malloc(cap);
-    if (s->bytes == NULL)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < n; i++) {
-        struct json_object *item = json_object_array_get_idx(array, i);
-        size_t len;
-        snprintf(s->detail, sizeof s->detail, "Record %zu is not base64, or longer than %d bytes.", i + 1,
-                 RECORD_MAX);
-        if (!json_object_is_type(item, json_type_string))
-            return ERR_FORMAT;
-        TRY(base64_decode(json_object_get_string(item), (size_t)json_object_get_string_len(item),
-                          s->bytes + s->used, cap - s->used, &len));
-        if (len > RECORD_MAX)
-            return ERR_RANGE;
-        s->m.record[i] = (struct msg_blob){s->bytes + s->used, len};
-        s->used += len;
-    }
-    s->m.n = (unsigned)n;
-    return ERR_OK;
-}
-
-/* A page of hashes, which may be missing. */
-static enum err read_set(struct json_object *o, const char *name, uint8_t *buf, bool *ret_has,
-                         struct msg_blob *ret)
-{
-    size_t len = 0;
-    enum err e = json_get_base64(o, name, buf, 32 * MSG_SET, &len);
-    if (e == ERR_NOT_FOUND)
-        return ERR_OK;
-    TRY(e);
-    if (len % 32 != 0)
-        return ERR_FORMAT;
-    *ret_has = true;
-    *ret = (struct msg_blob){buf, len};
-    return ERR_OK;
-}
-
-/* What a device with key packages says of them; older ones say nothing. */
-static enum err read_packages(struct sync *s, struct json_object *o)
-{
-    enum err e = json_get_hex(o, "packages", s->m.packages, sizeof s->m.packages);
-    if (e == ERR_NOT_FOUND)
-        return ERR_OK;
-    TRY(e);
-    s->m.has_packages = true;
-    return read_set(o, "package_set", s->package_set, &s->m.has_package_set, &s->m.package_set);
-}
-
-/* Receipts that records of this batch had before. Behind the records in their memory. */
-static enum err read_proofs(struct sync *s, struct json_object *o, size_t cap)
-{
-    struct json_object *array;
-    size_t len;
-    enum err e = json_get_array(o, "proofs", MSG_PROOFS, &array);
-    if (e == ERR_NOT_FOUND)
-        return ERR_OK;
-    TRY(e);
-    s->m.n_proofs = (unsigned)json_object_array_length(array);
-    snprintf(s->detail, sizeof s->detail, "A receipt in proofs is not base64, or too long.");
-    for (unsigned i = 0; i < s->m.n_proofs; i++) {
-        struct json_object *item = json_object_array_get_idx(array, i);
-        if (!json_object_is_type(item, json_type_string))
-            return ERR_FORMAT;
-        TRY(base64_decode(json_object_get_string(item), (size_t)json_object_get_string_len(item),
-                          s->bytes + s->used, cap - s->used, &len));
-        if (len > RECEIPT_MAX)
-            return ERR_RANGE;
-        s->m.proof[i] = (struct msg_blob){s->bytes + s->used, len};
-        s->used += len;
-    }
-    return ERR_OK;
-}
-
-static enum err read_numbers(struct sync *s, struct json_object *o)
-{
-    uint64_t attempt = 0;
-    enum err e = json_get_u64(o, "attempt", &attempt);
-    if (e != ERR_NOT_FOUND)
-        TRY(e);
-    if (attempt > UINT32_MAX)
-        return ERR_RANGE;
-    s->m.attempt = (uint32_t)attempt;
-    e = json_get_u64(o, "policy", &s->policy);
-    return e == ERR_NOT_FOUND ? ERR_OK : e;
-}
-
-static enum err read_request(struct call *c, struct sync *s, struct json_object *o)
-{
-    struct json_object *records;
-    const char *head;
-    size_t len;
-    snprintf(s->detail, sizeof s->detail,
-             "A field of the sync is missing or not in its form (docs/formats.md).");
-    TRY(json_get_hex(o, "device", s->m.device, sizeof s->m.device));
-    TRY(json_get_hex(o, "envelopes", s->m.envelopes, sizeof s->m.envelopes));
-    TRY(json_get_text(o, "audit_head", BASE16_LEN(32), &head));
-    if (head[0] != '\0') {
-        TRY(base16_decode(head, strlen(head), s->m.audit_head, sizeof s->m.audit_head, &len));
-        if (len != sizeof s->m.audit_head)
-            return ERR_FORMAT;
-        s->m.has_head = true;
-    }
-    enum err e = json_get_base64(o, "audit_word", s->word, sizeof s->word, &s->word_len);
-    if (e != ERR_NOT_FOUND)
-        TRY(e);
-    e = json_get_hex(o, "last", s->last, sizeof s->last);
-    s->brief = e == ERR_OK;
-    if (e != ERR_NOT_FOUND)
-        TRY(e);
-    TRY(read_set(o, "set", s->set, &s->m.has_set, &s->m.set));
-    TRY(read_packages(s, o));
-    TRY(read_numbers(s, o));
-    TRY(json_get_array(o, "records", MSG_RECORDS, &records));
-    TRY(read_records(s, records, c->body_len + 1));
-    return read_proofs(s, o, c->body_len + 1);
+    sync_free(p);
 }
 
 static void add_hex(struct json_object *o, const char *name, const uint8_t *p, size_t len)
@@ -312,6 +174,48 @@ static void on_synced(void *ctx, enum err e, const struct msg_frame *m)
     call_json(c, answer_object(c->web, s, &synced));
 }
 
+static void ask_device(struct call *c);
+
+static void on_adopted(void *ctx, enum err e, const struct msg_frame *m)
+{
+    struct call *c = ctx;
+    char device[BASE16_LEN(32) + 1];
+    c->waiting = 0;
+    if (e != ERR_OK)
+        return call_failed(c, e, m);
+    base16_encode(c->device, sizeof c->device, device);
+    slog(SLOG_WARN, "sync", "device=%s back=1 reason=\"the store did not know it; its certificate does\"",
+         device);
+    ask_device(c);
+}
+
+/* The store does not know the device, or another courier of it, and the device says who it is. */
+static bool may_adopt(const struct call *c, enum err e, const struct msg_device_is *is)
+{
+    const struct sync *s = c->state;
+    return s->has_spki && !s->adopted && !web_revoked(c->web, c->device) &&
+           (e == ERR_NOT_FOUND || (e == ERR_OK && !is->pinned && is->approved == DEVICE_BACK));
+}
+
+static void adopt(struct call *c)
+{
+    struct sync *s = c->state;
+    struct msg_adopt m;
+    uint8_t *der = NULL;
+    s->adopted = true;
+    memcpy(m.spki, s->spki, sizeof m.spki);
+    enum err e = web_conn_certificate(evhttp_request_get_connection(c->req), &der, &m.cert.len);
+    m.cert.p = der;
+    struct writer *body =
+        e != ERR_OK ? NULL : back_begin(c->web, BACK_WRITER, MSG_ADOPT, on_adopted, c, &c->waiting);
+    if (body != NULL)
+        msg_put_adopt(body, &m);
+    free(der);
+    if (body == NULL)
+        return call_failed(c, e == ERR_NOT_FOUND ? ERR_AUTH : ERR_OFFLINE, NULL);
+    back_send(c->web, BACK_WRITER);
+}
+
 static void send_sync(struct call *c)
 {
     struct sync *s = c->state;
@@ -336,6 +240,8 @@ static void on_device(void *ctx, enum err e, const struct msg_frame *m)
     c->waiting = 0;
     if (e == ERR_OK)
         e = msg_get_device_is(m->body, m->len, &is);
+    if (may_adopt(c, e, &is))
+        return adopt(c);
     if (e != ERR_OK)
         return call_failed(c, e, m);
     if (is.revoked)
@@ -374,27 +280,23 @@ static void ask_device(struct call *c)
 
 void web_sync(struct call *c)
 {
-    struct json_object *o = NULL;
     struct sync *s = calloc(1, sizeof *s);
     if (s == NULL)
         return call_problem(c, 503, 10, "The server has no memory for this now.");
     c->state = s;
     c->free_state = free_sync;
-    if (json_strict_parse((const char *)c->body, c->body_len, &o) != ERR_OK)
-        return call_problem(c, 400, 0, "The body is not one strict JSON object.");
-    enum err e = read_request(c, s, o);
-    json_object_put(o);
+    enum err e = sync_read((const char *)c->body, c->body_len, s);
     if (e != ERR_OK)
-        return call_problem(c, 422, 0, s->detail);
+        return call_problem(c, e == ERR_TRUNCATED ? 400 : 422, 0, s->detail);
     if (memcmp(s->m.device, c->device, 32) != 0)
         return call_problem(c, 403, 0, "The certificate names another device than the body.");
+    if (web_revoked(c->web, c->device))
+        return call_problem(c, 403, 0, "This device was revoked.");
     bool escrow = has_escrow(&s->m);
     if (web_shed(c->web, escrow))
         return call_problem(c, 503, web_shed_retry_s(escrow),
                             "The server has too much to do now; come back later.");
-    if (web_revoked(c->web, c->device))
-        return call_problem(c, 403, 0, "This device was revoked.");
-    if (s->m.n > 0)
-        return ask_device(c); /* whose key do the records have to be signed with? */
+    if (s->m.n > 0 || s->has_spki)
+        return ask_device(c); /* whose key do the records have to be signed with? Who is it at all? */
     send_sync(c);
 }

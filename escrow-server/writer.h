@@ -98,6 +98,7 @@ void writer_enroll(struct batch *b, struct pending *p, const struct msg_enroll *
 void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m);
 void writer_disclosed(struct batch *b, struct pending *p, const struct msg_entry *m);
 void writer_change(struct batch *b, struct pending *p, const struct msg_change *m);
+void writer_adopt(struct batch *b, struct pending *p, const struct msg_adopt *m);
 void writer_probe(struct batch *b, struct pending *p);
 /* writer_devices.c: one step through the devices, so that /metrics knows how many are silent.
  * Returns after how many milliseconds the next one is due */
@@ -109,6 +110,7 @@ bool writer_was_receipted(const struct writer_state *w, const struct pending *p,
 void writer_take_proofs(const struct writer_state *w, struct pending *p, const struct msg_sync *m);
 /* May a line about this device be logged now? (metrics.h) */
 bool writer_may_log(const uint8_t device[static 32]);
+
 /* writer_seen.c: remember that a device was here; write it down with a batch that commits, or when it waited
  * long enough, or now. After how many milliseconds that is, -1: nothing waits. */
 void writer_seen(struct writer_state *w, const struct msg_sync *m);

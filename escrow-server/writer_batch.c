@@ -145,6 +145,7 @@ static enum err work(struct batch *b, struct pending *p, const struct msg_frame 
         struct msg_entry entry;
         struct msg_token token;
         struct msg_change change;
+        struct msg_adopt adopt;
     } u;
     switch (m->type) {
     case MSG_SYNC:
@@ -166,6 +167,10 @@ static enum err work(struct batch *b, struct pending *p, const struct msg_frame 
     case MSG_CHANGE:
         TRY(msg_get_change(m->body, m->len, &u.change));
         writer_change(b, p, &u.change);
+        return ERR_OK;
+    case MSG_ADOPT:
+        TRY(msg_get_adopt(m->body, m->len, &u.adopt));
+        writer_adopt(b, p, &u.adopt);
         return ERR_OK;
     case MSG_PROBE:
         writer_probe(b, p);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/random.h"
 #include "escrow-server/metrics.h"
+#include "escrow-server/pki.h"
 #include "escrow-server/slog.h"
 #include "escrow-server/writer.h"
 #include "formats/base.h"
@@ -63,6 +64,43 @@ void writer_change(struct batch *b, struct pending *p, const struct msg_change *
         snprintf(p->detail, sizeof p->detail, "No device with this ID is enrolled here.");
     else if (p->err != ERR_OK)
         snprintf(p->detail, sizeof p->detail, "The recovery store cannot be changed now.");
+}
+
+/* A store that lost a device gets it back by what the CA signed for it, so that the fleet can bring its
+ * envelopes again (invariant 9). Checked here and not in the web worker, as an enrolment is. A device may
+ * have had several couriers, and the store does not remember which was the last: the certificate that is good
+ * from later on wins, until a person approves the device. */
+static enum err adopt(struct batch *b, const struct msg_adopt *m)
+{
+    const struct store_ops *ops = b->w->ops;
+    struct store_device d = {.approved = DEVICE_BACK}, old;
+    struct cr_p256_pub pub;
+    uint8_t id[32];
+    TRY(pki_check_courier(b->w->org.ca, m->cert.p, m->cert.len, d.id, d.courier, &d.enrolled));
+    TRY(cr_p256_from_spki(m->spki, sizeof m->spki, &pub));
+    TRY(cr_p256_id(&pub, id));
+    if (memcmp(id, d.id, sizeof id) != 0)
+        return ERR_AUTH;
+    memcpy(d.spki, m->spki, sizeof d.spki);
+    enum err e = ops->device_get(b->w->store, d.id, &old);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    if (e == ERR_OK && (old.approved != DEVICE_BACK || old.revoked || old.enrolled >= d.enrolled))
+        return ERR_DENIED;
+    TRY(batch_need(b, STORE_RECOVERY));
+    return ops->device_put(b->w->store, &d);
+}
+
+void writer_adopt(struct batch *b, struct pending *p, const struct msg_adopt *m)
+{
+    p->err = adopt(b, m);
+    if (p->err == ERR_AUTH || p->err == ERR_FORMAT || p->err == ERR_DENIED) {
+        p->err = ERR_DENIED;
+        snprintf(p->detail, sizeof p->detail,
+                 "The certificate is not the one that the device enrolled with last.");
+    } else if (p->err != ERR_OK) {
+        snprintf(p->detail, sizeof p->detail, "The server cannot store the device now.");
+    }
 }
 
 /* Many may ask whether the stores can be written; one answer in two seconds is enough for all of them. */

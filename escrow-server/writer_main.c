@@ -135,9 +135,9 @@ static int tend(struct writer_state *w)
     if (!w->has_first_token && ms >= 0 && take_first_token(w) != ERR_OK)
         w->has_first_token = false; /* the store is still away */
     int sweep_ms = writer_sweep(w), seen_ms = writer_seen_wait_ms(w);
-    if (seen_ms >= 0 && seen_ms < sweep_ms)
-        sweep_ms = seen_ms;
-    return ms >= 0 && ms < sweep_ms ? ms : sweep_ms;
+    if (ms < 0 || sweep_ms < ms)
+        ms = sweep_ms;
+    return seen_ms >= 0 && seen_ms < ms ? seen_ms : ms;
 }
 
 static void loop(struct writer_state *w)

@@ -17,7 +17,8 @@ real_tests := $(filter-out tests/efi/test_thousand.py,$(real_tests))
 long_forms := $(addprefix tests/laptop/test_,computers.py dracut.py obstacles.py power_cuts.py)
 .PHONY: check-long
 check-long: check
-	$(Q)KEYHOLT_LONG=1 KEYHOLT_SECONDS=judged tests/check $(long_tests) $(long_forms)
+	$(Q)KEYHOLT_LONG=1 KEYHOLT_SECONDS=judged KEYHOLT_IDLE=10000 KEYHOLT_FUZZ=5000 KEYHOLT_SANITIZED=all \
+	    tests/check $(long_tests) $(long_forms) tests/server/test_robustness.py tests/server/test_sanitized.py
 
 unit: $(unit_tests)
 	$(Q)tests/check $(unit_tests)

@@ -14,7 +14,8 @@ static const char usage[] =
     "  is carried out, at most that long, and ends with one JSON object: counts, latencies, errors.\n"
     "  static: GET /sync.json. resumed: a device offers the newest ticket that it got. kept: connections "
     "stay\n"
-    "  open between exchanges. FILE gets the name of each record as soon as its receipt was verified.\n";
+    "  open between exchanges. FILE gets name and receipt class of each record as soon as its receipt was "
+    "verified.\n";
 
 static const char *const kinds[] = {"heartbeat", "escrow", "static", "idle"};
 static const char *const handshakes[] = {"full", "resumed", "kept"};

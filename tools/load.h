@@ -77,9 +77,11 @@ void load_device_wipe(struct load_device *d);
 MUST_CHECK enum err load_heartbeat(const struct load_device *d, struct load_request *ret);
 /* A sync with the next escrow record of the chain, sealed and signed. cost: about 0.5 ms */
 MUST_CHECK enum err load_escrow(const struct load_org *o, struct load_device *d, struct load_request *ret);
-/* Does the answer carry a valid receipt for this record? err: AUTH, FORMAT, NOT_FOUND */
+/* Does the answer carry a valid receipt for this record? ret_class: enum receipt_class. err: AUTH, FORMAT,
+ * NOT_FOUND */
 MUST_CHECK enum err load_receipted(const struct load_org *o, const struct load_device *d,
-                                   const uint8_t name[static 32], const char *body, size_t len);
+                                   const uint8_t name[static 32], const char *body, size_t len,
+                                   uint8_t *ret_class);
 
 /* load_http.c */
 MUST_CHECK enum err load_post(const char *path, const char *json, bool gzip, struct load_request *ret);
@@ -91,8 +93,8 @@ MUST_CHECK enum err load_answer(const char *p, size_t len, int *ret_status, cons
 MUST_CHECK enum err load_answer_body(const char *head, const char *body, size_t len, char **ret,
                                      size_t *ret_len);
 
-/* load_run.c: carry a plan out, print its line. names: where to write the name of each receipted record as
- * soon as its receipt is there, or NULL */
+/* load_run.c: carry a plan out, print its line. names: where to write the name of each receipted record, and
+ * its receipt's class, as soon as that was verified */
 struct load_fleet {
     struct load_org org;
     struct load_device *device;

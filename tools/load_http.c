@@ -27,9 +27,10 @@ static enum err deflate_text(const char *text, uint8_t *ret, size_t cap, size_t 
 enum err load_post(const char *path, const char *json, bool gzip, struct load_request *ret)
 {
     size_t cap = HEAD_MAX + strlen(json) + 256, len = strlen(json);
-    uint8_t *bytes = malloc(2 * cap), *body = bytes + cap;
+    uint8_t *bytes = malloc(2 * cap);
     if (bytes == NULL)
         return ERR_NOMEM;
+    uint8_t *body = bytes + cap;
     enum err e = ERR_OK;
     if (gzip)
         e = deflate_text(json, body, cap, &len);

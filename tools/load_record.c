@@ -91,7 +91,7 @@ enum err load_escrow(const struct load_org *o, struct load_device *d, struct loa
 }
 
 static enum err covers(const struct load_org *o, const struct load_device *d, const uint8_t name[static 32],
-                       const char *text)
+                       const char *text, uint8_t *ret_class)
 {
     uint8_t bytes[RECEIPT_MAX];
     size_t len;
@@ -100,11 +100,14 @@ static enum err covers(const struct load_org *o, const struct load_device *d, co
     TRY(receipt_decode(bytes, len, &o->receipt, &r));
     if (memcmp(r.device, d->id, 32) != 0 || !guid_equal(&r.org, &o->org.id))
         return ERR_AUTH;
-    return receipt_covers(&r, name) ? ERR_OK : ERR_NOT_FOUND;
+    if (!receipt_covers(&r, name))
+        return ERR_NOT_FOUND;
+    *ret_class = r.class;
+    return ERR_OK;
 }
 
 enum err load_receipted(const struct load_org *o, const struct load_device *d, const uint8_t name[static 32],
-                        const char *body, size_t len)
+                        const char *body, size_t len, uint8_t *ret_class)
 {
     struct json_object *answer = NULL, *receipts;
     TRY(json_strict_parse(body, len, &answer));
@@ -114,7 +117,7 @@ enum err load_receipted(const struct load_org *o, const struct load_device *d, c
         e = ERR_NOT_FOUND;
     for (size_t i = 0; i < n && e == ERR_NOT_FOUND; i++) {
         const char *text = json_object_get_string(json_object_array_get_idx(receipts, i));
-        e = text == NULL ? ERR_FORMAT : covers(o, d, name, text);
+        e = text == NULL ? ERR_FORMAT : covers(o, d, name, text, ret_class);
     }
     json_object_put(answer);
     return e;

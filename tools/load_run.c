@@ -101,11 +101,13 @@ static void begin(struct run *r, struct load_conn *c)
     arm(r, c, EPOLL_CTL_ADD);
 }
 
-static void write_name(const struct run *r, const uint8_t name[static 32])
+static void write_name(const struct run *r, const uint8_t name[static 32], uint8_t class)
 {
-    char line[BASE16_LEN(32) + 2];
+    char line[BASE16_LEN(32) + 4];
     base16_encode(name, 32, line);
-    line[BASE16_LEN(32)] = '\n';
+    line[BASE16_LEN(32)] = ' ';
+    line[BASE16_LEN(32) + 1] = (char)('0' + class);
+    line[BASE16_LEN(32) + 2] = '\n';
     if (r->fleet->names >= 0 && write(r->fleet->names, line, sizeof line - 1) < 0)
         exit(1); /* whoever counts on these names must not count wrong */
 }
@@ -116,18 +118,19 @@ static enum load_failure check_receipt(struct run *r, struct load_conn *c)
     const char *body;
     char *text = NULL;
     size_t len;
+    uint8_t class = 0;
     if (c->request == NULL || !c->request->has_record)
         return LOAD_OK;
     enum err e = load_answer(c->in, c->got, &status, &body, &len);
     if (e == ERR_OK)
         e = load_answer_body(c->in, body, len, &text, &len);
     if (e == ERR_OK)
-        e = load_receipted(&r->fleet->org, c->device, c->request->name, text, len);
+        e = load_receipted(&r->fleet->org, c->device, c->request->name, text, len, &class);
     free(text);
     if (e != ERR_OK)
         return LOAD_RECEIPT;
     r->tally.receipts++;
-    write_name(r, c->request->name);
+    write_name(r, c->request->name, class);
     c->device->n_sent++;
     return LOAD_OK;
 }

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The server on a real PostgreSQL 15, which the tests run themselves. Closes with "N passed, N failed"."""
 import contextlib
+import json
 import os
 import re
 import signal
@@ -131,6 +132,24 @@ def test_enrol_sync_recover():
             holds(not os.path.exists(s.state('writer', name)), f'{name} was made')
         month = time.strftime('%Y_%m', time.gmtime())
         eq(count(p, f'keyholt_compliance.records_{month}'), 2, 'in the partition of the month')
+
+
+def test_an_older_schema_is_brought_forward():
+    """What version 1 had made, with a device in it."""
+    with cluster() as p, server(p.url, p.url) as s:
+        d = enrolled(s, 'v1')
+        e = d.escrow()
+        d.sync(e)
+        s.stop()
+        p.sql('ALTER TABLE keyholt_recovery.devices DROP COLUMN approved')
+        for half in ('recovery', 'compliance'):
+            p.sql(f'DELETE FROM keyholt_{half}.keyholt_schema WHERE version = 2')
+        s.start()
+        eq(d.names(d.sync(e)[2]), [e['name']], 'it syncs on')
+        eq([r['state'] for r in json.loads(s.command('device', 'list', '--json').stdout)['devices']], ['approved'], 'and is approved')
+        eq(p.sql('SELECT max(version) FROM keyholt_recovery.keyholt_schema').strip(), '2', 'version')
+        status, _, body = s.request('GET', '/readyz')
+        eq((status, body['recovery']), (200, {'writable': True, 'replicated': False}), 'ready')
 
 
 def test_killed_and_back():
@@ -334,6 +353,79 @@ def test_failover_loses_nothing_receipted():
             d, record = safe[-1]
             until('enrolled devices go on', lambda: d.sync()[0] == 200, 40)
             eq(s.recover(record['key_id'])[0]['recovery_password'], record['digits'], 'disclosed from the new primary')
+            print(f'    {len(safe)} records had a replicated receipt, all are there')
+
+
+class Load:
+    """keyholt-load: escrow syncs of 16 devices, until it is stopped."""
+
+    def __init__(self, s):
+        self.names = s.path('names')
+        self.process = subprocess.Popen([os.path.join(BUILD, 'bin/keyholt-load'), '--bundle', s.bundle, '--enroll',
+                                         f'127.0.0.1:{s.port}', '--devices', '16', '--names', self.names],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        holds(self.process.stdout.readline(), 'keyholt-load enrolled its devices')
+        self.process.stdin.write(f'escrow full 127.0.0.1:{s.port} 16 9000000 600\n')
+        self.process.stdin.flush()
+
+    def replicated(self):
+        with open(self.names, encoding='ascii') as f:
+            return [line.split()[0] for line in f.read().splitlines() if line.endswith(f' {REPLICATED}')]
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait(30)
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+def cancel_waits(p, standby, load):
+    """The standby falls silent, commits wait for it, somebody cancels their waits: they are local only."""
+    for cancel in ('pg_cancel_backend', 'pg_terminate_backend', 'pg_cancel_backend'):
+        before = len(load.replicated())
+        hold(standby, signal.SIGSTOP)
+        try:
+            until('a commit waits', lambda: count(p, 'pg_stat_activity', "wait_event = 'SyncRep'") > 0)
+            time.sleep(1)  # what was on its way when the standby stopped
+            silent = len(load.replicated())
+            until('a wait is cancelled', lambda cancel=cancel: int(p.sql(
+                f"SELECT count({cancel}(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")) > 0)
+            time.sleep(0.5)
+            eq(len(load.replicated()), silent, 'no replicated receipt while the standby is silent')
+        finally:
+            hold(standby, signal.SIGCONT)
+        until('receipts come again', lambda before=before: len(load.replicated()) > before + 10, 60)
+
+
+def test_failover_under_load_with_cancelled_waits():
+    """Waits are cancelled under load, then the primary dies while one has just been: the standby, promoted, has every
+    record that ever got a `replicated` receipt."""
+    with pair() as (p, standby):
+        both = p.url + ',' + standby.dir.replace('/', '%2F')
+        with server(both, both) as s:
+            load = Load(s)
+            try:
+                until('receipts', lambda: len(load.replicated()) > 30, 60)
+                cancel_waits(p, standby, load)
+                hold(standby, signal.SIGSTOP)
+                until('a commit waits', lambda: count(p, 'pg_stat_activity', "wait_event = 'SyncRep'") > 0)
+                p.sql("SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+                p.kill()
+                hold(standby, signal.SIGCONT)
+                standby.promote()
+                safe = load.replicated()
+                have = set(standby.sql("SELECT encode(name, 'hex') FROM keyholt_recovery.records").split())
+                eq([name for name in safe if name not in have], [], f'of {len(safe)} records with a replicated receipt, lost')
+                total = len(load.replicated())
+
+                def all_names():
+                    with open(load.names, encoding='ascii') as f:
+                        return len(f.read().splitlines())
+                before = all_names()
+                until('the devices go on at the new primary', lambda: all_names() > before + 20, 60)
+                eq(len(load.replicated()), total, 'it has no standby, so it promises none')
+            finally:
+                load.stop()
             print(f'    {len(safe)} records had a replicated receipt, all are there')
 
 

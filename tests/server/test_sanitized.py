@@ -29,7 +29,7 @@ def main():
             print('0 passed, 1 failed: build/san/libexec/web has no sanitizer in it')
             return 1
     # leaks: the processes end by exit with everything they had; the vault's filter knows no ptrace
-    env = {**os.environ, 'KEYHOLT_BUILD': san, 'ASAN_OPTIONS': 'detect_leaks=0:abort_on_error=1', 'KEYHOLT_FUZZ': '200',
+    env = {**os.environ, 'KEYHOLT_BUILD': san, 'ASAN_OPTIONS': 'detect_leaks=0:abort_on_error=1', 'KEYHOLT_FUZZ': os.environ.get('KEYHOLT_FUZZ', '150'),
            'UBSAN_OPTIONS': 'print_stacktrace=1'}
     code = 0
     for name, tests in SHORT.items():

@@ -437,6 +437,56 @@ static void test_devices(void **state)
     assert_int_equal(ops->device_seen(s, d.id, 6, NULL), ERR_OK);
 }
 
+/* What people decide, the list page by page, and a device that came back with a later certificate. */
+static void test_decisions_about_devices(void **state)
+{
+    struct store *s = *state;
+    struct store_device row[3], d = {.spki = {2}, .enrolled = 100}, got;
+    unsigned n = 9;
+    assert_int_equal(ops->devices(s, NULL, false, 3, row, &n), ERR_OK);
+    assert_int_equal(n, 0);
+    for (uint8_t i = 1; i <= 5; i++) {
+        d.id[0] = i;
+        d.approved = i % 2 ? DEVICE_APPROVED : DEVICE_WAITING;
+        assert_int_equal(ops->device_put(s, &d), ERR_OK);
+    }
+    d.id[0] = 2;
+    assert_int_equal(ops->device_seen(s, d.id, 77, NULL), ERR_OK);
+    assert_int_equal(ops->devices(s, NULL, false, 3, row, &n), ERR_OK);
+    assert_int_equal(n, 3);
+    assert_int_equal(row[1].id[0], 2);
+    assert_int_equal(row[1].seen, 77);
+    assert_int_equal(row[0].seen, 0);
+    assert_int_equal(ops->devices(s, row[2].id, false, 3, row, &n), ERR_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(row[1].id[0], 5);
+    assert_int_equal(ops->devices(s, NULL, true, 3, row, &n), ERR_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(row[0].id[0], 2);
+    assert_int_equal(ops->device_approve(s, d.id, DEVICE_REFUSED), ERR_OK);
+    d.approved = DEVICE_APPROVED; /* enrolling again decides nothing */
+    d.enrolled = 200;
+    assert_int_equal(ops->device_put(s, &d), ERR_OK);
+    assert_int_equal(ops->device_get(s, d.id, &got), ERR_OK);
+    assert_int_equal(got.approved, DEVICE_REFUSED);
+    assert_int_equal(got.enrolled, 100);
+    assert_int_equal(ops->device_revoke(s, d.id, true), ERR_OK);
+    assert_int_equal(ops->device_get(s, d.id, &got), ERR_OK);
+    assert_true(got.revoked);
+    assert_int_equal(ops->device_revoke(s, d.id, false), ERR_OK);
+    d.id[0] = 99;
+    assert_int_equal(ops->device_approve(s, d.id, DEVICE_APPROVED), ERR_NOT_FOUND);
+    assert_int_equal(ops->device_revoke(s, d.id, true), ERR_NOT_FOUND);
+    d.approved = DEVICE_BACK;
+    assert_int_equal(ops->device_put(s, &d), ERR_OK);
+    d.enrolled = 300;
+    assert_int_equal(ops->device_put(s, &d), ERR_OK);
+    assert_int_equal(ops->device_get(s, d.id, &got), ERR_OK);
+    assert_int_equal(got.enrolled, 300);
+    for (unsigned half = 0; half < STORE_HALVES; half++)
+        assert_int_equal(ops->probe(s, half, 5), ERR_OK);
+}
+
 static void reopen(void **state)
 {
     struct store *s = NULL;
@@ -654,6 +704,7 @@ static int run_all(const char *name)
         STORE_TEST(test_disclosures_are_idempotent),
         STORE_TEST(test_boot_events),
         STORE_TEST(test_devices),
+        STORE_TEST(test_decisions_about_devices),
         STORE_TEST(test_texts_that_are_none),
         STORE_TEST(test_retention),
         STORE_TEST(test_retention_in_steps),
