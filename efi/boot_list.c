@@ -4,6 +4,7 @@
 #include "efi/files.h"
 #include "efi/load_option.h"
 #include "efi/sentence.h"
+#include "efi/started.h"
 #include <string.h>
 
 #define PATH_MAX_SANE 4096u
@@ -66,7 +67,8 @@ static EFI_DEVICE_PATH *whole_path(const struct load_option *o)
         return path;
     EFI_HANDLE device = device_path_find_file(path, REMOVABLE);
     firmware_free(path);
-    return device ? device_path_file(device_path_of(device), REMOVABLE) : NULL;
+    return device && !started_is_copy(device, REMOVABLE) ? device_path_file(device_path_of(device), REMOVABLE)
+                                                         : NULL;
 }
 
 static void add_order(struct boot_list *l)
@@ -164,7 +166,7 @@ static void add_file_system(struct boot_list *l, EFI_HANDLE device)
     files_list(device, w.folder, take_uki, &w);
     w.folder = "\\EFI";
     files_list(device, w.folder, take_vendor, &w);
-    if (files_exist(device, REMOVABLE))
+    if (files_exist(device, REMOVABLE) && !started_is_copy(device, REMOVABLE))
         add_file(l, device, REMOVABLE, REMOVABLE);
 }
 

@@ -4,6 +4,7 @@
 #include "efi/files.h"
 #include "efi/load_option.h"
 #include "efi/sentence.h"
+#include "efi/started.h"
 #include <string.h>
 
 #define REMOVABLE_PATH "\\EFI\\BOOT\\BOOTX64.EFI"
@@ -73,6 +74,8 @@ static enum err load_path(const struct boot_next *b, EFI_DEVICE_PATH *path, EFI_
 
 static enum err load_removable(const struct boot_next *b, EFI_HANDLE device, EFI_HANDLE *ret)
 {
+    if (started_is_copy(device, REMOVABLE_PATH))
+        return ERR_NOT_FOUND;
     EFI_DEVICE_PATH *base = device_path_of(device);
     EFI_DEVICE_PATH *path = base ? device_path_file(base, REMOVABLE_PATH) : NULL;
     enum err e = path ? load_path(b, path, ret) : ERR_NOMEM;

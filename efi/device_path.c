@@ -126,6 +126,35 @@ bool device_path_is_ours(const EFI_DEVICE_PATH *p)
     return false;
 }
 
+/* One file node, behind what is there already; one backslash between two. */
+static enum err append_file(const EFI_DEVICE_PATH *p, char *ret, size_t cap, size_t *at)
+{
+    const uint8_t *c = (const uint8_t *)p + NODE_HEADER; /* UTF-16, any alignment */
+    for (size_t i = 0, n = (node_len(p) - NODE_HEADER) / 2; i < n && (c[2 * i] || c[2 * i + 1]); i++) {
+        if (c[2 * i + 1] || c[2 * i] < 0x20 || c[2 * i] > 0x7e)
+            return ERR_NOT_FOUND;
+        if (c[2 * i] == '\\' && *at > 0 && ret[*at - 1] == '\\')
+            continue;
+        if (*at + 1 >= cap)
+            return ERR_RANGE;
+        ret[(*at)++] = (char)c[2 * i];
+    }
+    return ERR_OK;
+}
+
+enum err device_path_own_file(char *ret, size_t cap)
+{
+    size_t at = 0;
+    for (const EFI_DEVICE_PATH *p = fw.self->FilePath; p && !at_end(p); p = next(p))
+        if (p->Type == MEDIA_DEVICE_PATH && p->SubType == MEDIA_FILEPATH_DP) {
+            if (at > 0 && ret[at - 1] != '\\' && at + 1 < cap)
+                ret[at++] = '\\';
+            TRY(append_file(p, ret, cap, &at));
+        }
+    ret[at] = '\0';
+    return at > 0 ? ERR_OK : ERR_NOT_FOUND;
+}
+
 static const EFI_DEVICE_PATH *partition_node(const EFI_DEVICE_PATH *p)
 {
     const EFI_DEVICE_PATH *found = NULL;

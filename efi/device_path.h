@@ -23,6 +23,10 @@ enum device_path_kind device_path_kind(const EFI_DEVICE_PATH *p);
 /* Does it name a file below KH_ESP_DIR, that is, ourselves? */
 bool device_path_is_ours(const EFI_DEVICE_PATH *p);
 
+/* The file that we were loaded from, as ASCII with backslashes; several file nodes make one path.
+ * err: NOT_FOUND (it came from no file, or has another name than can be written here), RANGE */
+MUST_CHECK enum err device_path_own_file(char *ret, size_t cap);
+
 /* Are both on one disk: the same path down to where partitions and files begin? False for short forms. */
 bool device_path_same_disk(const EFI_DEVICE_PATH *a, const EFI_DEVICE_PATH *b);
 

@@ -7,6 +7,16 @@
 #define CATEGORY_BOOT 0x00000000u
 #define HEADER        6u
 
+/* Shim was told to start us: its argument is our file. */
+static bool asks_for_us(const uint8_t *data, size_t len)
+{
+    static const char app[] = KH_ESP_APP;
+    size_t i = 0;
+    while (app[i] && 2 * i + 1 < len && data[2 * i] == (unsigned char)app[i] && data[2 * i + 1] == 0)
+        i++;
+    return !app[i];
+}
+
 static enum err decode(const uint8_t *p, size_t len, struct load_option *ret)
 {
     if (len < HEADER + 2)
@@ -26,7 +36,8 @@ static enum err decode(const uint8_t *p, size_t len, struct load_option *ret)
         return ERR_FORMAT;
     ret->kind = device_path_kind(ret->path);
     ret->wanted = (attributes & ACTIVE) && (attributes & CATEGORY) == CATEGORY_BOOT &&
-                  !device_path_is_ours(ret->path) && ret->kind != DEVICE_PATH_NETWORK;
+                  !device_path_is_ours(ret->path) && !asks_for_us(ret->data, ret->data_len) &&
+                  ret->kind != DEVICE_PATH_NETWORK;
     return ERR_OK;
 }
 

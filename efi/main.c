@@ -6,6 +6,7 @@
 #include "efi/keyboard.h"
 #include "efi/screen.h"
 #include "efi/sentence.h"
+#include "efi/started.h"
 #include "efi/stick.h"
 #include "efi/unlock.h"
 #include "efi/variables.h"
@@ -392,6 +393,7 @@ static void say_it_came_back(const struct boot_next *next, enum err e, bool hand
 static void start_image(const struct boot_next *next, EFI_HANDLE image)
 {
     keyboard_drain();
+    started_tell();
     screen_close();
     enum err e = boot_next_start(image);
     bool handed_off = variables_handed_off();

@@ -24,6 +24,9 @@ MUST_CHECK enum err variables_withdraw(void);
  * used, is never replaced by failed attempts while no agent has read it; then this does nothing. */
 MUST_CHECK enum err variables_event(const struct boot_event *e);
 
+/* Say which build runs here, until the power goes: SHA-256 of its file. */
+void variables_tell_app(const uint8_t hash[static 32]);
+
 /* Can a restart lead into the firmware's settings? */
 bool variables_can_setup(void);
 /* Ask for that at the next restart. err: what the firmware says */

@@ -21,7 +21,8 @@ LAYOUT = {
                 ("time", "8"), ("signature", "s"), ("proxy", "s"), ("no_proxy", "s")],
     SYNC_BATCH: [("servers", "l"), ("ca", "s"), ("device", "s"), ("records", "l"), ("envelopes", "s"),
                  ("audit_head", "s"), ("set", "s"), ("proxy", "s"), ("no_proxy", "s"), ("policy", "8"),
-                 ("last", "s"), ("packages", "s"), ("package_set", "s"), ("audit_word", "s")],
+                 ("last", "s"), ("packages", "s"), ("package_set", "s"), ("audit_word", "s"),
+                 ("attempt", "8"), ("spki", "s"), ("proofs", "l")],
     SYNC_NOW: [("person", "4")], IDLE: [], BATCH_WANTED: [], CERTIFICATE: [("pem", "s")],
     CERTIFICATE_KEPT: [("status", "4"), ("problem", "s")],
     CSR: [("pem", "s")],
@@ -133,11 +134,13 @@ class Keeper:
         return self.expect(ENROLLED)
 
     def batch(self, servers, ca, records=(b"record one", b"record two"), set=b"", proxy=b"", no_proxy=b"",
-              policy=0, last=b"", packages=b"", package_set=b"", audit_word=b""):
+              policy=0, last=b"", packages=b"", package_set=b"", audit_word=b"",
+              attempt=0, spki=b"", proofs=()):
         """The answer to BATCH_WANTED."""
         self.send(SYNC_BATCH, servers=[s.encode() for s in servers], ca=ca, device=DEVICE, records=list(records),
                   envelopes=bytes(32), audit_head=b"", set=set, proxy=proxy, no_proxy=no_proxy, policy=policy,
-                  last=last, packages=packages, package_set=package_set, audit_word=audit_word)
+                  last=last, packages=packages, package_set=package_set, audit_word=audit_word,
+                  attempt=attempt, spki=spki, proofs=list(proofs))
 
     def sync(self, servers, ca, *args, person=1, **more):
         """As an errand that was asked for: SYNC_NOW, then the batch."""

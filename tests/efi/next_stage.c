@@ -121,6 +121,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
     show(KH_VAR_PAD);
     show(KH_VAR_SHARE);
     show(KH_VAR_EVENT);
+    show(KH_VAR_APP);
     show(KH_VAR_REASON);
     show_plain_volumes();
     put("NEXT STAGE END\r\n");

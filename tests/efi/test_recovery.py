@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The recovery app on real firmware: what it shows, what it takes, what it hands on."""
+import hashlib
 import json
 import os
 import re
@@ -65,6 +66,8 @@ def the_whole_way(t):
         found = next_stage(laptop)
     check_hand_off(t, found)
     check_event(t, found.get('KeyholtEvent'), result=1, attempts=0, reason=2)
+    with open(rig.APP, 'rb') as f:
+        t.equal('the system learns which build it was', found.get('KeyholtApp'), (6, hashlib.sha256(f.read()).digest()))
     t.equal('the reason is used up', found.get('KeyholtReason'), None)
     with open(laptop.serial_log, 'rb') as f:
         log = f.read()
