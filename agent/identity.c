@@ -15,7 +15,7 @@
 #define DEVICE "device"          /* the ID that it was written under last */
 #define BEFORE "identity_before" /* the one before that, until this one is enrolled, ... */
 #define WHY    "identity_why"    /* ... and enum record_identity */
-#define NEWS   "identity_news"   /* present: not announced yet */
+#define NEWS   RECORDS_NEWS      /* present: not announced yet */
 #define FORMER "identity_former" /* whose certificate the courier holds */
 
 static enum err remember(struct agent *a, const uint8_t before[static 32], enum record_identity why)

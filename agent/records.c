@@ -102,9 +102,12 @@ static enum err put_off(struct agent *a, struct record *r, const struct guid *es
 enum err records_add(struct agent *a, struct record *r, const struct guid *escrowed)
 {
     unsigned waiting = 0;
+    uint64_t news;
     bool away = true;
     r->time = (uint64_t)time(NULL);
     TRY(cache_drafts(a->cache, &waiting));
+    if (cache_get_u64(a->cache, RECORDS_NEWS, &news) == ERR_OK)
+        waiting++;
     enum err e = waiting ? ERR_OFFLINE : sign_and_keep(a, r, escrowed, &away);
     if (!away)
         return e;
@@ -113,15 +116,18 @@ enum err records_add(struct agent *a, struct record *r, const struct guid *escro
     return put_off(a, r, escrowed);
 }
 
-/* One, with its own time, in a transaction of its own. */
+/* One, with its own time, in a transaction of its own. One that cannot be read must not keep the others for
+ * ever.
+ */
 static enum err make_up_one(struct agent *a, const struct cache_draft *d)
 {
     struct record *r = calloc(1, sizeof *r);
     bool away;
     enum err e = r ? cache_begin(a->cache) : ERR_NOMEM;
-    if (e == ERR_OK)
-        e = record_decode(d->bytes, d->len, r);
-    if (e == ERR_OK)
+    bool whole = r && record_decode(d->bytes, d->len, r) == ERR_OK;
+    if (r && !whole)
+        agent_say(a, "something that waited to be signed is damaged, and dropped");
+    if (e == ERR_OK && whole)
         e = sign_and_keep(a, r, d->has_key ? &d->key_id : NULL, &away);
     if (e == ERR_OK)
         e = cache_drop_draft(a->cache, d->id);

@@ -12,6 +12,9 @@
  * caller; the rest is filled here escrowed: the key whose envelope it carries, else NULL */
 MUST_CHECK enum err records_add(struct agent *a, struct record *r, const struct guid *escrowed);
 
+/* In the cache: present while a new identity has not announced itself, which comes before all else it says.
+ */
+#define RECORDS_NEWS "identity_news"
 /* The same, now or not at all: for what must come before everything that was put off. err: of the TPM, too */
 MUST_CHECK enum err records_sign(struct agent *a, struct record *r, const struct guid *escrowed);
 /* Sign what was put off, in its order. Outside a transaction. err: of the TPM (the rest waits), FULL, IO */

@@ -280,6 +280,39 @@ static void key_packages(void **state)
     assert_int_equal(pages(), 0);
 }
 
+/* While a new identity has not announced itself, everything waits; then it is signed in its order. */
+static void put_off_and_made_up(void **state)
+{
+    (void)state;
+    struct record *r = calloc(1, sizeof *r), d;
+    struct cache_record out[8];
+    unsigned n = 9;
+    assert_non_null(r);
+    assert_int_equal(cache_set_u64(a.cache, RECORDS_NEWS, 1), ERR_OK);
+    for (uint64_t i = 1; i <= 2; i++) {
+        *r = (struct record){.kind = RECORD_EVENT, .event = EVENT_CLOCK, .event_time = i};
+        assert_int_equal(records_add(&a, r, NULL), ERR_OK);
+        assert_int_equal(cache_add_draft(a.cache, RECORD_EVENT, (const uint8_t *)"garbage", 7, NULL), ERR_OK);
+    }
+    assert_int_equal(waiting(), 0);
+    assert_int_equal(cache_unset(a.cache, RECORDS_NEWS), ERR_OK);
+    *r = (struct record){.kind = RECORD_EVENT, .event = EVENT_CLOCK, .event_time = 3};
+    assert_int_equal(records_add(&a, r, NULL), ERR_OK); /* not before what waits */
+    assert_int_equal(waiting(), 0);
+    assert_int_equal(records_make_up(&a), ERR_OK);
+    assert_int_equal(cache_drafts(a.cache, &n), ERR_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(cache_outbox(a.cache, a.key.id, out, 8, &n), ERR_OK);
+    assert_int_equal(n, 3);
+    for (unsigned i = 0; i < n; i++) {
+        assert_int_equal(record_verify(out[i].bytes, out[i].len, &a.key.pub), ERR_OK);
+        assert_int_equal(record_decode(out[i].bytes, out[i].len, &d), ERR_OK);
+        assert_true(d.event_time == i + 1 && d.sequence == i + 1);
+        free(out[i].bytes);
+    }
+    free(r);
+}
+
 static unsigned clock_events(void)
 {
     struct cache_record r[32];
@@ -410,6 +443,7 @@ int main(void)
         SYNC_TEST(odd_answers),
         SYNC_TEST(escrows_on_their_way),
         SYNC_TEST(key_packages),
+        SYNC_TEST(put_off_and_made_up),
         SYNC_TEST(clocks),
         SYNC_TEST(exports),
     };
