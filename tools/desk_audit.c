@@ -2,6 +2,7 @@
 /* keyholt-desk audit: read and check an audit log; nothing is written. */
 #include "formats/base.h"
 #include "tools/desk.h"
+#include "tools/desk_erase.h"
 #include "tools/desk_log.h"
 #include <getopt.h>
 #include <stdbool.h>
@@ -10,9 +11,13 @@
 #include <time.h>
 
 static const char help[] =
-    "(show | verify) [--json] [--root DIR | --log FILE]\n\n"
+    "(show | verify) [--json] [--root DIR | --log FILE]\n"
+    "       keyholt-desk audit erase --entries N,N-N --who NAME [--root DIR]\n\n"
     "  show          print every entry, then whether the chain is whole\n"
-    "  verify        only say whether the chain is whole: each entry names the hash of the one before\n\n"
+    "  verify        only say whether the chain is whole: each entry names the hash of the one before\n"
+    "  erase         overwrite the names, reasons and texts of entries; the chain verifies as before, and "
+    "who\n"
+    "                had it done is on record. Import the log into a server first if it is to have them\n\n"
     "  --json        print one JSON object\n"
     "  --root DIR    read DIR/var/lib/keyholt/desk/audit.log\n"
     "  --log FILE    read this log, also a copy from elsewhere\n\n"
@@ -103,6 +108,8 @@ static const struct option options[] = {
     {"json", no_argument, NULL, 'j'},
     {"root", required_argument, NULL, 'd'},
     {"log", required_argument, NULL, 'l'},
+    {"entries", required_argument, NULL, 'e'},
+    {"who", required_argument, NULL, 'w'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -110,7 +117,7 @@ static const struct option options[] = {
 static int run(int argc, char **argv)
 {
     struct show s = {.first = true};
-    const char *root = "", *log = NULL, *what = "";
+    const char *root = "", *log = NULL, *what = "", *entries = NULL, *who = NULL;
     char path[PATH_MAX];
     int c;
     while ((c = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
@@ -120,6 +127,10 @@ static int run(int argc, char **argv)
             root = optarg;
         else if (c == 'l')
             log = optarg;
+        else if (c == 'e')
+            entries = optarg;
+        else if (c == 'w')
+            who = optarg;
         else if (c == 'h')
             return desk_help(&desk_audit_verb);
         else
@@ -129,8 +140,12 @@ static int run(int argc, char **argv)
     }
     if (optind < argc)
         what = argv[optind++];
-    if (optind < argc || (strcmp(what, "show") != 0 && strcmp(what, "verify") != 0))
-        return desk_usage(&desk_audit_verb, "say either 'show' or 'verify'");
+    if (optind == argc && strcmp(what, "erase") == 0 && log == NULL && entries != NULL && who != NULL &&
+        who[0] != '\0')
+        return desk_erase(root, entries, who);
+    if (optind < argc || entries != NULL || who != NULL ||
+        (strcmp(what, "show") != 0 && strcmp(what, "verify") != 0))
+        return desk_usage(&desk_audit_verb, "say 'show', 'verify', or 'erase' with --entries and --who");
     s.show = strcmp(what, "show") == 0;
     if (!log && desk_log_path(root, path) != ERR_OK)
         return desk_usage(&desk_audit_verb, "--root is too long");

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # tools/: programs for people. The offline help desk, one verb per file (desk_open, desk_volume, desk_audit):
-tools_desk_sources := tools/desk.c tools/desk_open.c tools/desk_audit.c tools/desk_disclose.c tools/desk_session.c tools/desk_input.c tools/desk_log.c \
+tools_desk_sources := tools/desk.c tools/desk_open.c tools/desk_audit.c tools/desk_erase.c tools/desk_disclose.c tools/desk_session.c tools/desk_input.c tools/desk_log.c \
     tools/desk_org.c tools/desk_print.c
 # volume: volume*.c are LUKS2 and BitLocker behind one table, desk_volume*.c what a person sees.
 tools_volume_sources := tools/volume_copy.c tools/volume_out.c tools/volume_try.c tools/volume_end.c

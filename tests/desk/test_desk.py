@@ -325,6 +325,26 @@ def test_no_audit(world, password, envelope, tmp, program):
     check("nothing was added", len(desk.entries()) == before)
 
 
+def test_erase(world, desk, password, envelope):
+    opens("one to erase", desk.open(world, "--envelope", envelope, more=("--user", "bob.to.forget")), password)
+    n, before = desk.entries()[-1]["n"], desk.log.read_bytes()
+    check("it names him", b"bob.to.forget" in before)
+    for name, args in (("no entries", ("--who", "Ada")), ("nobody's word", ("--entries", str(n))), ("no number", ("--entries", "x", "--who", "Ada")),
+                       ("a log from elsewhere", ("--entries", str(n), "--who", "Ada", "--log", str(desk.log)))):
+        check(f"erase with {name}: usage", desk.run("audit", "erase", *args).returncode == 2)
+    check("an entry that is not there", desk.run("audit", "erase", "--entries", f"{n}-{n + 1}", "--who", "Ada").returncode == 3)
+    check("nothing happened", desk.log.read_bytes() == before)
+    check("erase", desk.run("audit", "erase", "--entries", str(n), "--who", "Ada").returncode == 0)
+    after = desk.log.read_bytes()
+    check("he is gone, the entry is not", b"bob.to.forget" not in after and f'"n":{n},'.encode() in after)
+    check("the chain verifies", desk.verify() == 0)
+    check("the order is on record", b'"action":"erase"' in after and f"entries={n}\"".encode() in after)
+    shown = json.loads(desk.run("audit", "show", "--json").stdout)["entries"]
+    check("shown as erased", shown[n - 1]["erased"] is True and shown[n]["action"] == "erase" and shown[n]["who"] == "Ada", str(shown[n - 1:]))
+    check("and for people", b"[erased]" in desk.run("audit", "show").stdout)
+    desk.log.write_bytes(before)
+
+
 def test_crash_and_tampering(world, desk, password, envelope):
     n = len(desk.entries())
     with desk.log.open("ab") as f:
@@ -408,6 +428,7 @@ def main():
         section(test_strangers, world, desk, password, envelope, qr, tmp)
         section(test_org, world, desk, password, envelope, tmp)
         section(test_no_audit, world, password, envelope, tmp, program)
+        section(test_erase, world, desk, password, envelope)
         section(test_crash_and_tampering, world, desk, password, envelope)
         section(test_usage, world, desk, password, envelope)
         hits = secret_search.search([tmp], [password])
