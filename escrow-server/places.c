@@ -41,7 +41,7 @@ static const struct setting {
     {"web-workers", VALUE_WORKERS, offsetof(struct conf, web_workers), "1 to 16, or auto: one per core."},
     {"sync-every-seconds", VALUE_U64, offsetof(struct conf, sync_every_s),
      "When devices are asked to come back."},
-    {"enrol-approval", VALUE_YES, offsetof(struct conf, approval),
+    {"enrol-approval", VALUE_YES, offsetof(struct conf, enrol_approval),
      "yes: a new device escrows at once, but belongs to no user until a person approves it\n"
      "# (keyholt-server device approve)."},
     {"silent-days", VALUE_U64, offsetof(struct conf, silent_days),

@@ -55,7 +55,7 @@ struct conf {
     uint64_t sync_every_s;      /* when devices are asked to come back */
     uint64_t tls_sessions;      /* that can be resumed; 0: none */
     uint64_t quota_per_hour;    /* disclosures of one person */
-    uint64_t approval;          /* 1: a person approves every device that enrols */
+    uint64_t enrol_approval;    /* 1: a person approves every device that enrols */
     uint64_t silent_days;       /* after so many a device counts as silent */
     uint64_t shed_waiting;      /* questions of one worker, from which on heartbeats are sent away */
     uint64_t asks_per_second;   /* devices asked for the set of their envelopes, by one worker */

@@ -174,7 +174,7 @@ int main(int argc, char **argv)
     child_start(argc, argv, PROCESS_WRITER, &child);
     struct writer_state w = {.ops = &store_sql,
                              .org = child.org,
-                             .approval = child.conf.approval != 0,
+                             .approval = child.conf.enrol_approval != 0,
                              .sweep = {.silent_s = child.conf.silent_days * 86400}};
     const struct store_place place = {
         .dir = ".", .url = {child.conf.store[STORE_RECOVERY], child.conf.store[STORE_COMPLIANCE]}};
