@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+# make MALLOC=jemalloc: web and writer with that allocator (libjemalloc-dev), for a seventh less time in a handshake
+server_malloc := $(if $(MALLOC),-Wl$(comma)--no-as-needed -l$(MALLOC))
 # escrow-server/: the command (its verbs and the supervisor) and the three processes that it starts.
 server_child := escrow-server/child.c escrow-server/control.c escrow-server/slog.c escrow-server/places.c \
     escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_vault.c \
@@ -25,11 +27,11 @@ $(eval $(call program,libexec/web,$(server_child) escrow-server/web_main.c escro
     escrow-server/web_replay.c escrow-server/web_tls.c escrow-server/tls_provider.c escrow-server/tls_sessions.c escrow-server/tls_resume.c escrow-server/web_courier.c escrow-server/web_conn.c escrow-server/web_http.c \
     escrow-server/web_gzip.c escrow-server/web_enroll.c escrow-server/web_sync.c escrow-server/web_health.c \
     escrow-server/web_revoked.c escrow-server/web_local.c escrow-server/web_local_ops.c escrow-server/web_outbox.c escrow-server/web_records.c escrow-server/web_recover.c escrow-server/pki.c,\
-    -levent_openssl -levent_core -levent_extra -ljson-c -lssl -lz))
+    -levent_openssl -levent_core -levent_extra -ljson-c -lssl -lz $(server_malloc)))
 
 $(eval $(call program,libexec/writer,$(server_child) escrow-server/writer_main.c escrow-server/writer_batch.c \
     escrow-server/writer_sync.c escrow-server/writer_enroll.c escrow-server/writer_disclosed.c escrow-server/writer_seen.c \
- escrow-server/pki.c $(server_store),$(server_store_libs)))
+ escrow-server/pki.c $(server_store),$(server_store_libs) $(server_malloc)))
 
 $(eval $(call program,libexec/vault,$(server_child) escrow-server/vault_main.c escrow-server/vault_keys.c \
     escrow-server/vault_log.c escrow-server/vault_person.c escrow-server/vault_disclose.c \
