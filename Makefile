@@ -17,6 +17,7 @@ B := build
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)';)
 
+comma := ,
 CC ?= cc
 ifeq ($(origin CC),default)
 CC := gcc

@@ -152,6 +152,9 @@ class Store:
             own = os.stat(self.server.state('writer'))
             os.chown(path, own.st_uid, own.st_gid)
         self.gib = os.path.getsize(self.server.state('writer/recovery.db')) / (1 << 30)
+        with open(self.server.state('writer/recovery.db'), 'rb', buffering=0) as f:
+            while f.read(1 << 24):  # into the page cache, as far as it fits: a server that has run for a while
+                pass
         self.pair = rig.Pair(self.server)
         self.at = 0
 
