@@ -143,7 +143,8 @@ enum err vault_heard(struct vault *v, const struct msg_heard *h, enum msg_heard_
         *ret = HEARD_UNKNOWN;
         return ERR_OK;
     }
-    if (decode(v, v->seen.chain, &h->word, &w) != ERR_OK || memcmp(w.hash, h->hash, sizeof w.hash) != 0) {
+    /* the word may be on an earlier head than the one that the device has */
+    if (decode(v, v->seen.chain, &h->word, &w) != ERR_OK || vault_memory_has(v, w.hash)) {
         *ret = HEARD_ELSEWHERE;
         return ERR_OK;
     }

@@ -91,12 +91,13 @@ static void add_rare(struct json_object *o, const struct msg_synced *m, bool has
             json_object_new_string_len((const char *)m->certificate.p, (int)m->certificate.len));
 }
 
-static struct json_object *head_object(const struct msg_head *h)
+/* A heartbeat is small: the signed word comes with the answers to records. */
+static struct json_object *head_object(const struct msg_head *h, bool word)
 {
     struct json_object *o = json_object_new_object();
     json_object_object_add(o, "length", json_object_new_int64((int64_t)h->n));
     add_hex(o, "hash", h->hash, sizeof h->hash);
-    if (h->word.len > 0)
+    if (word && h->word.len > 0)
         add_base64_text(o, "word", h->word);
     return o;
 }
@@ -131,7 +132,7 @@ static void add_common(struct json_object *o, const struct web *w, const struct 
     if (all || !same_last)
         json_object_object_add(o, "known", known_object(m));
     if (all || !same_head)
-        json_object_object_add(o, "audit_head", head_object(&w->head));
+        json_object_object_add(o, "audit_head", head_object(&w->head, all || s->m.n > 0));
     if (all || !m->match)
         json_object_object_add(o, "envelopes_match", json_object_new_boolean(m->match));
 }
