@@ -17,7 +17,7 @@ real_tests := $(filter-out $(long_tests),$(real_tests))
 long_forms := $(addprefix tests/laptop/test_,computers.py obstacles.py power_cuts.py)
 .PHONY: check-long
 check-long: check
-	$(Q)KEYHOLT_LONG=1 tests/check $(long_tests) $(long_forms)
+	$(Q)KEYHOLT_LONG=1 KEYHOLT_TEST_LIMIT=3600 tests/check $(long_tests) $(long_forms)
 
 unit: $(unit_tests)
 	$(Q)tests/check $(unit_tests)
