@@ -11,14 +11,15 @@ real_tests := $(wildcard tests/desk/test_*.py tests/luks2/test_*.py tests/bitloc
     tests/agent/test_*.py tests/courier/test_*.py tests/server/test_*.py tests/efi/test_*.py tests/laptop/test_*.py)
 
 # seconds of real time are judged there, and what takes long is added: on a machine that does nothing else
-long_tests := tests/courier/test_dead_servers.py tests/server/killed_often.py tests/efi/test_thousand.py
-real_tests := $(filter-out tests/efi/test_thousand.py,$(real_tests))
+long_tests := tests/courier/test_dead_servers.py tests/server/killed_often.py tests/efi/test_thousand.py tests/laptop/test_dracut.py
+real_tests := $(filter-out tests/efi/test_thousand.py tests/laptop/test_dracut.py,$(real_tests))
 # those that leave out in check what takes minutes on an emulated processor, whole
-long_forms := $(addprefix tests/laptop/test_,computers.py dracut.py obstacles.py power_cuts.py)
+long_forms := $(addprefix tests/laptop/test_,computers.py obstacles.py power_cuts.py)
 .PHONY: check-long
 check-long: check
 	$(Q)KEYHOLT_LONG=1 KEYHOLT_SECONDS=judged KEYHOLT_IDLE=10000 KEYHOLT_FUZZ=5000 KEYHOLT_SANITIZED=all \
-	    tests/check $(long_tests) $(long_forms) tests/server/test_robustness.py tests/server/test_sanitized.py
+	    KEYHOLT_TEST_LIMIT=3600 tests/check $(long_tests) $(long_forms) \
+	    tests/server/test_robustness.py tests/server/test_sanitized.py
 
 unit: $(unit_tests)
 	$(Q)tests/check $(unit_tests)
