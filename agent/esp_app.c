@@ -68,10 +68,10 @@ static enum err put_app(struct agent *a, const struct app *app, struct problem *
     return has_started(a, app) ? esp_remove(a, KH_ESP_APP_PREVIOUS, why) : ERR_OK;
 }
 
-/* Is this program one of ours, of whatever version? Its name stands in it. */
+/* Is this program one of ours, of whatever version? */
 static bool is_ours(const uint8_t *p, size_t len)
 {
-    return memmem(p, len, KH_BOOT_ENTRY, strlen(KH_BOOT_ENTRY)) != NULL;
+    return memmem(p, len, KH_APP_MARK, strlen(KH_APP_MARK)) != NULL;
 }
 
 /* Where nobody else's program is. */

@@ -168,7 +168,7 @@ def restart(m, app, started=None):
 
 
 def test_update(c, m):
-    one, two, three = (b'MZ Keyholt recovery, build %d' % n for n in (1, 2, 3))
+    one, two, three = (b'MZ ,keyholt-recovery, build %d' % n for n in (1, 2, 3))
     for old in ('keyholt', 'BOOT'):
         shutil.rmtree(m.path(f'{ESP}/EFI/{old}'), ignore_errors=True)
     is_there = restart(m, one)
@@ -226,7 +226,7 @@ def main():
     m = Machine(c.folder + '/root')
     make_well(m, FakeSys(m.root), c.folder)
     try:
-        c.check(b'Keyholt recovery' in read(APP), 'the app holds the name by which the fallback is known as ours')
+        c.check(b',keyholt-recovery,' in read(APP), 'the app holds the mark by which the fallback is known as ours')
         m.start()
         courier = enrolled(m, org, c.folder, org.bundle(c.folder + '/bundle'))
         code, _, err = m.agent('protect', m.path('/dev/sda'), '--passphrase-file', '-', data=PASSPHRASE)

@@ -135,6 +135,9 @@ def make_vars(path, parts, *, next_stage=True, leaves=False, launch=False, reaso
     if next_stage:
         options.append(efivars.load_option('Next stage', 1, parts[0], '\\EFI\\next\\next.efi'))
     made = efivars.boot_entries(options)
+    if launch:  # not what comes next once more
+        made[-1] = efivars.Variable('BootOrder', efivars.GLOBAL, made[-1].data[2:])
+        made.append(efivars.Variable('BootNext', efivars.GLOBAL, b'\0\0'))
     for old in efivars.read(path):  # those that a file with keys brings along
         if old.guid == efivars.GLOBAL and old.name.startswith('Boot'):
             efivars.remove(path, old.name)
