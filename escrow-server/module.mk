@@ -7,7 +7,7 @@ server_child := escrow-server/child.c escrow-server/control.c escrow-server/slog
     escrow-server/state.c escrow-server/passphrase.c escrow-server/metrics.c
 # PKCS#11 tokens through p11-kit, in the two programs that may meet one
 escrow_key := escrow-server/escrow_key.c crypto/pkcs11/p256_token.c
-$(B)/obj/crypto/pkcs11/%.o: EXTRA_CFLAGS += -isystem /usr/include/p11-kit-1
+$(B)/obj/crypto/pkcs11/%.o: CPPFLAGS += -isystem /usr/include/p11-kit-1
 
 server_store := escrow-server/store_sqlite.c escrow-server/store.c escrow-server/store_query.c \
     escrow-server/store_devices.c escrow-server/store_records.c escrow-server/store_find.c escrow-server/store_retain.c \
