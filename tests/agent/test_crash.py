@@ -7,12 +7,14 @@
 2. Then a keeper starts again on it, with its cache and with the cache lost, and must leave a clean state.
 3. The volume's writes are also replayed as a disk that loses what was not synced: every subset of the writes
    between two fsyncs, each also torn.
-Seven scenes: protect a plain volume, which makes the management keyslot, too; rotate by passphrase; rotate unattended;
+Eight scenes: protect a plain volume, which makes the management keyslot, too; rotate by passphrase; rotate unattended;
 rotate during an outage, with R and N in place (three recovery keyslots for a moment); a receipt for N, upon which R
 goes; an old header that was written back, upon which a new key is made and the returned one goes; rotate by passphrase
-while the TPM with device key and management key is away.
+while the TPM with device key and management key is away; protect again, killed at every write and fsync on the EFI
+system partition, where each file is whole or not there, and all are there after the next start.
 4. A keeper whose table of steps has the token after the keyslot goes through 1 and must be caught.
 """
+import base64
 import concurrent.futures
 import glob
 import hashlib
@@ -34,6 +36,7 @@ WRONG = f'{TOP}/build/tests/keeper-wrong-table'
 FOREIGN = b'{"type":"somebody-else","keyslots":["0"],"note":"hands off"}'
 WORKERS = 2
 BOUND = b'KHM\1\2'
+ESP = '/boot/efi'
 KEPT = '/dev/disk.kept'  # of a prepared computer: where its own cache remembers the disk, none may be left
 
 
@@ -79,9 +82,9 @@ class Sync:
 class Scene:
     """One operation on a prepared computer; every run gets a copy of it."""
 
-    def __init__(self, name, folder, org, operate, prepared, live=(1,), prepare=None, keeper=None):
+    def __init__(self, name, folder, org, operate, prepared, live=(1,), prepare=None, keeper=None, esp=False):
         self.name, self.folder, self.org, self.operate, self.prepared = name, folder, org, operate, prepared
-        self.live, self.prepare, self.keeper = live, prepare, keeper
+        self.live, self.prepare, self.keeper, self.esp = live, prepare, keeper, esp
         self.base = prepared + KEPT
         self.before = header(self.base)
         self.keys_before = sum(t['state'] == 'live' for t in judge(self.base, org)['tokens'])
@@ -100,7 +103,8 @@ class Scene:
     def run(self, tag, at=None, torn=False, state=False, log=None):
         m = self.copy(tag)
         image, arm = m.path('/dev/disk'), m.path('/armed')
-        env = {'LD_PRELOAD': SHIM, 'SHIM_IMAGE': image, 'SHIM_STATE': m.path('/var/lib/keyholt/agent/'), 'SHIM_ARM': arm}
+        beside = m.path(ESP + '/' if self.esp else '/var/lib/keyholt/agent/')
+        env = {'LD_PRELOAD': SHIM, 'SHIM_IMAGE': image, 'SHIM_STATE': beside, 'SHIM_ARM': arm}
         env.update({'SHIM_AT': str(at)} if at else {})
         env.update({'SHIM_TORN': '1'} if torn else {})
         env.update({'SHIM_COUNT_STATE': '1'} if state else {})
@@ -125,6 +129,38 @@ class Scene:
         self.states.add(mark.digest())
         by = ', '.join(sorted(t['state'] for t in j['tokens'] if t['opens'] >= 0)) or 'the passphrase alone'
         self.opened[by] = self.opened.get(by, 0) + 1
+
+
+def esp_files(m):
+    """What there is on the EFI system partition below our folder: {name: bytes}."""
+    top = m.path(ESP + '/EFI/keyholt')
+    found = {}
+    for folder, _, names in os.walk(top):
+        for name in names:
+            with open(f'{folder}/{name}', 'rb') as f:
+                found[os.path.relpath(f'{folder}/{name}', top)] = f.read()
+    return found
+
+
+def esp_view(m, j, after_start):
+    """What is wrong there: a file under its own name that is not whole; after a start with a live key, also what is
+    missing or left over."""
+    with open(m.path('/usr/lib/keyholt/recovery.efi'), 'rb') as f:
+        want = {'recovery.efi': f.read()}
+    for name in ('org.json', 'org.json.sig'):
+        with open(m.path('/etc/keyholt/org/' + name), 'rb') as f:
+            want[name] = f.read()
+    live = [t for t in j['tokens'] if t['state'] == 'live']
+    tokens = [t for t in header(m.path('/dev/disk'))['tokens'].values() if t['type'] == 'keyholt' and t['state'] == 'live']
+    envelopes = {base64.b64decode(t['envelope']) for t in tokens}
+    there = esp_files(m)
+    wrong = [f'{n} is not whole' for n, data in want.items() if n in there and there[n] != data]
+    wrong += [f'{n} is no envelope of the header' for n, data in there.items() if n.endswith('.env') and data not in envelopes]
+    if live and after_start:
+        wrong += [f'{n} is missing' for n in want if n not in there]
+        wrong += [f'{n} is left over' for n in there if '.part-' in n]
+        wrong += [] if any(n.endswith('.env') for n in there) else ['the envelope is missing']
+    return wrong
 
 
 def managements(image):
@@ -218,8 +254,11 @@ def kill_point(scene, kind, at, torn):
     wrong = locked_view(scene, m.path('/dev/disk'), j)
     if not scene.keeper:
         scene.note(m, j)
+        wrong += esp_view(m, j, False) if scene.esp else []
         lost = lose_cache(m, f'{m.root}-lost')
         wrong += clean_state(scene, m, 'resumed') + clean_state(scene, lost, 'resumed without cache', lost=True)
+        for n in (m, lost) if scene.esp else ():
+            wrong += esp_view(n, judge(n.path('/dev/disk'), scene.org), True)
         shutil.rmtree(lost.root)
     shutil.rmtree(m.root)
     return [f'{where}: {w}' for w in wrong]
@@ -302,7 +341,7 @@ def points_of(ops, image_only):
 
 
 def every_point(scene, ops, image_only=False):
-    points = points_of(ops, image_only)
+    points = [p for p in points_of(ops, image_only) if p[0] == 'cache' or not scene.esp]
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
         found = list(pool.map(lambda p: kill_point(scene, *p), points))
     return sum(f is not None for f in found), [w for f in found for w in f or []]
@@ -359,7 +398,17 @@ def prepare(folder, org, bundle):
     outage = then(receipted, folder + '/outage', lambda m: must(rotate(m)))
     restored = then(protected, folder + '/restored', restore)
     away = shutil.which('swtpm') and bound(plain, folder)
-    return plain.root, protected.root, outage.root, restored.root, away
+    return plain.root, protected.root, outage.root, restored.root, with_esp(plain, folder), away
+
+
+def with_esp(plain, folder):
+    """The plain computer with an EFI system partition and the package's app."""
+    n = Machine(copy_computer(plain.root, folder + '/with-esp'))
+    for path, data in ((ESP + '/EFI/debian/shimx64.efi', b'MZ'), ('/usr/lib/keyholt/recovery.efi', os.urandom(200_000))):
+        os.makedirs(os.path.dirname(n.path(path)))
+        with open(n.path(path), 'wb') as f:
+            f.write(data)
+    return n.root
 
 
 def bound(plain, folder):
@@ -386,9 +435,11 @@ def play(c, scene, start):
     kinds = ''.join(o[0] for o in ops)
     c.check('WW' in kinds and 'S' in kinds and 's' in kinds, f'{scene.name}: the shim sees writes and syncs', kinds)
     n, wrong = every_point(scene, ops)
-    c.check(not wrong and n > 0.9 * len(points_of(ops, False)), f'{scene.name}: killed at {n} points', wrong[:5])
+    wanted = [p for p in points_of(ops, False) if p[0] == 'cache' or not scene.esp]
+    c.check(not wrong and n > 0.9 * len(wanted), f'{scene.name}: killed at {n} points', wrong[:5])
     print(f'{scene.name}: {len(ops)} operations, killed at {n} points, {time.monotonic() - start:.0f} s', flush=True)
-    power_cuts(c, scene, ops)
+    if not scene.esp:
+        power_cuts(c, scene, ops)
 
 
 def main():
@@ -399,13 +450,14 @@ def main():
     start = time.monotonic()
     c = Checks(fast_folder())
     org = Organisation(c.folder + '/org')
-    plain, protected, outage, restored, away = prepare(c.folder, org, org.bundle(c.folder + '/bundle'))
+    plain, protected, outage, restored, esp, away = prepare(c.folder, org, org.bundle(c.folder + '/bundle'))
     scenes = [Scene('protect', c.folder, org, protect, plain),
               Scene('rotate', c.folder, org, rotate, protected),
               Scene('unattended', c.folder, org, lambda m: rotate(m, b''), protected),
               Scene('outage', c.folder, org, lambda m: rotate(m, b''), outage, live=(2,)),
               Scene('receipt', c.folder, org, None, outage, live=(1, 2), prepare=Sync(org)),
-              Scene('restored', c.folder, org, verify, restored)]
+              Scene('restored', c.folder, org, verify, restored),
+              Scene('esp', c.folder, org, lambda m: ask(m, MSG_PROTECT, m.path('/dev/disk').encode(), PASSPHRASE, 0), esp, esp=True)]
     if away:
         scenes.append(Scene('away', c.folder, org, rotate, away))
     else:
