@@ -18,7 +18,7 @@ struct command {
 };
 
 extern const struct command command_doctor, command_enroll, command_protect, command_rotate, command_status,
-    command_sync, command_verify, command_export, command_import, command_recovery;
+    command_sync, command_verify, command_export, command_import, command_recovery, command_unlock;
 
 #define COMMAND_DEVICES 64
 

@@ -6,8 +6,8 @@
 #include <string.h>
 
 static const struct command *const verbs[] = {
-    &command_status, &command_enroll, &command_protect, &command_verify,   &command_rotate,
-    &command_sync,   &command_export, &command_import,  &command_recovery, &command_doctor};
+    &command_status, &command_enroll, &command_protect,  &command_verify, &command_rotate, &command_sync,
+    &command_export, &command_import, &command_recovery, &command_unlock, &command_doctor};
 #define N_VERBS (sizeof verbs / sizeof *verbs)
 
 static int help(void)

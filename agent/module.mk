@@ -35,7 +35,7 @@ command_sources := agent/keyholt_agent.c agent/command.c agent/command_ask.c age
     agent/command_protect.c agent/command_rotate.c agent/command_status.c agent/command_sync.c \
     agent/command_verify.c agent/passphrase.c agent/status_text.c agent/page.c agent/msg.c \
     agent/channel.c agent/command_export.c agent/command_import.c agent/command_token.c $(doctor_sources) \
-    agent/command_doctor.c agent/doctor_facts.c agent/command_recovery.c agent/handoff_entry.c agent/efivar.c
+    agent/command_doctor.c agent/doctor_facts.c agent/command_recovery.c agent/command_unlock.c agent/handoff_entry.c agent/efivar.c
 $(eval $(call program,bin/keyholt-agent,$(command_sources),-ljson-c))
 # asks an existing token of a volume; started by the command:
 $(eval $(call program,libexec/unlock,agent/unlock_token.c agent/unlock_clevis.c,-lcryptsetup -ljson-c))

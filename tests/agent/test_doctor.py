@@ -14,7 +14,7 @@ from machine import AGENT, FAST, KEEPER, PASSPHRASE, Checks, Machine, Organisati
 from play_courier import enrolled
 
 GLOBAL = '8be4df61-93ca-11d2-aa0d-00e098032b8c'
-VERBS = ('status', 'enroll', 'protect', 'verify', 'rotate', 'sync', 'export', 'import', 'recovery', 'doctor')
+VERBS = ('status', 'enroll', 'protect', 'verify', 'rotate', 'sync', 'export', 'import', 'recovery', 'unlock', 'doctor')
 KERNEL = os.uname().release
 
 

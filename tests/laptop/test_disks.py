@@ -110,8 +110,19 @@ def test_protect(laptop, windows, before):
         code, o = agent(laptop, 'protect --all --passphrase-file /root/pass', 300)
         assert code == 0 and len(o['volumes']) == 3, o
     if windows:
-        with check('BitLocker: the recovery password is escrowed'):
+        with check('BitLocker: unlocked with its recovery password, which is escrowed by that'):
             laptop.put('/root/digits', windows[1]['RP'].encode())
+            laptop.put('/root/wrong', b'-'.join([b'000011'] * 8))
+            code, o = agent(laptop, 'unlock --read-only /dev/sdb --recovery-password-file /root/wrong')
+            assert code == 3, (code, o)
+            assert laptop.run('ls /dev/mapper').count('unlocked') == 0
+            code, o = agent(laptop, 'unlock --read-only /dev/sdb --recovery-password-file /root/digits')
+            assert code == 0 and o['key_id'].lower() == windows[1]['RP_VMK_GUID'], (code, o)
+            assert o['mapping'] == '/dev/mapper/unlocked-sdb', o
+            assert laptop.run('blkid -o value -s TYPE /dev/mapper/unlocked-sdb').strip() == 'ntfs'
+            assert names(agent(laptop, 'status')[1])['sdb']['state'] == 'escrowed'
+            laptop.run('cryptsetup close unlocked-sdb')
+        with check('BitLocker: and once more by protect'):
             code, o = agent(laptop, 'protect /dev/sdb --recovery-password-file /root/digits')
             assert code == 0 and o['key_id'].lower() == windows[1]['RP_VMK_GUID'], o
     with check('status: all protected, proved to open'):
