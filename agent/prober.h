@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define PROBER_DEVICE_MS 3000             /* what one device may cost */
+#define PROBER_DEVICE_MS 8000             /* what one device may cost: a disk that spins up takes seconds */
 #define PROBER_FORGET_MS (10 * 60 * 1000) /* so long a device that did not answer is not asked again */
 
 struct prober {
