@@ -25,38 +25,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 import secret_search  # noqa: E402
 import web_channel  # noqa: E402
 from server_fixture import NO_GUID, PASSWORD, SERVER, Device, Server, as_root, flip, run, tool
+from server_suite import Skip, enrolled, eq, holds, problem
 
 LIMIT_S = 600
 results = {'passed': 0, 'failed': 0, 'skipped': 0}
-
-
-class Skip(Exception):
-    """Cannot be checked here; the reason is printed."""
-
-
-def eq(got, want, what=''):
-    if got != want:
-        raise AssertionError(f'{what}: got {got!r}, wanted {want!r}')
-
-
-def holds(condition, what):
-    if not condition:
-        raise AssertionError(what)
-
-
-def problem(answer, status):
-    got, headers, body = answer
-    eq(got, status, 'status')
-    eq(headers.get('Content-Type'), 'application/problem+json', 'type')
-    eq(body['status'], status, 'status in the body')
-    holds(len(body['detail']) > 10, 'a sentence')
-    return body['detail']
-
-
-def enrolled(s, name):
-    d = Device(s, name)
-    eq(d.enroll()[0], 200, 'enrol')
-    return d
 
 
 # ---- setting up

@@ -13,18 +13,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 import postgres  # noqa: E402
 import secret_search  # noqa: E402
 from server_fixture import Device, Server  # noqa: E402
+from server_suite import eq, holds  # noqa: E402
 
 LIMIT_S = 400
-
-
-def eq(got, want, what=''):
-    if got != want:
-        raise AssertionError(f'{what}: got {got!r}, wanted {want!r}')
-
-
-def holds(condition, what):
-    if not condition:
-        raise AssertionError(what)
 
 
 def until(what, question):

@@ -18,35 +18,14 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 import secret_search  # noqa: E402
-from server_fixture import BUILD, SERVER, Device, Server, run
+from server_fixture import BUILD, SERVER, Server, run
+from server_suite import Skip, enrolled, eq, holds, main
 
 LIMIT_S = 600
-results = {'passed': 0, 'failed': 0, 'skipped': 0}
-
-
-class Skip(Exception):
-    """Cannot be checked here; the reason is printed."""
-
-
-def eq(got, want, what=''):
-    if got != want:
-        raise AssertionError(f'{what}: got {got!r}, wanted {want!r}')
-
-
-def holds(condition, what):
-    if not condition:
-        raise AssertionError(what)
-
-
-def enrolled(s, name):
-    d = Device(s, name)
-    eq(d.enroll()[0], 200, 'enrol')
-    return d
 
 
 @contextlib.contextmanager
@@ -742,30 +721,5 @@ def test_passphrase_from_a_credential():
             s.wait_log('process=vault event=start failed="read the vault\'s passphrase"', at)
 
 
-def one(name, test):
-    start = time.monotonic()
-    try:
-        test()
-        results['passed'] += 1
-        said = 'ok'
-    except Skip as e:
-        results['skipped'] += 1
-        said = f'SKIP: {e}'
-    except Exception:
-        results['failed'] += 1
-        traceback.print_exc(file=sys.stdout)
-        said = 'FAILED'
-    print(f'{name}: {said} ({time.monotonic() - start:.1f} s)', flush=True)
-
-
-def main(wanted):
-    signal.alarm(LIMIT_S)
-    for name, test in list(globals().items()):
-        if name.startswith('test_') and (not wanted or name in wanted):
-            one(name, test)
-    print(f"{results['passed']} passed, {results['failed']} failed, {results['skipped']} skipped")
-    return 1 if results['failed'] else 0
-
-
 if __name__ == '__main__':
-    sys.exit(main(set(sys.argv[1:])))
+    sys.exit(main(dict(globals()), set(sys.argv[1:]), LIMIT_S))
