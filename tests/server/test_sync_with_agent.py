@@ -91,7 +91,7 @@ def test_half_of_the_envelopes_lost(s):
         start = os.path.getsize(s.log)
         for _ in range(3):
             laptop.run('sync')
-        holds(synced_records(s, start) == [0, 0, 0], 'and then there is silence')
+        holds(set(synced_records(s, start)) == {0}, f'and then there is silence: {synced_records(s, start)}')
         got, _ = s.recover(laptop.volume()['key_id'])
         holds(got['key_id'] == laptop.volume()['key_id'], 'the key in use can be read back')
     finally:
@@ -121,7 +121,7 @@ def test_key_packages_lost(s):
         start = os.path.getsize(s.log)
         for _ in range(2):
             laptop.run('sync')
-        holds(synced_records(s, start) == [0, 0], 'and then there is silence')
+        holds(set(synced_records(s, start)) == {0}, f'and then there is silence: {synced_records(s, start)}')
         for what, kinds in (('the package alone', (4,)), ('every record', (1, 4))):
             laptop.stop_courier()
             s.stop()
@@ -142,7 +142,7 @@ def test_key_packages_lost(s):
             start = os.path.getsize(s.log)
             for _ in range(2):
                 laptop.run('sync')
-            holds(synced_records(s, start) == [0, 0], f'{what}: and then there is silence')
+            holds(set(synced_records(s, start)) == {0}, f'{what}: and then there is silence')
     finally:
         laptop.stop()
 

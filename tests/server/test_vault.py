@@ -324,14 +324,14 @@ def test_heads_come_back_and_prove_what_was_lost():
         alarm = entries_of(log)[-1]
         eq((alarm['action'], alarm['device']), ('alarm', d.id), 'on record')
         holds(f'lost={head["length"]} ' in alarm['note'] and head['hash'] in alarm['note'], alarm['note'])
-        eq(health(s)['audit_lost'], head['length'], 'health')
+        until(lambda: health(s).get('audit_lost') == head['length'], 'health, once this worker has heard of it')
         holds('ENTRIES WERE LOST' in s.command('audit', 'verify', code=3).stdout, 'verify')
         for _ in range(3):
             d.sync(audit_head=head['hash'], audit_word=head['word'])
         eq(sum(x['action'] == 'alarm' for x in entries_of(log)), 1, 'once')
         s.stop()
         s.start()
-        eq(health(s)['audit_lost'], head['length'], 'after a start, too')
+        until(lambda: health(s).get('audit_lost') == head['length'], 'after a start, too')
 
 
 def test_a_rewritten_log_is_refused():
