@@ -99,26 +99,28 @@ void agent_close(struct agent *a)
     a->org = NULL;
 }
 
-void agent_say(struct agent *a, const char *fmt, ...)
+static void tell(struct agent *a, bool step, const char *fmt, va_list args)
 {
     char text[PROBLEM_MAX];
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    if (a->progress)
+        a->progress(a->progress_ctx, text, step);
+    else if (!step)
+        (void)fprintf(stderr, "keeper: %s\n", text);
+}
+
+void agent_say(struct agent *a, const char *fmt, ...)
+{
     va_list args;
     va_start(args, fmt);
-    (void)vsnprintf(text, sizeof text, fmt, args);
+    tell(a, false, fmt, args);
     va_end(args);
-    if (a->progress)
-        a->progress(a->progress_ctx, text, false);
-    else
-        (void)fprintf(stderr, "keeper: %s\n", text);
 }
 
 void agent_step(struct agent *a, const char *fmt, ...)
 {
-    char text[PROBLEM_MAX];
     va_list args;
     va_start(args, fmt);
-    (void)vsnprintf(text, sizeof text, fmt, args);
+    tell(a, true, fmt, args);
     va_end(args);
-    if (a->progress)
-        a->progress(a->progress_ctx, text, true);
 }
