@@ -254,13 +254,10 @@ static enum err escrow(struct run *r, struct protect_result *ret)
     e = cache_begin(r->a->cache);
     if (e == ERR_OK)
         e = keep(r, &fresh);
-    if (e == ERR_OK)
-        e = cache_commit(r->a->cache);
-    if (e != ERR_OK) {
-        cache_rollback(r->a->cache);
+    e = cache_end(r->a->cache, e);
+    if (e != ERR_OK)
         return problem_set(r->why, e, "volume %s: the cache cannot be written: %s; nothing was changed",
                            r->device, err_text(e));
-    }
     *ret = (struct protect_result){r->b->volume_id, *key_id(r), NO_SLOT, fresh};
     return ERR_OK;
 }

@@ -62,10 +62,7 @@ static enum err keep_once(struct agent *a, struct boot_event *b, const uint8_t *
         return ERR_OK;
     TRY(cache_begin(a->cache));
     e = keep(a, b, hash);
-    if (e == ERR_OK)
-        return cache_commit(a->cache);
-    cache_rollback(a->cache);
-    return e;
+    return cache_end(a->cache, e);
 }
 
 /* Bytes that are no event tell nothing, and would stand in the way of the next one. */

@@ -37,6 +37,14 @@ void cache_rollback(struct cache *c)
         return; /* SQLite rolled back by itself */
 }
 
+enum err cache_end(struct cache *c, enum err so_far)
+{
+    if (so_far == ERR_OK)
+        return cache_commit(c);
+    cache_rollback(c);
+    return so_far;
+}
+
 static enum err migrate_one(struct cache *c, unsigned version)
 {
     char sql[64];

@@ -66,8 +66,11 @@ void cache_close(struct cache *c); /* takes NULL */
 
 /* One transaction; it does not nest. cache_rollback() is harmless outside one. */
 MUST_CHECK enum err cache_begin(struct cache *c);
-MUST_CHECK enum err cache_commit(struct cache *c);
+MUST_CHECK enum err cache_commit(struct cache *c); /* one that fails is taken back */
 void cache_rollback(struct cache *c);
+/* Commit what went well, take back what did not. so_far: how it went, cache_begin() included
+ * returns: so_far, or why the commit failed */
+MUST_CHECK enum err cache_end(struct cache *c, enum err so_far);
 
 /* Small named values. err: NOT_FOUND, RANGE (longer than cap) */
 MUST_CHECK enum err cache_get(struct cache *c, const char *name, void *ret, size_t cap, size_t *ret_len);

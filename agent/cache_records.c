@@ -162,10 +162,7 @@ enum err cache_add_receipt(struct cache *c, const uint8_t *bytes, size_t len, co
     enum err e = put_receipt(c, bytes, len);
     if (e == ERR_OK)
         e = settle(c, &r, of->names, of->n, &settled);
-    if (e == ERR_OK)
-        e = cache_commit(c);
-    else
-        cache_rollback(c);
+    e = cache_end(c, e);
     if (e == ERR_OK)
         *ret_n = settled;
     return e;

@@ -46,10 +46,7 @@ enum err identity_adopt(struct agent *a, enum record_identity why)
         return e;
     TRY(cache_begin(a->cache));
     e = remember(a, known, why);
-    if (e == ERR_OK)
-        return cache_commit(a->cache);
-    cache_rollback(a->cache);
-    return e;
+    return cache_end(a->cache, e);
 }
 
 enum err identity_open(struct agent *a, struct problem *why)
@@ -138,10 +135,9 @@ static enum err announce_at_once(struct agent *a)
 {
     struct record *r = calloc(1, sizeof *r);
     enum err e = r ? cache_begin(a->cache) : ERR_NOMEM;
-    if (e == ERR_OK && (e = announce(a, r)) == ERR_OK)
-        e = cache_commit(a->cache);
-    else
-        cache_rollback(a->cache);
+    if (e == ERR_OK)
+        e = announce(a, r);
+    e = cache_end(a->cache, e);
     free(r);
     return e;
 }

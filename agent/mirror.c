@@ -264,10 +264,7 @@ enum err mirror_volume(struct agent *a, struct header *h)
     enum err e = cache_begin(a->cache);
     if (e == ERR_OK) {
         e = mirror(m);
-        if (e == ERR_OK)
-            e = cache_commit(a->cache);
-        else
-            cache_rollback(a->cache);
+        e = cache_end(a->cache, e);
     }
     free(m);
     return e;

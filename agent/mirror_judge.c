@@ -72,10 +72,7 @@ enum err mirror_note_exposed(struct agent *a, const struct guid *volume, const s
 {
     TRY(cache_begin(a->cache));
     enum err e = note_exposed(a, volume, key_id);
-    if (e == ERR_OK)
-        return cache_commit(a->cache);
-    cache_rollback(a->cache);
-    return e;
+    return cache_end(a->cache, e);
 }
 
 enum err mirror_went_back(struct mirror *m, const struct guid *key_id)

@@ -105,10 +105,7 @@ static enum err queue(struct agent *a, const struct header *h, const uint8_t *se
         e = records_add(a, r, NULL);
     if (e == ERR_OK)
         e = cache_set(a->cache, name, mark, 32);
-    if (e == ERR_OK)
-        e = cache_commit(a->cache);
-    else
-        cache_rollback(a->cache);
+    e = cache_end(a->cache, e);
     free(r);
     return e;
 }

@@ -131,10 +131,7 @@ static enum err make_up_one(struct agent *a, const struct cache_draft *d)
         e = sign_and_keep(a, r, d->has_key ? &d->key_id : NULL, &away);
     if (e == ERR_OK)
         e = cache_drop_draft(a->cache, d->id);
-    if (e == ERR_OK)
-        e = cache_commit(a->cache);
-    else
-        cache_rollback(a->cache);
+    e = cache_end(a->cache, e);
     free(r);
     return e;
 }
@@ -156,14 +153,4 @@ enum err records_restart(struct agent *a)
     TRY(cache_set(a->cache, INCARNATION, id, sizeof id));
     TRY(cache_set_u64(a->cache, SEQUENCE, 0));
     return cache_unset(a->cache, PREVIOUS);
-}
-
-enum err records_new_incarnation(struct agent *a)
-{
-    TRY(cache_begin(a->cache));
-    enum err e = records_restart(a);
-    if (e == ERR_OK)
-        return cache_commit(a->cache);
-    cache_rollback(a->cache);
-    return e;
 }

@@ -21,9 +21,7 @@ MUST_CHECK enum err records_sign(struct agent *a, struct record *r, const struct
 MUST_CHECK enum err records_make_up(struct agent *a);
 
 /* The server knows a later record of this incarnation than we do: the cache is an old copy. Start a new
- * incarnation, so that no sequence number is ever used twice. */
-MUST_CHECK enum err records_new_incarnation(struct agent *a);
-/* The same inside a transaction of the caller's. */
+ * incarnation, so that no sequence number is ever used twice. Inside a transaction of the caller's. */
 MUST_CHECK enum err records_restart(struct agent *a);
 /* Name of the last record of this incarnation. err: NOT_FOUND (it has none yet) */
 MUST_CHECK enum err records_last(struct agent *a, uint8_t ret[static 32]);

@@ -247,10 +247,7 @@ static enum err queue(struct agent *a, const char *report, size_t len, const uin
         e = cache_set(a->cache, LAST_DIGEST, digest, 32);
     if (e == ERR_OK)
         e = cache_set_u64(a->cache, LAST_TIME, now);
-    if (e == ERR_OK)
-        e = cache_commit(a->cache);
-    else
-        cache_rollback(a->cache);
+    e = cache_end(a->cache, e);
     free(r);
     return e;
 }

@@ -167,10 +167,9 @@ static enum err add_rotated(struct agent *a, const struct cache_key *old, const 
     r->volume = old->volume;
     r->event_time = (uint64_t)time(NULL);
     enum err e = cache_begin(a->cache);
-    if (e == ERR_OK && (e = records_add(a, r, NULL)) == ERR_OK)
-        e = cache_commit(a->cache);
-    else
-        cache_rollback(a->cache);
+    if (e == ERR_OK)
+        e = records_add(a, r, NULL);
+    e = cache_end(a->cache, e);
     free(r);
     return e;
 }
@@ -355,10 +354,7 @@ static enum err start_anew(struct agent *a)
             e = records_add(a, r, NULL);
         if (e == ERR_OK)
             e = want_new_keys(a);
-        if (e == ERR_OK)
-            e = cache_commit(a->cache);
-        else
-            cache_rollback(a->cache);
+        e = cache_end(a->cache, e);
     }
     free(r);
     return e;

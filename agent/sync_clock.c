@@ -36,10 +36,7 @@ static enum err add_event(struct agent *a, uint64_t server, int64_t off)
     enum err e = cache_begin(a->cache);
     if (e == ERR_OK && (e = records_add(a, r, NULL)) == ERR_OK)
         e = put(a, REPORTED, off);
-    if (e == ERR_OK)
-        e = cache_commit(a->cache);
-    else
-        cache_rollback(a->cache);
+    e = cache_end(a->cache, e);
     free(r);
     return e;
 }

@@ -147,10 +147,7 @@ static enum err take_page(struct agent *a, enum sync_set which, const struct sai
     enum err e = resend(a, k, &s->missing);
     if (e == ERR_OK)
         e = last ? finish(a, k, s) : cache_set(a->cache, k->after, a->set_page[which].last, 32);
-    if (e == ERR_OK)
-        return cache_commit(a->cache);
-    cache_rollback(a->cache);
-    return e;
+    return cache_end(a->cache, e);
 }
 
 /* A server that does not know the exchange says only that the digests differ: send all again, once for each
