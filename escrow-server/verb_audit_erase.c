@@ -6,6 +6,7 @@
 #include "escrow-server/msg.h"
 #include "escrow-server/state.h"
 #include "formats/host/json_strict.h"
+#include "formats/host/number_list.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,34 +29,14 @@ static enum err add(struct wanted *w, uint64_t n)
     return ERR_OK;
 }
 
-static enum err add_range(struct wanted *w, uint64_t from, uint64_t to)
+static enum err add_range(void *ctx, uint64_t from, uint64_t to)
 {
+    struct wanted *w = ctx;
     if (from == 0 || to < from || to - from > 1000000)
         return ERR_RANGE;
     for (uint64_t n = from; n <= to; n++)
         TRY(add(w, n));
     return ERR_OK;
-}
-
-static enum err read_numbers(struct wanted *w, const char *text)
-{
-    for (const char *at = text; *at != '\0';) {
-        char *end;
-        uint64_t from = strtoull(at, &end, 10), to = from;
-        if (end == at)
-            return ERR_FORMAT;
-        if (*end == '-') {
-            at = end + 1;
-            to = strtoull(at, &end, 10);
-            if (end == at)
-                return ERR_FORMAT;
-        }
-        TRY(add_range(w, from, to));
-        if (*end != ',' && *end != '\0')
-            return ERR_FORMAT;
-        at = end + (*end == ',');
-    }
-    return w->count > 0 ? ERR_OK : ERR_FORMAT;
 }
 
 static enum err read_day(const char *text, uint64_t *ret)
@@ -132,7 +113,8 @@ static int choose(const struct audit_words *a, struct wanted *w, const struct au
 {
     uint64_t before = 0;
     w->chain = a->chain != NULL ? a->chain : r->source[0].head.chain;
-    enum err e = a->entries != NULL ? read_numbers(w, a->entries) : read_day(a->before, &before);
+    enum err e =
+        a->entries != NULL ? number_list_read(a->entries, add_range, w) : read_day(a->before, &before);
     if (e == ERR_FORMAT || e == ERR_RANGE)
         return state_complain(KH_EXIT_USAGE, "audit erase",
                               "--entries wants numbers as 3,7-9 and --before a day as 2026-01-31");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "tools/desk_erase.h"
+#include "formats/host/number_list.h"
 #include "formats/text.h"
 #include "tools/desk.h"
 #include "tools/desk_log.h"
@@ -16,34 +17,14 @@ struct wanted {
     unsigned count, there;
 };
 
-static enum err add_range(struct wanted *w, uint64_t from, uint64_t to)
+static enum err add_range(void *ctx, uint64_t from, uint64_t to)
 {
+    struct wanted *w = ctx;
     if (from == 0 || to < from || to - from >= ERASE_MAX - w->count)
         return ERR_RANGE;
     while (from <= to)
         w->n[w->count++] = from++;
     return ERR_OK;
-}
-
-static enum err read_numbers(const char *text, struct wanted *ret)
-{
-    for (const char *at = text; *at != '\0';) {
-        char *end;
-        uint64_t from = strtoull(at, &end, 10), to = from;
-        if (end == at)
-            return ERR_FORMAT;
-        if (*end == '-') {
-            at = end + 1;
-            to = strtoull(at, &end, 10);
-            if (end == at)
-                return ERR_FORMAT;
-        }
-        TRY(add_range(ret, from, to));
-        if (*end != ',' && *end != '\0')
-            return ERR_FORMAT;
-        at = end + (*end == ',');
-    }
-    return ret->count > 0 ? ERR_OK : ERR_FORMAT;
 }
 
 static enum err look(void *ctx, const struct audit_entry *e, const char *line, size_t len)
@@ -87,7 +68,7 @@ int desk_erase(const char *root, const char *entries, const char *who)
     struct audit_head head;
     char path[PATH_MAX];
     size_t torn;
-    if (read_numbers(entries, &w) != ERR_OK)
+    if (number_list_read(entries, add_range, &w) != ERR_OK)
         return desk_usage(&desk_audit_verb, "--entries wants numbers as 3,7-9, at most %d at once",
                           ERASE_MAX);
     if (desk_log_path(root, path) != ERR_OK)
