@@ -5,10 +5,10 @@
 #include "efi/load_option.h"
 #include "efi/sentence.h"
 #include "efi/started.h"
+#include "formats/names.h"
 #include <string.h>
 
 #define PATH_MAX_SANE 4096u
-#define REMOVABLE     "\\EFI\\BOOT\\BOOTX64.EFI"
 #define ENTRIES       "\\loader\\entries"
 #define UKIS          "\\EFI\\Linux"
 #define TEXT          FILES_PATH
@@ -65,10 +65,11 @@ static EFI_DEVICE_PATH *whole_path(const struct load_option *o)
     EFI_DEVICE_PATH *path = device_path_expand(o->path, NULL);
     if (!path || o->kind != DEVICE_PATH_DEVICE)
         return path;
-    EFI_HANDLE device = device_path_find_file(path, REMOVABLE);
+    EFI_HANDLE device = device_path_find_file(path, KH_ESP_FALLBACK);
     firmware_free(path);
-    return device && !started_is_copy(device, REMOVABLE) ? device_path_file(device_path_of(device), REMOVABLE)
-                                                         : NULL;
+    return device && !started_is_copy(device, KH_ESP_FALLBACK)
+               ? device_path_file(device_path_of(device), KH_ESP_FALLBACK)
+               : NULL;
 }
 
 static void add_order(struct boot_list *l)
@@ -166,8 +167,8 @@ static void add_file_system(struct boot_list *l, EFI_HANDLE device)
     files_list(device, w.folder, take_uki, &w);
     w.folder = "\\EFI";
     files_list(device, w.folder, take_vendor, &w);
-    if (files_exist(device, REMOVABLE) && !started_is_copy(device, REMOVABLE))
-        add_file(l, device, REMOVABLE, REMOVABLE);
+    if (files_exist(device, KH_ESP_FALLBACK) && !started_is_copy(device, KH_ESP_FALLBACK))
+        add_file(l, device, KH_ESP_FALLBACK, KH_ESP_FALLBACK);
 }
 
 void boot_list_make(struct boot_list *l)

@@ -5,11 +5,11 @@
 #include "efi/load_option.h"
 #include "efi/sentence.h"
 #include "efi/started.h"
+#include "formats/names.h"
 #include <string.h>
 
-#define REMOVABLE_PATH "\\EFI\\BOOT\\BOOTX64.EFI"
-#define PATH_MAX       4096u /* bytes of a device path */
-#define NODE_HEADER    4u
+#define PATH_MAX    4096u /* bytes of a device path */
+#define NODE_HEADER 4u
 
 enum stage {
     STAGE_CHOSEN = 0,  /* by a person */
@@ -74,10 +74,10 @@ static enum err load_path(const struct boot_next *b, EFI_DEVICE_PATH *path, EFI_
 
 static enum err load_removable(const struct boot_next *b, EFI_HANDLE device, EFI_HANDLE *ret)
 {
-    if (started_is_copy(device, REMOVABLE_PATH))
+    if (started_is_copy(device, KH_ESP_FALLBACK))
         return ERR_NOT_FOUND;
     EFI_DEVICE_PATH *base = device_path_of(device);
-    EFI_DEVICE_PATH *path = base ? device_path_file(base, REMOVABLE_PATH) : NULL;
+    EFI_DEVICE_PATH *path = base ? device_path_file(base, KH_ESP_FALLBACK) : NULL;
     enum err e = path ? load_path(b, path, ret) : ERR_NOMEM;
     firmware_free(path);
     return e;
@@ -122,7 +122,7 @@ static enum err load_entry(const struct boot_next *b, const struct load_option *
     EFI_DEVICE_PATH *path = expand(b, o->path);
     enum err e = path ? ERR_OK : ERR_NOT_FOUND;
     if (path && device_path_kind(path) == DEVICE_PATH_DEVICE) {
-        EFI_HANDLE device = device_path_find_file(path, REMOVABLE_PATH);
+        EFI_HANDLE device = device_path_find_file(path, KH_ESP_FALLBACK);
         e = device ? load_removable(b, device, ret) : ERR_NOT_FOUND;
     } else if (path) {
         e = load_path(b, path, ret);
@@ -169,7 +169,7 @@ static EFI_HANDLE opened_disk(const struct boot_next *b)
 {
     const EFI_DEVICE_PATH *volume = device_path_of(b->opened);
     EFI_DEVICE_PATH *disk = volume ? device_path_disk(volume) : NULL;
-    EFI_HANDLE found = disk ? device_path_find_file(disk, REMOVABLE_PATH) : NULL;
+    EFI_HANDLE found = disk ? device_path_find_file(disk, KH_ESP_FALLBACK) : NULL;
     firmware_free(disk);
     return found;
 }
@@ -177,10 +177,10 @@ static EFI_HANDLE opened_disk(const struct boot_next *b)
 static enum err load_from_disk(struct boot_next *b, EFI_HANDLE device, EFI_HANDLE *ret)
 {
     struct sentence s;
-    if (b->at++ > 0 || !files_exist(device, REMOVABLE_PATH))
+    if (b->at++ > 0 || !files_exist(device, KH_ESP_FALLBACK))
         return ERR_NOT_FOUND;
     sentence_init(&s, b->name, sizeof b->name);
-    sentence_add(&s, REMOVABLE_PATH);
+    sentence_add(&s, KH_ESP_FALLBACK);
     enum err e = load_removable(b, device, ret);
     return e == ERR_OK || e == ERR_DENIED ? e : ERR_NOT_FOUND;
 }
