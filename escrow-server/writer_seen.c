@@ -2,30 +2,22 @@
 #include "escrow-server/slog.h"
 #include "escrow-server/writer.h"
 #include <string.h>
-#include <time.h>
 
 /* That a device was here need not be durable before it is answered: it waits for a commit that somebody
  * needs, a second at most. So a heartbeat costs no commit of its own. */
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 int writer_seen_wait_ms(const struct writer_state *w)
 {
     if (w->seen.n == 0)
         return -1;
-    int64_t left = w->seen.since_ms + WRITER_SEEN_MS - now_ms();
+    int64_t left = w->seen.since_ms + WRITER_SEEN_MS - writer_now_ms();
     return left < 0 || w->seen.n == WRITER_SEEN ? 0 : (int)left;
 }
 
 void writer_seen(struct writer_state *w, const struct msg_sync *m)
 {
     if (w->seen.n == 0)
-        w->seen.since_ms = now_ms();
+        w->seen.since_ms = writer_now_ms();
     if (w->seen.n == WRITER_SEEN) /* the store is away, or it would have been written */
         return;
     struct seen *s = &w->seen.item[w->seen.n++];
