@@ -2,6 +2,7 @@
 #include "agent/channel.h"
 #include "crypto/cursor.h"
 #include "crypto/host/file.h"
+#include "crypto/host/monotonic.h"
 #include "crypto/secret.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +12,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #define READ_STEP  65536u
@@ -230,17 +230,10 @@ short channel_events(const struct channel *c)
     return (short)(POLLIN | (c->out ? POLLOUT : 0));
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static enum err wait_for(int fd, short events, int64_t deadline_ms)
 {
     for (;;) {
-        int64_t left = deadline_ms < 0 ? -1 : deadline_ms - now_ms();
+        int64_t left = deadline_ms < 0 ? -1 : deadline_ms - monotonic_ms();
         if (deadline_ms >= 0 && left < 0)
             return ERR_TIMEOUT;
         struct pollfd p = {.fd = fd, .events = events};
@@ -256,7 +249,7 @@ static enum err wait_for(int fd, short events, int64_t deadline_ms)
 
 enum err channel_send(struct channel *c, const struct msg *m, int timeout_ms)
 {
-    int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+    int64_t deadline = timeout_ms < 0 ? -1 : monotonic_ms() + timeout_ms;
     TRY(channel_queue(c, m));
     while (c->out) {
         TRY(wait_for(c->fd, POLLOUT, deadline));
@@ -267,7 +260,7 @@ enum err channel_send(struct channel *c, const struct msg *m, int timeout_ms)
 
 enum err channel_recv(struct channel *c, int timeout_ms, struct msg *ret)
 {
-    int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+    int64_t deadline = timeout_ms < 0 ? -1 : monotonic_ms() + timeout_ms;
     for (;;) {
         enum err e = channel_next(c, ret);
         if (e != ERR_NOT_FOUND)

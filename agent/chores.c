@@ -6,7 +6,7 @@
 #include "agent/notice.h"
 #include "agent/recover.h"
 #include "agent/rotate.h"
-#include "agent/startup.h"
+#include "agent/used_wait.h"
 #include "agent/verify.h"
 #include "crypto/host/file.h"
 #include <errno.h>
@@ -75,7 +75,7 @@ static void publish(struct agent *a, const struct protect_result *r)
 {
     struct problem warning = {""};
     char uuid[GUID_TEXT], id[9];
-    startup_forget(&r->volume);
+    used_wait_forget(&r->volume);
     guid_encode_lower(&r->volume, uuid);
     guid_short(&r->key_id, id);
     agent_say(a, "volume %s: its recovery password is replaced; key %s is in use now%s", uuid, id,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/courier.h"
 #include "crypto/host/file.h"
+#include "crypto/host/monotonic.h"
 #include "crypto/host/process.h"
 #include "formats/names.h"
 #include <errno.h>
@@ -40,13 +41,6 @@ struct courier {
     int64_t answered_ms;                          /* of the last answer; 0 when the keeper has spoken since */
 };
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Jitter only: without random bytes the nanoseconds do. (Not cr_random(): it would bring OpenSSL, which this
  * process does without.) */
 static uint32_t dice(void)
@@ -71,7 +65,7 @@ static enum err want_batch(struct courier *c)
 /* An errand of the keeper's to the servers came to its end. */
 static void settle(struct courier *c, uint32_t status, uint64_t retry_after_s)
 {
-    int64_t now = now_ms();
+    int64_t now = monotonic_ms();
     uint64_t wait_s = courier_servers_wait_s(&c->servers, now);
     c->asked = c->person = false;
     if (status == MSG_DONE)
@@ -89,21 +83,21 @@ static void log_problem(const struct msg_span *problem)
 static enum err answer(struct courier *c, const struct msg *m)
 {
     enum err e = channel_send(&c->keeper, m, SEND_MS);
-    c->answered_ms = now_ms();
+    c->answered_ms = monotonic_ms();
     switch (m->type) {
     case MSG_ENROLLED:
         if (m->enrolled.status != MSG_DONE)
             log_problem(&m->enrolled.problem);
         settle(c, m->enrolled.status, 0);
         if (m->enrolled.status == MSG_DONE)
-            c->schedule.due_ms = now_ms(); /* what waited for the enrolment */
+            c->schedule.due_ms = monotonic_ms(); /* what waited for the enrolment */
         break;
     case MSG_SYNC_ANSWER:
         if (m->sync_answer.status != MSG_DONE)
             log_problem(&m->sync_answer.problem);
         settle(c, m->sync_answer.status, m->sync_answer.retry_after_s);
         if (m->sync_answer.status == MSG_DONE && c->full && m->sync_answer.receipts.n > 0)
-            courier_schedule_more(&c->schedule, now_ms(), dice());
+            courier_schedule_more(&c->schedule, monotonic_ms(), dice());
         break;
     default: /* CSR, CERTIFICATE_KEPT: the keeper says how it goes on */
         break;
@@ -111,7 +105,7 @@ static enum err answer(struct courier *c, const struct msg *m)
     if (c->again != AGAIN_NO && !c->asked) {
         c->person = c->again == AGAIN_PERSON;
         c->again = AGAIN_NO;
-        courier_schedule_wanted(&c->schedule, now_ms(), c->person);
+        courier_schedule_wanted(&c->schedule, monotonic_ms(), c->person);
     }
     return e;
 }
@@ -159,10 +153,10 @@ static enum err choose_servers(struct courier *c, struct msg_list *servers)
 {
     struct msg_list pick;
     char text[64];
-    courier_servers_pick(&c->servers, servers, now_ms(), c->person, &pick);
+    courier_servers_pick(&c->servers, servers, monotonic_ms(), c->person, &pick);
     if (pick.n == 0 && servers->n > 0) {
         (void)snprintf(text, sizeof text, "the servers ask to come back in %llu seconds",
-                       (unsigned long long)courier_servers_wait_s(&c->servers, now_ms()));
+                       (unsigned long long)courier_servers_wait_s(&c->servers, monotonic_ms()));
         return give_up(c, text);
     }
     *servers = pick;
@@ -180,7 +174,7 @@ static enum err start(struct courier *c, struct msg *m)
     if (!c->asked)
         return ERR_OK; /* nobody is to be asked now; that was the answer */
     enum err e = courier_child_start(&c->child, c->root,
-                                     courier_schedule_patience_ms(&c->schedule, c->person), now_ms(), m);
+                                     courier_schedule_patience_ms(&c->schedule, c->person), monotonic_ms(), m);
     return e == ERR_OK ? ERR_OK : give_up(c, "the courier's errand cannot be started");
 }
 
@@ -193,7 +187,7 @@ static void sync_wanted(struct courier *c, bool person)
     }
     c->person = c->person || person;
     if (!c->asked)
-        courier_schedule_wanted(&c->schedule, now_ms(), c->person);
+        courier_schedule_wanted(&c->schedule, monotonic_ms(), c->person);
 }
 
 static enum err handle(struct courier *c, struct msg *m)
@@ -234,7 +228,7 @@ static enum err read_child(struct courier *c)
     enum err filled = channel_fill(&c->child.channel), e;
     while ((e = channel_next(&c->child.channel, &m)) == ERR_OK && m.type == MSG_SERVER_SAID)
         courier_servers_said(&c->servers, m.server_said.server, m.server_said.status,
-                             m.server_said.retry_after_s, now_ms());
+                             m.server_said.retry_after_s, monotonic_ms());
     if (e == ERR_NOT_FOUND && filled == ERR_OK)
         return ERR_OK; /* more is to come */
     bool good = e == ERR_OK && m.type == c->wanted;
@@ -266,7 +260,7 @@ static void read_netlink(struct courier *c)
     while (recv(c->netlink, drop, sizeof drop, 0) > 0)
         ;
     if (!c->asked)
-        courier_schedule_network(&c->schedule, now_ms(), dice());
+        courier_schedule_network(&c->schedule, monotonic_ms(), dice());
 }
 
 static int wait_ms(const struct courier *c)
@@ -274,13 +268,13 @@ static int wait_ms(const struct courier *c)
     int64_t due_ms = c->child.pid ? c->child.kill_ms : c->asked ? COURIER_NEVER : c->schedule.due_ms;
     if (due_ms == COURIER_NEVER)
         return -1;
-    int64_t left = due_ms - now_ms();
+    int64_t left = due_ms - monotonic_ms();
     return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }
 
 static enum err look_at_clock(struct courier *c)
 {
-    int64_t now = now_ms();
+    int64_t now = monotonic_ms();
     if (c->child.pid && now >= c->child.kill_ms) {
         courier_child_end(&c->child);
         return give_up(c, "the courier's errand hung and was ended");
@@ -298,7 +292,7 @@ static short child_events(const struct courier *c)
 /* One connection to the keeper, until it ends. */
 static enum err serve(struct courier *c)
 {
-    if (c->schedule.failures == 0 || now_ms() >= c->schedule.due_ms)
+    if (c->schedule.failures == 0 || monotonic_ms() >= c->schedule.due_ms)
         TRY(want_batch(c)); /* at start */
     for (;;) {
         TRY(look_at_clock(c));
@@ -327,11 +321,11 @@ static void end_connection(struct courier *c)
     courier_child_end(&c->child);
     channel_close(&c->keeper);
     if (c->asked && c->schedule.due_ms == COURIER_NEVER)
-        c->schedule.due_ms = now_ms();
+        c->schedule.due_ms = monotonic_ms();
     c->asked = c->person = false;
     c->again = AGAIN_NO;
-    if (c->answered_ms && now_ms() - c->answered_ms < DISLIKED_MS)
-        courier_schedule_failed(&c->schedule, now_ms(), 0, dice());
+    if (c->answered_ms && monotonic_ms() - c->answered_ms < DISLIKED_MS)
+        courier_schedule_failed(&c->schedule, monotonic_ms(), 0, dice());
     c->answered_ms = 0;
 }
 
@@ -339,13 +333,13 @@ static _Noreturn void run(struct courier *c)
 {
     int pause_ms = RECONNECT_MS;
     for (;;) {
-        int64_t since = now_ms();
+        int64_t since = monotonic_ms();
         enum err e = channel_connect(c->socket, &c->keeper);
         if (e == ERR_OK) {
             e = serve(c);
             end_connection(c);
         }
-        if (now_ms() - since > RECONNECT_LONG)
+        if (monotonic_ms() - since > RECONNECT_LONG)
             pause_ms = RECONNECT_MS; /* it was a real connection, not one that ends at once again and again */
         if (pause_ms == RECONNECT_SAID) /* at boot the keeper is a little later, which is no news */
             (void)fprintf(stderr, "courier: %s: no keeper (%s); waiting for it\n", c->socket, err_text(e));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/courier.h"
 #include "agent/errand.h"
+#include "crypto/host/monotonic.h"
 #include <curl/curl.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -10,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #define URL_MAX 256
 #define SOCKETS 8
@@ -214,13 +214,6 @@ static bool judge_answer(CURL *curl, struct body *body, const char *server, stru
     return false;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* How far the peer makes room for what we send: what it acknowledged and the window behind that. Both kernels
  * take in and acknowledge what fits their buffers, for seconds (delayed acknowledgements, probes of a closed
  * window), whoever is dead above them; but the far edge moves on only when somebody reads. */
@@ -271,8 +264,8 @@ static CURLcode perform(CURL *curl, struct post *p)
             code = outcome(multi);
             break;
         }
-        errand_patience_moved(&p->patience, now_ms(), moved(curl, p));
-        int64_t left = errand_patience_left(&p->patience, now_ms());
+        errand_patience_moved(&p->patience, monotonic_ms(), moved(curl, p));
+        int64_t left = errand_patience_left(&p->patience, monotonic_ms());
         code = CURLE_OPERATION_TIMEDOUT;
         if (left == 0 ||
             curl_multi_poll(multi, NULL, 0, left < LOOK_MS ? (int)left : LOOK_MS, NULL) != CURLM_OK)
@@ -319,7 +312,7 @@ static bool try_server(struct post *p, const char *server, struct errand_answer 
         say(ret, MSG_OFFLINE, "server not reachable: %s: the request could not be set up", server);
     } else {
         p->n_lines = 0;
-        errand_patience_start(&p->patience, now_ms());
+        errand_patience_start(&p->patience, monotonic_ms());
         CURLcode code = perform(curl, p);
         if (code == CURLE_OK)
             spoken = judge_answer(curl, &body, server, ret);
@@ -336,7 +329,7 @@ static bool try_all(struct post *p, struct errand_answer *ret)
 {
     const struct errand_request *r = p->r;
     struct errand_answer untrusted = {0};
-    for (uint32_t i = 0; i < r->servers->n && now_ms() < p->patience.end_ms; i++) {
+    for (uint32_t i = 0; i < r->servers->n && monotonic_ms() < p->patience.end_ms; i++) {
         char server[URL_MAX];
         if (msg_text_copy(r->servers->item[i], server, sizeof server) != ERR_OK)
             continue;
@@ -359,7 +352,7 @@ static bool try_all(struct post *p, struct errand_answer *ret)
 
 void errand_post(const struct errand_request *r, struct errand_answer *ret)
 {
-    struct post p = {.r = r, .patience = {.base_ms = r->patience_ms, .end_ms = now_ms() + COURIER_ALL_MS}};
+    struct post p = {.r = r, .patience = {.base_ms = r->patience_ms, .end_ms = monotonic_ms() + COURIER_ALL_MS}};
     uint8_t *gzip = NULL;
 
     *ret = (struct errand_answer){0};

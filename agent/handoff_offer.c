@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/handoff.h"
+#include "crypto/host/monotonic.h"
 #include <libcryptsetup.h>
 #include <poll.h>
 #include <stdio.h>
@@ -7,7 +8,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
 #define PLYMOUTH   "/bin/plymouth"
@@ -17,18 +17,11 @@
 #define ANSWER_MAX 64
 #define FOREVER    (-1L)
 
-static long now_ms(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Is there anything to read before the time until? */
 static bool readable(int fd, long until)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    long left = until == FOREVER ? -1 : until - now_ms();
+    long left = until == FOREVER ? -1 : until - monotonic_ms();
     return (until == FOREVER || left > 0) && poll(&p, 1, (int)left) > 0;
 }
 
@@ -93,7 +86,7 @@ static void ask_console(const char *question, unsigned seconds, char ret[static 
     /* Keys pressed before the question was there are no answer to it. */
     (void)tcflush(STDIN_FILENO, TCIFLUSH);
     (void)fprintf(stderr, "%s: ", question);
-    read_line(STDIN_FILENO, now_ms() + (long)seconds * 1000, ret);
+    read_line(STDIN_FILENO, monotonic_ms() + (long)seconds * 1000, ret);
     fputs("\n", stderr);
 }
 

@@ -63,7 +63,6 @@ void keeper_await(struct keeper *k, struct client *c, enum keeper_errand which, 
 bool keeper_wake_courier(struct keeper *k);
 /* The same for a person who waits: whatever a server said about coming later. */
 bool keeper_hurry_courier(struct keeper *k);
-int64_t keeper_now_ms(void);
 
 /* Verbs (verb_*.c). */
 void verb_enroll(struct keeper *k, struct client *c, const struct msg *m);

@@ -12,8 +12,8 @@ $(B)/libexec/keyholt-tpm.so: $(tpm_module_objects)
 	$(call say,LD,$@)mkdir -p $(@D) && $(CC) -shared -Wl,-z,relro,-z,now,-z,defs,--as-needed -o $@ $^ $(tpm_libs) -lcrypto
 -include $(tpm_module_objects:.o=.d)
 # keeper; the table of protect's steps is a file of its own, because the crash test links another one:
-keeper_core := agent/keeper.c agent/keeper_reply.c agent/verb_enroll.c agent/verb_protect.c \
-    agent/verb_status.c agent/tpm_status.c agent/tpm_back.c agent/notice.c agent/verb_sync.c agent/receipt_wait.c agent/verb_verify.c agent/volume_status.c agent/verb_courier.c agent/courier_certificate.c agent/startup.c agent/privileged.c agent/boot_event.c agent/discover.c \
+keeper_core := agent/keeper_main.c agent/keeper.c agent/keeper_clients.c agent/keeper_reply.c agent/verb_enroll.c agent/verb_protect.c \
+    agent/verb_status.c agent/tpm_status.c agent/tpm_back.c agent/notice.c agent/verb_sync.c agent/receipt_wait.c agent/verb_verify.c agent/volume_status.c agent/verb_courier.c agent/courier_certificate.c agent/startup.c agent/used_wait.c agent/privileged.c agent/boot_event.c agent/discover.c \
     agent/protect.c agent/rotate.c agent/recover.c agent/owned.c agent/retire.c agent/settle.c agent/unlock.c \
     agent/manage.c agent/package.c agent/management_key.c agent/encrypted_place.c agent/header_manage.c \
     agent/mirror.c agent/mirror_judge.c agent/verify.c agent/chores.c agent/records.c agent/identity.c agent/enrollment.c agent/sync.c \

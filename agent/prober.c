@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/prober.h"
 #include "agent/probe.h"
+#include "crypto/host/monotonic.h"
 #include "formats/names.h"
 #include <fcntl.h>
 #include <limits.h>
@@ -10,7 +11,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SILENT_MAX 16 /* devices that did not answer, remembered */
@@ -22,17 +22,10 @@ static struct {
 } silent[SILENT_MAX];
 static pid_t left[LEFT_MAX];
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static bool is_silent(const char *device)
 {
     for (int i = 0; i < SILENT_MAX; i++)
-        if (silent[i].until_ms > now_ms() && strcmp(silent[i].device, device) == 0)
+        if (silent[i].until_ms > monotonic_ms() && strcmp(silent[i].device, device) == 0)
             return true;
     return false;
 }
@@ -44,7 +37,7 @@ static void remember_silent(const char *device)
         if (silent[i].until_ms < silent[oldest].until_ms)
             oldest = i;
     (void)snprintf(silent[oldest].device, sizeof silent[oldest].device, "%s", device);
-    silent[oldest].until_ms = now_ms() + PROBER_FORGET_MS;
+    silent[oldest].until_ms = monotonic_ms() + PROBER_FORGET_MS;
 }
 
 /* Beside the keeper, or where the package puts it. */

@@ -8,7 +8,7 @@
 #include "agent/receipt_wait.h"
 #include "agent/recover.h"
 #include "agent/rotate.h"
-#include "agent/startup.h"
+#include "agent/used_wait.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,7 +77,7 @@ static void reply_done(struct order *o, struct header *h, const struct protect_r
 {
     struct problem warning;
     char text[PATH_MAX + 200], id[9];
-    startup_forget(&r->volume);
+    used_wait_forget(&r->volume);
     publish(o, &r->volume, &r->key_id, &warning);
     if (is_protect && receipt_wait_needed(&o->k->agent, &r->volume)) {
         receipt_wait(o->k, o->c, r, result_json(h, r, &warning));

@@ -5,11 +5,11 @@
 #include "agent/identity.h"
 #include "agent/keeper.h"
 #include "agent/mirror.h"
-#include "agent/startup.h"
 #include "agent/sync.h"
 #include "agent/sync_clock.h"
 #include "agent/tpm_back.h"
 #include "agent/tpm_status.h"
+#include "agent/used_wait.h"
 #include "agent/volume_list.h"
 #include "crypto/host/file.h"
 #include "formats/base.h"
@@ -131,7 +131,7 @@ void verb_status(struct keeper *k, struct client *c, const struct msg *m)
     struct agent *a = &k->agent;
     char id[BASE16_LEN(CR_KEY_ID) + 1];
     (void)m;
-    (void)startup_retry(a, true); /* somebody looks: perhaps he has made room */
+    (void)used_wait_retry(a, true); /* somebody looks: perhaps he has made room */
     tpm_back_look(a);
     enum err e = identity_announce(a); /* a TPM that was away may be back */
     if (e != ERR_OK)

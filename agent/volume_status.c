@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/volume_status.h"
-#include "agent/startup.h"
+#include "agent/used_wait.h"
 #include "formats/names.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,7 +134,7 @@ struct json_object *volume_status(struct agent *a, const struct cache_volume *v)
     guid_encode_lower(&v->uuid, uuid);
     add(o, "device", v->device);
     add(o, "uuid", uuid);
-    const char *waits = startup_waits(&v->uuid); /* the cache may have no room for it */
+    const char *waits = used_wait_why(&v->uuid); /* the cache may have no room for it */
     add(o, "state", state_text(waits ? VOLUME_NEEDS_SECRET : v->state));
     add_note(a, o, v, waits ? waits : v->note);
     add_current(o, k);
