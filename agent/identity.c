@@ -3,6 +3,7 @@
 #include "agent/enrollment.h"
 #include "agent/mirror.h"
 #include "agent/records.h"
+#include "agent/seal.h"
 #include "crypto/host/file.h"
 #include "formats/envelope.h"
 #include "formats/key_package.h"
@@ -79,7 +80,7 @@ static enum err add_escrow(struct agent *a, struct record *r, const struct guid 
 {
     struct envelope e;
     struct cache_volume v;
-    if (envelope_decode(envelope, len, &e) != ERR_OK || !mirror_is_sealed_to_us(a, &e))
+    if (envelope_decode(envelope, len, &e) != ERR_OK || !seal_is_to_us(a, &e))
         return ERR_OK; /* it was another organisation's */
     enum err known = cache_get_volume(a->cache, &e.volume, &v);
     if (known != ERR_OK && known != ERR_NOT_FOUND)
@@ -95,7 +96,7 @@ static enum err add_package(struct agent *a, struct record *r, const uint8_t *by
     struct record old;
     struct envelope e;
     if (record_decode(bytes, len, &old) != ERR_OK ||
-        key_package_decode(old.envelope, old.envelope_len, &e) != ERR_OK || !mirror_is_sealed_to_us(a, &e))
+        key_package_decode(old.envelope, old.envelope_len, &e) != ERR_OK || !seal_is_to_us(a, &e))
         return ERR_OK; /* it was another organisation's */
     *r = old;
     return records_sign(a, r, NULL);

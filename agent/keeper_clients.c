@@ -73,17 +73,6 @@ void clients_accept(struct keeper *k)
     channel_close(&ch);
 }
 
-void keeper_await(struct keeper *k, struct client *c, enum keeper_errand which, const char *no_courier)
-{
-    c->waits = which;
-    agent_step(&k->agent, "asking a server; a dead one costs some seconds");
-    if (keeper_hurry_courier(k))
-        return;
-    agent_say(&k->agent, "the courier is not connected yet; waiting for it");
-    c->no_courier = no_courier;
-    c->deadline_ms = monotonic_ms() + k->courier_wait_ms;
-}
-
 void clients_close_late(struct keeper *k)
 {
     for (int i = 0; i < KEEPER_CLIENTS; i++) {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a client is told, and for what it waits. */
 #include "agent/keeper.h"
+#include "crypto/host/monotonic.h"
 #include "formats/names.h"
 
 #define PLAIN (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
@@ -75,4 +77,15 @@ bool keeper_wake_courier(struct keeper *k)
 bool keeper_hurry_courier(struct keeper *k)
 {
     return call_courier(k, true);
+}
+
+void keeper_await(struct keeper *k, struct client *c, enum keeper_errand which, const char *no_courier)
+{
+    c->waits = which;
+    agent_step(&k->agent, "asking a server; a dead one costs some seconds");
+    if (keeper_hurry_courier(k))
+        return;
+    agent_say(&k->agent, "the courier is not connected yet; waiting for it");
+    c->no_courier = no_courier;
+    c->deadline_ms = monotonic_ms() + k->courier_wait_ms;
 }

@@ -3,6 +3,7 @@
 #include "agent/mirror_run.h"
 #include "agent/owned.h"
 #include "agent/records.h"
+#include "agent/seal.h"
 #include "crypto/secret.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,17 +37,6 @@ static enum err load_volume(struct mirror *m)
               : slash          ? slash + 1
                                : h->device);
     return ERR_OK;
-}
-
-bool mirror_is_sealed_to_us(const struct agent *a, const struct envelope *e)
-{
-    if (!a->org)
-        return true; /* cannot be judged */
-    for (unsigned i = 0; i < e->n_recipients; i++)
-        for (unsigned k = 0; k < a->org->n_escrow; k++)
-            if (memcmp(e->recipient[i], a->org->escrow[k].id, sizeof e->recipient[i]) == 0)
-                return true;
-    return false;
 }
 
 /* Unchanged since it was opened with the sealed bytes? Invariant 8. What the cache saw proved counts, not
@@ -123,7 +113,7 @@ static enum err judge_key(struct mirror *m, const struct luks2_token *t, const s
         return judge_returned(m, k);
     if (verified && !k->verified)
         k->verified = (uint64_t)time(NULL);
-    if (!mirror_is_sealed_to_us(m->a, e)) {
+    if (!seal_is_to_us(m->a, e)) {
         m->n_elsewhere++;
         return ERR_OK;
     }
@@ -176,7 +166,7 @@ static enum err live_key(struct mirror *m, const struct luks2_token *t)
     k.volume = m->h->luks.uuid;
     TRY(judge_key(m, t, &e, &k, &good));
     TRY(keep_key(m, t, &e, &k, good));
-    if (!k.recorded && mirror_is_sealed_to_us(m->a, &e))
+    if (!k.recorded && seal_is_to_us(m->a, &e))
         TRY(queue_escrow(m, t));
     m->n_live++;
     m->n_good += good;

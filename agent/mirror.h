@@ -16,9 +16,6 @@ MUST_CHECK enum err mirror_volume(struct agent *a, struct header *h);
 MUST_CHECK enum err mirror_note_exposed(struct agent *a, const struct guid *volume,
                                         const struct guid *key_id);
 
-/* Does an envelope name an escrow key of our organisation? True while there is no organisation to ask. */
-bool mirror_is_sealed_to_us(const struct agent *a, const struct envelope *e);
-
 /* Only remember that the volume is there, inside a transaction of the caller: start-up looks at every volume
  * that is remembered. One that is known stays as it is. */
 MUST_CHECK enum err mirror_note_volume(struct agent *a, struct header *h);

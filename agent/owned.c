@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/owned.h"
-#include "agent/mirror.h"
+#include "agent/seal.h"
 #include "formats/envelope.h"
 #include <string.h>
 
@@ -63,5 +63,5 @@ bool owned_is_from_here(const struct agent *a, const struct luks2_token *t)
 {
     struct envelope e;
     return envelope_decode(t->envelope, t->envelope_len, &e) == ERR_OK &&
-           memcmp(e.device, a->key.id, sizeof e.device) == 0 && mirror_is_sealed_to_us(a, &e);
+           memcmp(e.device, a->key.id, sizeof e.device) == 0 && seal_is_to_us(a, &e);
 }

@@ -2,6 +2,7 @@
 #include "agent/retire.h"
 #include "agent/mirror.h"
 #include "agent/owned.h"
+#include "agent/seal.h"
 #include "agent/token_json.h"
 #include "formats/envelope.h"
 #include <string.h>
@@ -29,8 +30,7 @@ static struct settle_key describe(struct agent *a, struct header *h, const struc
                                .cause = t->cause ? t->cause : k.cause,
                                .proved = known && k.state != KEY_RETURNED && header_is_proved(h, t),
                                /* a receipt of another organisation is none */
-                               .receipted =
-                                   (t->receipted || k.receipted) && sealed && mirror_is_sealed_to_us(a, &e),
+                               .receipted = (t->receipted || k.receipted) && sealed && seal_is_to_us(a, &e),
                                .packed = k.packed,
                                .spent = k.spent || is_replaced(h, &t->key_id),
                                .preferred = owned_is_from_here(a, t)};

@@ -41,3 +41,14 @@ enum err seal_password(const struct agent *a, const struct guid *key_id, const s
     *ret = s;
     return ERR_OK;
 }
+
+bool seal_is_to_us(const struct agent *a, const struct envelope *e)
+{
+    if (!a->org)
+        return true; /* cannot be judged */
+    for (unsigned i = 0; i < e->n_recipients; i++)
+        for (unsigned k = 0; k < a->org->n_escrow; k++)
+            if (memcmp(e->recipient[i], a->org->escrow[k].id, sizeof e->recipient[i]) == 0)
+                return true;
+    return false;
+}

@@ -22,3 +22,6 @@ struct sealed {
  * password: 16 bytes. time: of the envelope. err: FORMAT, RANGE, IO, ... */
 MUST_CHECK enum err seal_password(const struct agent *a, const struct guid *key_id, const struct guid *volume,
                                   uint64_t time, const uint8_t password[static RP_BYTES], struct sealed *ret);
+
+/* Does an envelope name an escrow key of our organisation? True while there is no organisation to ask. */
+bool seal_is_to_us(const struct agent *a, const struct envelope *e);
