@@ -29,19 +29,8 @@ static const char help[] =
     "envelope, other organisation, audit log not writable), 4 the audit log is in use: try again.\n";
 
 static const struct option options[] = {
-    {"qr", required_argument, NULL, 'q'},
-    {"envelope", required_argument, NULL, 'e'},
-    {"key", required_argument, NULL, 'k'},
-    {"key-passphrase-file", required_argument, NULL, 'p'},
-    {"org", required_argument, NULL, 'o'},
-    {"root-key", required_argument, NULL, 'R'},
-    {"who", required_argument, NULL, 'w'},
-    {"reason", required_argument, NULL, 'r'},
-    {"user", required_argument, NULL, 'u'},
-    {"root", required_argument, NULL, 'd'},
-    {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    {"qr", required_argument, NULL, 'q'}, {"envelope", required_argument, NULL, 'e'}, DESK_SESSION_OPTIONS,
+    {"json", no_argument, NULL, 'j'},     {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
 };
 
 static const char **option_place(struct desk_request *r, int option)
@@ -51,24 +40,8 @@ static const char **option_place(struct desk_request *r, int option)
         return &r->qr;
     case 'e':
         return &r->envelope;
-    case 'k':
-        return &r->key;
-    case 'p':
-        return &r->passphrase;
-    case 'o':
-        return &r->org;
-    case 'R':
-        return &r->root_key;
-    case 'w':
-        return &r->who;
-    case 'r':
-        return &r->reason;
-    case 'u':
-        return &r->user;
-    case 'd':
-        return &r->root;
     default:
-        return NULL;
+        return desk_session_place(r, option);
     }
 }
 

@@ -186,3 +186,27 @@ int desk_session_check(const struct desk_verb *verb, const struct desk_request *
         code = check_text(verb, "--user", r->user, AUDIT_WHO);
     return code;
 }
+
+const char **desk_session_place(struct desk_request *r, int option)
+{
+    switch (option) {
+    case 'k':
+        return &r->key;
+    case 'p':
+        return &r->passphrase;
+    case 'o':
+        return &r->org;
+    case 'R':
+        return &r->root_key;
+    case 'w':
+        return &r->who;
+    case 'r':
+        return &r->reason;
+    case 'u':
+        return &r->user;
+    case 'd':
+        return &r->root;
+    default:
+        return NULL;
+    }
+}

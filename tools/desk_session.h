@@ -42,3 +42,13 @@ __attribute__((format(printf, 2, 3))) int desk_refuse(struct desk_session *s, co
 /* The command line's half of the above: is everything there that the log has to say? verb: for the usage */
 struct desk_verb;
 int desk_session_check(const struct desk_verb *verb, const struct desk_request *r);
+/* Its options, for a table of getopt_long()'s, and where the value of one goes (NULL: it is another's). */
+#define DESK_SESSION_OPTIONS                                                                                 \
+    {"key", required_argument, NULL, 'k'}, {"key-passphrase-file", required_argument, NULL, 'p'},            \
+        {"org", required_argument, NULL, 'o'}, {"root-key", required_argument, NULL, 'R'},                   \
+        {"who", required_argument, NULL, 'w'}, {"reason", required_argument, NULL, 'r'},                     \
+        {"user", required_argument, NULL, 'u'},                                                              \
+    {                                                                                                        \
+        "root", required_argument, NULL, 'd'                                                                 \
+    }
+const char **desk_session_place(struct desk_request *r, int option);

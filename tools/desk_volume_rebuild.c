@@ -47,14 +47,7 @@ static const char help[] =
 static const struct option options[] = {
     {"key-package", required_argument, NULL, 'P'},
     {"new-passphrase-file", required_argument, NULL, 'n'},
-    {"key", required_argument, NULL, 'k'},
-    {"key-passphrase-file", required_argument, NULL, 'p'},
-    {"org", required_argument, NULL, 'o'},
-    {"root-key", required_argument, NULL, 'R'},
-    {"who", required_argument, NULL, 'w'},
-    {"reason", required_argument, NULL, 'r'},
-    {"user", required_argument, NULL, 'u'},
-    {"root", required_argument, NULL, 'd'},
+    DESK_SESSION_OPTIONS,
     {"force", no_argument, NULL, 'f'},
     {"json", no_argument, NULL, 'j'},
     {"help", no_argument, NULL, 'h'},
@@ -86,24 +79,8 @@ static const char **place_of(struct rebuild *b, int option)
         return &b->package;
     case 'n':
         return &b->new_passphrase;
-    case 'k':
-        return &b->req.key;
-    case 'p':
-        return &b->req.passphrase;
-    case 'o':
-        return &b->req.org;
-    case 'R':
-        return &b->req.root_key;
-    case 'w':
-        return &b->req.who;
-    case 'r':
-        return &b->req.reason;
-    case 'u':
-        return &b->req.user;
-    case 'd':
-        return &b->req.root;
     default:
-        return NULL;
+        return desk_session_place(&b->req, option);
     }
 }
 
