@@ -26,9 +26,10 @@ enum model_phase {
     MODEL_ASK_BOOT,  /* leave without opening? */
     MODEL_ASK_OFF,
     MODEL_ASK_SETUP,
-    MODEL_LIST,  /* one of the menu's lines is chosen */
-    MODEL_OFFER, /* a key was found on a stick: use it? */
-    MODEL_NOTICE /* something to read; Enter goes on */
+    MODEL_LIST,    /* one of the menu's lines is chosen */
+    MODEL_OFFER,   /* a key was found on a stick: use it? */
+    MODEL_NOTICE,  /* something to read; Enter goes on */
+    MODEL_UNLOCKED /* a volume was opened here: what to do with it */
 };
 
 /* What the caller has to do after a key. */
@@ -36,6 +37,7 @@ enum model_action {
     MODEL_NOTHING = 1,
     MODEL_OPEN, /* 48 good digits: try them; then model_failed() or model_opened() */
     MODEL_NEXT_VOLUME,
+    MODEL_NEXT_LOCKED, /* what was opened has been dealt with */
     MODEL_RESCAN,
     MODEL_BOOT,
     MODEL_OFF,
@@ -69,7 +71,8 @@ struct model {
     bool opened;      /* a volume was opened: leaving means going on */
     const struct menu *menu; /* borrowed */
     unsigned menu_at;
-    char next[MODEL_NAME]; /* what is started next, "" not known */
+    enum model_action then; /* what Enter does after opening */
+    char next[MODEL_NAME];  /* what is started next, "" not known */
     enum model_tone tone;
     char message[MODEL_MESSAGE];
 };
@@ -105,3 +108,6 @@ void model_fill(struct model *m, const struct secret *digits);
 void model_again(struct model *m, bool has_volume);
 /* Show a sentence until Enter is pressed. */
 void model_notice(struct model *m, enum model_tone tone, const char *what);
+/* The page after a volume was opened that stays: what it holds, and the keys for what can be done with it.
+ * then: what Enter does, MODEL_NEXT_LOCKED or MODEL_GO_ON (to start the computer) */
+void model_unlocked(struct model *m, enum model_tone tone, const char *what, enum model_action then);

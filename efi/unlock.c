@@ -194,11 +194,10 @@ static void say_readable(struct model *m, const struct volume *v, const struct g
         sentence_add(&s, why ? why : "too little memory");
         sentence_add(&s, ".");
     }
-    if (!v->luks && v->facts.os)
-        sentence_add(&s, " Windows will ask for the digits again. Enter starts the computer.");
-    else
-        sentence_add(&s, " Enter goes on.");
-    model_notice(m, v->published ? TONE_GOOD : TONE_ASK, line);
+    bool start = !v->luks && v->facts.os;
+    sentence_add(&s, start ? " Windows will ask for the digits again. Enter starts the computer."
+                           : " Enter goes on.");
+    model_unlocked(m, v->published ? TONE_GOOD : TONE_ASK, line, start ? MODEL_GO_ON : MODEL_NEXT_LOCKED);
 }
 
 /* Every other volume: to be read. Takes plain over, which may be NULL. */

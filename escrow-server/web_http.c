@@ -112,6 +112,13 @@ static void send_body(struct call *c, int status, const char *text)
     evhttp_send_reply(c->req, status, web_title(status), NULL);
 }
 
+/* A device's POST does not say that it is JSON, so its answer need not either: a heartbeat is small. */
+static bool names_no_type(const struct call *c)
+{
+    return evhttp_request_get_command(c->req) == EVHTTP_REQ_POST &&
+           evhttp_find_header(evhttp_request_get_input_headers(c->req), "Content-Type") == NULL;
+}
+
 void call_json(struct call *c, struct json_object *answer)
 {
     const char *text = answer == NULL ? NULL : json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN);
@@ -119,7 +126,8 @@ void call_json(struct call *c, struct json_object *answer)
         json_object_put(answer);
         return call_problem(c, 503, 10, "The server has no memory to answer now.");
     }
-    add_header(c, "Content-Type", "application/json");
+    if (!names_no_type(c))
+        add_header(c, "Content-Type", "application/json");
     send_body(c, HTTP_OK, text);
     json_object_put(answer);
     call_free(c);
@@ -281,6 +289,7 @@ enum err web_http_open(struct web *w)
         return ERR_NOMEM;
     evhttp_set_bevcb(w->http, web_conn_new, w);
     evhttp_set_gencb(w->http, on_request, w);
+    evhttp_set_default_content_type(w->http, NULL);
     evhttp_set_max_body_size(w->http, WEB_BODY_MAX);
     evhttp_set_max_headers_size(w->http, WEB_HEADERS_MAX + 1);
     evhttp_set_timeout(w->http, WEB_REQUEST_S);

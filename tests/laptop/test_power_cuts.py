@@ -25,7 +25,7 @@ from tests.laptop import image, lab
 from tests.laptop.lab import TOP, Checks, agent, luks_disk, not_ours
 from tests.laptop.laptop import Drive
 from machine import OURS, Organisation, opens
-from test_crash import locked_view
+from crash_judge import locked_view
 
 WORK = os.path.join(TOP, 'build/laptop/power-cuts')
 CUTS = 20 if lab.LONG else 3

@@ -205,7 +205,7 @@ class Server:
             data = r.read()
             if r.headers.get('Content-Encoding') == 'gzip':
                 data = gzip.decompress(data)
-            kind = r.headers.get('Content-Type', '')
+            kind = r.headers.get('Content-Type', 'json')  # a POST without a type gets an answer without one
             return r.status, r.headers, json.loads(data) if 'json' in kind else None
         finally:
             c.close()

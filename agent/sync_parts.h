@@ -1,0 +1,25 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What an answer is made of, one part each; sync.c takes them in their order. Of these functions none fails
+ * because of what a server says: what does not verify is counted in the outcome. err: FULL, IO (the cache) */
+
+#include "agent/agent.h"
+#include "agent/msg.h"
+#include "agent/sync.h"
+#include "crypto/err.h"
+
+/* sync_signed.c: what counts only under a receipt key of org.json.
+ * device: the identity that the batch was made for */
+MUST_CHECK enum err sync_take_receipt(struct agent *a, const uint8_t device[static 32],
+                                      struct msg_span receipt, struct sync_outcome *o);
+MUST_CHECK enum err sync_take_command(struct agent *a, struct msg_span command, struct sync_outcome *o);
+
+/* sync_audit.c: the head that goes back with the next batch, and the server's word on it. The word goes along
+ * only where a server asked for it: a heartbeat is small. b keeps the bytes that ret borrows. */
+MUST_CHECK enum err sync_audit_word(struct agent *a, struct sync_batch *b, struct msg *ret);
+MUST_CHECK enum err sync_take_audit_head(struct agent *a, const struct msg *answer);
+MUST_CHECK enum err sync_take_asked(struct agent *a, const struct msg *answer, struct sync_outcome *o);
+
+/* sync_known.c: a server that holds later records of ours than we do shows that our cache is an old copy, or
+ * the copy of another computer's (O6); then a new incarnation begins, and new keys are wanted. */
+MUST_CHECK enum err sync_take_known(struct agent *a, const struct msg *answer);

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Power cuts at the keeper's writes: what is left after one, judged with the volume locked (header and one escrow
+key, nothing else), and after another start; and every point, and every subset of what was not synced."""
+import base64
+import concurrent.futures
+import itertools
+import os
+import shutil
+
+from crash_scene import ESP, copy_computer
+from machine import MSG_STATUS, OURS, Machine, ask, header, judge, opens
+
+WORKERS = 2
+BOUND = b'KHM\1\2'
+
+
+def esp_files(m):
+    """What there is on the EFI system partition below our folder: {name: bytes}."""
+    top = m.path(ESP + '/EFI/keyholt')
+    found = {}
+    for folder, _, names in os.walk(top):
+        for name in names:
+            with open(f'{folder}/{name}', 'rb') as f:
+                found[os.path.relpath(f'{folder}/{name}', top)] = f.read()
+    return found
+
+
+def esp_view(m, j, after_start):
+    """What is wrong there: a file under its own name that is not whole; after a start with a live key, also what is
+    missing or left over."""
+    with open(m.path('/usr/lib/keyholt/recovery.efi'), 'rb') as f:
+        want = {'recovery.efi': f.read()}
+    for name in ('org.json', 'org.json.sig'):
+        with open(m.path('/etc/keyholt/org/' + name), 'rb') as f:
+            want[name] = f.read()
+    live = [t for t in j['tokens'] if t['state'] == 'live']
+    tokens = [t for t in header(m.path('/dev/disk'))['tokens'].values() if t['type'] == 'keyholt' and t['state'] == 'live']
+    envelopes = {base64.b64decode(t['envelope']) for t in tokens}
+    there = esp_files(m)
+    wrong = [f'{n} is not whole' for n, data in want.items() if n in there and there[n] != data]
+    wrong += [f'{n} is no envelope of the header' for n, data in there.items() if n.endswith('.env') and data not in envelopes]
+    if live and after_start:
+        wrong += [f'{n} is missing' for n in want if n not in there]
+        wrong += [f'{n} is left over' for n in there if '.part-' in n]
+        wrong += [] if any(n.endswith('.env') for n in there) else ['the envelope is missing']
+    return wrong
+
+
+def managements(image):
+    return [t for t in header(image)['tokens'].values() if t['type'] == 'keyholt-management']
+
+
+def locked_view(scene, image, j=None):
+    """What is wrong with this image, judged with the volume locked; empty when nothing is."""
+    j = j or judge(image, scene.org)
+    management = {t['slot'] for t in managements(image)} if j['loads'] else set()
+    if not j['loads']:
+        return ['the header does not load']
+    wrong = []
+    kept = {t['slot'] for t in j['tokens'] if t['envelope']}
+    for s in j['slots']:
+        if str(s['slot']) not in scene.foreign_slots and s['slot'] not in kept | management:
+            wrong.append(f'invariant 1: keyslot {s["slot"]} has no envelope in the header')
+    if scene.keys_before and not any(t['opens'] >= 0 for t in j['tokens']):
+        wrong.append('invariant 3: no envelope yields a password that opens')
+    wrong += [f'a live key does not open: {t}' for t in j['tokens'] if t['state'] == 'live' and t['opens'] != t['slot']]
+    n_recovery = len(j['slots']) - len(scene.foreign_slots) - len(management & {s['slot'] for s in j['slots']})
+    if n_recovery > 3:
+        wrong.append(f'{n_recovery} recovery keyslots at once')
+    now = header(image) if not wrong else None
+    if now:
+        if any(now['keyslots'].get(n) != scene.before['keyslots'][n] for n in scene.foreign_slots):
+            wrong.append('a foreign keyslot was changed')
+        if [t for t in now['tokens'].values() if t['type'] not in OURS] != scene.foreign_tokens:
+            wrong.append('a foreign token was changed')
+    return wrong
+
+
+def way_in(m, image):
+    """What is wrong with the management keyslots and their keys; and how many work."""
+    wrong, works = [], 0
+    for t in managements(image):
+        name = m.path(f'/var/lib/keyholt/agent/management/{t["id"].lower()}.key')
+        if t['state'] != 'live' or not t['keyslots']:
+            wrong.append(f'management token left over: {t}')
+        elif os.path.exists(name):
+            with open(name, 'rb') as f:
+                key = f.read()
+            works += key[:5] == BOUND or opens(image, key[24:], t['slot'])  # its TPM is away: it waits
+    return wrong, works
+
+
+def clean_state(scene, m, how, lost=False):
+    """Start a keeper on it: nothing half done may be left, and status must say what the header says."""
+    m.start()
+    volumes = ask(m, MSG_STATUS)[2]['volumes']  # answered after resuming
+    image = m.path('/dev/disk')
+    status = {v['device']: v for v in volumes}.get(image)
+    j = judge(image, scene.org)
+    wrong = locked_view(scene, image, j)
+    live = [t for t in j['tokens'] if t['state'] == 'live' and t['assigned'] and t['opens'] == t['slot']]
+    if len(live) != len(j['tokens']):
+        wrong.append(f'{how}: left over: {[t for t in j["tokens"] if t not in live]}')
+    if len(live) not in ({0, *scene.live} if not scene.keys_before else scene.live):
+        wrong.append(f'{how}: {len(live)} live keys')
+    left, works = way_in(m, image)
+    wrong += [f'{how}: {x}' for x in left]
+    n_management = len(managements(image))
+    if works > 1 or (n_management != works and not lost):  # with device key and key lost, it may be another computer's
+        wrong.append(f'{how}: of {n_management} management keyslots, {works} work')
+    if len(j['slots']) != len(scene.foreign_slots) + len(live) + n_management:
+        wrong.append(f'{how}: keyslots {j["slots"]}')
+    want = 'protected' if works else 'needs-unlock-secret'
+    if live and (not status or status['state'] not in ('protected', want) or
+                 status['key_id'] not in [t['key_id'] for t in live] or not status['verified']):
+        wrong.append(f'{how}: status says {status}')
+    m.stop()
+    return wrong
+
+
+def lose_cache(m, copy_to):
+    """The same computer with its cache gone (and its device key, as after a new installation of the OS)."""
+    copy_computer(m.root, copy_to)
+    shutil.rmtree(copy_to + '/var/lib/keyholt/agent')
+    return Machine(copy_to)
+
+
+def kill_point(scene, kind, at, torn):
+    """What is wrong after this point; None when the operation ended before it (SQLite does not write the same
+    number of pages each time; the volume's operations are always the same)."""
+    tag = f'{kind}{at}{"t" if torn else ""}'
+    m, answer = scene.run(tag, at=at, torn=torn, state=kind == 'cache')
+    where = f'{scene.name}, {tag}'
+    if answer is not None:
+        return None if kind == 'cache' and answer[0] == 0 else [f'{where}: the keeper was not killed: {answer}']
+    j = judge(m.path('/dev/disk'), scene.org)
+    wrong = locked_view(scene, m.path('/dev/disk'), j)
+    if not scene.keeper:
+        scene.note(m, j)
+        wrong += esp_view(m, j, False) if scene.esp else []
+        lost = scene.place(lose_cache(m, f'{m.root}-lost'))
+        wrong += clean_state(scene, m, 'resumed') + clean_state(scene, lost, 'resumed without cache', lost=True)
+        for n in (m, lost) if scene.esp else ():
+            wrong += esp_view(n, judge(n.path('/dev/disk'), scene.org), True)
+        scene.remove(lost)
+    scene.remove(m)
+    return [f'{where}: {w}' for w in wrong]
+
+
+def read_log(path):
+    """Operations of the shim's log, in order: ('W', off, data), ('S',), ('w',), ('s',)."""
+    with open(path, 'rb') as f:
+        data = f.read()
+    ops, at = [], 0
+    while at < len(data):
+        end = data.index(b'\n', at)
+        line, at = data[at:end].split(), end + 1
+        if line[0] == b'W':
+            n = int(line[2])
+            ops.append(('W', int(line[1]), data[at:at + n]))
+            at += n
+        else:
+            ops.append((line[0].decode(),))
+    return ops
+
+
+def without_passes(ops):
+    """On a partition an area is overwritten forty times between two syncs, each time with what means nothing: the
+    first and the last of such a run stand for all."""
+    runs = [list(run) for _, run in itertools.groupby(ops, lambda o: (o[0], o[1], len(o[2])) if o[0] == 'W' else id(o))]
+    return [o for run in runs for o in ([run[0], run[-1]] if len(run) > 2 else run)]
+
+
+def power_cut_images(base, ops):
+    """Every image that a disk may hold which loses any unsynced writes, one of them perhaps torn."""
+    disk, pending = bytearray(base), []
+    for op in without_passes([o for o in ops if o[0] in 'WS']) + [('S',)]:
+        if op[0] == 'W':
+            pending.append(op)
+            continue
+        for n in range(len(pending) + 1):
+            for some in itertools.combinations(pending, n):
+                for torn in [None, *some]:
+                    image = bytearray(disk)
+                    for w in some:
+                        part = w[2][:len(w[2]) // 2 // 512 * 512] if w is torn else w[2]
+                        image[w[1]:w[1] + len(part)] = part
+                    yield image
+        for w in pending:
+            disk[w[1]:w[1] + len(w[2])] = w[2]
+        pending = []
+
+
+def power_cuts(c, scene, ops):
+    with open(scene.base, 'rb') as f:
+        base = f.read()
+    n, wrong, seen = 0, [], set()
+    m = scene.copy('cut')
+    for image in power_cut_images(base, ops):
+        mark = hash(bytes(image[:1 << 20]))
+        if mark in seen:
+            continue
+        seen.add(mark)
+        with open(m.path('/dev/disk'), 'wb') as f:
+            f.write(image)
+        n += 1
+        shutil.rmtree(m.path('/var/lib/keyholt/agent'), ignore_errors=True)  # it was inside the volume
+        j = judge(m.path('/dev/disk'), scene.org)
+        scene.note(m, j)
+        wrong += locked_view(scene, m.path('/dev/disk'), j)
+        wrong += clean_state(scene, m, 'resumed after a power cut', lost=True)
+    c.check(not wrong, f'{scene.name}: {n} images after a power cut', wrong[:3])
+    print(f'{scene.name}: {n} different images after a power cut judged and resumed', flush=True)
+
+
+def points_of(ops, image_only):
+    """(kind, number, torn) of every point. Of the cache's writes between two syncs, SQLite makes one transaction:
+    killed before the first, or in the middle of the last, stands for all of them."""
+    points, image, cache = [], 0, 0
+    for i, op in enumerate(ops):
+        if op[0] in 'WS':
+            image += 1
+            points += [('image', image, torn) for torn in ((False, True) if op[0] == 'W' else (False,))]
+            continue
+        cache += 1
+        if op[0] == 's' or i == 0 or ops[i - 1][0] != 'w':
+            points.append(('cache', cache, False))
+        if op[0] == 'w' and (i + 1 == len(ops) or ops[i + 1][0] != 'w'):
+            points.append(('cache', cache, True))
+    return [p for p in points if p[0] == 'image' or not image_only]
+
+
+def every_point(scene, ops, image_only=False, points=None):
+    points = points or [p for p in points_of(ops, image_only) if p[0] == 'cache' or not scene.esp]
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        found = list(pool.map(lambda p: kill_point(scene, *p), points))
+    return sum(f is not None for f in found), [w for f in found for w in f or []]

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Power cuts at the keeper's writes: one operation on a prepared computer, of which every run gets a copy, and
+which crash_shim.c counts, logs and kills."""
+import glob
+import hashlib
+import os
+import shutil
+
+from machine import MSG_PROTECT, MSG_ROTATE, MSG_STATUS, MSG_VERIFY, NO_ESP, OURS, PASSPHRASE, TOP, Machine, ask, header, judge
+from play_courier import Courier, device_of, receipt
+
+SHIM = f'{TOP}/build/tests/crash_shim.so'
+ESP = '/boot/efi'
+KEPT = '/dev/disk.kept'  # of a prepared computer: where its own cache remembers the disk, none may be left
+
+
+def copy_computer(source, to):
+    """A folder tree without the sockets in it."""
+    shutil.rmtree(to, ignore_errors=True)
+    shutil.copytree(source, to, ignore=shutil.ignore_patterns('*.sock'))
+    return to
+
+
+def protect(m):
+    return ask(m, MSG_PROTECT, m.path('/dev/disk').encode(), PASSPHRASE, NO_ESP)
+
+
+def rotate(m, secret=PASSPHRASE):
+    return ask(m, MSG_ROTATE, m.path('/dev/disk').encode(), secret, 0)
+
+
+def verify(m):
+    return ask(m, MSG_VERIFY, b'')
+
+
+class Sync:
+    """A server's answer that receipts everything, prepared before the keeper may be killed."""
+
+    def __init__(self, org):
+        self.org = org
+
+    def __call__(self, m):
+        courier = Courier(m)
+        records = courier.batch()['records']
+        blob = receipt(self.org, device_of(m), records, when=1_900_000_000)
+
+        def answer():
+            try:
+                courier.answer(receipts=[blob])
+            except OSError:
+                return None
+            return ask(m, MSG_STATUS)  # answered when what the receipt makes possible is done
+        return answer
+
+
+class Scene:
+    """One operation on a prepared computer; every run gets a copy of it."""
+
+    def __init__(self, name, folder, org, operate, prepared, live=(1,), prepare=None, keeper=None, esp=False):
+        self.name, self.folder, self.org, self.operate, self.prepared = name, folder, org, operate, prepared
+        self.live, self.prepare, self.keeper, self.esp = live, prepare, keeper, esp
+        self.base = prepared + KEPT
+        self.before = header(self.base)
+        self.keys_before = sum(t['state'] == 'live' for t in judge(self.base, org)['tokens'])
+        mine = {k for t in self.before['tokens'].values() if t['type'] in OURS for k in t['keyslots']}
+        self.foreign_slots = set(self.before['keyslots']) - mine
+        self.foreign_tokens = [t for t in self.before['tokens'].values() if t['type'] not in OURS]
+        self.states, self.opened = set(), {}
+
+    def copy(self, tag):
+        m = Machine(copy_computer(self.prepared, f'{self.folder}/{self.name}-{tag}'))
+        os.rename(m.path(KEPT), m.path('/dev/disk'))
+        if self.keeper:
+            m.keeper = self.keeper
+        return self.place(m)
+
+    def place(self, m):
+        """Where the volume lies: here a file as it is."""
+        return m
+
+    def remove(self, m):
+        shutil.rmtree(m.root)
+
+    def run(self, tag, at=None, torn=False, state=False, log=None):
+        m = self.copy(tag)
+        image, arm = m.path('/dev/disk'), m.path('/armed')
+        beside = m.path(ESP + '/' if self.esp else '/var/lib/keyholt/agent/')
+        env = {'LD_PRELOAD': SHIM, 'SHIM_IMAGE': image, 'SHIM_STATE': beside, 'SHIM_ARM': arm}
+        env.update({'SHIM_AT': str(at)} if at else {})
+        env.update({'SHIM_TORN': '1'} if torn else {})
+        env.update({'SHIM_COUNT_STATE': '1'} if state else {})
+        env.update({'SHIM_LOG': log} if log else {})
+        m.start(**env)
+        operate = self.prepare(m) if self.prepare else lambda: self.operate(m)
+        open(arm, 'w').close()
+        answer = operate()
+        os.unlink(arm)  # closing the cache at the end is no part of the operation
+        m.stop()
+        return m, answer
+
+    def note(self, m, j):
+        """Which state this was, and which keys opened it."""
+        mark = hashlib.sha256()
+        for name in [m.path('/dev/disk'), *sorted(glob.glob(m.path('/var/lib/keyholt/agent/**'), recursive=True))]:
+            if not os.path.isdir(name):
+                with open(name, 'rb') as f:
+                    mark.update(f.read())
+        if mark.digest() in self.states:
+            return
+        self.states.add(mark.digest())
+        by = ', '.join(sorted(t['state'] for t in j['tokens'] if t['opens'] >= 0)) or 'the passphrase alone'
+        self.opened[by] = self.opened.get(by, 0) + 1
