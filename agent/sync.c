@@ -6,19 +6,13 @@
 #include "agent/sync_clock.h"
 #include "agent/sync_parts.h"
 #include "agent/sync_set.h"
+#include "crypto/host/monotonic.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define LAST_SYNC "last_sync"
-
-static int64_t monotonic_ms(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static enum err optional(enum err e)
 {
