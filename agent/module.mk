@@ -18,8 +18,8 @@ keeper_core := agent/keeper.c agent/keeper_reply.c agent/verb_enroll.c agent/ver
     agent/manage.c agent/package.c agent/management_key.c agent/encrypted_place.c agent/header_manage.c \
     agent/mirror.c agent/mirror_judge.c agent/verify.c agent/chores.c agent/records.c agent/identity.c agent/enrollment.c agent/sync.c \
     agent/sync_set.c agent/sync_clock.c agent/conf.c agent/export.c agent/import.c agent/verb_export.c \
-    agent/esp.c agent/esp_app.c agent/esp_file.c agent/boot_entry.c agent/efivar.c agent/header.c agent/header_lib.c agent/header_lock.c agent/header_room.c \
-    agent/header_change.c agent/token_json.c agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c agent/cache_sets.c agent/cache_drafts.c agent/agent.c \
+    agent/esp.c agent/esp_app.c agent/esp_file.c agent/boot_entry.c agent/efivar.c agent/header.c agent/header_room.c \
+    agent/header_change.c agent/disk_cryptsetup.c agent/disk_lock.c agent/token_json.c agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c agent/cache_sets.c agent/cache_drafts.c agent/agent.c \
     agent/device_key.c $(tpm_sources) agent/tpm_module.c agent/org_store.c agent/policy_store.c agent/problem.c agent/msg.c agent/channel.c
 # what there is in block devices; nothing of a device's content is read in the keeper but headers of volumes
 keeper_core += agent/inventory.c agent/blockdev.c agent/blockdev_query.c agent/mounts.c agent/classify.c \
