@@ -22,7 +22,8 @@ struct disk_sizes {
 
 /* Results are untouched on failure; a failure leaves its reason. Whatever changes the header works on the
  * header as the last load() read it, is refused (ERR_BUSY or another failure) when somebody wrote since, and
- * is durable when it returns. */
+ * is durable when it returns; one that fails may be written all the same. CONFLICT is the word of the rules
+ * above, and of no operation. */
 struct disk_ops {
     /* For reading only; looks at nothing. err: NOT_FOUND, DENIED, UNSUPPORTED (neither a block device nor a
      * file), IO, NOMEM */
@@ -41,7 +42,8 @@ struct disk_ops {
     void (*find_writer)(struct disk *d, char *ret_who, size_t cap);
 
     enum err (*sizes)(struct disk *d, struct disk_sizes *ret);
-    /* JSON text of a token of any type. ret: borrowed until the next operation. err: NOT_FOUND */
+    /* JSON text of a token of any type, as load() read it. ret: borrowed until the next operation.
+     * err: NOT_FOUND and no other, for nothing is read here */
     enum err (*token)(struct disk *d, int token, const char **ret);
 
     /* The volume key, by this keyslot or DISK_ANY_SLOT. err: AUTH (opens none), NOMEM, IO */

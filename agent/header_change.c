@@ -67,6 +67,8 @@ static enum err put_token_once(struct header *h, struct change *c, enum err *r)
 {
     if (c->token != HEADER_TOKEN_NEW && !token_is(h, c->token, c->key_id))
         return header_someone_else(h, "Keyholt's token");
+    if (c->token == HEADER_TOKEN_NEW) /* a write that failed at its second copy is there all the same */
+        c->token = header_find_token(h, c->key_id);
     *r = disk_ops.put_token(h->disk, c->token, c->json, &c->ret_token);
     return ERR_OK;
 }
@@ -94,10 +96,23 @@ enum err header_remove_token(struct header *h, int token, const struct guid *key
     return header_run(h, "removing the token", remove_token_once, &c);
 }
 
+/* By our own earlier attempt, which was written and failed all the same: at the header's second copy, say.
+ * Taken for somebody else's it would stay, and open with a password that is retired one day. */
+static bool is_added(struct header *h, const struct change *c)
+{
+    return c->again && header_slot_made(h, (int)c->slot, c->count) &&
+           disk_ops.try_slot(h->disk, c->slot, c->password) == ERR_OK;
+}
+
 static enum err add_slot_once(struct header *h, struct change *c, enum err *r)
 {
-    if (c->slot >= LUKS2_SLOTS || h->luks.slot[c->slot].used)
+    if (c->slot >= LUKS2_SLOTS || (h->luks.slot[c->slot].used && !is_added(h, c)))
         return header_someone_else(h, "the keyslots");
+    if (h->luks.slot[c->slot].used) {
+        *r = ERR_OK;
+        return ERR_OK;
+    }
+    c->again = true;
     *r = disk_ops.add_slot(h->disk, c->slot, c->count, c->volume_key, c->password);
     return ERR_OK;
 }

@@ -14,6 +14,7 @@ struct change {
     unsigned slot;
     uint32_t count;
     const struct secret *volume_key, *password;
+    bool again; /* the keyslot's writing was tried before */
     int ret_token;
 };
 

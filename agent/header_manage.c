@@ -41,11 +41,22 @@ static bool is_there(const struct header *h, const struct change *c, struct mana
     return token_at(h, c->token, ret) && guid_equal(&ret->id, c->key_id);
 }
 
+static int find(const struct header *h, const struct guid *id)
+{
+    struct management m;
+    for (int t = 0; t < LUKS2_TOKENS; t++)
+        if (token_at(h, t, &m) && guid_equal(&m.id, id))
+            return t;
+    return HEADER_TOKEN_NEW;
+}
+
 static enum err put_once(struct header *h, struct change *c, enum err *r)
 {
     struct management m;
     if (c->token != HEADER_TOKEN_NEW && !is_there(h, c, &m))
         return header_someone_else(h, "Keyholt's management token");
+    if (c->token == HEADER_TOKEN_NEW) /* as header_put_token() */
+        c->token = find(h, c->key_id);
     *r = disk_ops.put_token(h->disk, c->token, c->json, &c->ret_token);
     return ERR_OK;
 }
