@@ -3,14 +3,8 @@
 #include "agent/header_lib.h"
 #include "crypto/cursor.h"
 #include "crypto/hash.h"
-#include "crypto/host/file.h"
-#include <errno.h>
-#include <fcntl.h>
-#include <libcryptsetup.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* Both kinds of refusal end with it, because it is the first thing that a person wants to know. */
 #define UNCHANGED "nothing was changed"
@@ -21,18 +15,7 @@
 static enum err read_at(void *ctx, uint64_t off, void *buf, size_t len)
 {
     const struct header *h = ctx;
-    size_t done = 0;
-    while (done < len) {
-        ssize_t n = pread(h->fd, (uint8_t *)buf + done, len - done, (off_t)(off + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return ERR_IO;
-        if (n == 0)
-            return ERR_TRUNCATED;
-        done += (size_t)n;
-    }
-    return ERR_OK;
+    return disk_ops.read(h->disk, off, buf, len);
 }
 
 struct volume_io header_io(struct header *h)
@@ -63,8 +46,10 @@ static enum err probe(struct header *h)
 static enum err load(struct header *h)
 {
     struct volume_io io = header_io(h);
-    enum err e;
-    TRY(lib_open(h));
+    enum err e = disk_ops.load(h->disk);
+    if (e != ERR_OK)
+        return problem_set(h->why, e, "volume %s: its LUKS2 header cannot be loaded (%s); " UNCHANGED,
+                           h->device, disk_ops.reason());
     while ((e = luks2_load(&io, h->scratch, h->scratch_len, &h->luks)) == ERR_FULL &&
            h->scratch_len < LUKS2_SCRATCH(LUKS2_HDR_MAX)) {
         free(h->scratch);
@@ -78,19 +63,11 @@ static enum err load(struct header *h)
     return ERR_OK;
 }
 
-static enum err open_fd(struct header *h)
+static enum err open_disk(struct header *h)
 {
-    struct stat s;
-    h->fd = open(h->device, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (h->fd < 0) {
-        int why = errno;
-        return problem_set(h->why, err_from_errno(why), "volume %s: it cannot be opened: %s; " UNCHANGED,
-                           h->device, strerror(why));
-    }
-    if (fstat(h->fd, &s) < 0 || !(S_ISREG(s.st_mode) || S_ISBLK(s.st_mode)))
-        return problem_set(h->why, ERR_UNSUPPORTED,
-                           "volume %s: it is neither a block device nor an image file; " UNCHANGED,
-                           h->device);
+    enum err e = disk_ops.open(h->device, &h->disk);
+    if (e != ERR_OK)
+        return problem_set(h->why, e, "volume %s: %s; " UNCHANGED, h->device, disk_ops.reason());
     return ERR_OK;
 }
 
@@ -99,7 +76,6 @@ enum err header_open(const char *device, struct problem *why, struct header **re
     struct header *h = calloc(1, sizeof *h);
     if (!h)
         return problem_set(why, ERR_NOMEM, "not enough memory; " UNCHANGED);
-    h->fd = -1;
     h->why = why;
     enum err e = ERR_OK;
     if (strlen(device) >= sizeof h->device)
@@ -111,7 +87,7 @@ enum err header_open(const char *device, struct problem *why, struct header **re
     if (e == ERR_OK && !h->scratch)
         e = problem_set(why, ERR_NOMEM, "not enough memory; " UNCHANGED);
     if (e == ERR_OK)
-        e = open_fd(h);
+        e = open_disk(h);
     if (e == ERR_OK)
         e = probe(h);
     if (e == ERR_OK)
@@ -130,9 +106,7 @@ void header_close(struct header *h)
 {
     if (!h)
         return;
-    crypt_free(h->cd);
-    if (h->fd >= 0)
-        close(h->fd);
+    disk_ops.close(h->disk);
     free(h->scratch);
     free(h);
 }
@@ -232,7 +206,6 @@ enum err header_peek(const char *device, struct header **ret)
     struct header *h = calloc(1, sizeof *h);
     if (!h)
         return ERR_NOMEM;
-    h->fd = -1;
     h->why = &unsaid;
     h->scratch_len = LUKS2_SCRATCH(LUKS2_HDR_MIN) * 4;
     h->scratch = malloc(h->scratch_len);
@@ -240,7 +213,7 @@ enum err header_peek(const char *device, struct header **ret)
     if (e == ERR_OK) {
         struct volume_io io = header_io(h);
         strcpy(h->device, device);
-        e = open_fd(h);
+        e = open_disk(h);
         if (e == ERR_OK)
             e = luks2_load(&io, h->scratch, h->scratch_len, &h->luks);
     }

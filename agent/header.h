@@ -1,12 +1,14 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One volume's LUKS2 header: read by our own reader (formats/luks2.h), changed through libcryptsetup only.
+/* One volume's LUKS2 header: read by our own reader (formats/luks2.h), changed through agent/disk.h only,
+ * which is libcryptsetup.
  *
  * Every change reads the header again first, checks what it relies on, and tells another writer
  * (ERR_CONFLICT) from a failure. What Keyholt did not make is never changed: a slot is destroyed only when
  * number, KDF, hash, count and area fit and no token of somebody else names it alone; a token only when type
  * and key ID fit. Each change is durable (fsync by libcryptsetup) when the call returns. */
 
+#include "agent/disk.h"
 #include "agent/problem.h"
 #include "crypto/err.h"
 #include "crypto/secret.h"
@@ -18,17 +20,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HEADER_TOKEN_NEW (-1)
-#define HEADER_ANY_SLOT  (-1)
+#define HEADER_TOKEN_NEW DISK_TOKEN_NEW
+#define HEADER_ANY_SLOT  DISK_ANY_SLOT
 /* Of aes-xts-plain64, the area cipher of every recovery keyslot. source: docs/formats.md#luks2-token */
-#define HEADER_AREA_KEY 64
-
-struct crypt_device;
+#define HEADER_AREA_KEY DISK_AREA_KEY
 
 struct header {
     char device[PATH_MAX];
-    struct crypt_device *cd;
-    int fd;            /* read-only, for our own reader */
+    struct disk *disk;
     struct luks2 luks; /* as of the last header_reload() */
     uint8_t *scratch;
     size_t scratch_len;

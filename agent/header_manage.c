@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/header_manage.h"
 #include "agent/header_lib.h"
-#include <libcryptsetup.h>
 #include <string.h>
 
 static bool token_at(const struct header *h, int number, struct management *ret)
 {
-    const char *type = NULL, *json = NULL;
-    if (crypt_token_status(h->cd, number, &type) < CRYPT_TOKEN_INTERNAL || !type ||
-        strcmp(type, KH_TOKEN_MANAGEMENT) != 0 || crypt_token_json_get(h->cd, number, &json) < 0)
+    const char *json;
+    if (number < 0 || number >= LUKS2_TOKENS ||
+        strcmp(h->luks.token[number].type, KH_TOKEN_MANAGEMENT) != 0 ||
+        disk_ops.token(h->disk, number, &json) != ERR_OK)
         return false;
     return management_decode(json, strlen(json), ret) == ERR_OK;
 }
@@ -16,7 +16,7 @@ static bool token_at(const struct header *h, int number, struct management *ret)
 unsigned header_managements(const struct header *h, struct header_management *ret)
 {
     unsigned n = 0;
-    for (int t = 0; t < crypt_token_max(CRYPT_LUKS2) && n < LUKS2_TOKENS; t++)
+    for (int t = 0; t < LUKS2_TOKENS; t++)
         if (token_at(h, t, &ret[n].m))
             ret[n++].token = t;
     return n;
@@ -41,13 +41,23 @@ static bool is_there(const struct header *h, const struct change *c, struct mana
     return token_at(h, c->token, ret) && guid_equal(&ret->id, c->key_id);
 }
 
-static enum err put_once(struct header *h, struct change *c, int *r)
+static int find(const struct header *h, const struct guid *id)
+{
+    struct management m;
+    for (int t = 0; t < LUKS2_TOKENS; t++)
+        if (token_at(h, t, &m) && guid_equal(&m.id, id))
+            return t;
+    return HEADER_TOKEN_NEW;
+}
+
+static enum err put_once(struct header *h, struct change *c, enum err *r)
 {
     struct management m;
     if (c->token != HEADER_TOKEN_NEW && !is_there(h, c, &m))
         return header_someone_else(h, "Keyholt's management token");
-    *r = crypt_token_json_set(h->cd, c->token == HEADER_TOKEN_NEW ? CRYPT_ANY_TOKEN : c->token, c->json);
-    c->ret_token = *r;
+    if (c->token == HEADER_TOKEN_NEW) /* as header_put_token() */
+        c->token = find(h, c->key_id);
+    *r = disk_ops.put_token(h->disk, c->token, c->json, &c->ret_token);
     return ERR_OK;
 }
 
@@ -61,7 +71,7 @@ enum err header_put_management(struct header *h, int token, const struct managem
     return ERR_OK;
 }
 
-static enum err destroy_once(struct header *h, struct change *c, int *r)
+static enum err destroy_once(struct header *h, struct change *c, enum err *r)
 {
     struct management m;
     if (!is_there(h, c, &m) || !header_management_fits(h, &m))
@@ -69,7 +79,7 @@ static enum err destroy_once(struct header *h, struct change *c, int *r)
     int claim = header_foreign_claim(h, m.slot, c->token);
     if (claim >= 0)
         return header_claimed(h, m.slot, claim);
-    *r = crypt_keyslot_destroy(h->cd, m.slot);
+    *r = disk_ops.destroy_slot(h->disk, (unsigned)m.slot);
     return ERR_OK;
 }
 
@@ -79,12 +89,12 @@ enum err header_destroy_management(struct header *h, int token, const struct gui
     return header_run(h, "removing the management keyslot", destroy_once, &c);
 }
 
-static enum err remove_once(struct header *h, struct change *c, int *r)
+static enum err remove_once(struct header *h, struct change *c, enum err *r)
 {
     struct management m;
     if (!is_there(h, c, &m))
         return header_someone_else(h, "Keyholt's management token");
-    *r = crypt_token_json_set(h->cd, c->token, NULL);
+    *r = disk_ops.put_token(h->disk, c->token, NULL, &c->ret_token);
     return ERR_OK;
 }
 

@@ -2,7 +2,6 @@
 /* Is there room for one more recovery keyslot and its token? Asked before anything is written. */
 #include "agent/header_lib.h"
 #include "agent/header_manage.h"
-#include <libcryptsetup.h>
 #include <string.h>
 
 /* One PBKDF2 keyslot in the JSON is 296 bytes (measured), its number in the digest a few more. */
@@ -48,8 +47,8 @@ static bool token_wants(const struct header *h, int slot)
  * and manuals take it for the first passphrase. */
 static enum err free_number(struct header *h, unsigned *ret)
 {
-    for (int slot = 1; slot < crypt_keyslot_max(CRYPT_LUKS2); slot++)
-        if (crypt_keyslot_status(h->cd, slot) == CRYPT_SLOT_INACTIVE && !token_wants(h, slot)) {
+    for (int slot = 1; slot < LUKS2_SLOTS; slot++)
+        if (!h->luks.slot[slot].used && !token_wants(h, slot)) {
             *ret = (unsigned)slot;
             return ERR_OK;
         }
@@ -78,17 +77,16 @@ static bool area_gap(const struct header *h, uint64_t start, uint64_t end, uint6
 
 static enum err area_room(struct header *h)
 {
-    uint64_t metadata, keyslots;
-    if (crypt_get_metadata_size(h->cd, &metadata, &keyslots) < 0)
+    struct disk_sizes s;
+    if (disk_ops.sizes(h->disk, &s) != ERR_OK)
         return ERR_INTERNAL;
-    uint64_t key = (uint64_t)crypt_get_volume_key_size(h->cd);
-    uint64_t len = (key * STRIPES + AREA_ROUND - 1) / AREA_ROUND * AREA_ROUND;
-    if (area_gap(h, 2 * metadata, 2 * metadata + keyslots, len))
+    uint64_t len = ((uint64_t)s.volume_key * STRIPES + AREA_ROUND - 1) / AREA_ROUND * AREA_ROUND;
+    if (area_gap(h, 2 * s.metadata, 2 * s.metadata + s.keyslots, len))
         return ERR_OK;
     return problem_set(h->why, ERR_FULL,
                        "volume %s: the keyslot area is full (%u keyslots in %llu KiB); nothing was changed; "
                        "remove a passphrase that is no longer needed: cryptsetup luksRemoveKey %s",
-                       h->device, h->luks.n_slots, (unsigned long long)(keyslots >> 10), h->device);
+                       h->device, h->luks.n_slots, (unsigned long long)(s.keyslots >> 10), h->device);
 }
 
 enum err header_check_room(struct header *h, size_t n_bytes, unsigned *ret_slot)

@@ -247,13 +247,13 @@ static enum err remove_others(struct agent *a, struct header *h, const struct gu
     return ERR_OK;
 }
 
-/* The sentence that stays is the first one. */
+/* What was seen last may be from before the keyslot was added. The sentence that stays is the first one. */
 static enum err make_or_undo(struct agent *a, struct header *h, const struct secret *volume_key,
                              struct guid *ret_id)
 {
     enum err e = make(a, h, volume_key, ret_id);
     struct problem said = *h->why;
-    if (e != ERR_OK && tidy_up(a, h) != ERR_OK)
+    if (e != ERR_OK && (header_reload(h) != ERR_OK || tidy_up(a, h) != ERR_OK))
         agent_say(a, "%s; what was begun is undone at the keeper's next start", h->why->text);
     *h->why = said;
     return e;

@@ -67,14 +67,16 @@ static enum err queue_escrow(struct mirror *m, const struct luks2_token *t)
 }
 
 /* It is what it was once more, or still: a change that was undone leaves no trace but its event. */
-static enum err judge_known(struct mirror *m, struct cache_key *k, bool verified, bool *ret_good)
+static enum err judge_known(struct mirror *m, const struct luks2_token *t, struct cache_key *k, bool verified,
+                            bool *ret_good)
 {
-    bool was_good = k->state == KEY_LIVE;
+    /* with the cache lost, the token's word that it was proved */
+    bool lost = k->state == 0 && owned_is_from_here(m->a, t), was_good = k->state == KEY_LIVE || lost;
     *ret_good = verified;
     if (verified)
         return ERR_OK;
-    m->n_changed += k->verified != 0;
-    m->n_unknown += k->verified == 0;
+    m->n_changed += k->verified != 0 || lost;
+    m->n_unknown += k->verified == 0 && !lost;
     return was_good ? mirror_drift(m, DRIFT_CHANGED, &k->key_id) : ERR_OK;
 }
 
@@ -117,7 +119,7 @@ static enum err judge_key(struct mirror *m, const struct luks2_token *t, const s
         m->n_elsewhere++;
         return ERR_OK;
     }
-    return stranger ? judge_stranger(m, t, e) : judge_known(m, k, verified, ret_good);
+    return stranger ? judge_stranger(m, t, e) : judge_known(m, t, k, verified, ret_good);
 }
 
 /* The key whose place this one took, because people know its password. */

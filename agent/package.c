@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/package.h"
-#include "agent/header_lib.h"
 #include "agent/records.h"
 #include "crypto/hash.h"
 #include "crypto/p256.h"
 #include "crypto/random.h"
 #include "formats/key_package.h"
-#include <libcryptsetup.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,22 +52,22 @@ static bool is_made(struct agent *a, const char *name, const uint8_t mark[static
 static enum err describe(const struct header *h, const struct secret *volume_key, struct key_package *ret)
 {
     const struct luks2_segment *s = &h->luks.segment[0];
-    uint64_t metadata, keyslots;
+    struct disk_sizes sizes;
     /* libcryptsetup makes headers with one segment to the device's end, and no other */
     if (h->luks.n_segments != 1 || !s->crypt || s->size != LUKS2_TO_END || s->iv_offset || s->integrity[0] ||
-        s->digest < 0 || h->luks.reencrypting || crypt_get_metadata_size(h->cd, &metadata, &keyslots) < 0)
+        s->digest < 0 || h->luks.reencrypting || disk_ops.sizes(h->disk, &sizes) != ERR_OK ||
+        strlen(s->cipher_name) >= LUKS2_NAME - 1) /* it may be cut */
         return ERR_UNSUPPORTED;
     const struct luks2_digest *d = &h->luks.digest[s->digest];
-    int n = snprintf(ret->cipher, sizeof ret->cipher, "%s-%s", crypt_get_cipher(h->cd),
-                     crypt_get_cipher_mode(h->cd));
+    int n = snprintf(ret->cipher, sizeof ret->cipher, "%s", s->cipher_name);
     if (n < 0 || (size_t)n >= sizeof ret->cipher)
         return ERR_UNSUPPORTED;
     ret->sector_size = s->sector_size;
     ret->offset = s->off;
     ret->size = s->size;
     ret->iv_offset = s->iv_offset;
-    ret->hdr_size = (uint32_t)metadata;
-    ret->keyslots_size = keyslots;
+    ret->hdr_size = (uint32_t)sizes.metadata;
+    ret->keyslots_size = sizes.keyslots;
     ret->digest_hash = d->hash;
     ret->digest_iterations = d->iterations;
     memcpy(ret->label, h->luks.label, sizeof ret->label);

@@ -25,6 +25,6 @@ check-long: check
 unit: $(unit_tests)
 	$(Q)tests/check $(unit_tests)
 check: all deb sanitized $(unit_tests)
-	$(Q)tests/check $(unit_tests) $(constant_time_tests) $(real_tests) tests/story/story.py
+	$(Q)KEYHOLT_EVERY=1 tests/check $(unit_tests) $(constant_time_tests) $(real_tests) tests/story/story.py
 demo: all deb
 	$(Q)tests/story/story.py --tell

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Who else is at a header: libcryptsetup's locks, looked at before it waits for one without end. */
-#include "agent/header_lib.h"
+#include "agent/disk_cryptsetup.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,15 +23,15 @@
 #define WATCH_STEP_MS 5
 
 /* What is locked: a file itself, for a block device a file of that name. err: NOT_FOUND (nobody ever did) */
-static enum err open_lock(const struct header *h, int *ret)
+static enum err open_lock(const struct disk *d, int *ret)
 {
     char path[64];
     struct stat s;
-    if (fstat(h->fd, &s) < 0)
+    if (fstat(d->fd, &s) < 0)
         return ERR_IO;
     if (S_ISBLK(s.st_mode))
         (void)snprintf(path, sizeof path, LOCK_FOLDER "/L_%u:%u", major(s.st_rdev), minor(s.st_rdev));
-    int fd = open(S_ISBLK(s.st_mode) ? path : h->device, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = open(S_ISBLK(s.st_mode) ? path : d->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return ERR_NOT_FOUND;
     *ret = fd;
@@ -73,25 +74,24 @@ static bool find_holder(int fd, char *ret, size_t cap)
     return found;
 }
 
-void header_writer(const struct header *h, char *ret, size_t cap)
+void disk_find_writer(struct disk *d, char *ret_who, size_t cap)
 {
     const struct timespec step = {.tv_nsec = WATCH_STEP_MS * 1000000L};
     int fd;
-    (void)snprintf(ret, cap, "another program");
-    if (open_lock(h, &fd) != ERR_OK)
+    (void)snprintf(ret_who, cap, "another program");
+    if (open_lock(d, &fd) != ERR_OK)
         return;
-    for (int ms = 0; ms <= WATCH_MS && !find_holder(fd, ret, cap); ms += WATCH_STEP_MS)
+    for (int ms = 0; ms <= WATCH_MS && !find_holder(fd, ret_who, cap); ms += WATCH_STEP_MS)
         (void)nanosleep(&step, NULL);
     (void)close(fd);
 }
 
-enum err header_wait_lock(struct header *h)
+enum err disk_wait_lock(struct disk *d, char *ret_who, size_t cap)
 {
     const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
-    char who[96];
     int fd;
     bool held = true;
-    if (open_lock(h, &fd) != ERR_OK)
+    if (open_lock(d, &fd) != ERR_OK)
         return ERR_OK;
     for (int ms = 0; held && ms <= PATIENCE_MS; ms += STEP_MS) {
         held = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
@@ -99,11 +99,7 @@ enum err header_wait_lock(struct header *h)
             (void)nanosleep(&step, NULL);
     }
     if (held)
-        (void)find_holder(fd, who, sizeof who);
+        (void)find_holder(fd, ret_who, cap);
     (void)close(fd); /* and with it our lock */
-    if (!held)
-        return ERR_OK;
-    return problem_set(h->why, ERR_BUSY,
-                       "volume %s: %s holds the lock of its header; nothing was changed; try again",
-                       h->device, who);
+    return held ? ERR_BUSY : ERR_OK;
 }
