@@ -16,8 +16,10 @@ struct export
     struct cache_record record[OUTBOX_RECORDS];
     uint8_t set[OUTBOX_SET][32];
     uint8_t bytes[OUTBOX_MAX];
-    unsigned skip;    /* records that are in the outboxes before */
-    bool more_hashes; /* the last page was full */
+    unsigned skip;                      /* records that are in the outboxes before */
+    uint8_t envelope[32], package[32];  /* the last hash and the last name that are */
+    bool has_envelope, has_package;     /* there was one */
+    bool envelopes_done, packages_done; /* there are no more */
 };
 
 static struct outbox_bytes lend(struct msg_span s)
@@ -55,19 +57,43 @@ static enum err begin(struct export *x, const struct msg *enrollment)
     return enrollment ? take_enrollment(o, enrollment) : ERR_OK;
 }
 
-/* The next page of each list. A server names what it lacks of the hashes; so those that wait in the outbox
- * themselves are not among them. */
+static int by_bytes(const void *a, const void *b)
+{
+    return memcmp(a, b, 32);
+}
+
+/* The next page of the hashes of envelopes, and behind the last of them the names of key packages. A server
+ * names what it lacks of either; so those that wait in the outbox themselves are not among them. */
+static enum err fill_set(struct export *x)
+{
+    unsigned n = 0, n_packages = 0;
+    const uint8_t *device = x->a->key.id;
+    if (!x->envelopes_done) {
+        TRY(cache_envelope_page(x->a->cache, device, x->has_envelope ? x->envelope : NULL, OUTBOX_SET, x->set,
+                                &n));
+        x->envelopes_done = n < OUTBOX_SET;
+        if (n > 0)
+            memcpy(x->envelope, x->set[n - 1], sizeof x->envelope);
+        x->has_envelope = x->has_envelope || n > 0;
+    }
+    if (x->envelopes_done && !x->packages_done) {
+        TRY(cache_package_page(x->a->cache, device, x->has_package ? x->package : NULL, OUTBOX_SET - n,
+                               x->set + n, &n_packages));
+        x->packages_done = n_packages < OUTBOX_SET - n;
+        if (n_packages > 0)
+            memcpy(x->package, x->set[n + n_packages - 1], sizeof x->package);
+        x->has_package = x->has_package || n_packages > 0;
+    }
+    n += n_packages;
+    qsort(x->set, n, sizeof x->set[0], by_bytes);
+    x->o.set = (struct outbox_bytes){x->set[0], 32 * (size_t)n};
+    return ERR_OK;
+}
+
+/* The next page of each list. */
 static enum err fill(struct export *x)
 {
-    unsigned n_set = 0;
-    uint8_t after[32];
-    bool first = x->skip == 0 && x->o.set.len == 0;
-    if (x->o.set.len)
-        memcpy(after, x->set[x->o.set.len / 32 - 1], sizeof after);
-    if (first || x->more_hashes)
-        TRY(cache_envelope_page(x->a->cache, x->a->key.id, first ? NULL : after, OUTBOX_SET, x->set, &n_set));
-    x->more_hashes = n_set == OUTBOX_SET;
-    x->o.set = (struct outbox_bytes){x->set[0], 32 * (size_t)n_set};
+    TRY(fill_set(x));
     TRY(cache_outbox_from(x->a->cache, x->a->key.id, x->skip, x->record, OUTBOX_RECORDS, &x->o.n));
     for (unsigned i = 0; i < x->o.n; i++)
         x->o.record[i] = (struct outbox_bytes){x->record[i].bytes, x->record[i].len};
@@ -95,7 +121,7 @@ static enum err run(struct export *x, enum err (*sink)(void *ctx, const uint8_t 
         t->records += x->o.n;
         t->outboxes++;
         x->o.has_enrollment = false; /* once is enough */
-    } while (x->o.n == OUTBOX_RECORDS || x->more_hashes);
+    } while (x->o.n == OUTBOX_RECORDS || !x->packages_done);
     return ERR_OK;
 }
 

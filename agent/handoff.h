@@ -51,5 +51,23 @@ MUST_CHECK enum err handoff_volume_open(struct crypt_device *cd, const struct gu
 /* The recovery app's boot entry (handoff_entry.c). */
 /* err: NOT_FOUND (no entry, or no UEFI), IO */
 MUST_CHECK enum err handoff_entry_find(const char *efivars, uint16_t *ret_number);
+/* An EFI system partition as the firmware names it. Sectors are the disk's own. */
+struct handoff_esp {
+    uint32_t number;   /* of the partition, from 1 */
+    uint64_t first, n; /* sectors */
+    struct guid guid;  /* of the partition */
+};
+/* EFI_LOAD_OPTION "Keyholt recovery" for the app on that partition (GPT), in the firmware's short form.
+ * ret: EFIVAR_MAX bytes. source: UEFI 2.10 sections 3.1.2, 3.1.3, 10.3.5.1, 10.3.5.4 */
+void handoff_option_encode(const struct handoff_esp *esp, uint8_t *ret, size_t *ret_len);
+/* A boot entry for it under the lowest free number. It is in no BootOrder, so only BootNext starts it; the
+ * agent takes it over at its next start (boot_entry.h). err: FULL (no free number, no room), DENIED, IO */
+MUST_CHECK enum err handoff_entry_add(const char *efivars, const struct handoff_esp *esp,
+                                      uint16_t *ret_number);
+/* The partition with the recovery app on the disk that a device lies on (GPT), where the firmware would start
+ * it: for a disk that came from another computer, whose firmware had the entry (handoff_disk.c). Reads the
+ * partition table, and mounts by vfat, read-only and in no place. Writes nothing.
+ * err: NOT_FOUND (no such disk or partition, no app on it, or Secure Boot does not trust it), DENIED, IO */
+MUST_CHECK enum err handoff_disk_find(const char *efivars, const char *device, struct handoff_esp *ret);
 /* Write KeyholtReason and BootNext, or neither. err: what efivar_write() says */
 MUST_CHECK enum err handoff_entry_next(const char *efivars, uint16_t number, enum kh_reason reason);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/efivar.h"
 #include "agent/handoff.h"
 #include "crypto/host/monotonic.h"
 #include <libcryptsetup.h>
@@ -122,13 +123,33 @@ static int go(const struct handoff_args *a, uint16_t entry)
     return KH_EXIT_FAILED;
 }
 
+/* Before somebody agreed nothing is written, also not the entry for a disk that is new to this computer. */
+static int go_from_disk(const struct handoff_args *a, const struct handoff_esp *esp)
+{
+    uint16_t entry;
+    enum err e = handoff_entry_add(a->efivars, esp, &entry);
+    if (e == ERR_OK)
+        return go(a, entry);
+    fprintf(stderr,
+            "keyholt: the firmware does not take a boot entry (%s); start " KH_ESP_APP
+            " of this disk from its boot menu\n",
+            err_text(e));
+    return KH_EXIT_FAILED;
+}
+
 int handoff_offer(const struct handoff_args *a)
 {
     uint16_t entry;
+    struct handoff_esp esp;
     /* Where recovery would lead nowhere, nobody is asked: the prompts stay Debian's own. */
-    if (!volume_is_ours(a) || handoff_entry_find(a->efivars, &entry) != ERR_OK || !agreed(a))
+    if (!volume_is_ours(a))
         return KH_EXIT_NO;
-    return go(a, entry);
+    enum err e = handoff_entry_find(a->efivars, &entry);
+    bool from_disk = e == ERR_NOT_FOUND && efivar_available(a->efivars) &&
+                     handoff_disk_find(a->efivars, a->device, &esp) == ERR_OK;
+    if ((e != ERR_OK && !from_disk) || !agreed(a))
+        return KH_EXIT_NO;
+    return from_disk ? go_from_disk(a, &esp) : go(a, entry);
 }
 
 int handoff_to_recovery(const struct handoff_args *a)

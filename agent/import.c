@@ -47,8 +47,10 @@ static enum err resend(struct agent *a, const struct outbox_answer *answer)
 {
     bool newest = false;
     TRY(is_newest(a, answer->time, &newest));
-    for (size_t off = 0; newest && off + 32 <= answer->missing.len; off += 32)
+    for (size_t off = 0; newest && off + 32 <= answer->missing.len; off += 32) {
         TRY(cache_resend_envelope(a->cache, a->key.id, answer->missing.p + off));
+        TRY(cache_resend_package(a->cache, a->key.id, answer->missing.p + off));
+    }
     return ERR_OK;
 }
 

@@ -69,8 +69,9 @@ $(eval $(call unit,test_doctor,$(doctor_sources),-ljson-c))
 $(eval $(call unit,test_boot_entry,agent/boot_entry.c agent/efivar.c,-lefiboot -lefivar))
 # courier and hand-off:
 handoff_sources := agent/handoff.c agent/handoff_open.c agent/handoff_offer.c agent/handoff_entry.c \
-    agent/handoff_volume.c agent/efivar.c
-$(eval $(call program,libexec/handoff,$(handoff_sources),-lcryptsetup -lkeyutils -ljson-c))
+    agent/handoff_volume.c agent/handoff_disk.c agent/handoff_add.c agent/secure_boot.c agent/efivar.c
+$(eval $(call program,libexec/handoff,$(handoff_sources),-lcryptsetup -lkeyutils -ljson-c -lblkid))
+$(eval $(call unit,test_handoff_add,agent/handoff_add.c agent/handoff_entry.c agent/efivar.c,-lefiboot -lefivar))
 # what waits, and what goes:
 $(eval $(call program,libexec/courier,agent/courier.c agent/courier_schedule.c agent/courier_servers.c \
     agent/courier_child.c agent/courier_sandbox.c agent/msg.c agent/channel.c,-lseccomp))

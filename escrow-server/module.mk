@@ -39,7 +39,7 @@ $(eval $(call program,libexec/web,$(server_child) escrow-server/web_main.c escro
     -levent_openssl -levent_core -levent_extra -ljson-c -lssl -lz $(server_malloc)))
 
 $(eval $(call program,libexec/writer,$(server_child) escrow-server/writer_main.c escrow-server/writer_batch.c \
-    escrow-server/writer_sync.c escrow-server/writer_enroll.c escrow-server/writer_disclosed.c escrow-server/writer_seen.c \
+    escrow-server/writer_sync.c escrow-server/writer_enroll.c escrow-server/writer_disclosed.c escrow-server/writer_orders.c escrow-server/writer_seen.c \
     escrow-server/writer_devices.c escrow-server/writer_loss.c escrow-server/pki.c \
     $(server_store),$(server_store_libs) $(server_malloc)))
 
@@ -67,7 +67,7 @@ $(eval $(call unit,test_server_store,$(server_store) escrow-server/slog.c,$(serv
 $(eval $(call unit,test_server_people,escrow-server/people.c escrow-server/totp.c escrow-server/options.c escrow-server/places.c,\
     -ljson-c -lcrypt))
 $(eval $(call unit,test_server_writer,escrow-server/writer_batch.c escrow-server/writer_sync.c \
-    escrow-server/writer_enroll.c escrow-server/writer_disclosed.c escrow-server/writer_seen.c escrow-server/writer_devices.c \
+    escrow-server/writer_enroll.c escrow-server/writer_disclosed.c escrow-server/writer_orders.c escrow-server/writer_seen.c escrow-server/writer_devices.c \
     escrow-server/writer_loss.c escrow-server/metrics.c escrow-server/pki.c \
     escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_devices.c escrow-server/msg_vault.c \
     escrow-server/slog.c $(server_store),$(server_store_libs)))

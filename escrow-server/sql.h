@@ -45,6 +45,8 @@ enum sql {
     SQL_COMMAND_PUT,
     SQL_COMMAND_DONE,
     SQL_COMMAND_OPEN,
+    SQL_COMMAND_FORMER,
+    SQL_HOLDERS,
     SQL_COMMANDS,
     /* compliance only */
     /* PostgreSQL only: before SQL_RECORD_PUT, of a name, and the moment of arrival; the month's partitions */

@@ -174,8 +174,21 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
                          " ON CONFLICT (device, key_id) DO NOTHING"},
     [SQL_COMMAND_DONE] = {SQL_RECOVERY, "UPDATE commands SET done = ?3 WHERE device = ?1 AND key_id = ?2 AND"
                                         " done IS NULL"},
-    [SQL_COMMAND_OPEN] = {SQL_RECOVERY, "SELECT 1 FROM commands WHERE device = ?1 AND key_id = ?2 AND"
-                                        " done IS NULL"},
+    /* done, too, when whoever holds the volume since its owner was last seen has done it */
+    [SQL_COMMAND_OPEN] =
+        {SQL_RECOVERY,
+         "SELECT 1 FROM commands WHERE device = ?1 AND key_id = ?2 AND done IS NULL AND NOT EXISTS"
+         " (SELECT 1 FROM commands AS o JOIN devices AS h ON h.id = o.device JOIN devices AS f ON f.id = ?1"
+         " WHERE o.key_id = ?2 AND o.device <> ?1 AND o.done IS NOT NULL AND"
+         " coalesce(f.seen, 0) < h.enrolled)"},
+    [SQL_COMMAND_FORMER] = {SQL_RECOVERY,
+                            "SELECT 1 FROM envelopes AS e JOIN commands AS c ON c.device = e.device AND"
+                            " c.key_id = e.key_id WHERE e.key_id = ?2 AND e.sender = ?1 AND e.own = 0 AND"
+                            " c.done IS NULL"},
+    [SQL_HOLDERS] = {SQL_RECOVERY,
+                     "SELECT DISTINCT sender FROM envelopes AS e WHERE key_id = ?2 AND device = ?1 AND"
+                     " own = 0 AND EXISTS (SELECT 1 FROM envelopes WHERE volume = e.volume AND own = 1 AND"
+                     " sender = e.sender) ORDER BY sender LIMIT ?3"},
     [SQL_COMMANDS] = {SQL_RECOVERY, "SELECT bytes FROM commands WHERE device = ?1 AND done IS NULL"
                                     " ORDER BY made LIMIT ?2"},
     [SQL_EVENT_PUT] = {SQL_COMPLIANCE,

@@ -114,5 +114,7 @@ const struct store_ops store_sql = {
     .command_put = store_command_put,
     .command_done = store_command_done,
     .command_open = store_command_open,
+    .command_former = store_command_former,
+    .holders = store_holders,
     .commands = store_commands,
 };

@@ -143,9 +143,17 @@ struct store_ops {
     enum err (*command_put)(struct store *s, const struct store_command *c);
     enum err (*command_done)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                              uint64_t now);
-    /* Is there an order that waits to be done? */
+    /* Is there an order that waits to be done? No more once another device did it that was enrolled after
+     * this one was seen last: the computer got another identity, or the disk is elsewhere. When this one is
+     * seen again after all, it waits as before. */
     enum err (*command_open)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                              bool *ret);
+    /* Does one wait for the owner of a key that this device, which is another one, brought? */
+    enum err (*command_former)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
+                               bool *ret);
+    /* Who else has the volume of a key of this device: brought that key, and made one of its own for it. */
+    enum err (*holders)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
+                        unsigned max, uint8_t (*ret)[32], unsigned *ret_n);
     enum err (*commands)(struct store *s, const uint8_t device[static 32], unsigned max,
                          uint8_t (*ret)[COMMAND_LEN], unsigned *ret_n);
 };

@@ -131,6 +131,10 @@ MUST_CHECK enum err store_command_done(struct store *s, const uint8_t device[sta
                                        const struct guid *key_id, uint64_t now);
 MUST_CHECK enum err store_command_open(struct store *s, const uint8_t device[static 32],
                                        const struct guid *key_id, bool *ret);
+enum err store_command_former(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
+                              bool *ret);
+enum err store_holders(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
+                       unsigned max, uint8_t (*ret)[32], unsigned *ret_n);
 MUST_CHECK enum err store_commands(struct store *s, const uint8_t device[static 32], unsigned max,
                                    uint8_t (*ret)[COMMAND_LEN], unsigned *ret_n);
 MUST_CHECK enum err store_record_put(struct store *s, enum store_half half, const struct store_record *r,

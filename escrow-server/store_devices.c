@@ -169,6 +169,32 @@ enum err store_command_open(struct store *s, const uint8_t device[static 32], co
     return query_any(&q, ret);
 }
 
+enum err store_command_former(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
+                              bool *ret)
+{
+    QUERY(q, s, STORE_RECOVERY, SQL_COMMAND_FORMER, "command-former");
+    query_blob(&q, device, 32);
+    query_guid(&q, key_id);
+    return query_any(&q, ret);
+}
+
+enum err store_holders(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
+                       unsigned max, uint8_t (*ret)[32], unsigned *ret_n)
+{
+    QUERY(q, s, STORE_RECOVERY, SQL_HOLDERS, "holders");
+    query_blob(&q, device, 32);
+    query_guid(&q, key_id);
+    query_u64(&q, max);
+    unsigned n = 0;
+    enum err e = ERR_NOT_FOUND;
+    while (n < max && (e = query_row(&q)) == ERR_OK)
+        TRY(column_blob(&q, 0, ret[n++], 32));
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    *ret_n = n;
+    return ERR_OK;
+}
+
 enum err store_commands(struct store *s, const uint8_t device[static 32], unsigned max,
                         uint8_t (*ret)[COMMAND_LEN], unsigned *ret_n)
 {

@@ -23,6 +23,7 @@ struct carried {
     bool enrolled; /* just now */
     char certificate[PKI_PEM_MAX];
     char detail[160];
+    uint8_t missing[MSG_SET * 32];
 };
 
 static struct msg_blob lend(struct outbox_bytes b)
@@ -44,14 +45,33 @@ static void fill_sync(struct carried *c)
     c->m.has_head = o->has_head;
     c->m.has_set = true;
     c->m.set = lend(o->set);
+    c->m.has_packages = c->m.has_package_set = true; /* names of key packages stand among the hashes */
+    c->m.package_set = lend(o->set);
     c->m.n = o->n;
     for (unsigned i = 0; i < o->n; i++)
         c->m.record[i] = lend(o->record[i]);
 }
 
-static void fill_answer(const struct local *l, const struct msg_synced *m, struct outbox_answer *a)
+/* What is here neither as an envelope nor as a key package. ret: MSG_SET × 32 bytes; its length */
+static size_t find_missing(const struct msg_synced *m, uint8_t *ret)
 {
-    const struct carried *c = l->state;
+    const struct msg_blob *e = &m->missing, *p = &m->missing_packages;
+    size_t len = 0;
+    for (size_t i = 0; i + 32 <= e->len && len < MSG_SET * 32; i += 32) {
+        bool both = false;
+        for (size_t k = 0; k + 32 <= p->len && !both; k += 32)
+            both = memcmp(e->p + i, p->p + k, 32) == 0;
+        if (both) {
+            memcpy(ret + len, e->p + i, 32);
+            len += 32;
+        }
+    }
+    return len;
+}
+
+static void fill_answer(struct local *l, const struct msg_synced *m, struct outbox_answer *a)
+{
+    struct carried *c = l->state;
     a->org = l->web->child.org.id;
     memcpy(a->device, c->o.device, sizeof a->device);
     a->time = (uint64_t)time(NULL);
@@ -72,10 +92,10 @@ static void fill_answer(const struct local *l, const struct msg_synced *m, struc
     a->n_commands = m->n_commands;
     for (unsigned i = 0; i < m->n_commands; i++)
         a->command[i] = (struct outbox_bytes){m->command[i], COMMAND_LEN};
-    a->missing = give(m->missing);
+    a->missing = (struct outbox_bytes){c->missing, find_missing(m, c->missing)};
 }
 
-static enum err encode_answer(const struct local *l, const struct msg_synced *m, char **ret)
+static enum err encode_answer(struct local *l, const struct msg_synced *m, char **ret)
 {
     struct outbox_answer *a = calloc(1, sizeof *a);
     uint8_t *bytes = malloc(OUTBOX_ANSWER_MAX);

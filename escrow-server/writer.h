@@ -96,6 +96,14 @@ void batch_finish(struct batch *b);
 /* The parts that write; each leaves its outcome in p. */
 void writer_enroll(struct batch *b, struct pending *p, const struct msg_enroll *m);
 void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m);
+/* An order to replace a key, for the device that made it, and for those that have its volume now: a computer
+ * that got another identity answers for the earlier one. In a transaction of the recovery store.
+ * err: of the store */
+MUST_CHECK enum err writer_order_rotation(struct batch *b, const uint8_t device[static 32],
+                                          const struct guid *key_id);
+/* This device did what was ordered, also when it did so before it was told, as who has the volume now. */
+MUST_CHECK enum err writer_order_done(struct batch *b, const uint8_t device[static 32],
+                                      const struct guid *key_id);
 void writer_disclosed(struct batch *b, struct pending *p, const struct msg_entry *m);
 void writer_change(struct batch *b, struct pending *p, const struct msg_change *m);
 void writer_adopt(struct batch *b, struct pending *p, const struct msg_adopt *m);

@@ -5,19 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The order is signed once and kept as it is. */
-static enum err order_rotation(struct batch *b, const struct msg_entry *m)
-{
-    struct store_command order = {.key_id = m->key_id, .made = writer_now()};
-    struct command c = {
-        .order = COMMAND_ROTATE, .org = b->w->org.id, .key_id = m->key_id, .time = order.made};
-    memcpy(order.device, m->device, 32);
-    memcpy(c.device, m->device, 32);
-    memcpy(c.key, b->w->receipt_id, 32);
-    TRY(command_encode(&c, b->w->receipt_key, order.bytes));
-    return b->w->ops->command_put(b->w->store, &order);
-}
-
 /* The log and the store tell two stories: the log was shortened or put back, or a web worker lied. */
 static void contradicted(struct batch *b, const struct msg_entry *m)
 {
@@ -46,7 +33,7 @@ static enum err store_entry(struct batch *b, struct pending *p, const struct msg
         contradicted(b, m);
     else
         TRY(e);
-    TRY(order_rotation(b, m));
+    TRY(writer_order_rotation(b, m->device, &m->key_id));
     return b->w->ops->command_open(b->w->store, m->device, &m->key_id, &p->order_open);
 }
 

@@ -102,7 +102,7 @@ static enum err put_event(struct batch *b, struct pending *p, const struct store
         return ERR_OK;
     p->both = true;
     TRY(batch_need(b, STORE_RECOVERY));
-    return b->w->ops->command_done(b->w->store, r->r.device, &r->r.other_key_id, writer_now());
+    return writer_order_done(b, r->r.device, &r->r.other_key_id);
 }
 
 /* By the device's clock, which may be wrong by years; then it lands in the first bucket or in the last. */

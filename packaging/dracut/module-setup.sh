@@ -13,7 +13,8 @@ depends() {
 }
 
 installkernel() {
-    instmods efivarfs
+    # vfat: the EFI system partition of a disk that came from another computer
+    instmods efivarfs vfat nls_cp437 nls_ascii
 }
 
 install() {

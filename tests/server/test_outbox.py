@@ -13,7 +13,7 @@ import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-from laptop import NEEDED, Laptop, holds, machine, until  # noqa: E402
+from laptop import NEEDED, Laptop, holds, machine, policy_bundle, until  # noqa: E402
 from server_fixture import SERVER, Server, free_port, run  # noqa: E402
 
 
@@ -31,10 +31,10 @@ class Story:
         self.s.start()  # on another port
         self.laptops = []
 
-    def laptop(self, name):
+    def laptop(self, name, bundle=None):
         laptop = Laptop(self.s.path(name))
         self.laptops.append(laptop)
-        laptop.run('enroll', '--bundle', self.s.bundle, code=4)
+        laptop.run('enroll', '--bundle', bundle or self.s.bundle, code=4)
         return laptop
 
     def export(self, laptop, name='outbox'):
@@ -139,7 +139,8 @@ def test_again_and_again(story):
 
 
 def test_lost_by_the_server(story):
-    s, laptop = story.s, story.laptop('loss')
+    s = story.s
+    laptop = story.laptop('loss', policy_bundle(s, 'with-packages', key_package=True))
     laptop.protect()
     for _ in range(3):
         laptop.rotate()
@@ -148,19 +149,24 @@ def test_lost_by_the_server(story):
     receipted = int(time.time())
     device = bytes.fromhex(laptop.status()['device_id'])
     lost = [h for h, in rows(s, 'SELECT hash FROM envelopes WHERE sender = ? ORDER BY hash', device)][:2]
+    packages = 'SELECT name FROM records WHERE device = ? AND kind = 4 ORDER BY name'
+    package = rows(s, packages, device)
+    holds(len(package) > 0, 'key packages are here')
     s.stop()
     with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db, db:
+        db.execute('DELETE FROM records WHERE name = ?', package[0])
         for h in lost:
             db.execute('DELETE FROM records WHERE name IN (SELECT record FROM envelopes WHERE hash = ?)', (h,))
             db.execute('DELETE FROM envelopes WHERE hash = ?', (h,))
     s.start()
     out, got = story.round(laptop)
-    holds(out['records'] == 0 and got['waiting'] == 2, f'exactly what is missing is queued again: {got}')
+    holds(out['records'] == 0 and got['waiting'] == 3, f'exactly what is missing is queued again: {got}')
     while int(time.time()) <= receipted:  # a record that was sent again wants a later receipt, and they count seconds
         time.sleep(0.05)
     out, got = story.round(laptop)
-    holds(out['records'] == 2 and got == {'receipted': 2, 'waiting': 0}, f'{out} {got}')
+    holds(out['records'] == 3 and got == {'receipted': 3, 'waiting': 0}, f'{out} {got}')
     holds(len(rows(s, 'SELECT hash FROM envelopes WHERE sender = ?', device)) == 4, 'all are back')
+    holds(rows(s, packages, device) == package, 'key packages, too')
 
 
 def test_refusals(story):

@@ -711,6 +711,30 @@ def test_brought_envelope_cannot_replace_the_owners(s):
     eq(seen, [(bytes.fromhex(owner.id), bytes.fromhex(thief.id))], 'a sighting')
 
 
+def test_another_identity_answers_for_the_earlier_one(s):
+    """A computer got another identity (its TPM was cleared): what was disclosed of the earlier one is its to replace."""
+    before = enrolled(s, 'before')
+    early, late = before.escrow(), before.escrow()
+    before.sync(early, late)
+    eq(s.recover(early['key_id'])[0]['rotation'], 'ordered', 'disclosed before there was another identity')
+    time.sleep(1.1)  # enrolled is a whole second after the last word of the earlier one
+    after = enrolled(s, 'after')
+    brought = [after.escrow(e['key_id'], e['volume'], before.id) for e in (early, late)]
+    after.sync(*brought)
+    new = [after.escrow(volume=e['volume']) for e in (early, late)]
+    after.sync(*new, after.event(2, new[0]['key_id'], early['key_id'], early['volume']))
+    eq(s.recover(early['key_id'])[0]['rotation'], 'done', 'what it did unasked counts')
+    eq(s.recover(late['key_id'])[0]['rotation'], 'ordered', 'not done yet')
+    eq(after.orders(after.sync()[2]), [late['key_id']], 'it is asked, and only for what it did not do')
+    eq(after.orders(after.sync(after.event(2, new[1]['key_id'], late['key_id'], late['volume']))[2]), [], 'answered')
+    eq(s.recover(late['key_id'])[0]['rotation'], 'done', 'closed')
+    eq(sorted(before.orders(before.sync()[2])), sorted([early['key_id'], late['key_id']]), 'a clone has its own to do')
+    stranger = enrolled(s, 'stranger')
+    stranger.sync(stranger.escrow(late['key_id'], late['volume'], before.id))  # and what waits to be stored is
+    eq(s.recover(late['key_id'])[0]['rotation'], 'ordered', 'the earlier one was seen again')
+    eq(stranger.orders(stranger.sync()[2]), [], 'who only saw the key is not asked')
+
+
 def test_quota_and_throttle():
     s = Server()
     try:

@@ -383,6 +383,22 @@ static enum err take_outbox(void *ctx, const uint8_t *p, size_t len)
     return t->outboxes == 99 ? ERR_IO : ERR_OK;
 }
 
+struct named {
+    uint8_t name[32];
+    unsigned hashes, times; /* of all, and of that name */
+};
+
+static enum err take_names(void *ctx, const uint8_t *p, size_t len)
+{
+    struct named *n = ctx;
+    static struct outbox o;
+    assert_int_equal(outbox_decode(p, len, &o), ERR_OK); /* signed by the device, and in order */
+    for (size_t i = 0; i < o.set.len; i += 32)
+        n->times += memcmp(o.set.p + i, n->name, 32) == 0;
+    n->hashes += (unsigned)(o.set.len / 32);
+    return ERR_OK;
+}
+
 static void exports(void **state)
 {
     (void)state;
@@ -432,6 +448,34 @@ static void exports(void **state)
     free(org);
 }
 
+/* Their names stand behind the hashes of envelopes, and fill a page with them. */
+static void exports_key_packages(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned receipted; /* envelopes, in all */
+        unsigned outboxes, hashes;
+    } steps[] = {{3, 1, 4}, {510, 1, 511}, {511, 2, 512}, {512, 2, 513}};
+    struct org *org = calloc(1, sizeof *org);
+    unsigned made = 0;
+    assert_non_null(org);
+    a.org = org;
+    assert_int_equal(cr_p256_to_spki(&a.key.pub, a.key.spki), ERR_OK);
+    add_package(1, 5);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        struct export_totals totals;
+        struct named n = {.name = {1, 7}};
+        escrow(made, steps[i].receipted - made);
+        made = steps[i].receipted;
+        assert_int_equal(export_all(&a, NULL, take_names, &n, &totals), ERR_OK);
+        if (totals.outboxes != steps[i].outboxes || n.hashes != steps[i].hashes || n.times != 1)
+            fail_msg("step %zu: %u outboxes, %u hashes, the package %u times", i, totals.outboxes, n.hashes,
+                     n.times);
+    }
+    a.org = NULL;
+    free(org);
+}
+
 #define SYNC_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -446,6 +490,7 @@ int main(void)
         SYNC_TEST(put_off_and_made_up),
         SYNC_TEST(clocks),
         SYNC_TEST(exports),
+        SYNC_TEST(exports_key_packages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

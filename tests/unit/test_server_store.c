@@ -384,6 +384,52 @@ static void test_orders_wait_until_they_are_done(void **state)
     assert_int_equal(n, 0);
 }
 
+/* Device 2 brought a key of device 1 and has a key of its own on that volume; device 3 only brought it. */
+static void test_another_device_may_answer(void **state)
+{
+    static const char old[] = "ABCDEF01-0000-4000-8000-000000000001";
+    static const char new[] = "ABCDEF01-0000-4000-8000-000000000002";
+    struct store *s = *state;
+    struct store_device d = {.computer = "a", .enrolled = 10};
+    struct made m;
+    struct store_record r[] = {make_record(1, 1, 1, 1), make_record(2, 1, 1, 2), make_record(3, 1, 1, 3),
+                               make_record(2, 1, 2, 4)};
+    struct store_command c = {.made = 5, .bytes = {3}};
+    uint8_t got[4][32];
+    unsigned n;
+    bool yes;
+    for (unsigned i = 0; i < 3; i++) {
+        memset(d.id, (int)i + 1, sizeof d.id);
+        assert_int_equal(ops->device_put(s, &d), ERR_OK);
+        put_envelope(s, &r[i], old, 1, 1, &m);
+    }
+    c.key_id = m.e.key_id;
+    assert_int_equal(ops->holders(s, r[0].r.device, &c.key_id, 4, got, &n), ERR_OK);
+    assert_int_equal(n, 0);
+    put_envelope(s, &r[3], new, 2, 2, &m);
+    assert_int_equal(ops->holders(s, r[0].r.device, &c.key_id, 4, got, &n), ERR_OK);
+    assert_int_equal(n, 1);
+    assert_memory_equal(got[0], r[1].r.device, 32);
+    assert_int_equal(ops->command_former(s, r[1].r.device, &c.key_id, &yes), ERR_OK);
+    assert_false(yes); /* nothing is ordered */
+    for (unsigned i = 0; i < 2; i++) {
+        memcpy(c.device, r[i].r.device, 32);
+        assert_int_equal(ops->command_put(s, &c), ERR_OK);
+    }
+    assert_int_equal(ops->command_former(s, r[1].r.device, &c.key_id, &yes), ERR_OK);
+    assert_true(yes);
+    assert_int_equal(ops->command_former(s, r[0].r.device, &c.key_id, &yes), ERR_OK);
+    assert_false(yes); /* its own is not another's */
+    assert_int_equal(ops->command_open(s, r[0].r.device, &c.key_id, &yes), ERR_OK);
+    assert_true(yes);
+    assert_int_equal(ops->command_done(s, r[1].r.device, &c.key_id, 6), ERR_OK);
+    assert_int_equal(ops->command_open(s, r[0].r.device, &c.key_id, &yes), ERR_OK);
+    assert_false(yes);
+    assert_int_equal(ops->device_seen(s, r[0].r.device, 11, NULL), ERR_OK); /* it is still there: a clone */
+    assert_int_equal(ops->command_open(s, r[0].r.device, &c.key_id, &yes), ERR_OK);
+    assert_true(yes);
+}
+
 static void test_disclosures_are_idempotent(void **state)
 {
     struct store *s = *state;
@@ -701,6 +747,7 @@ static int run_all(const char *name)
         STORE_TEST(test_nobody_is_crowded_out),
         STORE_TEST(test_digest_counts_what_the_device_made),
         STORE_TEST(test_orders_wait_until_they_are_done),
+        STORE_TEST(test_another_device_may_answer),
         STORE_TEST(test_disclosures_are_idempotent),
         STORE_TEST(test_boot_events),
         STORE_TEST(test_devices),
