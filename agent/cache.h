@@ -17,9 +17,8 @@
 
 struct cache;
 
-#define CACHE_VOLUMES 64
-#define CACHE_KEYS    64
-#define CACHE_NOTE    256
+#define CACHE_KEYS 64
+#define CACHE_NOTE 256
 
 enum cache_volume_state {
     VOLUME_PENDING = 1,      /* no keyslot of ours opens it (yet) */
@@ -81,8 +80,9 @@ MUST_CHECK enum err cache_unset(struct cache *c, const char *name);
 
 MUST_CHECK enum err cache_put_volume(struct cache *c, const struct cache_volume *v);
 MUST_CHECK enum err cache_get_volume(struct cache *c, const struct guid *uuid, struct cache_volume *ret);
-/* ret: CACHE_VOLUMES elements */
-MUST_CHECK enum err cache_volumes(struct cache *c, struct cache_volume *ret, unsigned *ret_n);
+/* All of them, however many there are, in order of device.
+ * ret: free() it; NULL when there is none. err: NOMEM, IO, ... */
+MUST_CHECK enum err cache_volumes(struct cache *c, struct cache_volume **ret, unsigned *ret_n);
 
 /* What the keeper knows of a volume's header beside its keys. */
 enum cache_management {

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define VOLUMES_MORE 16 /* at a time */
+
 enum err cache_put_volume(struct cache *c, const struct cache_volume *v)
 {
     STMT(s);
@@ -39,17 +41,34 @@ enum err cache_get_volume(struct cache *c, const struct guid *uuid, struct cache
     return volume_row(s, ret);
 }
 
-enum err cache_volumes(struct cache *c, struct cache_volume *ret, unsigned *ret_n)
+static enum err read_volumes(struct cache *c, struct cache_volume **list, unsigned *n)
 {
-    unsigned n = 0;
     enum err e;
     STMT(s);
     TRY(cache_db_prepare(c, SQL_VOLUMES, &s));
-    while (n < CACHE_VOLUMES && (e = cache_db_step(s)) != ERR_NOT_FOUND) {
-        if (e != ERR_OK)
-            return e;
-        TRY(volume_row(s, &ret[n++]));
+    for (unsigned cap = 0; (e = cache_db_step(s)) == ERR_OK;) {
+        if (*n == cap) {
+            cap += VOLUMES_MORE;
+            struct cache_volume *more = reallocarray(*list, cap, sizeof **list);
+            if (!more)
+                return ERR_NOMEM;
+            *list = more;
+        }
+        TRY(volume_row(s, &(*list)[(*n)++]));
     }
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+enum err cache_volumes(struct cache *c, struct cache_volume **ret, unsigned *ret_n)
+{
+    struct cache_volume *list = NULL;
+    unsigned n = 0;
+    enum err e = read_volumes(c, &list, &n);
+    if (e != ERR_OK) {
+        free(list);
+        return e;
+    }
+    *ret = list;
     *ret_n = n;
     return ERR_OK;
 }

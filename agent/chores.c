@@ -27,11 +27,11 @@ static void set_timer(struct chores *c, const struct agent *a)
 }
 
 /* One watch for each inode, however often it is asked for. A volume that is not there has none. */
-static void watch_volumes(const struct chores *c, struct agent *a)
+void chores_watch(const struct chores *c, struct agent *a)
 {
-    struct cache_volume *v = calloc(CACHE_VOLUMES, sizeof *v);
+    struct cache_volume *v = NULL;
     unsigned n = 0;
-    if (!v || cache_volumes(a->cache, v, &n) != ERR_OK)
+    if (cache_volumes(a->cache, &v, &n) != ERR_OK)
         n = 0;
     for (unsigned i = 0; i < n; i++)
         (void)inotify_add_watch(c->watch_fd, v[i].device, IN_CLOSE_WRITE);
@@ -47,7 +47,7 @@ enum err chores_open(struct chores *c, struct agent *a)
     if (c->timer_fd < 0 || c->watch_fd < 0)
         return err_from_errno(errno);
     set_timer(c, a);
-    watch_volumes(c, a);
+    chores_watch(c, a);
     return ERR_OK;
 }
 
@@ -106,7 +106,7 @@ static void do_wanted(struct chores *c, struct agent *a)
     rotate_pending(a, publish);
     a->wanted = false; /* what could not be done is tried again at the next look */
     notice_update(a);
-    watch_volumes(c, a);
+    chores_watch(c, a);
     if (c->done)
         c->done(c->ctx);
 }
@@ -149,10 +149,10 @@ static bool differs(struct agent *a, const struct cache_volume *v)
 
 static bool any_differs(struct agent *a)
 {
-    struct cache_volume *v = calloc(CACHE_VOLUMES, sizeof *v);
+    struct cache_volume *v = NULL;
     unsigned n = 0;
     bool any = false;
-    if (!v || cache_volumes(a->cache, v, &n) != ERR_OK)
+    if (cache_volumes(a->cache, &v, &n) != ERR_OK)
         n = 0;
     for (unsigned i = 0; !any && i < n; i++)
         any = differs(a, &v[i]);

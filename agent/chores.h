@@ -28,5 +28,7 @@ void chores_fds(const struct chores *c, int ret[static CHORES_FDS]);
 int64_t chores_wait_ms(const struct chores *c, int64_t now_ms);
 /* Do what is due. */
 void chores_run(struct chores *c, struct agent *a, int64_t now_ms);
+/* A volume may be new, or on another device: watch what is remembered now. */
+void chores_watch(const struct chores *c, struct agent *a);
 /* Look at every volume now, and do what that makes necessary. */
 void chores_look(struct chores *c, struct agent *a);

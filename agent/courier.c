@@ -173,8 +173,8 @@ static enum err start(struct courier *c, struct msg *m)
         TRY(choose_servers(c, &m->enroll_do.servers));
     if (!c->asked)
         return ERR_OK; /* nobody is to be asked now; that was the answer */
-    enum err e = courier_child_start(&c->child, c->root,
-                                     courier_schedule_patience_ms(&c->schedule, c->person), monotonic_ms(), m);
+    enum err e = courier_child_start(
+        &c->child, c->root, courier_schedule_patience_ms(&c->schedule, c->person), monotonic_ms(), m);
     return e == ERR_OK ? ERR_OK : give_up(c, "the courier's errand cannot be started");
 }
 

@@ -36,7 +36,7 @@ static void add(struct search *s, const char *device, uint8_t rank, const struct
 {
     struct found f = {.uuid = *uuid, .rank = rank};
     bool known = false;
-    if (s->n == DISCOVER_MAX || strlen(device) >= sizeof f.device)
+    if (strlen(device) >= sizeof f.device)
         return;
     for (unsigned i = 0; i < s->n; i++)
         if (is_same_device(s->found[i].device, device))
@@ -72,27 +72,28 @@ static void add_remembered(struct search *s, const char *device)
         add(s, device, FOUND_NEW, &uuid, token);
 }
 
-static enum err search(struct search *s, const struct inventory *v, unsigned *ret_n)
+static void search(struct search *s, const struct inventory *v)
 {
-    s->known = calloc(CACHE_VOLUMES, sizeof *s->known);
-    enum err e = s->known ? cache_volumes(s->a->cache, s->known, &s->n_known) : ERR_NOMEM;
-    if (e == ERR_OK) {
-        add_block_devices(s, v);
-        for (unsigned i = 0; i < s->n_known; i++)
-            add_remembered(s, s->known[i].device);
-        *ret_n = s->n;
+    add_block_devices(s, v);
+    for (unsigned i = 0; i < s->n_known; i++)
+        add_remembered(s, s->known[i].device);
+}
+
+enum err discover_in(struct agent *a, const struct inventory *v, struct found **ret, unsigned *ret_n)
+{
+    struct search s = {.a = a};
+    TRY(cache_volumes(a->cache, &s.known, &s.n_known));
+    s.found = calloc(v->tree.n + s.n_known + 1, sizeof *s.found); /* at most */
+    if (s.found) {
+        search(&s, v);
+        *ret = s.found;
+        *ret_n = s.n;
     }
-    free(s->known);
-    return e;
+    free(s.known);
+    return s.found ? ERR_OK : ERR_NOMEM;
 }
 
-enum err discover_in(struct agent *a, const struct inventory *v, struct found *ret, unsigned *ret_n)
-{
-    struct search s = {.a = a, .found = ret};
-    return search(&s, v, ret_n);
-}
-
-enum err discover_devices(struct agent *a, struct found *ret, unsigned *ret_n)
+enum err discover_devices(struct agent *a, struct found **ret, unsigned *ret_n)
 {
     struct inventory v;
     TRY(inventory_make(a->root, &v));
@@ -123,11 +124,11 @@ enum err discover_volumes(struct agent *a, void (*each)(struct agent *a, struct 
 enum err discover_volumes_in(struct agent *a, const struct inventory *v,
                              void (*each)(struct agent *a, struct header *h))
 {
-    struct found *f = calloc(DISCOVER_MAX, sizeof *f);
+    struct found *f = NULL;
     struct problem ignored = {""}; /* not there any more, or not ours to judge */
     struct header *h;
     unsigned n = 0;
-    enum err e = f ? discover_in(a, v, f, &n) : ERR_NOMEM;
+    enum err e = discover_in(a, v, &f, &n);
     for (unsigned i = 0; e == ERR_OK && i < n; i++)
         if (volume_of(f, n, &f[i].uuid) == &f[i] && header_open(f[i].device, &ignored, &h) == ERR_OK) {
             each(a, h);
@@ -139,10 +140,10 @@ enum err discover_volumes_in(struct agent *a, const struct inventory *v,
 
 enum err discover_original(struct agent *a, const struct header *h, char ret_volume[PATH_MAX])
 {
-    struct found *f = calloc(DISCOVER_MAX, sizeof *f);
+    struct found *f = NULL;
     unsigned n = 0;
     uint8_t own = FOUND_NEW;
-    enum err e = f ? discover_devices(a, f, &n) : ERR_NOMEM;
+    enum err e = discover_devices(a, &f, &n);
     for (unsigned i = 0; e == ERR_OK && i < n; i++)
         if (is_same_device(f[i].device, h->device))
             own = f[i].rank;

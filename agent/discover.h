@@ -9,8 +9,6 @@
 #include "agent/inventory.h"
 #include "crypto/err.h"
 
-#define DISCOVER_MAX (2 * CACHE_VOLUMES)
-
 /* Which of several devices with one UUID is the volume: the highest. */
 enum found_rank {
     FOUND_PART = 1,       /* a part of another device (multipath, RAID): seen there again */
@@ -26,11 +24,11 @@ struct found {
 };
 
 /* Every device with a token of ours, or with the UUID of a volume that the cache knows: block devices that
- * the inventory saw, then what the cache remembers (image files). ret: DISCOVER_MAX elements */
-MUST_CHECK enum err discover_in(struct agent *a, const struct inventory *v, struct found *ret,
+ * the inventory saw, then what the cache remembers (image files). ret: free() it */
+MUST_CHECK enum err discover_in(struct agent *a, const struct inventory *v, struct found **ret,
                                 unsigned *ret_n);
 /* The same with an inventory made for it. */
-MUST_CHECK enum err discover_devices(struct agent *a, struct found *ret, unsigned *ret_n);
+MUST_CHECK enum err discover_devices(struct agent *a, struct found **ret, unsigned *ret_n);
 /* Open each volume once, on the device that it is. Volumes that cannot be opened are skipped.
  * each: borrows h; its result is its own affair */
 MUST_CHECK enum err discover_volumes(struct agent *a, void (*each)(struct agent *a, struct header *h));

@@ -352,7 +352,8 @@ static bool try_all(struct post *p, struct errand_answer *ret)
 
 void errand_post(const struct errand_request *r, struct errand_answer *ret)
 {
-    struct post p = {.r = r, .patience = {.base_ms = r->patience_ms, .end_ms = monotonic_ms() + COURIER_ALL_MS}};
+    struct post p = {.r = r,
+                     .patience = {.base_ms = r->patience_ms, .end_ms = monotonic_ms() + COURIER_ALL_MS}};
     uint8_t *gzip = NULL;
 
     *ret = (struct errand_answer){0};

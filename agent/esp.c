@@ -144,12 +144,12 @@ static void refresh_volume(struct agent *a, const struct cache_volume *v, struct
 
 void esp_refresh(struct agent *a)
 {
-    struct cache_volume *v = calloc(CACHE_VOLUMES, sizeof *v);
+    struct cache_volume *v = NULL;
     struct cache_key *keys = calloc(CACHE_KEYS, sizeof *keys);
     struct problem why;
     bool any = false;
     unsigned n = 0;
-    enum err e = v && keys ? cache_volumes(a->cache, v, &n) : ERR_NOMEM;
+    enum err e = keys ? cache_volumes(a->cache, &v, &n) : ERR_NOMEM;
     if (e != ERR_OK)
         e = problem_set(&why, e, "the volumes are not in the cache: %s", err_text(e));
     for (unsigned i = 0; e == ERR_OK && a->org && i < n; i++)

@@ -46,10 +46,10 @@ static int64_t sooner(int64_t a, int64_t b)
     return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
-static int wait_ms(struct keeper *k)
+/* retry_ms: when a used password wants another try */
+static int wait_ms(const struct keeper *k, int64_t retry_ms)
 {
-    int64_t least = used_wait_retry(&k->agent, false), now = monotonic_ms();
-    least = sooner(least, chores_wait_ms(&k->chores, now));
+    int64_t now = monotonic_ms(), least = sooner(retry_ms, chores_wait_ms(&k->chores, now));
     return (int)sooner(least, clients_wait_ms(k, now));
 }
 
@@ -76,6 +76,7 @@ enum err keeper_serve(struct keeper *k)
     (void)malloc_trim(0); /* of the start */
     for (;;) {
         int chore[CHORES_FDS];
+        int64_t retry_ms = used_wait_retry(&k->agent, false); /* before the chores: it may make some */
         chores_run(&k->chores, &k->agent, monotonic_ms());
         chores_fds(&k->chores, chore);
         struct pollfd p[REPORTS + REPORTER_FDS] = {
@@ -92,7 +93,7 @@ enum err keeper_serve(struct keeper *k)
         bool more = channel_has_message(&k->courier); /* in our buffer, where poll() does not see it */
         if (more)
             p[3].events &= (short)~POLLIN;
-        int n = poll(p, REPORTS + REPORTER_FDS, more ? 0 : wait_ms(k));
+        int n = poll(p, REPORTS + REPORTER_FDS, more ? 0 : wait_ms(k, retry_ms));
         if (n < 0 && errno != EINTR)
             return err_from_errno(errno);
         if (n > 0 && p[0].revents)

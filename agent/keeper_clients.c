@@ -39,8 +39,10 @@ static void run_verb(struct keeper *k, struct client *c, const struct msg *m)
             verbs[i].run(k, c, m);
             k->agent.progress = NULL;
             notice_update(&k->agent);
-            if (m->type != MSG_STATUS)
+            if (m->type != MSG_STATUS) {
+                chores_watch(&k->chores, &k->agent);
                 reporter_soon(&k->reporter, monotonic_ms());
+            }
             (void)malloc_trim(0); /* what is kept here is locked memory */
             return;
         }

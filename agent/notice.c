@@ -32,10 +32,10 @@ static bool add_volume(struct agent *a, const struct cache_volume *v, char *text
 
 static bool compose(struct agent *a, char *text, size_t cap)
 {
-    struct cache_volume *v = calloc(CACHE_VOLUMES, sizeof *v);
+    struct cache_volume *v = NULL;
     unsigned n = 0;
     bool any = false;
-    if (!v || cache_volumes(a->cache, v, &n) != ERR_OK)
+    if (cache_volumes(a->cache, &v, &n) != ERR_OK)
         n = 0;
     for (unsigned i = 0; i < n; i++)
         any = add_volume(a, &v[i], text, cap) || any;

@@ -49,11 +49,9 @@ static bool take(const struct guid *volume, struct secret *ret)
 enum err privileged_take_passwords(struct agent *a, struct used_passwords *ret)
 {
     unsigned n = 0;
-    struct cache_volume *v = calloc(CACHE_VOLUMES, sizeof *v);
-    if (!v)
-        return ERR_NOMEM;
+    struct cache_volume *v = NULL;
     used_passwords_wipe(ret);
-    enum err e = cache_volumes(a->cache, v, &n);
+    enum err e = cache_volumes(a->cache, &v, &n);
     /* With a private session keyring, as a service has, the user keyring is not possessed and its keys cannot
      * be read until it is linked. Where that fails the reading fails, too, and nothing was used. */
     if (e == ERR_OK)

@@ -172,10 +172,10 @@ static enum err rotate_alone(struct agent *a, const struct cache_volume *v, stru
 
 void rotate_pending(struct agent *a, void (*each)(struct agent *a, const struct protect_result *r))
 {
-    struct cache_volume *v = calloc(CACHE_VOLUMES, sizeof *v);
+    struct cache_volume *v = NULL;
     struct protect_result r;
     unsigned n = 0;
-    if (!v || cache_volumes(a->cache, v, &n) != ERR_OK)
+    if (cache_volumes(a->cache, &v, &n) != ERR_OK)
         n = 0;
     for (unsigned i = 0; i < n; i++)
         if (v[i].rotate && opens_alone(a, &v[i].uuid) && rotate_alone(a, &v[i], &r) == ERR_OK && each)

@@ -28,14 +28,14 @@ static enum err is_old_copy(struct agent *a, const struct msg *m, uint64_t seque
  * what a server says of our records, so no more than once a day. */
 static enum err want_new_keys(struct agent *a)
 {
-    struct cache_volume *v = calloc(CACHE_VOLUMES, sizeof *v);
+    struct cache_volume *v = NULL;
     uint64_t now = (uint64_t)time(NULL), last = 0;
     struct cache_life l; /* of LUKS volumes */
     unsigned n = 0;
-    enum err e = v ? cache_get_u64(a->cache, ANEW, &last) : ERR_NOMEM;
+    enum err e = cache_get_u64(a->cache, ANEW, &last);
     bool due = e == ERR_NOT_FOUND || last > now || now - last >= DAY;
     if (e == ERR_OK || e == ERR_NOT_FOUND)
-        e = due ? cache_volumes(a->cache, v, &n) : ERR_OK;
+        e = due ? cache_volumes(a->cache, &v, &n) : ERR_OK;
     for (unsigned i = 0; e == ERR_OK && i < n; i++)
         if (v[i].state != VOLUME_PENDING && cache_get_life(a->cache, &v[i].uuid, &l) == ERR_OK)
             e = rotate_want(a, &v[i].uuid, KH_CAUSE_DRIFT,

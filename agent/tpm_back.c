@@ -7,11 +7,11 @@
 
 static bool any_waits(struct agent *a)
 {
-    struct cache_volume *v = calloc(CACHE_VOLUMES, sizeof *v);
+    struct cache_volume *v = NULL;
     struct cache_life l;
     unsigned n = 0;
     bool any = false;
-    if (!v || cache_volumes(a->cache, v, &n) != ERR_OK)
+    if (cache_volumes(a->cache, &v, &n) != ERR_OK)
         n = 0;
     for (unsigned i = 0; !any && i < n; i++)
         any = cache_get_life(a->cache, &v[i].uuid, &l) == ERR_OK && l.management == MANAGEMENT_AWAY;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/used_wait.h"
+#include "agent/esp.h"
 #include "agent/rotate.h"
 #include "agent/verify.h"
 #include "crypto/host/monotonic.h"
@@ -49,7 +50,8 @@ static enum err rotate_device(struct agent *a, const struct used_password *u, st
 }
 
 /* The used password authorises its own replacement. */
-static enum err rotate_used(struct agent *a, const struct used_password *u, struct problem *why)
+static enum err rotate_used(struct agent *a, const struct used_password *u, struct problem *why,
+                            struct protect_result *ret)
 {
     struct protect_result r;
     char uuid[GUID_TEXT], id[9];
@@ -61,6 +63,7 @@ static enum err rotate_used(struct agent *a, const struct used_password *u, stru
         (void)fprintf(stderr,
                       "keeper: volume %s: the used recovery password is replaced; key %s is in use now\n",
                       uuid, id);
+        *ret = r;
     } else {
         (void)fprintf(stderr, "keeper: the used recovery password cannot be replaced: %s\n", why->text);
         keep_note(a, &u->volume, why->text);
@@ -77,11 +80,23 @@ static void take_out(unsigned i)
     secret_wipe(&waiting.used.item[waiting.used.n].text);
 }
 
+/* The start is over: what it would have done now is left to do. */
+static void announce(struct agent *a, const struct protect_result *r)
+{
+    struct problem warning = {""};
+    if (esp_publish(a, &r->volume, &r->key_id, &warning) != ERR_OK)
+        agent_say(a, "warning: %s", warning.text);
+    a->wanted = true; /* the chores wake the courier */
+}
+
 static void try_one(struct agent *a, unsigned i)
 {
     struct used_password *u = &waiting.used.item[i];
+    struct protect_result r;
     struct problem why;
-    enum err e = u->text.len ? rotate_used(a, u, &why) : ERR_BUSY;
+    enum err e = u->text.len ? rotate_used(a, u, &why, &r) : ERR_BUSY;
+    if (e == ERR_OK)
+        announce(a, &r);
     if (e == ERR_OK || e == ERR_AUTH) {
         if (e == ERR_AUTH) /* it was replaced at the last try, and only the cache did not follow */
             verify_volumes(a);
@@ -129,9 +144,10 @@ void used_wait_forget(const struct guid *volume)
 
 void used_wait_start(struct agent *a, const struct used_passwords *used)
 {
+    struct protect_result r;
     struct problem why;
     for (unsigned i = 0; i < used->n; i++)
-        if (may_pass(rotate_used(a, &used->item[i], &why))) {
+        if (may_pass(rotate_used(a, &used->item[i], &why, &r))) {
             waiting.used.item[waiting.used.n] = used->item[i];
             waiting.why[waiting.used.n++] = why;
         }

@@ -77,7 +77,6 @@ static void reply_done(struct order *o, struct header *h, const struct protect_r
 {
     struct problem warning;
     char text[PATH_MAX + 200], id[9];
-    used_wait_forget(&r->volume);
     publish(o, &r->volume, &r->key_id, &warning);
     if (is_protect && receipt_wait_needed(&o->k->agent, &r->volume)) {
         receipt_wait(o->k, o->c, r, result_json(h, r, &warning));
@@ -90,10 +89,12 @@ static void reply_done(struct order *o, struct header *h, const struct protect_r
     (void)keeper_wake_courier(o->k); /* at once after a new escrow */
 }
 
-/* A live key whose keyslot is what was proved to open: nothing to do. */
+/* A live key whose keyslot is what was proved to open, and whose password nobody used: nothing to do. */
 static bool protected_already(struct agent *a, const struct header *h, struct protect_result *ret)
 {
     struct cache_key k;
+    if (used_wait_why(&h->luks.uuid))
+        return false;
     for (int i = 0; i < LUKS2_TOKENS; i++) {
         const struct luks2_token *t = &h->luks.token[i];
         if (t->used && t->state == LUKS2_TOKEN_LIVE && t->assigned &&
@@ -179,6 +180,14 @@ static enum err protect_bitlocker(struct order *o, uint32_t flags)
     return ERR_OK;
 }
 
+/* A used password that waits for its replacement has it then. */
+static enum err rotate_now(struct order *o, struct header *h, enum kh_cause cause, struct protect_result *ret)
+{
+    TRY(rotate_volume(&o->k->agent, h, &o->unlock, cause, ret));
+    used_wait_forget(&ret->volume);
+    return ERR_OK;
+}
+
 static enum err protect_luks(struct order *o, uint32_t flags)
 {
     struct protect_result r;
@@ -194,7 +203,7 @@ static enum err protect_luks(struct order *o, uint32_t flags)
     if (protected_already(&o->k->agent, h, &r)) {
         reply_done(o, h, &r, true, "protected already (\"rotate\" replaces its recovery password)");
     } else {
-        e = rotate_volume(&o->k->agent, h, &o->unlock, KH_CAUSE_PROTECT, &r);
+        e = rotate_now(o, h, used_wait_why(&h->luks.uuid) ? KH_CAUSE_USED : KH_CAUSE_PROTECT, &r);
         if (e == ERR_OK)
             reply_done(o, h, &r, true, "protected");
     }
@@ -246,9 +255,8 @@ static enum err rotate_one(struct order *o)
     struct protect_result r;
     TRY(open_in_order(o, &h));
     bool known = header_count_live(h) > 0;
-    enum err e = known || o->unlock.kind != UNLOCK_MANAGEMENT
-                     ? rotate_volume(&o->k->agent, h, &o->unlock, KH_CAUSE_COMMAND, &r)
-                     : ERR_NOT_FOUND;
+    enum err e =
+        known || o->unlock.kind != UNLOCK_MANAGEMENT ? rotate_now(o, h, KH_CAUSE_COMMAND, &r) : ERR_NOT_FOUND;
     if (e == ERR_NOT_FOUND && o->unlock.kind == UNLOCK_MANAGEMENT)
         e = wait_for_secret(o, h);
     else if (e == ERR_OFFLINE && o->unlock.kind == UNLOCK_MANAGEMENT)
@@ -263,8 +271,8 @@ static enum err rotate_one(struct order *o)
 static enum err only_volume(struct order *o)
 {
     unsigned n = 0;
-    struct cache_volume *v = calloc(CACHE_VOLUMES, sizeof *v);
-    enum err e = v ? cache_volumes(o->k->agent.cache, v, &n) : ERR_NOMEM;
+    struct cache_volume *v = NULL;
+    enum err e = cache_volumes(o->k->agent.cache, &v, &n);
     if (e == ERR_OK && n == 1)
         strcpy(o->device, v[0].device);
     else if (e == ERR_OK)

@@ -21,9 +21,9 @@ static void count(struct agent *a, const struct cache_volume *v, struct json_obj
 static struct json_object *result(struct agent *a, const char *device, struct tally *t)
 {
     struct json_object *list = json_object_new_array(), *o = json_object_new_object();
-    struct cache_volume *v = calloc(CACHE_VOLUMES, sizeof *v);
+    struct cache_volume *v = NULL;
     unsigned n = 0;
-    if (!v || cache_volumes(a->cache, v, &n) != ERR_OK)
+    if (cache_volumes(a->cache, &v, &n) != ERR_OK)
         n = 0;
     for (unsigned i = 0; i < n; i++)
         if (!device[0] || strcmp(v[i].device, device) == 0)

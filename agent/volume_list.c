@@ -177,13 +177,10 @@ static void add_rest(struct list *l)
 
 static enum err collect(struct list *l)
 {
-    l->found = calloc(DISCOVER_MAX, sizeof *l->found);
-    l->known = calloc(CACHE_VOLUMES, sizeof *l->known);
-    l->shown = calloc(CACHE_VOLUMES, sizeof *l->shown);
-    if (!l->found || !l->known || !l->shown)
-        return ERR_NOMEM;
-    TRY(discover_in(l->a, l->v, l->found, &l->n_found));
-    return cache_volumes(l->a->cache, l->known, &l->n_known);
+    TRY(discover_in(l->a, l->v, &l->found, &l->n_found));
+    TRY(cache_volumes(l->a->cache, &l->known, &l->n_known));
+    l->shown = calloc(l->n_known + 1, sizeof *l->shown);
+    return l->shown ? ERR_OK : ERR_NOMEM;
 }
 
 static void build(struct list *l)

@@ -429,7 +429,11 @@ def test_copies(c, org, bundle):
 
 def test_disk_full_at_recovery(c, org, bundle):
     """The disk that holds the cache is full at a recovery boot: the used password waits in the keeper's memory."""
-    m = Laptop(c, 'full', org, bundle)
+    for asked in ('status', 'protect'):
+        disk_full_at_recovery(c, Laptop(c, 'full-' + asked, org, bundle), asked)
+
+
+def disk_full_at_recovery(c, m, asked):
     key, state, ballast = m.keys()[0], m.path(CACHE), m.path(CACHE) + '/ballast'
     libc = ctypes.CDLL(None, use_errno=True)
     kept = shutil.copytree(state, m.path('/kept'))
@@ -453,9 +457,12 @@ def test_disk_full_at_recovery(c, org, bundle):
                 'disk full: status says that the used password is not replaced', v)
         c.check(not kernel_key(m.uuid), 'the kernel key is gone all the same')
         os.unlink(ballast)
+        if asked == 'protect':
+            code, o, err = m.json('protect', m.disk, '--passphrase-file', '-', data=PASSPHRASE)
+            c.check(code == 0 and o['key_id'] != key['key_id'], 'protect does not call a used password protected', (o, err))
         v = m.volume()
         c.check(v['state'] == 'protected' and not v['note'] and len(m.keys()) == 1 and
-                not opens(m.disk, key['password'].encode()), 'with room again, it is replaced', v)
+                not opens(m.disk, key['password'].encode()), f'with room again, it is replaced ({asked})', v)
     finally:
         drop_kernel_key(m.uuid)
         m.stop()

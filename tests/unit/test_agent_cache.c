@@ -426,6 +426,29 @@ static void one_keeper_at_a_time(void **state)
     assert_null(second);
 }
 
+/* Sticks come and go, and none is forgotten: what is protected must not drop out behind them. */
+static void many_volumes(void **state)
+{
+    struct cache *c = *state;
+    struct cache_volume v = {.state = VOLUME_PENDING}, *list = NULL;
+    unsigned n = 9;
+    assert_int_equal(cache_volumes(c, &list, &n), ERR_OK);
+    assert_null(list);
+    assert_int_equal(n, 0);
+    for (unsigned i = 0; i < 200; i++) {
+        memcpy(v.uuid.bytes, &i, sizeof i);
+        (void)snprintf(v.device, sizeof v.device, "/dev/sd%03u", 199 - i);
+        assert_int_equal(cache_put_volume(c, &v), ERR_OK);
+    }
+    assert_int_equal(cache_volumes(c, &list, &n), ERR_OK);
+    assert_int_equal(n, 200);
+    for (unsigned i = 0; i < n; i++) {
+        (void)snprintf(v.device, sizeof v.device, "/dev/sd%03u", i);
+        assert_string_equal(list[i].device, v.device);
+    }
+    free(list);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -437,6 +460,7 @@ int main(void)
         T(classes_of_receipts),
         T(what_became_of_a_key),
         T(life_of_a_volume),
+        T(many_volumes),
         T(drafts),
         T(two_identities),
         T(envelopes_and_their_digest),
