@@ -74,7 +74,7 @@ $(eval $(call program,libexec/handoff,$(handoff_sources),-lcryptsetup -lkeyutils
 # what waits, and what goes:
 $(eval $(call program,libexec/courier,agent/courier.c agent/courier_schedule.c agent/courier_servers.c \
     agent/courier_child.c agent/courier_sandbox.c agent/msg.c agent/channel.c,-lseccomp))
-errand_sources := agent/errand_http.c agent/errand_patience.c agent/errand_json.c agent/errand_gzip.c \
+errand_sources := agent/errand_post.c agent/errand_http.c agent/errand_patience.c agent/errand_json.c agent/errand_gzip.c \
     agent/errand_identity.c
 $(eval $(call program,libexec/errand,agent/errand.c $(errand_sources) agent/courier_sandbox.c agent/msg.c \
     agent/channel.c,-lcurl -ljson-c -lz -lssl -lseccomp))
