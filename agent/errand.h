@@ -47,7 +47,7 @@ void errand_patience_moved(struct errand_patience *p, int64_t now_ms, uint64_t m
 /* Milliseconds left, 0 when there are none. */
 int64_t errand_patience_left(const struct errand_patience *p, int64_t now_ms);
 
-/* One post to the servers (errand_http.c). */
+/* One post to the servers (errand_post.c). */
 struct errand_request {
     const struct msg_list *servers;   /* https://host:port, tried in order */
     struct msg_span ca;               /* PEM; the only CA that is trusted */
@@ -69,6 +69,29 @@ struct errand_answer {
 };
 /* Post to the first server that gives an answer. Every outcome is in ret; nothing is left out silently. */
 void errand_post(const struct errand_request *r, struct errand_answer *ret);
+/* Status and sentence of an answer. */
+void errand_say(struct errand_answer *ret, uint32_t status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The network edge: where a request meets one server, in a table of operations, so that the exchange above it
+ * can be tried with a server in memory that loses and repeats answers, its database, or its honesty
+ * (tests/unit/fake_server.h). */
+struct server_post {
+    const struct errand_request *request; /* whose CA, identity and path count */
+    const char *server;                   /* https://host:port */
+    const char *proxy, *no_proxy;
+    const uint8_t *gzip; /* the request's JSON */
+    size_t len;
+    int64_t end_ms; /* by now_ms(): for all servers together */
+};
+struct server_ops {
+    int64_t (*now_ms)(void); /* monotonic */
+    /* ret: filled in every case; its body, on MSG_DONE only, is the caller's. True when the server has spoken
+     * and no other needs to be asked */
+    bool (*post)(const struct server_post *p, struct errand_answer *ret);
+};
+/* The table of this program: errand_http.c, over libcurl; a unit test links its own. */
+extern const struct server_ops server_ops;
 
 /* gzip (errand_gzip.c). ret: malloc'ed. err: NOMEM, INTERNAL */
 MUST_CHECK enum err errand_gzip(const void *p, size_t len, uint8_t **ret, size_t *ret_len);

@@ -22,14 +22,12 @@ struct line {
     uint64_t first;
 };
 
-/* What goes to every server. */
+/* What goes to one server. */
 struct post {
     const struct errand_request *r;
-    const uint8_t *gzip;
-    size_t len;
-    char proxy[ERRAND_URL_MAX], no_proxy[ERRAND_URL_MAX];
+    const struct server_post *to;
     struct errand_patience patience;
-    struct line line[SOCKETS]; /* to the server that is being asked; several while addresses race */
+    struct line line[SOCKETS]; /* several while addresses race */
     unsigned n_lines;
 };
 
@@ -102,8 +100,8 @@ static bool set_trust(CURL *curl, const struct errand_request *r)
  * CAs judge it. */
 static bool set_proxy(CURL *curl, const struct post *p)
 {
-    SET(CURLOPT_PROXY, p->proxy);
-    SET(CURLOPT_NOPROXY, p->no_proxy);
+    SET(CURLOPT_PROXY, p->to->proxy);
+    SET(CURLOPT_NOPROXY, p->to->no_proxy);
     SET(CURLOPT_PROXYAUTH, (long)(CURLAUTH_BASIC | CURLAUTH_DIGEST));
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     return true;
@@ -134,8 +132,8 @@ static bool set_transfer(CURL *curl, const char *url, struct curl_slist *headers
     SET(CURLOPT_OPENSOCKETDATA, p);
     SET(CURLOPT_HTTPHEADER, headers);
     SET(CURLOPT_POST, 1L);
-    SET(CURLOPT_POSTFIELDS, p->gzip);
-    SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)p->len);
+    SET(CURLOPT_POSTFIELDS, p->to->gzip);
+    SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)p->to->len);
     SET(CURLOPT_ACCEPT_ENCODING, "gzip");
     SET(CURLOPT_WRITEFUNCTION, on_body);
     SET(CURLOPT_WRITEDATA, body);
@@ -143,46 +141,36 @@ static bool set_transfer(CURL *curl, const char *url, struct curl_slist *headers
     return set_proxy(curl, p);
 }
 
-__attribute__((format(printf, 3, 4))) static void say(struct errand_answer *ret, uint32_t status,
-                                                      const char *format, ...)
-{
-    va_list args;
-    ret->status = status;
-    va_start(args, format);
-    (void)vsnprintf(ret->problem, sizeof ret->problem, format, args);
-    va_end(args);
-}
-
 /* What an exchange that brought no HTTP answer means. */
 static void judge_failure(CURL *curl, CURLcode code, const struct post *p, const struct body *body,
                           const char *server, const char *text, struct errand_answer *ret)
 {
     long verify = 0, proxy_verify = 0;
-    const char *how = p->proxy[0] ? " (agent.conf names a proxy)" : "";
+    const char *how = p->to->proxy[0] ? " (agent.conf names a proxy)" : "";
     (void)curl_easy_getinfo(curl, CURLINFO_SSL_VERIFYRESULT, &verify);
     (void)curl_easy_getinfo(curl, CURLINFO_PROXY_SSL_VERIFYRESULT, &proxy_verify);
-    if (code == CURLE_PEER_FAILED_VERIFICATION && p->proxy[0] && proxy_verify != X509_V_OK)
-        say(ret, MSG_OFFLINE, "server not reachable: %s: this machine does not trust the proxy's certificate",
-            server);
+    if (code == CURLE_PEER_FAILED_VERIFICATION && p->to->proxy[0] && proxy_verify != X509_V_OK)
+        errand_say(ret, MSG_OFFLINE,
+                   "server not reachable: %s: this machine does not trust the proxy's certificate", server);
     /* libcurl starts with "unspecified" and looks at the name after the chain was found good. */
     else if (code == CURLE_PEER_FAILED_VERIFICATION &&
              (verify == X509_V_OK || verify == X509_V_ERR_UNSPECIFIED))
-        say(ret, MSG_UNTRUSTED, "%s: the server's certificate is not for this name", server);
+        errand_say(ret, MSG_UNTRUSTED, "%s: the server's certificate is not for this name", server);
     else if (code == CURLE_PEER_FAILED_VERIFICATION)
-        say(ret, MSG_UNTRUSTED, "%s: the server's certificate is not from this organisation", server);
+        errand_say(ret, MSG_UNTRUSTED, "%s: the server's certificate is not from this organisation", server);
     else if (body->too_long)
-        say(ret, MSG_REFUSED, "%s: the server's answer is longer than %u bytes; it was dropped", server,
-            ERRAND_BODY_MAX);
+        errand_say(ret, MSG_REFUSED, "%s: the server's answer is longer than %u bytes; it was dropped",
+                   server, ERRAND_BODY_MAX);
     else if (code == CURLE_BAD_CONTENT_ENCODING)
-        say(ret, MSG_REFUSED, "%s: the server's answer is damaged; it was dropped", server);
+        errand_say(ret, MSG_REFUSED, "%s: the server's answer is damaged; it was dropped", server);
     else if (code == CURLE_SSL_CERTPROBLEM)
-        say(ret, MSG_REFUSED, "%s: the courier's own key or certificate cannot be used: %s", server,
-            text[0] ? text : curl_easy_strerror(code));
+        errand_say(ret, MSG_REFUSED, "%s: the courier's own key or certificate cannot be used: %s", server,
+                   text[0] ? text : curl_easy_strerror(code));
     else if (code == CURLE_OPERATION_TIMEDOUT)
-        say(ret, MSG_OFFLINE, "server not reachable: %s: no answer in time%s", server, how);
+        errand_say(ret, MSG_OFFLINE, "server not reachable: %s: no answer in time%s", server, how);
     else
-        say(ret, MSG_OFFLINE, "server not reachable: %s: %s%s", server,
-            text[0] ? text : curl_easy_strerror(code), how);
+        errand_say(ret, MSG_OFFLINE, "server not reachable: %s: %s%s", server,
+                   text[0] ? text : curl_easy_strerror(code), how);
 }
 
 /* True when the server has spoken and no other needs to be asked. */
@@ -207,10 +195,11 @@ static bool judge_answer(CURL *curl, struct body *body, const char *server, stru
     errand_problem(body->p, body->len, sentence, sizeof sentence);
     const char *colon = sentence[0] ? ": " : "";
     if (http >= 400 && http < 500 && http != 408 && http != 429) {
-        say(ret, MSG_REFUSED, "%s: the server says no (%ld)%s%s", server, http, colon, sentence);
+        errand_say(ret, MSG_REFUSED, "%s: the server says no (%ld)%s%s", server, http, colon, sentence);
         return true;
     }
-    say(ret, MSG_OFFLINE, "server not reachable: %s: it answers %ld%s%s", server, http, colon, sentence);
+    errand_say(ret, MSG_OFFLINE, "server not reachable: %s: it answers %ld%s%s", server, http, colon,
+               sentence);
     return false;
 }
 
@@ -294,8 +283,13 @@ static struct curl_slist *make_headers(void)
     return list;
 }
 
-static bool try_server(struct post *p, const char *server, struct errand_answer *ret)
+static bool post(const struct server_post *to, struct errand_answer *ret)
 {
+    const char *server = to->server;
+    struct post state = {.r = to->request,
+                         .to = to,
+                         .patience = {.base_ms = to->request->patience_ms, .end_ms = to->end_ms}},
+                *p = &state;
     char url[URL_MAX], text[CURL_ERROR_SIZE] = "";
     struct body body = {0};
     bool spoken = false;
@@ -309,9 +303,8 @@ static bool try_server(struct post *p, const char *server, struct errand_answer 
 
     if (written < 0 || (size_t)written >= sizeof url || !curl || !headers || !set_trust(curl, p->r) ||
         !set_transfer(curl, url, headers, p, &body, text)) {
-        say(ret, MSG_OFFLINE, "server not reachable: %s: the request could not be set up", server);
+        errand_say(ret, MSG_OFFLINE, "server not reachable: %s: the request could not be set up", server);
     } else {
-        p->n_lines = 0;
         errand_patience_start(&p->patience, monotonic_ms());
         CURLcode code = perform(curl, p);
         if (code == CURLE_OK)
@@ -325,49 +318,4 @@ static bool try_server(struct post *p, const char *server, struct errand_answer 
     return spoken;
 }
 
-static bool try_all(struct post *p, struct errand_answer *ret)
-{
-    const struct errand_request *r = p->r;
-    struct errand_answer untrusted = {0};
-    for (uint32_t i = 0; i < r->servers->n && monotonic_ms() < p->patience.end_ms; i++) {
-        char server[URL_MAX];
-        if (msg_text_copy(r->servers->item[i], server, sizeof server) != ERR_OK)
-            continue;
-        ret->retry_after_s = 0;
-        bool spoken = try_server(p, server, ret);
-        if (r->said)
-            r->said(r->said_ctx, r->servers->item[i], ret->status, ret->retry_after_s);
-        if (spoken)
-            return true;
-        if (i + 1 < r->servers->n) /* the last one's sentence is the caller's to print */
-            (void)fprintf(stderr, "courier: %s; asking the next one\n", ret->problem);
-        if (ret->status == MSG_UNTRUSTED)
-            untrusted = *ret;
-    }
-    /* Of several failures a false certificate is the one to be told: silence is common, that is not. */
-    if (untrusted.status == MSG_UNTRUSTED)
-        *ret = untrusted;
-    return false;
-}
-
-void errand_post(const struct errand_request *r, struct errand_answer *ret)
-{
-    struct post p = {.r = r,
-                     .patience = {.base_ms = r->patience_ms, .end_ms = monotonic_ms() + COURIER_ALL_MS}};
-    uint8_t *gzip = NULL;
-
-    *ret = (struct errand_answer){0};
-    say(ret, MSG_OFFLINE, "server not reachable: the organisation names none");
-    if (msg_text_copy(r->proxy, p.proxy, sizeof p.proxy) != ERR_OK ||
-        msg_text_copy(r->no_proxy, p.no_proxy, sizeof p.no_proxy) != ERR_OK) {
-        say(ret, MSG_OFFLINE, "server not reachable: the proxy of agent.conf is too long");
-        return;
-    }
-    if (errand_gzip(r->json, strlen(r->json), &gzip, &p.len) != ERR_OK) {
-        say(ret, MSG_OFFLINE, "server not reachable: not enough memory for the request");
-        return;
-    }
-    p.gzip = gzip;
-    (void)try_all(&p, ret);
-    free(gzip);
-}
+const struct server_ops server_ops = {.now_ms = monotonic_ms, .post = post};

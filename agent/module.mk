@@ -75,7 +75,7 @@ $(eval $(call unit,test_handoff_add,agent/handoff_add.c agent/handoff_entry.c ag
 # what waits, and what goes:
 $(eval $(call program,libexec/courier,agent/courier.c agent/courier_schedule.c agent/courier_servers.c \
     agent/courier_child.c agent/courier_sandbox.c agent/msg.c agent/channel.c,-lseccomp))
-errand_sources := agent/errand_http.c agent/errand_patience.c agent/errand_json.c agent/errand_gzip.c \
+errand_sources := agent/errand_post.c agent/errand_http.c agent/errand_patience.c agent/errand_json.c agent/errand_gzip.c \
     agent/errand_identity.c
 $(eval $(call program,libexec/errand,agent/errand.c $(errand_sources) agent/courier_sandbox.c agent/msg.c \
     agent/channel.c,-lcurl -ljson-c -lz -lssl -lseccomp))
@@ -92,6 +92,11 @@ fake_volume := tests/unit/fake_disk.c tests/unit/fake_disk_outside.c tests/unit/
     tests/unit/fake_tpm.c tests/unit/fake_keeper.c tests/unit/fake_keeper_look.c
 $(eval $(call unit,test_disk_faults,$(volume_work) agent/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
 $(eval $(call unit,test_disk_wrong_order,$(volume_work) tests/agent/wrong_table.c $(fake_volume),-lsqlite3 -ljson-c))
+# and the exchange with a server; the cache's half, the errand's, and a fake server
+sync_work := agent/sync.c agent/sync_set.c agent/sync_clock.c agent/policy_store.c agent/errand_post.c agent/errand_json.c agent/errand_gzip.c
+exchange := $(volume_work) agent/protect_table.c $(fake_volume) $(sync_work) agent/msg.c tests/unit/fake_server.c tests/unit/exchange.c
+$(eval $(call unit,test_sync_exchange,$(exchange),-lsqlite3 -ljson-c -lz))
+$(eval $(call unit,test_sync_hostile,$(exchange),-lsqlite3 -ljson-c -lz))
 $(eval $(call unit,test_disk_others,$(volume_work) agent/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
 $(eval $(call fuzz,fuzz_courier,agent/errand_json.c agent/conf.c agent/problem.c agent/msg.c crypto/cursor.c formats/base.c \
     formats/host/json_strict.c,-ljson-c))

@@ -101,7 +101,8 @@ static void install_org(void)
     int n = snprintf(
         json, sizeof json,
         "{\"format\":\"keyholt-org\",\"version\":1,\"id\":\"" GUID_ORG "\",\"name\":\"Fake\","
-        "\"message\":\"\",\"url\":\"https://r.example.org\",\"servers\":[\"https://a.example.org\"],"
+        "\"message\":\"\",\"url\":\"https://r.example.org\",\"servers\":[\"https://a.example.org\",\"https://"
+        "b.example.org\"],"
         "\"ca\":\"PEM\",\"escrow_keys\":[%s,%s],\"receipt_keys\":[%s],\"policy_key\":%s,\"revoked\":[]}",
         key[0], key[1], key[2], key[3]);
     assert_int_equal(cr_p256_sign(signer, json, (size_t)n, sig), ERR_OK);
