@@ -57,3 +57,21 @@ enum err audit_head_decode(const uint8_t *in, size_t len, const struct cr_p256_p
     *ret = word;
     return ERR_OK;
 }
+
+enum err audit_head_chain(const uint8_t *in, size_t len, uint8_t ret[static 16])
+{
+    struct reader r;
+    uint8_t chain[16];
+    reader_init(&r, in, len);
+    reader_expect(&r, "KHH", 3);
+    uint8_t version = reader_u8(&r);
+    TRY(r.err);
+    if (version != 1)
+        return ERR_VERSION;
+    reader_skip(&r, 16);
+    reader_bytes(&r, chain, sizeof chain);
+    reader_skip(&r, AUDIT_HEAD_LEN - 36);
+    TRY(reader_end(&r));
+    memcpy(ret, chain, sizeof chain);
+    return ERR_OK;
+}
