@@ -41,7 +41,7 @@ static enum err begin(const uint8_t *in, size_t len, struct reader *ret)
 enum err audit_head_decode(const uint8_t *in, size_t len, const struct cr_p256_pub *pub,
                            struct audit_head_word *ret)
 {
-    struct audit_head_word word;
+    struct audit_head_word word = {.n = 0};
     struct reader r;
     uint8_t id[CR_KEY_ID];
     TRY(begin(in, len, &r));
