@@ -137,6 +137,11 @@ struct arena {
     size_t cap, off;
 };
 
+static enum err optional(enum err e)
+{
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
 static enum err take_hex(struct arena *a, struct json_object *o, const char *key, size_t len,
                          struct msg_span *ret)
 {
@@ -213,8 +218,8 @@ static enum err take_audit_head(struct arena *a, struct json_object *o, struct m
         return ERR_OK;
     TRY(json_get_u64(head, "length", &ret->sync_answer.audit_length));
     TRY(take_hex(a, head, "hash", 32, &ret->sync_answer.audit_hash));
-    enum err e = take_bytes(a, head, "word", &ret->sync_answer.audit_word);
-    return e == ERR_NOT_FOUND ? ERR_OK : e;
+    TRY(optional(take_hex(a, head, "chain", 4, &ret->sync_answer.audit_chain)));
+    return optional(take_bytes(a, head, "word", &ret->sync_answer.audit_word));
 }
 
 static enum err take_text(struct arena *a, struct json_object *o, const char *key, struct msg_span *ret)
@@ -228,11 +233,6 @@ static enum err take_text(struct arena *a, struct json_object *o, const char *ke
     *ret = (struct msg_span){a->base + a->off, len};
     a->off += len;
     return ERR_OK;
-}
-
-static enum err optional(enum err e)
-{
-    return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
 static enum err take_policy(struct arena *a, struct json_object *o, struct msg *m)

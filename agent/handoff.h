@@ -51,6 +51,8 @@ MUST_CHECK enum err handoff_volume_open(struct crypt_device *cd, const struct gu
 /* The recovery app's boot entry (handoff_entry.c). */
 /* err: NOT_FOUND (no entry, or no UEFI), IO */
 MUST_CHECK enum err handoff_entry_find(const char *efivars, uint16_t *ret_number);
+/* The GPT partition that an entry names. err: NOT_FOUND (it names none so), IO */
+MUST_CHECK enum err handoff_entry_partition(const char *efivars, uint16_t number, struct guid *ret);
 /* An EFI system partition as the firmware names it. Sectors are the disk's own. */
 struct handoff_esp {
     uint32_t number;   /* of the partition, from 1 */
@@ -60,6 +62,8 @@ struct handoff_esp {
 /* EFI_LOAD_OPTION "Keyholt recovery" for the app on that partition (GPT), in the firmware's short form.
  * ret: EFIVAR_MAX bytes. source: UEFI 2.10 sections 3.1.2, 3.1.3, 10.3.5.1, 10.3.5.4 */
 void handoff_option_encode(const struct handoff_esp *esp, uint8_t *ret, size_t *ret_len);
+/* Make this entry start it. err: FULL (no room), DENIED, IO */
+MUST_CHECK enum err handoff_entry_put(const char *efivars, const struct handoff_esp *esp, uint16_t number);
 /* A boot entry for it under the lowest free number. It is in no BootOrder, so only BootNext starts it; the
  * agent takes it over at its next start (boot_entry.h). err: FULL (no free number, no room), DENIED, IO */
 MUST_CHECK enum err handoff_entry_add(const char *efivars, const struct handoff_esp *esp,

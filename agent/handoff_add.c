@@ -71,16 +71,21 @@ static enum err lowest_free(const char *efivars, uint16_t *ret)
     return ERR_FULL;
 }
 
-enum err handoff_entry_add(const char *efivars, const struct handoff_esp *esp, uint16_t *ret_number)
+enum err handoff_entry_put(const char *efivars, const struct handoff_esp *esp, uint16_t number)
 {
     uint8_t option[EFIVAR_MAX];
     size_t len;
-    uint16_t number;
     char name[16];
     handoff_option_encode(esp, option, &len);
-    TRY(lowest_free(efivars, &number));
     (void)snprintf(name, sizeof name, "Boot%04X", number);
-    TRY(efivar_write(efivars, name, EFIVAR_GLOBAL, EFIVAR_NV | EFIVAR_BS | EFIVAR_RT, option, len));
+    return efivar_write(efivars, name, EFIVAR_GLOBAL, EFIVAR_NV | EFIVAR_BS | EFIVAR_RT, option, len);
+}
+
+enum err handoff_entry_add(const char *efivars, const struct handoff_esp *esp, uint16_t *ret_number)
+{
+    uint16_t number;
+    TRY(lowest_free(efivars, &number));
+    TRY(handoff_entry_put(efivars, esp, number));
     *ret_number = number;
     return ERR_OK;
 }

@@ -14,8 +14,10 @@
 
 /* Device path nodes. source: UEFI 2.10 sections 10.3.1, 10.3.5.4 */
 #define NODE_MEDIA     4
+#define NODE_HARD_DISK 1
 #define NODE_FILE_PATH 4
 #define NODE_END       0x7f
+#define BY_GPT         2 /* partition format, and signature type. source: UEFI 2.10 section 10.3.5.1 */
 
 #define ENTRY_TEXT 256
 
@@ -33,29 +35,36 @@ static void read_ucs2(struct reader *r, char *ret, size_t cap)
     ret[n] = 0;
 }
 
-/* Device path: the file path node's text, empty when there is none. */
+/* The body of the path's next node of this kind. err: NOT_FOUND */
+static enum err find_node(struct reader *path, uint8_t want, struct reader *ret)
+{
+    while (reader_left(path) >= 4) {
+        uint8_t type = reader_u8(path), subtype = reader_u8(path);
+        uint16_t node_len = reader_u16(path);
+        if (type == NODE_END || node_len < 4)
+            return ERR_NOT_FOUND;
+        const uint8_t *node = reader_take(path, node_len - 4u);
+        if (!node)
+            return ERR_NOT_FOUND;
+        if (type == NODE_MEDIA && subtype == want) {
+            reader_init(ret, node, node_len - 4u);
+            return ERR_OK;
+        }
+    }
+    return ERR_NOT_FOUND;
+}
+
+/* Device path: the last file path node's text, empty when there is none. */
 static void read_file_path(struct reader *r, size_t len, char *ret, size_t cap)
 {
     const uint8_t *base = reader_take(r, len);
-    struct reader path;
+    struct reader path, text;
     ret[0] = 0;
     if (!base)
         return;
     reader_init(&path, base, len);
-    while (reader_left(&path) >= 4) {
-        uint8_t type = reader_u8(&path), subtype = reader_u8(&path);
-        uint16_t node_len = reader_u16(&path);
-        if (type == NODE_END || node_len < 4)
-            return;
-        const uint8_t *node = reader_take(&path, node_len - 4u);
-        if (!node)
-            return;
-        if (type == NODE_MEDIA && subtype == NODE_FILE_PATH) {
-            struct reader text;
-            reader_init(&text, node, node_len - 4u);
-            read_ucs2(&text, ret, cap);
-        }
-    }
+    while (find_node(&path, NODE_FILE_PATH, &text) == ERR_OK)
+        read_ucs2(&text, ret, cap);
 }
 
 static bool ends_with(const char *path, const char *end)
@@ -122,6 +131,33 @@ enum err handoff_entry_find(const char *efivars, uint16_t *ret_number)
     }
     (void)closedir(d);
     return e;
+}
+
+enum err handoff_entry_partition(const char *efivars, uint16_t number, struct guid *ret)
+{
+    uint8_t option[EFIVAR_MAX];
+    char name[16], description[ENTRY_TEXT];
+    struct reader r, path, disk;
+    struct guid guid;
+    size_t len;
+    (void)snprintf(name, sizeof name, "Boot%04X", number);
+    TRY(efivar_read(efivars, name, EFIVAR_GLOBAL, NULL, option, sizeof option, &len));
+    reader_init(&r, option, len);
+    reader_skip(&r, 4);
+    uint16_t path_len = reader_u16(&r);
+    read_ucs2(&r, description, sizeof description);
+    const uint8_t *base = reader_take(&r, path_len);
+    if (!base)
+        return ERR_NOT_FOUND;
+    reader_init(&path, base, path_len);
+    TRY(find_node(&path, NODE_HARD_DISK, &disk));
+    reader_skip(&disk, 4 + 8 + 8); /* number, first sector, sectors */
+    reader_bytes(&disk, guid.bytes, sizeof guid.bytes);
+    bool gpt = reader_u8(&disk) == BY_GPT && reader_u8(&disk) == BY_GPT;
+    if (disk.err != ERR_OK || !gpt)
+        return ERR_NOT_FOUND;
+    *ret = guid;
+    return ERR_OK;
 }
 
 enum err handoff_entry_next(const char *efivars, uint16_t number, enum kh_reason reason)

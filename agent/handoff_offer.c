@@ -11,12 +11,13 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define PLYMOUTH   "/bin/plymouth"
-#define OFFER      "The passphrase was not accepted. Press r and Enter to restart into Keyholt recovery, or Enter "
-#define TO_TRY     OFFER "to try again"
-#define TO_SHELL   OFFER "to go on to the emergency shell"
-#define ANSWER_MAX 64
-#define FOREVER    (-1L)
+#define PLYMOUTH    "/bin/plymouth"
+#define OFFER       "The passphrase was not accepted. Press r and Enter to restart into Keyholt recovery, or Enter "
+#define TO_TRY      OFFER "to try again"
+#define TO_SHELL    OFFER "to go on to the emergency shell"
+#define ANSWER_MAX  64
+#define FOREVER     (-1L)
+#define BY_PARTUUID "/dev/disk/by-partuuid/" /* udev's, as of all partitions that there are */
 
 /* Is there anything to read before the time until? */
 static bool readable(int fd, long until)
@@ -123,13 +124,46 @@ static int go(const struct handoff_args *a, uint16_t entry)
     return KH_EXIT_FAILED;
 }
 
-/* Before somebody agreed nothing is written, also not the entry for a disk that is new to this computer. */
-static int go_from_disk(const struct handoff_args *a, const struct handoff_esp *esp)
+/* Where an offer leads. */
+struct way {
+    bool entry,
+        disk; /* the firmware has an entry; the app is on the volume's own disk, and no entry leads there */
+    uint16_t number;
+    struct handoff_esp esp;
+};
+
+/* An entry whose partition is on no disk here is another disk's, which was in this computer before. */
+static bool leads_nowhere(const struct handoff_args *a, uint16_t number)
 {
-    uint16_t entry;
-    enum err e = handoff_entry_add(a->efivars, esp, &entry);
+    struct guid guid;
+    char path[sizeof BY_PARTUUID + GUID_TEXT] = BY_PARTUUID;
+    if (access(BY_PARTUUID, F_OK) != 0 || handoff_entry_partition(a->efivars, number, &guid) != ERR_OK)
+        return false;
+    guid_encode_lower(&guid, path + strlen(path));
+    return access(path, F_OK) != 0;
+}
+
+/* Where recovery would lead nowhere, nobody is asked: the prompts stay Debian's own. */
+static bool find_way(const struct handoff_args *a, struct way *w)
+{
+    *w = (struct way){.entry = false};
+    enum err e = handoff_entry_find(a->efivars, &w->number);
+    w->entry = e == ERR_OK;
+    if (w->entry && !leads_nowhere(a, w->number))
+        return true;
+    w->disk = (w->entry || e == ERR_NOT_FOUND) && efivar_available(a->efivars) &&
+              handoff_disk_find(a->efivars, a->device, &w->esp) == ERR_OK;
+    return w->disk || w->entry;
+}
+
+/* Before somebody agreed nothing is written, also not the entry for a disk that is new to this computer. */
+static int take_way(const struct handoff_args *a, struct way *w)
+{
+    enum err e = !w->disk   ? ERR_OK
+                 : w->entry ? handoff_entry_put(a->efivars, &w->esp, w->number)
+                            : handoff_entry_add(a->efivars, &w->esp, &w->number);
     if (e == ERR_OK)
-        return go(a, entry);
+        return go(a, w->number);
     fprintf(stderr,
             "keyholt: the firmware does not take a boot entry (%s); start " KH_ESP_APP
             " of this disk from its boot menu\n",
@@ -139,17 +173,10 @@ static int go_from_disk(const struct handoff_args *a, const struct handoff_esp *
 
 int handoff_offer(const struct handoff_args *a)
 {
-    uint16_t entry;
-    struct handoff_esp esp;
-    /* Where recovery would lead nowhere, nobody is asked: the prompts stay Debian's own. */
-    if (!volume_is_ours(a))
+    struct way w;
+    if (!volume_is_ours(a) || !find_way(a, &w) || !agreed(a))
         return KH_EXIT_NO;
-    enum err e = handoff_entry_find(a->efivars, &entry);
-    bool from_disk = e == ERR_NOT_FOUND && efivar_available(a->efivars) &&
-                     handoff_disk_find(a->efivars, a->device, &esp) == ERR_OK;
-    if ((e != ERR_OK && !from_disk) || !agreed(a))
-        return KH_EXIT_NO;
-    return from_disk ? go_from_disk(a, &esp) : go(a, entry);
+    return take_way(a, &w);
 }
 
 int handoff_to_recovery(const struct handoff_args *a)

@@ -178,8 +178,9 @@ struct msg {
             struct msg_span server_packages;
             uint32_t has_missing_packages;
             struct msg_span missing_packages;
-            struct msg_span audit_word; /* signed, on the audit head; or empty */
-            uint32_t want_audit_word;   /* 0 or 1: it does not know the head that we sent */
+            struct msg_span audit_word;  /* signed, on the audit head; or empty */
+            uint32_t want_audit_word;    /* 0 or 1: it does not know the head that we sent */
+            struct msg_span audit_chain; /* 4 bytes: of which chain the head is; or empty */
         } sync_answer;
         struct {
             uint32_t status; /* MSG_DONE, MSG_REFUSED (it is not for our key), MSG_OFFLINE (not now) */

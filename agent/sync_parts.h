@@ -20,6 +20,23 @@ MUST_CHECK enum err sync_audit_word(struct agent *a, struct sync_batch *b, struc
 MUST_CHECK enum err sync_take_audit_head(struct agent *a, const struct msg *answer);
 MUST_CHECK enum err sync_take_asked(struct agent *a, const struct msg *answer, struct sync_outcome *o);
 
+/* sync_chain.c: every vault has a chain of its own, and servers of several may answer. The head that goes out
+ * is the current one; those of others are parked until their server answers again. In the cache, beside
+ * SYNC_AUDIT_HASH and SYNC_AUDIT_WORD: */
+#define SYNC_AUDIT_LENGTH "audit_length"
+#define SYNC_AUDIT_CHAIN  "audit_chain"
+#define SYNC_CHAIN        4 /* bytes of a chain's ID that tell it from others. source: docs/formats.md#sync */
+enum sync_chain {
+    SYNC_CHAIN_SAME,   /* as the current head */
+    SYNC_CHAIN_UNTOLD, /* nobody said of which chain that is, or there is none */
+    SYNC_CHAIN_PARKED,
+    SYNC_CHAIN_NEW
+};
+MUST_CHECK enum err sync_chain_is(struct agent *a, const uint8_t chain[static SYNC_CHAIN],
+                                  enum sync_chain *ret);
+/* Park the current head and bring back that of this chain; there is none then, if it was not parked. */
+MUST_CHECK enum err sync_chain_swap(struct agent *a, const uint8_t chain[static SYNC_CHAIN]);
+
 /* sync_known.c: a server that holds later records of ours than we do shows that our cache is an old copy, or
  * the copy of another computer's (O6); then a new incarnation begins, and new keys are wanted. */
 MUST_CHECK enum err sync_take_known(struct agent *a, const struct msg *answer);

@@ -2,6 +2,7 @@
 #include "escrow-server/slog.h"
 #include "escrow-server/sync_read.h"
 #include "escrow-server/web_call.h"
+#include "formats/audit_head.h"
 #include "formats/base.h"
 #include "formats/host/json_strict.h"
 #include "formats/receipt.h"
@@ -10,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#define CHAIN_TOLD 4 /* bytes of a chain's ID: a heartbeat is small. source: docs/formats.md#sync */
 
 static void free_sync(void *p)
 {
@@ -91,14 +94,18 @@ static void add_rare(struct json_object *o, const struct msg_synced *m, bool has
             json_object_new_string_len((const char *)m->certificate.p, (int)m->certificate.len));
 }
 
-/* A heartbeat is small: the signed word comes with the answers to records. */
-static struct json_object *head_object(const struct msg_head *h, bool word)
+/* A heartbeat is small: the signed word comes with the answers to records, and of which chain this is, only
+ * who brings another one needs to know. */
+static struct json_object *head_object(const struct msg_head *h, bool word, bool same_chain)
 {
+    uint8_t chain[16];
     struct json_object *o = json_object_new_object();
     json_object_object_add(o, "length", json_object_new_int64((int64_t)h->n));
     add_hex(o, "hash", h->hash, sizeof h->hash);
     if (word && h->word.len > 0)
         add_base64_text(o, "word", h->word);
+    else if (!same_chain && audit_head_chain(h->word.p, h->word.len, chain) == ERR_OK)
+        add_hex(o, "chain", chain, CHAIN_TOLD);
     return o;
 }
 
@@ -132,7 +139,8 @@ static void add_common(struct json_object *o, const struct web *w, const struct 
     if (all || !same_last)
         json_object_object_add(o, "known", known_object(m));
     if (all || !same_head)
-        json_object_object_add(o, "audit_head", head_object(&w->head, all || s->m.n > 0));
+        json_object_object_add(o, "audit_head",
+                               head_object(&w->head, all || s->m.n > 0, s->head_is == HEARD_KNOWN));
     if (all || !m->match)
         json_object_object_add(o, "envelopes_match", json_object_new_boolean(m->match));
 }

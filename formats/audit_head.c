@@ -29,18 +29,22 @@ enum err audit_head_encode(const struct audit_head_word *word, const struct cr_p
     return len == sizeof out ? ERR_OK : ERR_INTERNAL;
 }
 
+static enum err begin(const uint8_t *in, size_t len, struct reader *ret)
+{
+    reader_init(ret, in, len);
+    reader_expect(ret, "KHH", 3);
+    uint8_t version = reader_u8(ret);
+    TRY(ret->err);
+    return version == 1 ? ERR_OK : ERR_VERSION;
+}
+
 enum err audit_head_decode(const uint8_t *in, size_t len, const struct cr_p256_pub *pub,
                            struct audit_head_word *ret)
 {
-    struct audit_head_word word;
+    struct audit_head_word word = {.n = 0};
     struct reader r;
     uint8_t id[CR_KEY_ID];
-    reader_init(&r, in, len);
-    reader_expect(&r, "KHH", 3);
-    uint8_t version = reader_u8(&r);
-    TRY(r.err);
-    if (version != 1)
-        return ERR_VERSION;
+    TRY(begin(in, len, &r));
     reader_bytes(&r, word.org.bytes, 16);
     reader_bytes(&r, word.chain, 16);
     word.n = reader_u64(&r);
@@ -55,5 +59,18 @@ enum err audit_head_decode(const uint8_t *in, size_t len, const struct cr_p256_p
         return ERR_AUTH;
     TRY(cr_p256_verify(pub, in, off, sig));
     *ret = word;
+    return ERR_OK;
+}
+
+enum err audit_head_chain(const uint8_t *in, size_t len, uint8_t ret[static 16])
+{
+    struct reader r;
+    uint8_t chain[16];
+    TRY(begin(in, len, &r));
+    reader_skip(&r, 16);
+    reader_bytes(&r, chain, sizeof chain);
+    reader_skip(&r, AUDIT_HEAD_LEN - 36);
+    TRY(reader_end(&r));
+    memcpy(ret, chain, sizeof chain);
     return ERR_OK;
 }

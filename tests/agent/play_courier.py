@@ -21,7 +21,7 @@ def answer_fields(status=DONE, problem=b'', receipts=(), commands=(), match=1, k
             'known_name': known[2], 'envelopes_match': match, 'retry_after_s': 60, 'time': 0, 'want_set': 0,
             'server_envelopes': b'', 'has_missing': 0, 'missing': b'', 'certificate': b'',
             'policy': b'', 'policy_sig': b'', 'want_packages': 0, 'server_packages': b'', 'has_missing_packages': 0,
-            'missing_packages': b'', 'audit_word': b'', 'want_audit_word': 0, **more}
+            'missing_packages': b'', 'audit_word': b'', 'want_audit_word': 0, 'audit_chain': b'', **more}
 
 
 class Courier:

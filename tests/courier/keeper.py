@@ -32,7 +32,8 @@ LAYOUT = {
                   ("envelopes_match", "4"), ("retry_after_s", "8"), ("time", "8"), ("want_set", "4"),
                   ("server_envelopes", "s"), ("has_missing", "4"), ("missing", "s"), ("certificate", "s"),
                   ("policy", "s"), ("policy_sig", "s"), ("want_packages", "4"), ("server_packages", "s"),
-                  ("has_missing_packages", "4"), ("missing_packages", "s"), ("audit_word", "s"), ("want_audit_word", "4")],
+                  ("has_missing_packages", "4"), ("missing_packages", "s"), ("audit_word", "s"), ("want_audit_word", "4"),
+                  ("audit_chain", "s")],
 }
 
 

@@ -291,27 +291,39 @@ def after_another_tpm(s, laptop, what, former, key):
 
 
 def move(made, laptop, port):
-    """The disk is taken out and put into another computer: other firmware variables, another TPM, another serial number.
-    In its firmware a person starts the app from the disk, which BootNext stands for here."""
+    """The disk is taken out and put into another computer: firmware that knows nothing of it and starts Debian by its
+    name alone (\\EFI\\BOOT), with an entry for the app on the disk that was in it before, another TPM, another serial
+    number."""
     laptop.power_cut()
     folder = path('second')
     os.makedirs(folder)
     variables = shutil.copyfile(image.EMPTY_VARS, folder + '/start.fd')
-    esp, _ = disk.lay_out(('ESP', 'esp', image.ESP_SIZE), ('root', 'linux', image.ROOT_SIZE))
-    efivars.append(variables, [efivars.Variable('Boot0100', efivars.GLOBAL, efivars.load_option('from disk', 1, esp, lab.APP)),
-                               efivars.Variable('BootNext', efivars.GLOBAL, b'\0\1')])
+    gone, _ = disk.lay_out(('ESP', 'esp', image.ESP_SIZE), ('root', 'linux', image.ROOT_SIZE), seed='another disk')
+    efivars.append(variables, [efivars.Variable('Boot0100', efivars.GLOBAL,
+                                                efivars.load_option('Keyholt recovery', 1, gone, lab.APP))])
     return Laptop(folder, laptop.drives, server_port=port, vars_from=variables, extra=SERIALS[2])
+
+
+def refuse(laptop):
+    """Three wrong passphrases, and the offer: nobody could know the one that the TPM or a person had."""
+    laptop.power_on()
+    for _ in range(3):
+        laptop.wait_serial(r'Please unlock disk root:', 240)
+        laptop.type_serial('not this one\n')
+    laptop.wait_serial(r'Press r and Enter', 120)
 
 
 def test_moved(s, made, laptop, former, key):
     with move(made, laptop, s.port) as second:
         with c.check('moved: the recovery app finds the key on the disk, and the password boots the other computer'):
-            second.power_on()
+            refuse(second)
+            second.type_serial('r\n')
             by_recovery_app(s, second, key)
             assert second.run('cat /sys/class/dmi/id/product_serial').strip() == 'SECOND'
         after_another_tpm(s, second, 'moved', former, key)
-        with c.check('moved: the other computer\'s firmware has the boot entry now'):
-            assert 'Keyholt recovery' in second.run('efibootmgr')
+        with c.check('moved: the other computer\'s firmware has one boot entry, for this disk'):
+            entry, = re.findall(r'^Boot[0-9A-F]{4}\*? Keyholt recovery\s.*$', second.run('efibootmgr -v'), re.M)
+            assert second.run('blkid -o value -s PARTUUID /dev/vda1').strip() in entry.lower(), entry
         with c.check('moved: a key of the first computer is still read back'):
             got, _ = s.recover(key)
             assert got['key_id'] == key and not lab.opens(second, got['recovery_password'])

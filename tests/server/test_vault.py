@@ -314,6 +314,8 @@ def test_heads_come_back_and_prove_what_was_lost():
         other = enrolled(s, 'liar')
         # the vault's judgement may come behind the answer: then it counts the next time
         until(lambda: other.sync(audit_head='77' * 32)[2].get('want_audit_word'), 'an invented head is asked for')
+        told = other.sync(audit_head='77' * 32, last='0' * 16)[2]['audit_head']
+        eq(told.get('chain'), base64.b64decode(head['word'])[20:24].hex(), 'whose head that is, for a device of another vault')
         until(lambda: 'want_audit_word' not in other.sync(audit_head='77' * 32, audit_word='AAAA')[2], 'nonsense is asked for once')
         until(lambda: d.sync(audit_head=head['hash'])[2].get('want_audit_word'), 'a lost head is asked for')
         eq(health(s).get('audit_lost'), None, 'nothing is proved by a claim')

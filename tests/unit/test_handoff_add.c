@@ -68,6 +68,8 @@ static void found_under_the_lowest_free_number(void **state)
     static const uint8_t other[] = {1, 0, 0, 0, 4, 0, 'x', 0, 0, 0, 0x7f, 0xff, 4, 0}, order[] = {2, 0};
     uint8_t b[EFIVAR_MAX];
     uint16_t number = 7, found = 7;
+    struct handoff_esp moved = esp;
+    struct guid guid;
     size_t len;
     (void)state;
     put("Boot0000", other, sizeof other);
@@ -81,6 +83,31 @@ static void found_under_the_lowest_free_number(void **state)
     assert_int_equal(efivar_read(dir, "BootOrder", EFIVAR_GLOBAL, NULL, b, sizeof b, &len), ERR_OK);
     assert_int_equal(len, sizeof order); /* nothing starts it but BootNext */
     assert_memory_equal(b, order, sizeof order);
+    assert_int_equal(handoff_entry_partition(dir, 1, &guid), ERR_OK);
+    assert_true(guid_equal(&guid, &esp.guid));
+    assert_int_equal(handoff_entry_partition(dir, 0, &guid), ERR_NOT_FOUND); /* it names none */
+    assert_int_equal(handoff_entry_partition(dir, 5, &guid), ERR_NOT_FOUND);
+    moved.guid.bytes[0]++;
+    assert_int_equal(handoff_entry_put(dir, &moved, 1), ERR_OK); /* the disk that is here now */
+    assert_int_equal(handoff_entry_partition(dir, 1, &guid), ERR_OK);
+    assert_true(guid_equal(&guid, &moved.guid));
+}
+
+/* Whatever another program left there: every beginning of an entry, which is read to its end and no further.
+ */
+static void half_an_entry(void **state)
+{
+    uint8_t option[EFIVAR_MAX];
+    struct guid guid;
+    uint16_t found;
+    size_t len;
+    (void)state;
+    handoff_option_encode(&esp, option, &len);
+    for (size_t i = 1; i < len; i++) {
+        put("Boot0000", option, i);
+        assert_int_equal(handoff_entry_find(dir, &found), ERR_NOT_FOUND);
+        assert_int_equal(handoff_entry_partition(dir, 0, &guid), ERR_NOT_FOUND);
+    }
 }
 
 static void a_firmware_that_takes_nothing(void **state)
@@ -96,6 +123,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_as_libefivar),
         cmocka_unit_test_setup_teardown(found_under_the_lowest_free_number, setup, teardown),
+        cmocka_unit_test_setup_teardown(half_an_entry, setup, teardown),
         cmocka_unit_test(a_firmware_that_takes_nothing),
     };
     return cmocka_run_group_tests_name("handoff_add", tests, NULL, NULL);
