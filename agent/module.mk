@@ -94,7 +94,8 @@ fake_volume := tests/unit/fake_disk.c tests/unit/fake_disk_outside.c tests/unit/
 $(eval $(call unit,test_disk_faults,$(volume_work) agent/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
 $(eval $(call unit,test_disk_wrong_order,$(volume_work) tests/agent/wrong_table.c $(fake_volume),-lsqlite3 -ljson-c))
 # and the exchange with a server; the cache's half, the errand's, and a fake server
-sync_work := agent/sync.c agent/sync_set.c agent/sync_clock.c agent/policy_store.c agent/errand_post.c agent/errand_json.c agent/errand_gzip.c
+sync_work := agent/sync.c agent/sync_signed.c agent/sync_audit.c agent/sync_chain.c agent/sync_known.c agent/sync_set.c agent/sync_clock.c agent/policy_store.c agent/errand_post.c \
+    agent/errand_json.c agent/errand_gzip.c
 exchange := $(volume_work) agent/protect_table.c $(fake_volume) $(sync_work) agent/msg.c tests/unit/fake_server.c tests/unit/exchange.c
 $(eval $(call unit,test_sync_exchange,$(exchange),-lsqlite3 -ljson-c -lz))
 $(eval $(call unit,test_sync_hostile,$(exchange),-lsqlite3 -ljson-c -lz))
