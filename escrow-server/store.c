@@ -114,5 +114,6 @@ const struct store_ops store_sql = {
     .command_put = store_command_put,
     .command_done = store_command_done,
     .command_open = store_command_open,
+    .uncertain = store_uncertain,
     .commands = store_commands,
 };

@@ -108,6 +108,18 @@ static enum err take_erase(struct vault *v, struct chan *c, const struct msg_fra
     return ERR_OK;
 }
 
+static enum err take_loss_word(struct vault *v, struct chan *c, const struct msg_frame *m)
+{
+    struct msg_loss_word l;
+    char detail[MSG_DETAIL + 1] = "The vault cannot do this now.";
+    TRY(msg_get_loss_word(m->body, m->len, &l));
+    enum err e = vault_loss_word(v, &l, detail);
+    if (e == ERR_OK)
+        return answer_number(c, MSG_DONE, m->id, 0);
+    answer_failed(c, m->id, e, detail);
+    return ERR_OK;
+}
+
 static enum err take_since(struct vault *v, struct chan *c, const struct msg_frame *m)
 {
     static struct msg_entries entries; /* 20 KB, in one thread */
@@ -135,6 +147,8 @@ static enum err take(struct vault *v, struct chan *c, const struct msg_frame *m)
         return take_approve(v, c, m);
     case MSG_ERASE:
         return take_erase(v, c, m);
+    case MSG_LOSS_WORD:
+        return take_loss_word(v, c, m);
     case MSG_SINCE:
         return take_since(v, c, m);
     default:
@@ -190,11 +204,15 @@ static void add_web(struct vault *v, int fd)
     close(fd);
 }
 
-/* It would not run if one of them could not be opened. */
+/* Those that cannot be opened are an alarm, and the others serve. */
 static void count(const struct vault *v, int fd)
 {
-    if (metrics_attach(fd) == ERR_OK)
-        metrics_set(METRIC_CANARIES, v->n_keys);
+    unsigned good = vault_keys_good(v);
+    if (metrics_attach(fd) != ERR_OK)
+        return;
+    metrics_set(METRIC_CANARIES, good);
+    metrics_set(METRIC_CANARIES + 1, v->n_keys - good);
+    vault_loss_count(v);
 }
 
 static enum err listen_to_supervisor(struct vault *v)

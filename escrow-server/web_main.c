@@ -19,6 +19,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     struct web *w = ctx;
     (void)fd, (void)what;
     back_tick(w);
+    web_losses_tick(w);
     if (w->replay.again && back_is_up(w, BACK_WRITER) && back_is_up(w, BACK_VAULT))
         replay_start(w, 0);
     w->n_asked = 0;

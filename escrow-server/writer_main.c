@@ -134,10 +134,11 @@ static int tend(struct writer_state *w)
     int ms = w->ops->tend(w->store);
     if (!w->has_first_token && ms >= 0 && take_first_token(w) != ERR_OK)
         w->has_first_token = false; /* the store is still away */
-    int sweep_ms = writer_sweep(w), seen_ms = writer_seen_wait_ms(w);
-    if (ms < 0 || sweep_ms < ms)
-        ms = sweep_ms;
-    return seen_ms >= 0 && seen_ms < ms ? seen_ms : ms;
+    const int due_ms[] = {writer_sweep(w), writer_uncertain(w), writer_seen_wait_ms(w)};
+    for (unsigned i = 0; i < sizeof due_ms / sizeof due_ms[0]; i++)
+        if (due_ms[i] >= 0 && (ms < 0 || due_ms[i] < ms))
+            ms = due_ms[i];
+    return ms;
 }
 
 static void loop(struct writer_state *w)
@@ -172,10 +173,12 @@ int main(int argc, char **argv)
 {
     struct child child;
     child_start(argc, argv, PROCESS_WRITER, &child);
-    struct writer_state w = {.ops = &store_sql,
-                             .org = child.org,
-                             .approval = child.conf.enrol_approval != 0,
-                             .sweep = {.silent_s = child.conf.silent_days * 86400}};
+    struct writer_state w = {
+        .ops = &store_sql,
+        .org = child.org,
+        .approval = child.conf.enrol_approval != 0,
+        .sweep = {.silent_s = child.conf.silent_days * 86400},
+        .uncertain = {.per_hour = (child.conf.loss_rotations + child.conf.vaults - 1) / child.conf.vaults}};
     const struct store_place place = {
         .dir = ".", .url = {child.conf.store[STORE_RECOVERY], child.conf.store[STORE_COMPLIANCE]}};
     enum err e = prepare(&w, &place);
