@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/host/process.h"
+#include "escrow-server/answer.h"
 #include "escrow-server/audit_verbs.h"
 #include "escrow-server/local.h"
 #include "escrow-server/state.h"
@@ -125,7 +126,7 @@ static int say(const struct audit_words *a, const char *word, const char *what, 
     int code = ask(a, o, &password, what, &answer);
     json_object_put(answer);
     if (code == KH_EXIT_OK && a->json)
-        printf("{\"entry\":%llu,\"word\":\"%s\"}\n", (unsigned long long)a->entry, word);
+        ANSWER_JSON({"entry", NULL, a->entry}, {"word", word, 0});
     else if (code == KH_EXIT_OK)
         fputs("keyholt-server: it is on record\n", stderr);
     return code;

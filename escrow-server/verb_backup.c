@@ -17,6 +17,7 @@ static const char usage[] = "  keyholt-server backup [--root DIR] NEW-FOLDER [--
 struct backup {
     const char *root, *dir;
     const struct conf *conf;
+    FILE *told; /* what a person should know besides */
     char *sums;
     size_t sums_len;
     FILE *list;
@@ -51,10 +52,11 @@ static enum err add_store(struct backup *b, enum store_half half)
     char from[PATH_MAX], to[PATH_MAX];
     const char *name = store_sqlite_file[half];
     if (!state_is_sqlite(b->conf, half)) {
-        printf("%s is in PostgreSQL and is not in this backup. A base backup (pg_basebackup, with its WAL) "
-               "can be\n"
-               "put back to any moment; of this store alone: pg_dump -Fc -n %s -f FILE 'CONNECTION'\n",
-               half == STORE_RECOVERY ? "recovery" : "compliance", sql_pg_name[half]);
+        fprintf(b->told,
+                "%s is in PostgreSQL and is not in this backup. A base backup (pg_basebackup, with its WAL) "
+                "can be\n"
+                "put back to any moment; of this store alone: pg_dump -Fc -n %s -f FILE 'CONNECTION'\n",
+                half == STORE_RECOVERY ? "recovery" : "compliance", sql_pg_name[half]);
         return ERR_OK;
     }
     TRY(state_sqlite_path(b->root, half, from));
@@ -134,7 +136,7 @@ static int run(int argc, char *const *argv)
     int code = state_begin(root, absolute, &conf);
     if (code != 0)
         return code;
-    struct backup b = {.root = absolute, .dir = dir, .conf = &conf};
+    struct backup b = {.root = absolute, .dir = dir, .conf = &conf, .told = json ? stderr : stdout};
     enum err e = place_absolute(rest.item[0], dir);
     if (e == ERR_OK)
         e = backup(&b);

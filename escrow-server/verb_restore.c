@@ -19,6 +19,7 @@ static const char usage[] = "  keyholt-server restore [--root DIR] BACKUP-FOLDER
 struct restore {
     const char *root, *dir;
     const struct conf *conf;
+    FILE *told;     /* what a person should know besides */
     char aside[32]; /* ending of what stood there before */
 };
 
@@ -75,8 +76,8 @@ static enum err restore_store(const struct restore *r, enum store_half half)
 {
     char from[PATH_MAX], to[PATH_MAX];
     if (!state_is_sqlite(r->conf, half)) {
-        printf("%s is in PostgreSQL: put it back with pg_restore, or from a base backup\n",
-               half == STORE_RECOVERY ? "recovery" : "compliance");
+        fprintf(r->told, "%s is in PostgreSQL: put it back with pg_restore, or from a base backup\n",
+                half == STORE_RECOVERY ? "recovery" : "compliance");
         return ERR_OK;
     }
     TRY(in_backup(r, store_sqlite_file[half], from));
@@ -170,7 +171,7 @@ static int run(int argc, char *const *argv)
     int code = state_begin(root, absolute, &conf);
     if (code != 0)
         return code;
-    struct restore r = {.root = absolute, .dir = dir, .conf = &conf};
+    struct restore r = {.root = absolute, .dir = dir, .conf = &conf, .told = json ? stderr : stdout};
     snprintf(r.aside, sizeof r.aside, ".before-%lld", (long long)time(NULL));
     enum err e = state_lock(absolute);
     if (e == ERR_BUSY)
