@@ -18,6 +18,7 @@ struct audit_words {
 /* Each returns an exit code. */
 int audit_erase_verb(struct audit_words *w);
 int audit_export_verb(const struct audit_words *w);
+int audit_begin_verb(const struct audit_words *w);
 int audit_losses_verb(const struct audit_words *w);
 int audit_acknowledge_verb(struct audit_words *w);
 int audit_rotation_verb(struct audit_words *w);

@@ -20,7 +20,7 @@ $(eval $(call program,bin/keyholt-server,escrow-server/main.c escrow-server/opti
     escrow-server/setup_org.c escrow-server/pki.c escrow-server/people.c escrow-server/totp.c escrow-server/verb_approve.c escrow-server/verb_serve.c \
     escrow-server/listen.c escrow-server/tls_sessions.c escrow-server/supervise.c escrow-server/control.c escrow-server/local.c \
     escrow-server/verb_recover.c escrow-server/verb_audit.c escrow-server/audit_view.c escrow-server/audit_reading.c escrow-server/audit_gaps.c \
-    escrow-server/audit_import.c escrow-server/verb_audit_erase.c escrow-server/verb_audit_losses.c escrow-server/verb_audit_export.c escrow-server/verb_user.c escrow-server/verb_token.c escrow-server/state.c \
+    escrow-server/audit_import.c escrow-server/verb_audit_erase.c escrow-server/verb_audit_losses.c escrow-server/verb_audit_begin.c escrow-server/verb_audit_export.c escrow-server/verb_user.c escrow-server/verb_token.c escrow-server/state.c \
     escrow-server/state_store.c escrow-server/state_backup.c escrow-server/store_rows.c escrow-server/store_check.c \
     escrow-server/sql_tables.c escrow-server/verb_backup.c escrow-server/verb_restore.c escrow-server/verb_verify.c \
     escrow-server/verb_move.c escrow-server/verb_retain.c escrow-server/verb_import.c escrow-server/verb_keys.c \

@@ -21,6 +21,7 @@ static const char usage[] =
     "  keyholt-server audit export [--root DIR] [--chain ID] [--without-personal] [FILE]\n"
     "  keyholt-server audit erase [--root DIR] [--chain ID] --entries N,N-N | --before DAY\n"
     "      --as NAME --password-file FILE [--code-file FILE] [--json]\n"
+    "  keyholt-server audit begin [--root DIR] [--json]\n"
     "  keyholt-server audit losses [--root DIR] [--json]\n"
     "  keyholt-server audit acknowledge [--root DIR] --entry N --reason TEXT\n"
     "      --as NAME --password-file FILE [--code-file FILE] [--json]\n"
@@ -234,6 +235,8 @@ static int run(int argc, char *const *argv)
         return audit_export_verb(&w);
     if (strcmp(what, "erase") == 0 && w.rest.n == 0)
         return audit_erase_verb(&w);
+    if (strcmp(what, "begin") == 0 && w.rest.n == 0)
+        return audit_begin_verb(&w);
     if (strcmp(what, "losses") == 0 && w.rest.n == 0)
         return audit_losses_verb(&w);
     if (strcmp(what, "acknowledge") == 0 && w.rest.n == 0)
