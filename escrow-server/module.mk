@@ -2,7 +2,7 @@
 # make MALLOC=jemalloc: web and writer with that allocator (libjemalloc-dev), for a seventh less time in a handshake
 server_malloc := $(if $(MALLOC),-Wl$(comma)--no-as-needed -l$(MALLOC))
 # escrow-server/: the command (its verbs and the supervisor) and the three processes that it starts.
-server_child := escrow-server/child.c escrow-server/control.c escrow-server/slog.c escrow-server/places.c \
+server_child := escrow-server/child.c escrow-server/child_listen.c escrow-server/control.c escrow-server/slog.c escrow-server/places.c \
     escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_devices.c escrow-server/msg_vault.c escrow-server/msg_loss.c \
     escrow-server/state.c escrow-server/passphrase.c escrow-server/metrics.c
 # PKCS#11 tokens through p11-kit, in the two programs that may meet one
@@ -43,7 +43,7 @@ $(eval $(call program,libexec/writer,$(server_child) escrow-server/writer_main.c
     escrow-server/writer_devices.c escrow-server/writer_loss.c escrow-server/writer_uncertain.c escrow-server/pki.c \
     $(server_store),$(server_store_libs) $(server_malloc)))
 
-$(eval $(call program,libexec/vault,$(server_child) escrow-server/vault_main.c escrow-server/vault_keys.c \
+$(eval $(call program,libexec/vault,$(server_child) escrow-server/vault_main.c escrow-server/vault_take.c escrow-server/vault_keys.c \
     $(escrow_key) escrow-server/vault_state.c escrow-server/vault_memory.c escrow-server/vault_head.c escrow-server/vault_loss.c \
     escrow-server/vault_foreign.c escrow-server/vault_erase.c escrow-server/vault_export.c \
     escrow-server/vault_log.c escrow-server/vault_person.c escrow-server/vault_disclose.c \

@@ -219,6 +219,9 @@ void vault_approval_take(struct vault *v, const struct audit_entry *a);
 /* err: as said in ret_detail */
 MUST_CHECK enum err vault_approve(struct vault *v, const struct msg_approve *m, char *ret_detail);
 
+/* vault_take.c: a question of a web worker, answered. err: FORMAT (it is none), NOMEM */
+MUST_CHECK enum err vault_take(struct vault *v, struct chan *c, const struct msg_frame *m);
+
 /* vault_export.c: a request of the exporter; the log itself is the spool. err: FORMAT */
 MUST_CHECK enum err vault_export(struct vault *v, const struct msg_frame *m);
 
