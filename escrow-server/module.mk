@@ -17,7 +17,7 @@ server_store_libs := -lsqlite3 -lpq -pthread
 
 $(eval $(call program,bin/keyholt-server,escrow-server/main.c escrow-server/options.c escrow-server/places.c \
     escrow-server/slog.c escrow-server/verb_init.c escrow-server/setup_keys.c escrow-server/setup_state.c \
-    escrow-server/setup_org.c escrow-server/pki.c escrow-server/people.c escrow-server/totp.c escrow-server/verb_approve.c escrow-server/verb_serve.c \
+    escrow-server/setup_org.c escrow-server/pki.c escrow-server/pki_read.c escrow-server/people.c escrow-server/totp.c escrow-server/verb_approve.c escrow-server/verb_serve.c \
     escrow-server/listen.c escrow-server/tls_sessions.c escrow-server/supervise.c escrow-server/control.c escrow-server/local.c \
     escrow-server/verb_recover.c escrow-server/verb_audit.c escrow-server/audit_view.c escrow-server/audit_reading.c escrow-server/audit_gaps.c \
     escrow-server/audit_import.c escrow-server/verb_audit_erase.c escrow-server/verb_audit_losses.c escrow-server/verb_audit_begin.c escrow-server/verb_audit_export.c escrow-server/verb_user.c escrow-server/verb_token.c escrow-server/state.c \
@@ -35,12 +35,12 @@ $(eval $(call program,libexec/web,$(server_child) escrow-server/web_main.c escro
     escrow-server/web_vault.c escrow-server/web_losses.c escrow-server/web_heads.c \
     escrow-server/web_revoked.c escrow-server/web_local.c escrow-server/web_local_ops.c escrow-server/web_outbox.c \
     escrow-server/web_devices.c escrow-server/web_refuse.c escrow-server/http_guard.c escrow-server/web_metrics.c \
-    escrow-server/metrics_text.c escrow-server/web_org.c escrow-server/web_shed.c escrow-server/web_records.c escrow-server/web_recover.c escrow-server/pki.c,\
+    escrow-server/metrics_text.c escrow-server/web_org.c escrow-server/web_shed.c escrow-server/web_records.c escrow-server/web_recover.c escrow-server/pki.c escrow-server/pki_read.c,\
     -levent_openssl -levent_core -levent_extra -ljson-c -lssl -lz $(server_malloc)))
 
 $(eval $(call program,libexec/writer,$(server_child) escrow-server/writer_main.c escrow-server/writer_batch.c \
     escrow-server/writer_sync.c escrow-server/writer_enroll.c escrow-server/writer_disclosed.c escrow-server/writer_seen.c \
-    escrow-server/writer_devices.c escrow-server/writer_loss.c escrow-server/writer_uncertain.c escrow-server/pki.c \
+    escrow-server/writer_devices.c escrow-server/writer_loss.c escrow-server/writer_uncertain.c escrow-server/pki.c escrow-server/pki_read.c \
     $(server_store),$(server_store_libs) $(server_malloc)))
 
 $(eval $(call program,libexec/vault,$(server_child) escrow-server/vault_main.c escrow-server/vault_take.c escrow-server/vault_keys.c \
@@ -68,7 +68,7 @@ $(eval $(call unit,test_server_people,escrow-server/people.c escrow-server/totp.
     -ljson-c -lcrypt))
 $(eval $(call unit,test_server_writer,escrow-server/writer_batch.c escrow-server/writer_sync.c \
     escrow-server/writer_enroll.c escrow-server/writer_disclosed.c escrow-server/writer_seen.c escrow-server/writer_devices.c \
-    escrow-server/writer_loss.c escrow-server/writer_uncertain.c escrow-server/metrics.c escrow-server/pki.c \
+    escrow-server/writer_loss.c escrow-server/writer_uncertain.c escrow-server/metrics.c escrow-server/pki.c escrow-server/pki_read.c \
     escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_devices.c escrow-server/msg_vault.c escrow-server/msg_loss.c \
     escrow-server/slog.c $(server_store),$(server_store_libs)))
 
