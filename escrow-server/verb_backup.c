@@ -121,37 +121,24 @@ static enum err backup(struct backup *b)
 
 static int run(int argc, char *const *argv)
 {
-    const char *root = "/";
-    char absolute[PATH_MAX], dir[PATH_MAX];
-    struct conf conf;
-    struct option_list rest = {.n = 0};
-    bool json = false;
-    const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root},
-                                      {"json", OPTION_FLAG, false, &json},
-                                      {NULL, OPTION_REST, false, &rest}};
-    if (options_parse(argc, argv, defs, 3, usage) != ERR_OK || rest.n != 1) {
-        fputs(rest.n == 1 ? "" : usage, stderr);
-        return KH_EXIT_USAGE;
-    }
-    int code = state_begin(root, absolute, &conf);
-    if (code != 0)
+    struct backup_words w;
+    int code = backup_begin(argc, argv, usage, &w);
+    if (code != KH_EXIT_OK)
         return code;
-    struct backup b = {.root = absolute, .dir = dir, .conf = &conf, .told = json ? stderr : stdout};
-    enum err e = place_absolute(rest.item[0], dir);
-    if (e == ERR_OK)
-        e = backup(&b);
+    struct backup b = {.root = w.root, .dir = w.dir, .conf = &w.conf, .told = w.json ? stderr : stdout};
+    enum err e = backup(&b);
     if (e != ERR_OK)
-        return state_complain(KH_EXIT_FAILED, rest.item[0],
+        return state_complain(KH_EXIT_FAILED, w.dir,
                               e == ERR_CONFLICT
                                   ? "it is there already, or cannot be made, or the store is damaged"
                                   : err_text(e));
-    if (json) {
-        ANSWER_JSON({"backup", dir, 0});
+    if (w.json) {
+        ANSWER_JSON({"backup", w.dir, 0});
         return KH_EXIT_OK;
     }
     printf(
         "backup in %s; no private key is in it: keep the vault's and the writer's folders' keys elsewhere\n",
-        dir);
+        w.dir);
     return KH_EXIT_OK;
 }
 
