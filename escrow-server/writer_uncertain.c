@@ -9,11 +9,11 @@
  * every start; how far we are is said by the orders in the store. So nothing of this needs a memory of its
  * own, and a device that comes back after months finds its order. */
 
-#define STEP_DEVICES 64 /* looked at in one go, */
+#define STEP_DEVICES 16 /* looked at in one go, */
 #define STEP_KEYS    512
-#define STEP_MS      250  /* and then a pause, for those who wait */
-#define REST_STEPS   40   /* when all is ordered, a pass costs a fortieth of the time */
-#define REST_MIN_MS  1000 /* at least, and at most: */
+#define STEP_MS      100  /* and then a pause, for those who wait */
+#define REST_STEPS   10   /* when all is ordered, a pass is followed by a rest ten times as long, */
+#define REST_MIN_MS  1000 /* but at least, and at most: */
 #define REST_MAX_MS  3600000
 
 /* A replaced key opens its volume until a pack has its successor, or for 30 days. source: DESIGN section 6.
