@@ -125,8 +125,20 @@ static bool is_ordered(const struct audit_reading *r, const struct audit_entry *
     return false;
 }
 
-/* What is wrong with the entries of one whole chain; NULL: nothing. */
-static const char *find_wrong(const struct audit_reading *r, const struct audit_source *s)
+/* NULL where it is no alarm of a loss, or one that was acknowledged: then ret_gap. */
+static const char *judge_alarm(const struct audit_reading *r, const struct audit_entry *e, bool *ret_gap)
+{
+    struct audit_gap_note note;
+    if (strcmp(e->action, AUDIT_ALARM) != 0 || strncmp(e->note, "lost=", 5) != 0)
+        return NULL;
+    if (audit_gap_decode(e, &note) != ERR_OK || !audit_is_acknowledged(r, e, &note.gap, NULL))
+        return "ENTRIES WERE LOST: a device proved it (see the entry \"alarm\")";
+    *ret_gap = true;
+    return NULL;
+}
+
+/* What is wrong with the entries of one whole chain; NULL: nothing. ret_gap: but for an acknowledged gap */
+static const char *find_wrong(const struct audit_reading *r, const struct audit_source *s, bool *ret_gap)
 {
     for (size_t i = 0; i < r->view.n; i++) {
         const struct audit_entry *e = &r->view.line[i].entry;
@@ -136,9 +148,9 @@ static const char *find_wrong(const struct audit_reading *r, const struct audit_
             return "ERASED WITHOUT ORDER: the personal part of an entry is gone";
         if (!r->view.line[i].foreign && strcmp(e->action, AUDIT_CHECK) == 0 && !is_true_checkpoint(r, e))
             return "FALSE CHECKPOINT: a signature in it is not by this server's audit key (audit.pub)";
-        if (!r->view.line[i].foreign && strcmp(e->action, AUDIT_ALARM) == 0 &&
-            strncmp(e->note, "lost=", 5) == 0)
-            return "ENTRIES WERE LOST: a device proved it (see the entry \"alarm\")";
+        const char *alarm = r->view.line[i].foreign ? NULL : judge_alarm(r, e, ret_gap);
+        if (alarm != NULL)
+            return alarm;
     }
     return NULL;
 }
@@ -157,9 +169,12 @@ const char *audit_judge(const struct audit_reading *r, unsigned i, bool *ret_goo
         return "EMPTY: a log begins with an entry when it is made, so all of it was lost";
     if (i > 0 && !is_anchored(r, s))
         return "NOT AS IMPORTED: the vault's own log names another head";
-    const char *wrong = find_wrong(r, s);
+    bool gap = false;
+    const char *wrong = find_wrong(r, s, &gap);
     if (wrong != NULL)
         return wrong;
     *ret_good = true;
+    if (gap)
+        return "complete except for the acknowledged gap (see the entries \"alarm\" and \"acknowledge\")";
     return s->torn > 0 ? "good (a line torn by a crash follows; nothing was disclosed for it)" : "good";
 }

@@ -135,3 +135,10 @@ enum err chan_flush(struct chan *c)
     }
     return ERR_OK;
 }
+
+bool chan_polled(struct chan *c, short revents)
+{
+    if ((revents & POLLOUT) != 0 && chan_is_open(c) && chan_flush(c) != ERR_OK)
+        chan_close(c);
+    return (revents & ~POLLOUT) != 0 && chan_is_open(c);
+}

@@ -5,6 +5,7 @@
 
 #include "crypto/cursor.h"
 #include "crypto/err.h"
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -53,3 +54,10 @@ static inline bool chan_waits(const struct chan *c)
 {
     return c->fd >= 0 && c->out.len > 0;
 }
+/* What poll() is to wait for; a closed one is passed over. */
+static inline struct pollfd chan_poll(const struct chan *c)
+{
+    return (struct pollfd){c->fd, (short)(chan_waits(c) ? POLLIN | POLLOUT : POLLIN), 0};
+}
+/* poll() said so: what waits is sent. Is there something to be read? */
+bool chan_polled(struct chan *c, short revents);

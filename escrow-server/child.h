@@ -5,6 +5,7 @@
 
 #include "crypto/err.h"
 #include "crypto/secret.h"
+#include "escrow-server/control.h"
 #include "escrow-server/places.h"
 #include "formats/org.h"
 #include <signal.h>
@@ -33,3 +34,8 @@ extern volatile sig_atomic_t child_stopping;
 void child_hold_signals(void);
 /* Tell the supervisor that requests can come. */
 void child_ready(void);
+/* What the supervisor hands over: fd is the callee's, to be closed where it is not wanted. Shared counters
+ * (CONTROL_COUNTERS) are attached already; then fd is -1. */
+typedef void child_take(void *ctx, enum control_what what, int fd);
+/* Everything that it has handed over since. err: OFFLINE: no supervisor, no work */
+MUST_CHECK enum err child_listen(child_take *take, void *ctx);

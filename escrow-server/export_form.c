@@ -14,10 +14,9 @@ static int severity_of(const char *action)
     static const struct {
         const char *action;
         int severity;
-    } rows[] = {{AUDIT_ALARM, 1 /* alert */},
-                {AUDIT_REFUSE, 4 /* warning */},
-                {AUDIT_DISCLOSE, 5 /* notice */},
-                {AUDIT_ERASE, 5}};
+    } rows[] = {{AUDIT_ALARM, 1 /* alert */},     {AUDIT_REFUSE, 4 /* warning */},
+                {AUDIT_DISCLOSE, 5 /* notice */}, {AUDIT_ERASE, 5},
+                {AUDIT_ACKNOWLEDGE, 5},           {AUDIT_ROTATION, 5}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (strcmp(action, rows[i].action) == 0)
             return rows[i].severity;

@@ -19,29 +19,20 @@ static void add_target(struct exporter *x, enum export_kind kind, const char *ad
         slog(SLOG_WARN, "export", "place=%s lost=1 reason=\"every entry goes out again\"", place);
 }
 
-/* err: OFFLINE: no supervisor, no work */
-static enum err listen_to_supervisor(struct exporter *x)
+static void take_control(void *ctx, enum control_what what, int fd)
 {
-    enum control_what what;
-    int fd;
-    for (;;) {
-        enum err e = control_receive(CONTROL_FD, &what, &fd);
-        if (e == ERR_NOT_FOUND)
-            return ERR_OK;
-        if (e != ERR_OK)
-            return ERR_OFFLINE;
-        if (what != CONTROL_PEER_VAULT || fd < 0) {
-            if (fd >= 0)
-                close(fd);
-            continue;
-        }
-        chan_close(&x->vault);
-        x->head = (struct msg_head){.n = 0};
-        for (unsigned i = 0; i < x->n; i++)
-            x->target[i].asked = false;
-        if (chan_open(&x->vault, fd, MSG_VAULT_MAX) != ERR_OK)
-            chan_close(&x->vault);
+    struct exporter *x = ctx;
+    if (what != CONTROL_PEER_VAULT) {
+        if (fd >= 0)
+            close(fd);
+        return;
     }
+    chan_close(&x->vault);
+    x->head = (struct msg_head){.n = 0};
+    for (unsigned i = 0; i < x->n; i++)
+        x->target[i].asked = false;
+    if (chan_open(&x->vault, fd, MSG_VAULT_MAX) != ERR_OK)
+        chan_close(&x->vault);
 }
 
 static enum err take(struct exporter *x, const struct msg_frame *m)
@@ -115,8 +106,7 @@ static void loop(struct exporter *x)
     sigset_t none;
     sigemptyset(&none);
     while (!child_stopping) {
-        struct pollfd fds[4] = {{CONTROL_FD, POLLIN, 0},
-                                {x->vault.fd, (short)(chan_waits(&x->vault) ? POLLIN | POLLOUT : POLLIN), 0}};
+        struct pollfd fds[4] = {{CONTROL_FD, POLLIN, 0}, chan_poll(&x->vault)};
         for (unsigned i = 0; i < x->n; i++)
             fds[2 + i] = (struct pollfd){x->target[i].fd, wanted(&x->target[i]), 0};
         const struct timespec wait = {wait_ms(x) / 1000, wait_ms(x) % 1000 * 1000000l};
@@ -125,11 +115,9 @@ static void loop(struct exporter *x)
                 return;
             continue;
         }
-        if (fds[0].revents != 0 && listen_to_supervisor(x) != ERR_OK)
+        if (fds[0].revents != 0 && child_listen(take_control, x) != ERR_OK)
             return;
-        if ((fds[1].revents & POLLOUT) != 0 && chan_is_open(&x->vault) && chan_flush(&x->vault) != ERR_OK)
-            chan_close(&x->vault);
-        if ((fds[1].revents & ~POLLOUT) != 0 && chan_is_open(&x->vault))
+        if (chan_polled(&x->vault, fds[1].revents))
             hear_vault(x);
         for (unsigned i = 0; i < x->n; i++) {
             export_turn(&x->target[i], fds[2 + i].revents);

@@ -14,6 +14,9 @@
  *   vault                             how the vault is: its log, and each epoch of the escrow key (*)
  *   devices  after, waiting           64 devices behind that one (*)
  *   device   device, change           approve, refuse, revoke, allow, or order a report (*)
+ *   losses                            what the audit log lost, and how far the rotation of its keys is (*)
+ *   loss     word, as, reason, entry, from, until, code   acknowledge a loss, stop or set which keys rotate;
+ *                                     the secret is the person's password
  * (*) only from root, or from the user that runs the server.
  *
  * Answers: "status" is "ok" or "failed"; failed ones have "err" (err_name) and "detail" (a sentence), and

@@ -38,8 +38,9 @@ enum metric {
     METRIC_RECEIPTS = METRIC_RECORDS + 4, /* by class */
     METRIC_FLAGS = METRIC_RECEIPTS + 3,   /* by kind: metrics_flag() */
     METRIC_STARTS = METRIC_FLAGS + 6,     /* by process */
+    METRIC_LOSS_ORDERS = METRIC_STARTS + 3,
     /* gauges: what its owner leaves behind counts as 0 */
-    METRIC_GAUGES = METRIC_STARTS + 3,
+    METRIC_GAUGES = METRIC_LOSS_ORDERS + 1,
     METRIC_CONNECTIONS = METRIC_GAUGES,
     METRIC_WAITING,                          /* questions to writer and vault */
     METRIC_UP,                               /* by process: number of them */
@@ -47,7 +48,9 @@ enum metric {
     METRIC_REPLICATED = METRIC_STORE_UP + 2, /* by half: a synchronous standby had it */
     METRIC_DEVICES = METRIC_REPLICATED + 2,  /* all, silent, not approved, revoked */
     METRIC_CANARIES = METRIC_DEVICES + 4,    /* opened, not opened */
-    METRIC_GAUGES_END = METRIC_CANARIES + 2,
+    METRIC_LOSSES = METRIC_CANARIES + 2,     /* of audit: open, acknowledged */
+    METRIC_LOSS_KEYS = METRIC_LOSSES + 2,    /* by enum store_order */
+    METRIC_GAUGES_END = METRIC_LOSS_KEYS + 3,
     /* histograms: buckets, sum, count */
     METRIC_COMMIT_TIME = METRIC_GAUGES_END,                        /* by half, microseconds */
     METRIC_BATCH = METRIC_COMMIT_TIME + 2 * (METRICS_BUCKETS + 2), /* requests that shared a commit */

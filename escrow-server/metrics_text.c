@@ -26,6 +26,8 @@ static const char *const classes[] = {"local", "replicated", "packed", NULL};
 static const char *const flags[] = {"fork", "gap", "clone", "clock", "lost", "audit", NULL};
 static const char *const processes[] = {"web", "writer", "vault", NULL};
 static const char *const states[] = {"all", "silent", "not_approved", "revoked", NULL};
+static const char *const losses[] = {"open", "acknowledged", NULL};
+static const char *const orders[] = {"to_order", "ordered", "rotated", NULL};
 static const char *const canaries[] = {"opened", "not_opened", NULL};
 
 #define COUNTER(name_, first_, help_, ...)                                                                   \
@@ -62,6 +64,8 @@ static const struct family families[] = {
             .a = flags),
     COUNTER("process_starts_total", METRIC_STARTS, "Starts of processes.", .label_a = "process",
             .a = processes),
+    COUNTER("loss_orders_total", METRIC_LOSS_ORDERS,
+            "Orders to replace a key that may have been disclosed where audit was lost."),
     GAUGE("connections", METRIC_CONNECTIONS, "Open connections of devices."),
     GAUGE("waiting_questions", METRIC_WAITING,
           "Questions of web workers that writer or vault have not answered."),
@@ -74,6 +78,10 @@ static const struct family families[] = {
           .a = states),
     GAUGE("canaries", METRIC_CANARIES, "Escrow keys of the vault, by whether they open their canary.",
           .label_a = "state", .a = canaries),
+    GAUGE("audit_losses", METRIC_LOSSES, "Gaps in the audit log that devices proved.", .label_a = "state",
+          .a = losses),
+    GAUGE("loss_keys", METRIC_LOSS_KEYS, "Keys that may have been disclosed where audit was lost.",
+          .label_a = "state", .a = orders),
     HISTOGRAM("commit_seconds", METRIC_COMMIT_TIME, 1e-6, metrics_time_bounds, "Time of a commit.",
               .label_a = "store", .a = halves),
     HISTOGRAM("commit_requests", METRIC_BATCH, 1, metrics_batch_bounds, "Requests that shared a commit."),

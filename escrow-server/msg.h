@@ -52,6 +52,9 @@ enum msg_type {
     MSG_CHANGE,  /* msg_change → MSG_DONE: what a person decides about a device */
     MSG_ADOPT,   /* msg_adopt → MSG_DONE: a device that the store lost */
     MSG_PROBE,   /* → MSG_PROBED with msg_probed: can the stores be written? */
+    MSG_LOSSES,  /* msg_losses → MSG_DONE: the windows whose keys are to rotate; all there are */
+    /* web → vault */
+    MSG_LOSS_WORD, /* msg_loss_word → MSG_DONE: what a person says of a loss */
     /* writer → web */
     MSG_DEVICES_ARE,
     MSG_PROBED
@@ -300,6 +303,36 @@ struct msg_erase {
     uint64_t n[MSG_ERASE_MAX];
 };
 
+#define MSG_LOSSES_MAX 16
+
+/* Entries that the vault's log had and has not: a device proved it. Entry n is the alarm that says so. */
+struct msg_loss {
+    uint64_t n, proved; /* proved: when */
+    uint64_t lost, have;
+    uint64_t from, to;     /* time of the last entry before the gap; of the head that proves it */
+    uint64_t until;        /* when the gap was over: later, nothing was lost */
+    uint64_t acknowledged; /* entry with a person's word on it; 0: none */
+    bool stopped;          /* its keys are not to rotate any more */
+    uint64_t rotate_from, rotate_until; /* which keys do: from and until, or what a person narrowed it to */
+};
+
+struct msg_losses {
+    unsigned n;
+    struct msg_loss item[MSG_LOSSES_MAX];
+};
+
+enum loss_word { LOSS_ACKNOWLEDGE = 1, LOSS_STOP, LOSS_NARROW };
+
+struct msg_loss_word {
+    char who[MSG_NAME + 1];
+    struct msg_blob password;
+    char code[MSG_CODE + 1];
+    char reason[MSG_REASON + 1];
+    uint8_t word;         /* enum loss_word */
+    uint64_t n;           /* the loss, by its alarm's entry */
+    uint64_t from, until; /* of LOSS_NARROW; 0: as it was proved */
+};
+
 #define MSG_VAULT_KEYS 16
 #define MSG_STEM       60
 
@@ -315,6 +348,7 @@ struct msg_vault_is {
         lost; /* the fleet proved that the log once had so many entries, and it has not; 0: no such thing */
     unsigned n;
     struct msg_vault_key key[MSG_VAULT_KEYS];
+    struct msg_losses losses;
 };
 
 /* Whole lines of the audit log, as they stand there; none where there are no more. */
@@ -380,6 +414,10 @@ void msg_put_heard(struct writer *w, const struct msg_heard *m);
 MUST_CHECK enum err msg_get_heard(const uint8_t *p, size_t len, struct msg_heard *ret);
 void msg_put_approve(struct writer *w, const struct msg_approve *m);
 MUST_CHECK enum err msg_get_approve(const uint8_t *p, size_t len, struct msg_approve *ret);
+void msg_put_losses(struct writer *w, const struct msg_losses *m);
+MUST_CHECK enum err msg_get_losses(const uint8_t *p, size_t len, struct msg_losses *ret);
+void msg_put_loss_word(struct writer *w, const struct msg_loss_word *m);
+MUST_CHECK enum err msg_get_loss_word(const uint8_t *p, size_t len, struct msg_loss_word *ret);
 void msg_put_lines(struct writer *w, const struct msg_lines *m);
 MUST_CHECK enum err msg_get_lines(const uint8_t *p, size_t len, struct msg_lines *ret);
 void msg_put_erase(struct writer *w, const struct msg_erase *m);

@@ -1,6 +1,6 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The pieces that messages are made of. For msg_store.c and msg_vault.c only. */
+/* The pieces that messages are made of. For msg_store.c, msg_vault.c and msg_loss.c only. */
 
 #include "escrow-server/msg.h"
 
@@ -12,4 +12,5 @@ void msg_get_blob(struct reader *r, struct msg_blob *ret);
 bool msg_get_bool(struct reader *r);
 /* A number of elements; more than max is RANGE. */
 unsigned msg_get_count(struct reader *r, unsigned max);
+void msg_get_some_losses(struct reader *r, struct msg_losses *ret);
 void msg_get_found_part(struct reader *r, struct msg_found *ret);

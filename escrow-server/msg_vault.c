@@ -227,6 +227,7 @@ void msg_put_vault_is(struct writer *w, const struct msg_vault_is *m)
         writer_bytes(w, m->key[i].id, sizeof m->key[i].id);
         writer_u8(w, m->key[i].err);
     }
+    msg_put_losses(w, &m->losses);
 }
 
 enum err msg_get_vault_is(const uint8_t *p, size_t len, struct msg_vault_is *ret)
@@ -241,6 +242,7 @@ enum err msg_get_vault_is(const uint8_t *p, size_t len, struct msg_vault_is *ret
         reader_bytes(&r, ret->key[i].id, sizeof ret->key[i].id);
         ret->key[i].err = reader_u8(&r);
     }
+    msg_get_some_losses(&r, &ret->losses);
     return reader_end(&r);
 }
 

@@ -23,6 +23,8 @@ struct pki_ca {
     const char *pem;
 };
 
+/* ret: to be freed by X509_free(). err: FORMAT, NOMEM */
+MUST_CHECK enum err pki_load_cert(const char *pem, struct x509_st **ret);
 /* Self-signed, CA:TRUE with path length 0. */
 MUST_CHECK enum err pki_make_ca(const struct cr_p256_key *key, const char *name,
                                 char ret[static PKI_PEM_MAX]);

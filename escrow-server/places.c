@@ -49,6 +49,9 @@ static const struct setting {
     {"enrol-approval", VALUE_YES, offsetof(struct conf, enrol_approval),
      "yes: a new device escrows at once, but belongs to no user until a person approves it\n"
      "# (keyholt-server device approve)."},
+    {"loss-rotations-per-hour", VALUE_U64, offsetof(struct conf, loss_rotations),
+     "After a proved loss of audit entries: how many keys that may have been disclosed in it are ordered to\n"
+     "# rotate in an hour, at all servers together (keyholt-server audit losses)."},
     {"silent-days", VALUE_U64, offsetof(struct conf, silent_days),
      "A device that did not sync for so long counts as silent in /metrics."},
     {"shed-waiting", VALUE_U64, offsetof(struct conf, shed_waiting),
@@ -89,6 +92,7 @@ void conf_init(struct conf *c)
     *c = (struct conf){.sync_every_s = CONF_SYNC_EVERY_S,
                        .quota_per_hour = CONF_QUOTA_PER_HOUR,
                        .vaults = 1,
+                       .loss_rotations = CONF_LOSS_ROTATIONS,
                        .silent_days = CONF_SILENT_DAYS,
                        .shed_waiting = CONF_SHED_WAITING,
                        .asks_per_second = CONF_ASKS};

@@ -45,6 +45,7 @@
 #define CONF_QUOTA_PER_HOUR 20
 #define CONF_MONTHS_MAX     600
 #define CONF_SILENT_DAYS    14
+#define CONF_LOSS_ROTATIONS 600
 #define CONF_SHED_WAITING   512
 #define CONF_ASKS           50
 #define CONF_SESSIONS_MAX   (1u << 20)
@@ -62,6 +63,7 @@ struct conf {
     uint64_t vaults;            /* among which that is divided */
     char approval[PATH_MAX];    /* roles whose disclosures a second person must approve, comma-separated */
     uint64_t enrol_approval;    /* 1: a person approves every device that enrols */
+    uint64_t loss_rotations;    /* after a loss of audit: keys ordered to rotate in an hour, at all servers */
     uint64_t silent_days;       /* after so many a device counts as silent */
     uint64_t shed_waiting;      /* questions of one worker, from which on heartbeats are sent away */
     uint64_t asks_per_second;   /* devices asked for the set of their envelopes, by one worker */

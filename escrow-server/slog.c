@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/slog.h"
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -11,6 +14,24 @@ static const char *process_name = "server";
 void slog_open(const char *name)
 {
     process_name = name;
+}
+
+/* Is standard error the journal? Then a number in front of a line is its priority.
+ * source: systemd.exec(5), $JOURNAL_STREAM; sd-daemon(3) */
+static bool is_journal(void)
+{
+    unsigned long long dev, ino;
+    struct stat st;
+    const char *text = getenv("JOURNAL_STREAM");
+    return text != NULL && sscanf(text, "%llu:%llu", &dev, &ino) == 2 && fstat(STDERR_FILENO, &st) == 0 &&
+           st.st_dev == dev && st.st_ino == ino;
+}
+
+static const char *priority(enum slog_level level)
+{
+    if (!is_journal())
+        return "";
+    return level == SLOG_ERROR ? "<3>" : level == SLOG_WARN ? "<4>" : "<6>";
 }
 
 static const char *level_name(enum slog_level level)
@@ -42,8 +63,9 @@ void slog(enum slog_level level, const char *event, const char *fmt, ...)
     char line[SLOG_LINE];
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    int head = snprintf(line, sizeof line - 1, "time=%lld.%03ld level=%s process=%s event=%s ",
-                        (long long)now.tv_sec, now.tv_nsec / 1000000, level_name(level), process_name, event);
+    int head =
+        snprintf(line, sizeof line - 1, "%stime=%lld.%03ld level=%s process=%s event=%s ", priority(level),
+                 (long long)now.tv_sec, now.tv_nsec / 1000000, level_name(level), process_name, event);
     if (head < 0)
         return;
     va_list ap;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/state_backup.h"
 #include "crypto/host/file.h"
+#include "escrow-server/options.h"
 #include "formats/base.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -180,4 +181,23 @@ enum err backup_check(const char *dir)
     }
     free(text);
     return e;
+}
+
+int backup_begin(int argc, char *const *argv, const char *usage, struct backup_words *ret)
+{
+    const char *root = "/";
+    struct option_list rest = {.n = 0};
+    ret->json = false;
+    const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root},
+                                      {"json", OPTION_FLAG, false, &ret->json},
+                                      {NULL, OPTION_REST, false, &rest}};
+    if (options_parse(argc, argv, defs, 3, usage) != ERR_OK || rest.n != 1) {
+        fputs(rest.n == 1 ? "" : usage, stderr);
+        return KH_EXIT_USAGE;
+    }
+    int code = state_begin(root, ret->root, &ret->conf);
+    if (code != 0)
+        return code;
+    enum err e = place_absolute(rest.item[0], ret->dir);
+    return e == ERR_OK ? KH_EXIT_OK : state_complain(KH_EXIT_FAILED, rest.item[0], err_text(e));
 }

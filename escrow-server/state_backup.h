@@ -17,3 +17,12 @@ MUST_CHECK enum err backup_digest(const char *path, uint8_t ret[static 32]);
 MUST_CHECK enum err backup_copy(const char *from, const char *to);
 /* err: AUTH (a file is not as it was), FORMAT, NOT_FOUND */
 MUST_CHECK enum err backup_check(const char *dir);
+
+/* What backup and restore are told. */
+struct backup_words {
+    char root[PATH_MAX], dir[PATH_MAX]; /* absolute */
+    struct conf conf;
+    bool json;
+};
+/* Returns 0, or an exit code after a word on standard error. */
+int backup_begin(int argc, char *const *argv, const char *usage, struct backup_words *ret);

@@ -116,5 +116,6 @@ const struct store_ops store_sql = {
     .command_open = store_command_open,
     .command_former = store_command_former,
     .holders = store_holders,
+    .uncertain = store_uncertain,
     .commands = store_commands,
 };

@@ -45,6 +45,19 @@ struct store_command {
     uint8_t bytes[COMMAND_LEN]; /* signed once */
 };
 
+/* Keys that a volume had at some time between these two, seconds. */
+struct store_window {
+    uint64_t from, until;
+};
+
+enum store_order { STORE_NO_ORDER = 0, STORE_ORDER_WAITS, STORE_ORDER_DONE, STORE_ORDERS };
+
+struct store_uncertain {
+    uint8_t device[32];
+    struct guid key_id;
+    enum store_order order; /* to replace it */
+};
+
 /* Where the halves are. */
 struct store_place {
     const char *dir; /* folder of the SQLite files, "." without walking there; NULL: in memory (tests) */
@@ -154,6 +167,12 @@ struct store_ops {
     /* Who else has the volume of a key of this device: brought that key, and made one of its own for it. */
     enum err (*holders)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                         unsigned max, uint8_t (*ret)[32], unsigned *ret_n);
+    /* The keys of the window, of devices behind one up to another, in the order of devices: those made before
+     * its end, by what their device says or by when they came, or by the proof that we had them; without
+     * those that had a successor before it began. */
+    enum err (*uncertain)(struct store *s, const struct store_window *w, const uint8_t after[static 32],
+                          const uint8_t last[static 32], unsigned max, struct store_uncertain *ret,
+                          unsigned *ret_n);
     enum err (*commands)(struct store *s, const uint8_t device[static 32], unsigned max,
                          uint8_t (*ret)[COMMAND_LEN], unsigned *ret_n);
 };

@@ -86,14 +86,17 @@ struct vault {
     struct audit_chain *log; /* NULL: cannot be written now */
     uint64_t size;           /* bytes of the log that were read back */
     struct audit_head seen;  /* where it stood last; what is opened later must go on from there */
+    uint64_t opened;         /* when that was, last */
     bool told_log;           /* what the web workers know of it */
-    uint64_t told_lost;
+    uint64_t told_loss_words;
     bool goes_on;                  /* while it is read back: the entry of seen was met */
     struct cr_p256_key *audit_key; /* NULL: nothing is signed */
     uint8_t word[AUDIT_HEAD_LEN];  /* signed, on seen */
     bool has_word;
     uint64_t last_check;         /* entry with the last checkpoint */
     uint64_t lost;               /* entries that the fleet proved the log once had, when it has not */
+    struct msg_losses losses;    /* each such gap */
+    uint64_t loss_words;         /* entries about them that were taken; told when it changes */
     struct vault_mark *mark;     /* of every entry */
     struct msg_entry *disclosed; /* every disclosure: of our log, oldest first, then of imported chains */
     struct vault_order *order;   /* every order to erase */
@@ -161,6 +164,16 @@ MUST_CHECK enum err vault_head_judge(struct vault *v, const struct audit_entry *
  */
 MUST_CHECK enum err vault_heard(struct vault *v, const struct msg_heard *h, enum msg_heard_is *ret);
 
+/* vault_loss.c: what the log lost. */
+/* A head of ours that the log has not: it is put on record, once. err: of vault_log_append() */
+MUST_CHECK enum err vault_loss_prove(struct vault *v, const uint8_t device[static 32],
+                                     const struct audit_head_word *w);
+/* An entry of our own log: kept if it is about a loss. */
+void vault_loss_take(struct vault *v, const struct audit_entry *a);
+void vault_loss_count(const struct vault *v); /* for /metrics */
+/* What a person says of a loss. err: as said in ret_detail */
+MUST_CHECK enum err vault_loss_word(struct vault *v, const struct msg_loss_word *m, char *ret_detail);
+
 /* vault_foreign.c: chains of desks and other vaults. */
 void vault_foreign_read(struct vault *v);
 MUST_CHECK enum err vault_foreign_path(const char *chain, char ret[static VAULT_FOREIGN_PATH]);
@@ -182,6 +195,8 @@ MUST_CHECK enum err vault_erase(struct vault *v, const struct msg_erase *e, unsi
  * many tries), IO */
 MUST_CHECK enum err vault_step_up(struct vault *v, const char *who, const struct msg_blob *password,
                                   const char *code, struct vault_asker *ret, char *ret_detail);
+/* Does the text show nothing? */
+bool vault_is_blank(const char *text);
 /* err: also DENIED */
 MUST_CHECK enum err vault_person(struct vault *v, const struct msg_disclose *d, struct vault_asker *ret,
                                  char *ret_detail);
@@ -203,6 +218,9 @@ void vault_wish_end(struct vault *v, uint64_t n);
 void vault_approval_take(struct vault *v, const struct audit_entry *a);
 /* err: as said in ret_detail */
 MUST_CHECK enum err vault_approve(struct vault *v, const struct msg_approve *m, char *ret_detail);
+
+/* vault_take.c: a question of a web worker, answered. err: FORMAT (it is none), NOMEM */
+MUST_CHECK enum err vault_take(struct vault *v, struct chan *c, const struct msg_frame *m);
 
 /* vault_export.c: a request of the exporter; the log itself is the spool. err: FORMAT */
 MUST_CHECK enum err vault_export(struct vault *v, const struct msg_frame *m);

@@ -99,38 +99,6 @@ enum err vault_head_judge(struct vault *v, const struct audit_entry *a)
     return ERR_CONFLICT;
 }
 
-/* How many entries of ours can be from before that moment, and the time of the last of them. */
-static uint64_t count_until(const struct vault *v, uint64_t time, uint64_t *ret_last)
-{
-    uint64_t n = 0;
-    *ret_last = 0;
-    while (n < v->n_marks && v->mark[n].time <= time)
-        *ret_last = v->mark[n++].time;
-    return n;
-}
-
-/* The word is ours, and what it says is not in the log. */
-static enum err put_on_record(struct vault *v, const struct msg_heard *h, const struct audit_head_word *w)
-{
-    struct audit_entry a = {.time = vault_now(), .who = "keyholt", .role = "system", .action = AUDIT_ALARM};
-    char hash[BASE16_LEN(32) + 1];
-    uint64_t n, last, have = count_until(v, w->time, &last);
-    if (w->n <= v->lost)
-        return ERR_OK;
-    base16_encode(w->hash, sizeof w->hash, hash);
-    base16_encode(h->device, sizeof h->device, a.device);
-    snprintf(a.note, sizeof a.note, "lost=%llu have=%llu from=%llu to=%llu hash=%s", (unsigned long long)w->n,
-             (unsigned long long)(have < w->n ? have : w->n), (unsigned long long)last,
-             (unsigned long long)w->time, hash);
-    slog(SLOG_ERROR, "audit",
-         "alarm=\"the log was shortened or put back: it had %llu entries at %llu; disclosures in between are "
-         "not in it\" device=%s",
-         (unsigned long long)w->n, (unsigned long long)w->time, a.device);
-    TRY(vault_log_append(v, &a, &n));
-    v->lost = w->n;
-    return ERR_OK;
-}
-
 enum err vault_heard(struct vault *v, const struct msg_heard *h, enum msg_heard_is *ret)
 {
     struct audit_head_word w;
@@ -148,7 +116,7 @@ enum err vault_heard(struct vault *v, const struct msg_heard *h, enum msg_heard_
         *ret = HEARD_ELSEWHERE;
         return ERR_OK;
     }
-    TRY(put_on_record(v, h, &w));
+    TRY(vault_loss_prove(v, h->device, &w));
     *ret = HEARD_LOST;
     return ERR_OK;
 }

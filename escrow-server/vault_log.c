@@ -33,6 +33,7 @@ static enum err read_log(struct vault *v)
     TRY(audit_verify(NAME_AUDIT, vault_memory_take, v, &head, &torn));
     TRY(judge(v));
     v->seen = head;
+    v->opened = vault_now();
     slog(SLOG_INFO, "audit", "open=1 chain=%s entries=%llu", head.chain, (unsigned long long)head.n);
     return ERR_OK;
 }

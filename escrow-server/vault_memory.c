@@ -25,6 +25,7 @@ void vault_memory_clear(struct vault *v)
 {
     v->n_disclosed = v->n_marks = v->n_orders = 0;
     v->last_check = v->lost = v->size = 0;
+    v->losses.n = 0;
     memset(v->wish, 0, sizeof v->wish);
 }
 
@@ -90,14 +91,6 @@ enum err vault_memory_entry(struct vault *v, const struct audit_entry *a)
     return vault_memory_disclosed(v, &e);
 }
 
-/* "lost=N ..." */
-static void take_alarm(struct vault *v, const struct audit_entry *a)
-{
-    unsigned long long lost;
-    if (strcmp(a->action, AUDIT_ALARM) == 0 && sscanf(a->note, "lost=%llu ", &lost) == 1 && lost > v->lost)
-        v->lost = lost;
-}
-
 enum err vault_memory_take(void *ctx, const struct audit_entry *a, const char *line, size_t len)
 {
     struct vault *v = ctx;
@@ -108,7 +101,7 @@ enum err vault_memory_take(void *ctx, const struct audit_entry *a, const char *l
     TRY(vault_memory_reserve(v));
     vault_memory_mark(v, a, v->size);
     v->size += len;
-    take_alarm(v, a);
+    vault_loss_take(v, a);
     vault_step_take(v, a);
     vault_approval_take(v, a);
     TRY(vault_erase_take(v, a));

@@ -175,7 +175,7 @@ static size_t blank_len(const char *text)
     return 0;
 }
 
-static bool is_blank(const char *text)
+bool vault_is_blank(const char *text)
 {
     for (size_t len; (len = blank_len(text)) > 0;)
         text += len;
@@ -191,11 +191,11 @@ enum err vault_person(struct vault *v, const struct msg_disclose *d, struct vaul
         snprintf(ret_detail, MSG_DETAIL, "The role %s may not read keys.", people_role_text(role));
         return ERR_DENIED;
     }
-    if (is_blank(d->reason)) {
+    if (vault_is_blank(d->reason)) {
         snprintf(ret_detail, MSG_DETAIL, "A reason is needed; give it with --reason.");
         return ERR_DENIED;
     }
-    if (role == PEOPLE_HELP_DESK && is_blank(d->user)) {
+    if (role == PEOPLE_HELP_DESK && vault_is_blank(d->user)) {
         snprintf(
             ret_detail, MSG_DETAIL,
             "The help desk must also name the user whose laptop it is (--user); only the advanced help desk "

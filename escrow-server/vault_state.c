@@ -5,7 +5,7 @@
 
 static void describe(const struct vault *v, struct msg_vault_is *ret)
 {
-    *ret = (struct msg_vault_is){.log = v->log != NULL, .lost = v->lost, .n = v->n_keys};
+    *ret = (struct msg_vault_is){.log = v->log != NULL, .lost = v->lost, .n = v->n_keys, .losses = v->losses};
     for (unsigned i = 0; i < v->n_keys; i++) {
         memcpy(ret->key[i].id, v->key[i].id, sizeof ret->key[i].id);
         snprintf(ret->key[i].name, sizeof ret->key[i].name, "%s", v->key[i].stem);
@@ -16,10 +16,11 @@ static void describe(const struct vault *v, struct msg_vault_is *ret)
 void vault_state_tend(struct vault *v)
 {
     bool log = v->log != NULL;
-    if (log == v->told_log && v->lost == v->told_lost)
+    if (log == v->told_log && v->loss_words == v->told_loss_words)
         return;
     v->told_log = log;
-    v->told_lost = v->lost;
+    v->told_loss_words = v->loss_words;
+    vault_loss_count(v);
     for (unsigned i = 0; i < VAULT_WEBS; i++)
         if (chan_is_open(&v->web[i]))
             vault_state_announce(v, &v->web[i]);

@@ -20,7 +20,13 @@ static const char usage[] =
     "  keyholt-server audit import [--root DIR] [--as NAME] FILE [--json]\n"
     "  keyholt-server audit export [--root DIR] [--chain ID] [--without-personal] [FILE]\n"
     "  keyholt-server audit erase [--root DIR] [--chain ID] --entries N,N-N | --before DAY\n"
-    "      --as NAME --password-file FILE [--code-file FILE] [--json]\n";
+    "      --as NAME --password-file FILE [--code-file FILE] [--json]\n"
+    "  keyholt-server audit begin [--root DIR] [--json]\n"
+    "  keyholt-server audit losses [--root DIR] [--json]\n"
+    "  keyholt-server audit acknowledge [--root DIR] --entry N --reason TEXT\n"
+    "      --as NAME --password-file FILE [--code-file FILE] [--json]\n"
+    "  keyholt-server audit rotation [--root DIR] --entry N --stop | [--from TIME] [--until TIME]\n"
+    "      --reason TEXT --as NAME --password-file FILE [--code-file FILE] [--json]\n";
 
 static int complain(int code, const char *what, const char *reason)
 {
@@ -123,6 +129,7 @@ static int verify(struct audit_reading *r, const struct audit_words *w)
     struct json_object *o = json_object_new_object(), *list = json_object_new_array();
     bool good = report_sources(r, !w->json, list);
     json_object_object_add(o, "chains", list);
+    json_object_object_add(o, "gaps", audit_gaps_json(r));
     json_object_object_add(o, "good", json_object_new_boolean(good));
     if (w->json)
         print_json(o);
@@ -198,6 +205,11 @@ static int run(int argc, char *const *argv)
                                       {"before", OPTION_TEXT, false, &w.before},
                                       {"password-file", OPTION_TEXT, false, &w.password_file},
                                       {"code-file", OPTION_TEXT, false, &w.code_file},
+                                      {"entry", OPTION_NUMBER, false, &w.entry},
+                                      {"reason", OPTION_TEXT, false, &w.reason},
+                                      {"from", OPTION_TEXT, false, &w.from},
+                                      {"until", OPTION_TEXT, false, &w.until},
+                                      {"stop", OPTION_FLAG, false, &w.stop},
                                       {"without-personal", OPTION_FLAG, false, &w.without_personal},
                                       {"json", OPTION_FLAG, false, &w.json},
                                       {NULL, OPTION_REST, false, &w.rest}};
@@ -223,9 +235,17 @@ static int run(int argc, char *const *argv)
         return audit_export_verb(&w);
     if (strcmp(what, "erase") == 0 && w.rest.n == 0)
         return audit_erase_verb(&w);
+    if (strcmp(what, "begin") == 0 && w.rest.n == 0)
+        return audit_begin_verb(&w);
+    if (strcmp(what, "losses") == 0 && w.rest.n == 0)
+        return audit_losses_verb(&w);
+    if (strcmp(what, "acknowledge") == 0 && w.rest.n == 0)
+        return audit_acknowledge_verb(&w);
+    if (strcmp(what, "rotation") == 0 && w.rest.n == 0)
+        return audit_rotation_verb(&w);
     fputs(usage, stderr);
     return KH_EXIT_USAGE;
 }
 
 const struct verb verb_audit = {"audit", run, usage,
-                                "show, verify, import and export audit logs; erase personal data"};
+                                "show, verify, import and export audit logs; erase personal data; losses"};

@@ -17,6 +17,7 @@ static const char usage[] = "  keyholt-server backup [--root DIR] NEW-FOLDER [--
 struct backup {
     const char *root, *dir;
     const struct conf *conf;
+    FILE *told; /* what a person should know besides */
     char *sums;
     size_t sums_len;
     FILE *list;
@@ -51,10 +52,11 @@ static enum err add_store(struct backup *b, enum store_half half)
     char from[PATH_MAX], to[PATH_MAX];
     const char *name = store_sqlite_file[half];
     if (!state_is_sqlite(b->conf, half)) {
-        printf("%s is in PostgreSQL and is not in this backup. A base backup (pg_basebackup, with its WAL) "
-               "can be\n"
-               "put back to any moment; of this store alone: pg_dump -Fc -n %s -f FILE 'CONNECTION'\n",
-               half == STORE_RECOVERY ? "recovery" : "compliance", sql_pg_name[half]);
+        fprintf(b->told,
+                "%s is in PostgreSQL and is not in this backup. A base backup (pg_basebackup, with its WAL) "
+                "can be\n"
+                "put back to any moment; of this store alone: pg_dump -Fc -n %s -f FILE 'CONNECTION'\n",
+                half == STORE_RECOVERY ? "recovery" : "compliance", sql_pg_name[half]);
         return ERR_OK;
     }
     TRY(state_sqlite_path(b->root, half, from));
@@ -119,37 +121,24 @@ static enum err backup(struct backup *b)
 
 static int run(int argc, char *const *argv)
 {
-    const char *root = "/";
-    char absolute[PATH_MAX], dir[PATH_MAX];
-    struct conf conf;
-    struct option_list rest = {.n = 0};
-    bool json = false;
-    const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root},
-                                      {"json", OPTION_FLAG, false, &json},
-                                      {NULL, OPTION_REST, false, &rest}};
-    if (options_parse(argc, argv, defs, 3, usage) != ERR_OK || rest.n != 1) {
-        fputs(rest.n == 1 ? "" : usage, stderr);
-        return KH_EXIT_USAGE;
-    }
-    int code = state_begin(root, absolute, &conf);
-    if (code != 0)
+    struct backup_words w;
+    int code = backup_begin(argc, argv, usage, &w);
+    if (code != KH_EXIT_OK)
         return code;
-    struct backup b = {.root = absolute, .dir = dir, .conf = &conf};
-    enum err e = place_absolute(rest.item[0], dir);
-    if (e == ERR_OK)
-        e = backup(&b);
+    struct backup b = {.root = w.root, .dir = w.dir, .conf = &w.conf, .told = w.json ? stderr : stdout};
+    enum err e = backup(&b);
     if (e != ERR_OK)
-        return state_complain(KH_EXIT_FAILED, rest.item[0],
+        return state_complain(KH_EXIT_FAILED, w.dir,
                               e == ERR_CONFLICT
                                   ? "it is there already, or cannot be made, or the store is damaged"
                                   : err_text(e));
-    if (json) {
-        ANSWER_JSON({"backup", dir, 0});
+    if (w.json) {
+        ANSWER_JSON({"backup", w.dir, 0});
         return KH_EXIT_OK;
     }
     printf(
         "backup in %s; no private key is in it: keep the vault's and the writer's folders' keys elsewhere\n",
-        dir);
+        w.dir);
     return KH_EXIT_OK;
 }
 

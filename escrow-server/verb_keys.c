@@ -3,6 +3,7 @@
 #include "crypto/host/process.h"
 #include "crypto/p256.h"
 #include "crypto/pkcs11/p256_token.h"
+#include "escrow-server/answer.h"
 #include "escrow-server/escrow_key.h"
 #include "escrow-server/local.h"
 #include "escrow-server/options.h"
@@ -17,8 +18,8 @@
 
 static const char usage[] =
     "  keyholt-server keys check [--root DIR] [--json]\n"
-    "  keyholt-server keys new [--root DIR]\n"
-    "  keyholt-server keys import [--root DIR] [--passphrase-file FILE] KEY.pem | --pkcs11 URI\n"
+    "  keyholt-server keys new [--root DIR] [--json]\n"
+    "  keyholt-server keys import [--root DIR] [--passphrase-file FILE] KEY.pem | --pkcs11 URI [--json]\n"
     "    check: does the running vault open the canary of every epoch of the escrow key? Exit code 3 if not\n"
     "    new: make the next epoch's key; its public half is printed, for the bundle\n"
     "    import: bring the private half of an older epoch, for older envelopes, or name one that stays in a\n"
@@ -114,16 +115,20 @@ static enum err put(const struct words *w, const struct cr_p256_key *key, const 
 
 static int put_and_show(const struct words *w, const struct cr_p256_key *key)
 {
-    char pem[512];
+    char pem[513];
     size_t len;
     struct cr_p256_pub pub;
     const char *detail = "";
     enum err e = put(w, key, &detail);
     if (e != ERR_OK)
         return state_complain(e == ERR_CONFLICT ? KH_EXIT_NO : KH_EXIT_FAILED, "keys", detail);
-    if (cr_p256_public(key, &pub) != ERR_OK || cr_p256_pub_to_pem(&pub, pem, sizeof pem, &len) != ERR_OK)
+    if (cr_p256_public(key, &pub) != ERR_OK || cr_p256_pub_to_pem(&pub, pem, sizeof pem - 1, &len) != ERR_OK)
         return state_complain(KH_EXIT_FAILED, "keys", err_text(ERR_INTERNAL));
-    printf("%.*s", (int)len, pem);
+    pem[len] = '\0';
+    if (w->json)
+        ANSWER_JSON({"public_key", pem, 0});
+    else
+        printf("%s", pem);
     fputs("keyholt-server: the vault takes it in when it starts next\n", stderr);
     return KH_EXIT_OK;
 }

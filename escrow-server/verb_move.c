@@ -13,40 +13,40 @@ static const char usage[] =
 
 static const char *const half_name[STORE_HALVES] = {"recovery", "compliance"};
 
-/* Both sides counted and summed, after the copy. ret_same: nothing is missing and nothing is more */
-static enum err compare(struct store *from, struct store *to, const struct sql_table *t, bool *ret_same)
-{
-    struct table_sum a, b;
-    char hex[BASE16_LEN(32) + 1];
-    TRY(store_sum(from, t, &a));
-    TRY(store_sum(to, t, &b));
-    *ret_same = a.rows == b.rows && memcmp(a.digest, b.digest, sizeof a.digest) == 0;
-    base16_encode(a.digest, sizeof a.digest, hex);
-    printf("%s.%s: %llu rows, digest %.16s: %s\n", half_name[t->half], t->name, (unsigned long long)a.rows,
-           hex, *ret_same ? "the same on both sides" : "NOT THE SAME there");
-    return ERR_OK;
-}
-
-static enum err move_half(struct store *from, struct store *to, enum store_half half, bool *ret_same)
-{
-    *ret_same = true;
-    for (unsigned i = 0; i < TABLE_COUNT; i++) {
-        bool same;
-        if (sql_tables[i].half != half)
-            continue;
-        TRY(store_copy(from, to, &sql_tables[i]));
-        TRY(compare(from, to, &sql_tables[i], &same));
-        *ret_same = *ret_same && same;
-    }
-    return ERR_OK;
-}
-
 struct move {
     bool json;
     const char *root, *to, *half;
     struct conf conf;
     struct store *from, *dest;
 };
+
+/* Both sides counted and summed, after the copy. ret_same: nothing is missing and nothing is more */
+static enum err compare(struct move *m, const struct sql_table *t, bool *ret_same)
+{
+    struct table_sum a, b;
+    char hex[BASE16_LEN(32) + 1];
+    TRY(store_sum(m->from, t, &a));
+    TRY(store_sum(m->dest, t, &b));
+    *ret_same = a.rows == b.rows && memcmp(a.digest, b.digest, sizeof a.digest) == 0;
+    base16_encode(a.digest, sizeof a.digest, hex);
+    fprintf(m->json ? stderr : stdout, "%s.%s: %llu rows, digest %.16s: %s\n", half_name[t->half], t->name,
+            (unsigned long long)a.rows, hex, *ret_same ? "the same on both sides" : "NOT THE SAME there");
+    return ERR_OK;
+}
+
+static enum err move_half(struct move *m, enum store_half half, bool *ret_same)
+{
+    *ret_same = true;
+    for (unsigned i = 0; i < TABLE_COUNT; i++) {
+        bool same;
+        if (sql_tables[i].half != half)
+            continue;
+        TRY(store_copy(m->from, m->dest, &sql_tables[i]));
+        TRY(compare(m, &sql_tables[i], &same));
+        *ret_same = *ret_same && same;
+    }
+    return ERR_OK;
+}
 
 static bool wanted(const struct move *m, enum store_half half)
 {
@@ -70,7 +70,7 @@ static int move(struct move *m)
     for (unsigned half = 0; half < STORE_HALVES && e == ERR_OK; half++) {
         if (!wanted(m, half))
             continue;
-        e = move_half(m->from, m->dest, half, &same);
+        e = move_half(m, half, &same);
         all = all && same;
     }
     if (e != ERR_OK)

@@ -19,6 +19,7 @@ static const char usage[] = "  keyholt-server restore [--root DIR] BACKUP-FOLDER
 struct restore {
     const char *root, *dir;
     const struct conf *conf;
+    FILE *told;     /* what a person should know besides */
     char aside[32]; /* ending of what stood there before */
 };
 
@@ -75,8 +76,8 @@ static enum err restore_store(const struct restore *r, enum store_half half)
 {
     char from[PATH_MAX], to[PATH_MAX];
     if (!state_is_sqlite(r->conf, half)) {
-        printf("%s is in PostgreSQL: put it back with pg_restore, or from a base backup\n",
-               half == STORE_RECOVERY ? "recovery" : "compliance");
+        fprintf(r->told, "%s is in PostgreSQL: put it back with pg_restore, or from a base backup\n",
+                half == STORE_RECOVERY ? "recovery" : "compliance");
         return ERR_OK;
     }
     TRY(in_backup(r, store_sqlite_file[half], from));
@@ -155,35 +156,22 @@ static const char *reason_of(enum err e)
 
 static int run(int argc, char *const *argv)
 {
-    const char *root = "/";
-    char absolute[PATH_MAX], dir[PATH_MAX];
-    struct conf conf;
-    struct option_list rest = {.n = 0};
-    bool json = false;
-    const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root},
-                                      {"json", OPTION_FLAG, false, &json},
-                                      {NULL, OPTION_REST, false, &rest}};
-    if (options_parse(argc, argv, defs, 3, usage) != ERR_OK || rest.n != 1) {
-        fputs(rest.n == 1 ? "" : usage, stderr);
-        return KH_EXIT_USAGE;
-    }
-    int code = state_begin(root, absolute, &conf);
-    if (code != 0)
+    struct backup_words w;
+    int code = backup_begin(argc, argv, usage, &w);
+    if (code != KH_EXIT_OK)
         return code;
-    struct restore r = {.root = absolute, .dir = dir, .conf = &conf};
+    struct restore r = {.root = w.root, .dir = w.dir, .conf = &w.conf, .told = w.json ? stderr : stdout};
     snprintf(r.aside, sizeof r.aside, ".before-%lld", (long long)time(NULL));
-    enum err e = state_lock(absolute);
+    enum err e = state_lock(w.root);
     if (e == ERR_BUSY)
-        return state_complain(KH_EXIT_FAILED, root, "the server runs; stop it first");
-    if (e == ERR_OK)
-        e = place_absolute(rest.item[0], dir);
+        return state_complain(KH_EXIT_FAILED, w.root, "the server runs; stop it first");
     if (e == ERR_OK)
         e = restore(&r);
     if (e != ERR_OK)
-        return state_complain(e == ERR_CONFLICT || e == ERR_AUTH ? KH_EXIT_NO : KH_EXIT_FAILED, rest.item[0],
+        return state_complain(e == ERR_CONFLICT || e == ERR_AUTH ? KH_EXIT_NO : KH_EXIT_FAILED, w.dir,
                               reason_of(e));
-    if (json) {
-        ANSWER_JSON({"restored", dir, 0}, {"before", r.aside, 0});
+    if (w.json) {
+        ANSWER_JSON({"restored", w.dir, 0}, {"before", r.aside, 0});
         return KH_EXIT_OK;
     }
     printf("restored; what stood there before ends in %s. Newer envelopes come back from the devices\n",

@@ -15,7 +15,7 @@
 static const char usage[] =
     "  keyholt-server user add [--root DIR] --name NAME --role ROLE --password-file FILE [--json]\n"
     "    ROLE: helpdesk, advanced (these may read keys), reader, auditor, administrator\n"
-    "  keyholt-server user totp [--root DIR] --name NAME\n"
+    "  keyholt-server user totp [--root DIR] --name NAME [--json]\n"
     "    from now on a one-time code is wanted of that person, too; the seed is shown once\n";
 
 static int complain(int code, const char *what, const char *reason)
@@ -37,7 +37,7 @@ static enum err add(const char *root, const char *name, enum people_role role, c
 }
 
 /* For an authenticator app; shown once. */
-static enum err give_totp(const char *root, const char *name)
+static enum err give_totp(const char *root, const char *name, bool json)
 {
     char path[PATH_MAX], text[BASE32_LEN(TOTP_SECRET) + 1];
     uint8_t seed[TOTP_SECRET];
@@ -47,7 +47,10 @@ static enum err give_totp(const char *root, const char *name)
     TRY(cr_random(seed, sizeof seed));
     TRY(people_set_totp(path, name, seed));
     base32_encode(seed, sizeof seed, text);
-    printf("otpauth://totp/Keyholt:%s?secret=%s&issuer=Keyholt\n", name, text);
+    if (json) /* a name has no quotes; json-c would leave the seed in memory */
+        printf("{\"name\":\"%s\",\"seed\":\"%s\"}\n", name, text);
+    else
+        printf("otpauth://totp/Keyholt:%s?secret=%s&issuer=Keyholt\n", name, text);
     cr_wipe(seed, sizeof seed);
     cr_wipe(text, sizeof text);
     uid_t uid = conf.uid[PROCESS_VAULT];
@@ -57,11 +60,13 @@ static enum err give_totp(const char *root, const char *name)
 static int run_totp(int argc, char *const *argv)
 {
     const char *root = "/", *name = NULL;
+    bool json = false;
     const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root},
-                                      {"name", OPTION_TEXT, true, &name}};
-    if (options_parse(argc, argv, defs, 2, usage) != ERR_OK)
+                                      {"name", OPTION_TEXT, true, &name},
+                                      {"json", OPTION_FLAG, false, &json}};
+    if (options_parse(argc, argv, defs, 3, usage) != ERR_OK)
         return KH_EXIT_USAGE;
-    enum err e = give_totp(root, name);
+    enum err e = give_totp(root, name, json);
     return e == ERR_OK ? KH_EXIT_OK
                        : complain(e == ERR_NOT_FOUND ? KH_EXIT_NO : KH_EXIT_FAILED, name,
                                   e == ERR_NOT_FOUND ? "there is nobody of this name" : err_text(e));

@@ -69,6 +69,7 @@ struct web {
     uint8_t word[MSG_WORD];                           /* what head.word borrows */
     bool vault_said;                                  /* how it is: */
     struct msg_vault_is vault;
+    bool losses_due;                  /* the writer has not heard of vault.losses */
     struct web_head heads[WEB_HEADS]; /* web_heads.c */
     uint8_t (*revoked)[32];           /* sorted */
     size_t n_revoked;
@@ -179,6 +180,10 @@ struct json_object;
 void web_vault_health(const struct web *w, struct json_object *o);
 /* Can anything be disclosed? */
 bool web_vault_discloses(const struct web *w);
+/* web_losses.c: "audit_lost" of /healthz and what goes with it, where a device proved a loss; once a second,
+ * what the writer must know of it. */
+void web_losses_health(const struct web *w, struct json_object *o);
+void web_losses_tick(struct web *w);
 
 /* web_local.c: recover, token, import, boots for people on this machine. */
 void web_local_accept(evutil_socket_t fd, short what, void *web);

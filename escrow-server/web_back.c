@@ -71,6 +71,7 @@ static void take_vault(struct web *w, const struct msg_frame *m)
     w->vault_said = msg_get_vault_is(m->body, m->len, &v) == ERR_OK;
     if (w->vault_said)
         w->vault = v;
+    w->losses_due = w->losses_due || w->vault_said;
 }
 
 static void take_answer(struct web *w, const struct msg_frame *m)
@@ -150,6 +151,7 @@ void back_take(struct web *w, enum back_kind kind, int fd)
     if (chan_open(&b->chan, fd, kind == BACK_WRITER ? MSG_STORE_MAX : MSG_VAULT_MAX) != ERR_OK)
         return chan_close(&b->chan);
     bool writer = kind == BACK_WRITER;
+    w->losses_due = w->losses_due || writer; /* it has no memory of its own for them */
     b->in = event_new(w->base, fd, EV_READ | EV_PERSIST, writer ? on_writer : on_vault, w);
     b->out = event_new(w->base, fd, EV_WRITE, writer ? on_writer_out : on_vault_out, w);
     if (b->in == NULL || b->out == NULL || event_add(b->in, NULL) != 0) {

@@ -39,6 +39,8 @@ void local_answer(struct local *l, struct json_object *answer,
 void local_fail(struct local *l, enum err e, const char *detail);
 /* A failed question. offline: the sentence for a process that is away */
 void local_failed(struct local *l, enum err e, const struct msg_frame *m, const char *offline);
+/* A back_done for a question whose answer is that it was done. ctx: the struct local */
+void local_done(void *ctx, enum err e, const struct msg_frame *m);
 
 /* A key ID or the beginning of one, which may be empty; any case, with or without braces. err: FORMAT */
 MUST_CHECK enum err local_key(struct json_object *request, char ret[static GUID_TEXT]);
@@ -55,6 +57,9 @@ void local_approve(struct local *l);
 MUST_CHECK enum err local_code(struct json_object *request, char ret[static MSG_CODE + 1]);
 /* web_vault.c */
 void local_vault(struct local *l);
+/* web_losses.c */
+void local_losses(struct local *l);
+void local_loss(struct local *l);
 /* web_outbox.c */
 void local_outbox(struct local *l);
 /* web_devices.c */

@@ -35,7 +35,7 @@ static struct json_object *ok(void)
     return o;
 }
 
-static void on_done(void *ctx, enum err e, const struct msg_frame *m)
+void local_done(void *ctx, enum err e, const struct msg_frame *m)
 {
     struct local *l = ctx;
     l->waiting = 0;
@@ -51,7 +51,7 @@ void local_token(struct local *l)
         json_get_u64(l->request, "expires", &t.expires) != ERR_OK ||
         json_get_u64(l->request, "uses", &t.uses) != ERR_OK)
         return local_fail(l, ERR_FORMAT, "A field of the token is missing.");
-    struct writer *body = back_begin(l->web, BACK_WRITER, MSG_TOKEN, on_done, l, &l->waiting);
+    struct writer *body = back_begin(l->web, BACK_WRITER, MSG_TOKEN, local_done, l, &l->waiting);
     if (body == NULL)
         return local_fail(l, ERR_OFFLINE, WRITER_AWAY);
     msg_put_token(body, &t);
@@ -126,7 +126,7 @@ void local_approve(struct local *l)
         json_get_u64(l->request, "entry", &a.n) != ERR_OK || local_code(l->request, a.code) != ERR_OK)
         return local_fail(l, ERR_FORMAT, "A field of the approval is missing.");
     snprintf(a.who, sizeof a.who, "%s", who);
-    struct writer *body = back_begin(l->web, BACK_VAULT, MSG_APPROVE, on_done, l, &l->waiting);
+    struct writer *body = back_begin(l->web, BACK_VAULT, MSG_APPROVE, local_done, l, &l->waiting);
     if (body == NULL)
         return local_fail(l, ERR_OFFLINE, VAULT_AWAY);
     msg_put_approve(body, &a);

@@ -19,6 +19,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     struct web *w = ctx;
     (void)fd, (void)what;
     back_tick(w);
+    web_losses_tick(w);
     if (w->replay.again && back_is_up(w, BACK_WRITER) && back_is_up(w, BACK_VAULT))
         replay_start(w, 0);
     w->n_asked = 0;
@@ -49,8 +50,9 @@ static void add_peer(struct web *w, enum back_kind kind, int fd)
     w->replay.again = true;
 }
 
-static void take(struct web *w, enum control_what what, int fd)
+static void take_control(void *ctx, enum control_what what, int fd)
 {
+    struct web *w = ctx;
     switch (what) {
     case CONTROL_SESSIONS:
         if (web_tls_resume(w, fd) != ERR_OK)
@@ -65,8 +67,6 @@ static void take(struct web *w, enum control_what what, int fd)
     case CONTROL_PEER_VAULT:
         return add_peer(w, BACK_VAULT, fd);
     case CONTROL_COUNTERS:
-        if (metrics_attach(fd) != ERR_OK)
-            slog(SLOG_WARN, "start", "warning=\"nothing is counted\"");
         return;
     case CONTROL_PEER_WEB:
     case CONTROL_PEER_EXPORT:
@@ -79,19 +79,10 @@ static void take(struct web *w, enum control_what what, int fd)
 static void on_control(evutil_socket_t socket, short events, void *ctx)
 {
     struct web *w = ctx;
-    enum control_what what;
-    int fd;
-    (void)events;
+    (void)socket, (void)events;
     bool was = w->have_tcp && w->have_local && w->have_metrics;
-    for (;;) {
-        enum err e = control_receive(socket, &what, &fd);
-        if (e == ERR_NOT_FOUND)
-            break;
-        if (e != ERR_OK)
-            exit(1); /* no supervisor, no work */
-        if (fd >= 0)
-            take(w, what, fd);
-    }
+    if (child_listen(take_control, w) != ERR_OK)
+        exit(1); /* no supervisor, no work */
     if (!was && w->have_tcp && w->have_local && w->have_metrics)
         child_ready();
 }

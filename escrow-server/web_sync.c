@@ -138,7 +138,8 @@ static void add_common(struct json_object *o, const struct web *w, const struct 
         json_object_object_add(o, "commands", commands_array(m));
     if (all || !same_last)
         json_object_object_add(o, "known", known_object(m));
-    if (all || !same_head)
+    /* a heartbeat that told the head had no word: who brings records gets both, or could prove no loss */
+    if (all || !same_head || s->m.n > 0)
         json_object_object_add(o, "audit_head",
                                head_object(&w->head, all || s->m.n > 0, s->head_is == HEARD_KNOWN));
     if (all || !m->match)

@@ -32,8 +32,7 @@ void web_vault_health(const struct web *w, struct json_object *o)
     json_object_object_add(keys, "opened", json_object_new_int((int)good));
     json_object_object_add(keys, "failed", json_object_new_int((int)(w->vault.n - good)));
     json_object_object_add(o, "escrow_keys", keys);
-    if (w->vault.lost > 0)
-        json_object_object_add(o, "audit_lost", json_object_new_int64((int64_t)w->vault.lost));
+    web_losses_health(w, o);
 }
 
 static struct json_object *key_object(const struct msg_vault_key *k)

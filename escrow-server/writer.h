@@ -37,6 +37,16 @@ struct writer_state {
         uint8_t after[32];
         uint64_t all, silent, waiting, revoked;
     } sweep; /* through the devices, to count them */
+    struct writer_uncertain {
+        struct msg_losses losses;
+        uint64_t per_hour; /* keys that may be ordered to rotate */
+        uint64_t allowed;  /* now */
+        int64_t filled_ms, again_ms;
+        bool amid; /* a pass through the devices, behind this one: */
+        uint8_t after[32];
+        unsigned steps;
+        uint64_t count[STORE_ORDERS], told_left; /* keys of this pass */
+    } uncertain;
     struct chan web[WRITER_WEBS];
     struct {
         unsigned n;
@@ -98,9 +108,9 @@ void writer_enroll(struct batch *b, struct pending *p, const struct msg_enroll *
 void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m);
 /* An order to replace a key, for the device that made it, and for those that have its volume now: a computer
  * that got another identity answers for the earlier one. In a transaction of the recovery store.
- * err: of the store */
+ * disclosed: when the key was, or may have been. err: of the store */
 MUST_CHECK enum err writer_order_rotation(struct batch *b, const uint8_t device[static 32],
-                                          const struct guid *key_id);
+                                          const struct guid *key_id, uint64_t disclosed);
 /* This device did what was ordered, also when it did so before it was told, as who has the volume now. */
 MUST_CHECK enum err writer_order_done(struct batch *b, const uint8_t device[static 32],
                                       const struct guid *key_id);
@@ -111,6 +121,11 @@ void writer_probe(struct batch *b, struct pending *p);
 /* writer_devices.c: one step through the devices, so that /metrics knows how many are silent.
  * Returns after how many milliseconds the next one is due */
 int writer_sweep(struct writer_state *w);
+/* writer_uncertain.c: all losses of the audit log, as the vault has them. */
+void writer_losses(struct writer_state *w, const struct msg_losses *m);
+/* One step towards the rotation of the keys that may have been disclosed in them, in a batch of its own.
+ * Returns after how many milliseconds the next one is due, -1: there is no loss */
+int writer_uncertain(struct writer_state *w);
 /* writer_loss.c: was this record, which is new to the store, receipted before? Then the store lost it. */
 bool writer_was_receipted(const struct writer_state *w, const struct pending *p,
                           const struct store_record *r);

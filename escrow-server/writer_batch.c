@@ -146,6 +146,7 @@ static enum err work(struct batch *b, struct pending *p, const struct msg_frame 
         struct msg_token token;
         struct msg_change change;
         struct msg_adopt adopt;
+        struct msg_losses losses;
     } u;
     switch (m->type) {
     case MSG_SYNC:
@@ -171,6 +172,11 @@ static enum err work(struct batch *b, struct pending *p, const struct msg_frame 
     case MSG_ADOPT:
         TRY(msg_get_adopt(m->body, m->len, &u.adopt));
         writer_adopt(b, p, &u.adopt);
+        return ERR_OK;
+    case MSG_LOSSES:
+        memset(&u.losses, 0, sizeof u.losses); /* they are compared as they lie */
+        TRY(msg_get_losses(m->body, m->len, &u.losses));
+        writer_losses(b->w, &u.losses);
         return ERR_OK;
     case MSG_PROBE:
         writer_probe(b, p);

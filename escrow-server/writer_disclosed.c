@@ -33,7 +33,7 @@ static enum err store_entry(struct batch *b, struct pending *p, const struct msg
         contradicted(b, m);
     else
         TRY(e);
-    TRY(writer_order_rotation(b, m->device, &m->key_id));
+    TRY(writer_order_rotation(b, m->device, &m->key_id, writer_now()));
     return b->w->ops->command_open(b->w->store, m->device, &m->key_id, &p->order_open);
 }
 

@@ -81,22 +81,12 @@ static void add_web(struct writer_state *w, int fd)
     close(fd);
 }
 
-/* err: OFFLINE: no supervisor, no work */
-static enum err listen_to_supervisor(struct writer_state *w)
+static void take_control(void *ctx, enum control_what what, int fd)
 {
-    enum control_what what;
-    int fd;
-    for (;;) {
-        enum err e = control_receive(CONTROL_FD, &what, &fd);
-        if (e == ERR_NOT_FOUND)
-            return ERR_OK;
-        if (e != ERR_OK)
-            return ERR_OFFLINE;
-        if (what == CONTROL_PEER_WEB && fd >= 0)
-            add_web(w, fd);
-        else if (what == CONTROL_COUNTERS && fd >= 0 && metrics_attach(fd) != ERR_OK)
-            slog(SLOG_WARN, "start", "warning=\"nothing is counted\"");
-    }
+    if (what == CONTROL_PEER_WEB)
+        add_web(ctx, fd);
+    else if (fd >= 0)
+        close(fd);
 }
 
 /* Everything that waits now goes into one batch. */
@@ -134,10 +124,11 @@ static int tend(struct writer_state *w)
     int ms = w->ops->tend(w->store);
     if (!w->has_first_token && ms >= 0 && take_first_token(w) != ERR_OK)
         w->has_first_token = false; /* the store is still away */
-    int sweep_ms = writer_sweep(w), seen_ms = writer_seen_wait_ms(w);
-    if (ms < 0 || sweep_ms < ms)
-        ms = sweep_ms;
-    return seen_ms >= 0 && seen_ms < ms ? seen_ms : ms;
+    const int due_ms[] = {writer_sweep(w), writer_uncertain(w), writer_seen_wait_ms(w)};
+    for (unsigned i = 0; i < sizeof due_ms / sizeof due_ms[0]; i++)
+        if (due_ms[i] >= 0 && (ms < 0 || due_ms[i] < ms))
+            ms = due_ms[i];
+    return ms;
 }
 
 static void loop(struct writer_state *w)
@@ -150,20 +141,17 @@ static void loop(struct writer_state *w)
         int wait_ms = more ? 0 : tend(w);
         const struct timespec wait = {wait_ms / 1000, wait_ms % 1000 * 1000000l};
         for (unsigned i = 0; i < WRITER_WEBS; i++)
-            fds[i] =
-                (struct pollfd){w->web[i].fd, (short)(chan_waits(&w->web[i]) ? POLLIN | POLLOUT : POLLIN), 0};
+            fds[i] = chan_poll(&w->web[i]);
         fds[WRITER_WEBS] = (struct pollfd){CONTROL_FD, POLLIN, 0};
         if (ppoll(fds, WRITER_WEBS + 1, wait_ms < 0 ? NULL : &wait, &none) < 0) {
             if (errno != EINTR)
                 return;
             continue; /* revents mean nothing */
         }
-        if (fds[WRITER_WEBS].revents != 0 && listen_to_supervisor(w) != ERR_OK)
+        if (fds[WRITER_WEBS].revents != 0 && child_listen(take_control, w) != ERR_OK)
             return;
         for (unsigned i = 0; i < WRITER_WEBS; i++)
-            if ((fds[i].revents & POLLOUT) != 0 && chan_is_open(&w->web[i]) &&
-                chan_flush(&w->web[i]) != ERR_OK)
-                chan_close(&w->web[i]);
+            (void)chan_polled(&w->web[i], fds[i].revents);
         more = serve_all(w, fds);
     }
 }
@@ -172,10 +160,12 @@ int main(int argc, char **argv)
 {
     struct child child;
     child_start(argc, argv, PROCESS_WRITER, &child);
-    struct writer_state w = {.ops = &store_sql,
-                             .org = child.org,
-                             .approval = child.conf.enrol_approval != 0,
-                             .sweep = {.silent_s = child.conf.silent_days * 86400}};
+    struct writer_state w = {
+        .ops = &store_sql,
+        .org = child.org,
+        .approval = child.conf.enrol_approval != 0,
+        .sweep = {.silent_s = child.conf.silent_days * 86400},
+        .uncertain = {.per_hour = (child.conf.loss_rotations + child.conf.vaults - 1) / child.conf.vaults}};
     const struct store_place place = {
         .dir = ".", .url = {child.conf.store[STORE_RECOVERY], child.conf.store[STORE_COMPLIANCE]}};
     enum err e = prepare(&w, &place);

@@ -18,7 +18,7 @@ formats_hosted_sources := \
     formats/management_encode.c formats/policy.c formats/key_package.c formats/outbox.c formats/outbox_answer.c \
     formats/pe_signature.c formats/efi_signature.c formats/org_verify.c formats/host/json_strict.c formats/host/number_list.c \
     formats/host/audit_line.c formats/host/audit_lines.c \
-    formats/host/audit_chain.c formats/host/audit_erase.c formats/host/audit_compare.c formats/audit_head.c
+    formats/host/audit_chain.c formats/host/audit_gap.c formats/host/audit_erase.c formats/host/audit_compare.c formats/audit_head.c
 # What the LUKS2 reader sees, for tests/luks2/
 $(eval $(call program,tests/luks2_tool,tests/luks2/luks2_tool.c,))
 # What the BitLocker reader sees, for tests/bitlocker/
@@ -51,6 +51,7 @@ $(B)/data/luks2/unpacked: tests/luks2/unpack.py $(wildcard $(KEYHOLT_DATA)/luks2
 	$(call say,UNPACK,$(KEYHOLT_DATA)/luks2)tests/luks2/unpack.py $(KEYHOLT_DATA)/luks2 $(@D) && touch $@
 unit check: $(B)/data/luks2/unpacked
 $(eval $(call unit,test_formats_audit,,-ljson-c))
+$(eval $(call unit,test_audit_gap,,))
 
 # $(call fuzz,name,sources under test,libraries): tests/fuzz/NAME.c with the driver, under the sanitizers, as a unit
 # test; the same for libFuzzer, for `make fuzz` (tests/fuzz/module.mk)

@@ -12,7 +12,7 @@ real_tests := $(wildcard tests/desk/test_*.py tests/luks2/test_*.py tests/bitloc
 
 # seconds of real time are judged there, and what takes long is added: on a machine that does nothing else
 only_long := $(addprefix tests/,efi/test_thousand.py laptop/test_dracut.py laptop/test_power_cuts.py)
-long_tests := tests/courier/test_dead_servers.py tests/server/killed_often.py $(only_long)
+long_tests := tests/courier/test_dead_servers.py tests/server/killed_often.py tests/server/under_systemd.py $(only_long)
 real_tests := $(filter-out $(only_long),$(real_tests))
 # those that leave out in check what takes minutes on an emulated processor, whole
 long_forms := tests/agent/test_crash_partition.py $(addprefix tests/laptop/test_,computers.py obstacles.py)

@@ -7,7 +7,6 @@
 
 #define SLOTS_MAX     64
 #define ID_MAX        64
-#define PROXY_MODULE  "p11-kit-proxy.so"
 #define POINT_DER_LEN (2 + CR_P256_POINT) /* OCTET STRING */
 
 struct token {
@@ -51,27 +50,15 @@ static void token_free(void *ctx)
     free(t);
 }
 
-static enum err load_module(struct token *t, const P11KitUri *uri)
-{
-    const char *path = p11_kit_uri_get_module_path(uri);
-    t->module = p11_kit_module_load(path != NULL ? path : PROXY_MODULE, 0);
-    if (t->module == NULL)
-        return ERR_NOT_FOUND;
-    CK(p11_kit_module_initialize(t->module));
-    t->initialized = true;
-    return ERR_OK;
-}
-
 /* err: NOT_FOUND */
-static enum err find_slot(const struct token *t, const P11KitUri *uri, CK_SLOT_ID *ret)
+static enum err find_slot(CK_FUNCTION_LIST *module, const P11KitUri *uri, CK_SLOT_ID *ret)
 {
     CK_SLOT_ID slot[SLOTS_MAX];
     CK_ULONG n = SLOTS_MAX;
-    CK(t->module->C_GetSlotList(CK_TRUE, slot, &n));
+    CK(module->C_GetSlotList(CK_TRUE, slot, &n));
     for (CK_ULONG i = 0; i < n; i++) {
         CK_TOKEN_INFO info;
-        if (t->module->C_GetTokenInfo(slot[i], &info) != CKR_OK ||
-            p11_kit_uri_match_token_info(uri, &info) != 1)
+        if (module->C_GetTokenInfo(slot[i], &info) != CKR_OK || p11_kit_uri_match_token_info(uri, &info) != 1)
             continue;
         *ret = slot[i];
         return ERR_OK;
@@ -79,11 +66,73 @@ static enum err find_slot(const struct token *t, const P11KitUri *uri, CK_SLOT_I
     return ERR_NOT_FOUND;
 }
 
-static enum err log_in(struct token *t, const P11KitUri *uri, const struct secret *pin)
+/* The module is used where it has the token, and finalized where it has not.
+ * err: OFFLINE, NOT_FOUND (no such token in it) */
+static enum err try_module(struct token *t, CK_FUNCTION_LIST *module, const P11KitUri *uri, CK_SLOT_ID *ret)
 {
-    CK_SLOT_ID slot;
+    CK_INFO info;
+    CK(p11_kit_module_initialize(module));
+    enum err e = err_from_ck(module->C_GetInfo(&info));
+    if (e == ERR_OK)
+        e = p11_kit_uri_match_module_info(uri, &info) == 1 ? find_slot(module, uri, ret) : ERR_NOT_FOUND;
+    if (e == ERR_OK) {
+        t->module = module;
+        t->initialized = true;
+    } else {
+        (void)p11_kit_module_finalize(module);
+    }
+    return e;
+}
+
+/* The one that the URI names by its path. */
+static enum err load_path(struct token *t, const char *path, const P11KitUri *uri, CK_SLOT_ID *ret)
+{
+    CK_FUNCTION_LIST *module = p11_kit_module_load(path, 0);
+    if (module == NULL)
+        return ERR_NOT_FOUND;
+    enum err e = try_module(t, module, uri, ret);
+    if (e != ERR_OK)
+        p11_kit_module_release(module);
+    return e;
+}
+
+static bool is_named(CK_FUNCTION_LIST *module, const P11KitUri *uri)
+{
+    const char *want = p11_kit_uri_get_module_name(uri);
+    char *name = p11_kit_module_get_name(module);
+    bool is = want == NULL || (name != NULL && strcmp(name, want) == 0);
+    free(name);
+    return is;
+}
+
+/* Those that p11-kit is configured with, in its order; a module that does not answer hides no other one.
+ * err: NOT_FOUND; OFFLINE (and one did not answer) */
+static enum err load_configured(struct token *t, const P11KitUri *uri, CK_SLOT_ID *ret)
+{
+    CK_FUNCTION_LIST **all = p11_kit_modules_load(NULL, 0);
+    enum err e = ERR_NOT_FOUND;
+    for (size_t i = 0; all != NULL && all[i] != NULL; i++) {
+        enum err tried = ERR_NOT_FOUND;
+        if (t->module == NULL && is_named(all[i], uri))
+            tried = try_module(t, all[i], uri, ret);
+        if (tried == ERR_OK || (tried != ERR_NOT_FOUND && e != ERR_OK))
+            e = tried;
+        if (tried != ERR_OK)
+            p11_kit_module_release(all[i]);
+    }
+    free(all);
+    return e;
+}
+
+static enum err load_module(struct token *t, const P11KitUri *uri, CK_SLOT_ID *ret)
+{
+    const char *path = p11_kit_uri_get_module_path(uri);
+    return path != NULL ? load_path(t, path, uri, ret) : load_configured(t, uri, ret);
+}
+
+static enum err log_in(struct token *t, CK_SLOT_ID slot, const struct secret *pin)
+{
     SECRET(copy); /* the call takes no const */
-    TRY(find_slot(t, uri, &slot));
     CK(t->module->C_OpenSession(slot, CKF_SERIAL_SESSION, NULL, NULL, &t->session));
     t->open = true;
     copy = *pin;
@@ -171,8 +220,9 @@ static enum err ecdh(void *ctx, const struct cr_p256_pub *peer, uint8_t ret[stat
 
 static enum err open_all(struct token *t, P11KitUri *uri, const struct secret *pin, struct cr_p256_pub *ret)
 {
-    TRY(load_module(t, uri));
-    TRY(log_in(t, uri, pin));
+    CK_SLOT_ID slot;
+    TRY(load_module(t, uri, &slot));
+    TRY(log_in(t, slot, pin));
     TRY(find_key(t, uri));
     return find_point(t, ret);
 }

@@ -9,7 +9,8 @@
 
 /* Open the token, log in and find the key. Everything that opens a file or makes a socket happens here.
  * uri: RFC 7512; must fit one private key. module-path names the module (by itself, in p11-kit's folder);
- * without it p11-kit's own proxy is asked pin: of the user err: FORMAT (the URI, or a key that is not P-256),
+ * without it the modules that p11-kit is configured with are asked, or the one of them that module-name names
+ * pin: of the user err: FORMAT (the URI, or a key that is not P-256),
  * NOT_FOUND (module, token or key), CONFLICT (several keys fit), AUTH (PIN), OFFLINE (the module or the token
  * does not answer), NOMEM cr_p256_ecdh() with such a key: also OFFLINE; cr_p256_sign() and cr_p256_to_pem():
  * UNSUPPORTED source: PKCS #11 v2.40, C_DeriveKey with CKM_ECDH1_DERIVE */

@@ -24,6 +24,9 @@
 #define AUDIT_CHECK    "checkpoint" /* note: a signed head (formats/audit_head.h), base64 */
 #define AUDIT_ERASE    "erase"      /* note: whose personal parts are to go: "chain=HEX entries=N,N,..." */
 #define AUDIT_ALARM    "alarm"      /* note: what is wrong */
+/* A person's words on an alarm of lost entries (audit_gap.h). */
+#define AUDIT_ACKNOWLEDGE "acknowledge"
+#define AUDIT_ROTATION    "rotation"
 
 /* Longest list of one audit_erase(). */
 #define AUDIT_ERASE_MAX 64

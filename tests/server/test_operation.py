@@ -316,6 +316,15 @@ def test_restart_without_a_failed_request():
         s.clean()
 
 
+def test_every_answer_as_json(s):
+    """What a verb says on standard output with --json is one JSON object, and nothing else."""
+    for words in (('user', 'add', '--name', 'json', '--role', 'auditor', '--password-file', s.path('user.secret')),
+                  ('user', 'totp', '--name', 'json'), ('keys', 'new'), ('keys', 'check'), ('token', 'new'), ('device', 'list'),
+                  ('check-config',), ('backup', s.path('json-backup')), ('verify',), ('retain',), ('audit', 'show'),
+                  ('audit', 'verify'), ('audit', 'losses')):
+        holds(isinstance(json.loads(s.command(*words, '--json').stdout), dict), words)
+
+
 def test_sockets_that_are_none(s):
     del s
     other = Server()

@@ -405,6 +405,54 @@ def test_old_backup_put_back_silently(s):
         laptop.stop()
 
 
+def test_old_backup_of_all_put_back_silently(s):
+    """O5 with the audit log: the laptop proves what the log lost, and its key, which may have been disclosed then, is
+    replaced by itself."""
+    laptop = enrolled(s, 'o5-audit')
+    log = s.state('vault/audit.log')
+
+    def key():
+        return laptop.volume()['key_id']
+
+    def synced(condition):
+        laptop.run('sync', code=None)
+        return condition()
+    try:
+        laptop.protect()
+        laptop.run('sync')
+        until('receipted', lambda: laptop.status()['queued'] == 0)
+        mine = bytes.fromhex(laptop.status()['device_id'])
+        s.stop()
+        s.configure(loss_rotations_per_hour=36000)
+        old = {}
+        for path in [log, *(s.state('writer', n) for n in os.listdir(s.state('writer')) if '.db' in n)]:
+            with open(path, 'rb') as f:
+                old[path] = f.read()
+        s.start(s.port)
+        first = key()
+        s.recover(first)
+        until('replaced as ordered', lambda: synced(lambda: key() != first and laptop.status()['queued'] == 0), 60)
+        second = key()
+
+        def put_back():
+            for path, data in old.items():
+                with open(path, 'r+b') as f:
+                    f.truncate(0)
+                    f.write(data)
+        without_a_word(s, put_back)
+        holds(rows(s, 'SELECT count(*) FROM commands WHERE key_id = ?', first) == [(0,)], 'nobody knows of the disclosure')
+        until('replaced by itself', lambda: synced(lambda: key() not in (first, second)), 60)
+        until('both orders are answered', lambda: synced(lambda: rows(
+            s, 'SELECT count(*), sum(done IS NULL) FROM commands WHERE device = ?', mine) == [(2, 0)]), 60)
+        loss, = json.loads(s.command('audit', 'losses', '--json').stdout)['losses']
+        holds(loss['lost'] > loss['have'], f'{loss}')
+        third = key()
+        laptop.run('sync')
+        holds(key() == third, 'once')
+    finally:
+        laptop.stop()
+
+
 def test_policy_and_report_orders(s):
     """A policy of the organisation arrives with a sync and holds; a report that is ordered is made and the order ends."""
     laptop = enrolled(s, 'policy')

@@ -331,7 +331,10 @@ static enum err get_head(const uint8_t *p, size_t len)
 
 static void put_vault_is(struct writer *w)
 {
-    struct msg_vault_is m = {.log = true, .n = 2, .key = {{.name = "a"}, {.name = "b", .err = ERR_AUTH}}};
+    struct msg_vault_is m = {.log = true,
+                             .n = 2,
+                             .key = {{.name = "a"}, {.name = "b", .err = ERR_AUTH}},
+                             .losses = {.n = 1, .item = {{.lost = 9}}}};
     msg_put_vault_is(w, &m);
 }
 static enum err get_vault_is(const uint8_t *p, size_t len)
@@ -342,6 +345,38 @@ static enum err get_vault_is(const uint8_t *p, size_t len)
     assert_int_equal(m.n, 2);
     assert_string_equal(m.key[1].name, "b");
     assert_int_equal(m.key[1].err, ERR_AUTH);
+    assert_int_equal(m.losses.item[0].lost, 9);
+    return ERR_OK;
+}
+
+static void put_losses(struct writer *w)
+{
+    struct msg_losses m = {.n = 2, .item = {{.n = 3}, {.n = 4, .stopped = true, .rotate_until = 8}}};
+    msg_put_losses(w, &m);
+}
+static enum err get_losses(const uint8_t *p, size_t len)
+{
+    struct msg_losses m;
+    TRY(msg_get_losses(p, len, &m));
+    assert_int_equal(m.n, 2);
+    assert_true(m.item[1].stopped);
+    assert_int_equal(m.item[1].rotate_until, 8);
+    return ERR_OK;
+}
+
+static void put_loss_word(struct writer *w)
+{
+    struct msg_loss_word m = {
+        .who = "bob", .password = {bytes, 5}, .reason = "why", .word = LOSS_NARROW, .n = 7, .until = 9};
+    msg_put_loss_word(w, &m);
+}
+static enum err get_loss_word(const uint8_t *p, size_t len)
+{
+    struct msg_loss_word m;
+    TRY(msg_get_loss_word(p, len, &m));
+    assert_string_equal(m.reason, "why");
+    assert_int_equal(m.word, LOSS_NARROW);
+    assert_int_equal(m.until, 9);
     return ERR_OK;
 }
 
@@ -361,6 +396,8 @@ static const struct {
     {"device_is", put_device_is, get_device_is},
     {"import", put_import, get_import},
     {"vault_is", put_vault_is, get_vault_is},
+    {"losses", put_losses, get_losses},
+    {"loss_word", put_loss_word, get_loss_word},
     {"heard", put_heard, get_heard},
     {"erase", put_erase, get_erase},
     {"approve", put_approve, get_approve},

@@ -356,6 +356,70 @@ static void test_enrolment_token_first(void **state)
     cr_p256_free(d.key);
 }
 
+static void put_keys(unsigned n)
+{
+    bool replicated;
+    assert_int_equal(ops.begin(w.store, STORE_RECOVERY), ERR_OK);
+    for (uint8_t i = 1; i <= n; i++) {
+        struct envelope e = {.kind = ENVELOPE_RECOVERY_PASSWORD, .time = 150};
+        struct store_record r = {.received_us = 150000000, .name = {i}};
+        r.r.kind = RECORD_ESCROW;
+        r.r.envelope = r.name;
+        r.r.envelope_len = sizeof r.name;
+        memcpy(r.r.device, device.d.id, 32);
+        memcpy(e.device, device.d.id, 32);
+        e.key_id.bytes[15] = e.volume.bytes[15] = i;
+        assert_int_equal(ops.envelope_put(w.store, &r, &e), ERR_OK);
+    }
+    assert_int_equal(ops.commit(w.store, STORE_RECOVERY, &replicated), ERR_OK);
+}
+
+static unsigned count_orders(void)
+{
+    uint8_t got[MSG_COMMANDS][COMMAND_LEN];
+    unsigned n;
+    assert_int_equal(ops.commands(w.store, device.d.id, MSG_COMMANDS, got, &n), ERR_OK);
+    return n;
+}
+
+/* As if so many milliseconds had gone by. */
+static void pass(int64_t ms)
+{
+    w.uncertain.filled_ms -= ms;
+    w.uncertain.again_ms = 0;
+    (void)writer_uncertain(&w);
+}
+
+/* Six keys that may have been disclosed, sixty an hour: one a minute, and never more than ten at once. */
+static void test_uncertain_keys_are_ordered_at_a_rate(void **state)
+{
+    struct msg_losses losses = {.n = 1, .item = {{.n = 3, .rotate_from = 100, .rotate_until = 200}}};
+    (void)state;
+    put_keys(6);
+    w.uncertain.per_hour = 60;
+    assert_int_equal(writer_uncertain(&w), -1);
+    writer_losses(&w, &losses);
+    pass(0);
+    assert_int_equal(count_orders(), 0);
+    assert_int_equal(w.uncertain.count[STORE_NO_ORDER], 6);
+    pass(60000);
+    assert_int_equal(count_orders(), 1);
+    pass(119000);
+    assert_int_equal(count_orders(), 2);
+    pass(1000); /* what was over counts */
+    assert_int_equal(count_orders(), 3);
+    losses.item[0].stopped = true;
+    writer_losses(&w, &losses);
+    pass(3600000);
+    assert_int_equal(count_orders(), 3);
+    losses.item[0].stopped = false;
+    writer_losses(&w, &losses);
+    pass(3600000);
+    assert_int_equal(count_orders(), 6);
+    assert_true(w.uncertain.allowed <= 10);
+    assert_int_equal(w.uncertain.count[STORE_ORDER_WAITS], 6);
+}
+
 #define WRITER_TEST(f) cmocka_unit_test_setup_teardown(f, open_writer, close_writer)
 
 int main(void)
@@ -366,6 +430,7 @@ int main(void)
         WRITER_TEST(test_key_packages_are_kept),
         WRITER_TEST(test_an_encrypted_request_asks_nobody),
         WRITER_TEST(test_enrolment_token_first),
+        WRITER_TEST(test_uncertain_keys_are_ordered_at_a_rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

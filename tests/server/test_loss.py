@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""O5: a server is put back to an old backup and nobody tells it. The fleet proves what the audit log lost; the keys of
+that time rotate by themselves, so many an hour; a person acknowledges the loss, narrows or stops the rotation. Closes
+with "N passed, N failed"."""
+import json
+import os
+import re
+import shutil
+import socket
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from server_fixture import PASSWORD, Server  # noqa: E402
+from server_suite import enrolled, eq, holds, main, until  # noqa: E402
+
+
+def health(s):
+    return s.request('GET', '/healthz')[2]
+
+
+def metric(s, line):
+    """The value of one line of /metrics."""
+    with socket.socket(socket.AF_UNIX) as c:
+        c.connect(os.path.join(s.root, 'run/keyholt/metrics.sock'))
+        c.sendall(b'GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+        text = b''.join(iter(lambda: c.recv(65536), b'')).decode()
+    return int(re.search(f'(?m)^keyholt_{re.escape(line)} (\\d+)$', text)[1])
+
+
+def losses(s):
+    return json.loads(s.command('audit', 'losses', '--json').stdout)
+
+
+def say(s, verb, entry, who='root1', code=0, words=()):
+    return s.command('audit', verb, '--entry', str(entry), '--reason', 'the disk array went back', '--as', who,
+                     '--password-file', '-', *words, code=code, stdin=PASSWORD + '\n')
+
+
+def next_second():
+    """Times in the log have seconds."""
+    time.sleep(1.1)
+
+
+class Backup:
+    """What `keyholt-server backup` keeps; put back as a snapshot of the disk would be, without a word."""
+
+    def __init__(self, s):
+        self.s, self.dir = s, s.path('yesterday')
+        s.command('backup', self.dir)
+
+    def put_back(self):
+        self.s.stop()
+        for name in os.listdir(self.s.state('writer')):
+            if '.db' in name:
+                os.remove(self.s.state('writer', name))
+        for half in ('recovery', 'compliance'):
+            shutil.copy(f'{self.dir}/{half}.db', self.s.state('writer'))
+        with open(f'{self.dir}/audit.log', 'rb') as old, open(self.s.state('vault/audit.log'), 'r+b') as log:
+            log.truncate(0)
+            log.write(old.read())
+        for name in os.listdir(self.s.state('writer')):
+            os.chown(self.s.state('writer', name), 64802, 64802)
+        self.s.start(self.s.port)
+
+
+def people(s):
+    """An administrator, root1, and an auditor, root2."""
+    for name, role in (('root1', 'administrator'), ('root2', 'auditor')):
+        s.command('user', 'add', '--name', name, '--role', role, '--password-file', s.path('user.secret'))
+
+
+def bring_head(d, head):
+    """The device has a head that the log does not: it is asked for the word on it and gives it."""
+    until('the head is asked for', lambda: d.sync(audit_head=head['hash'])[2].get('want_audit_word'), 60)
+    d.sync(audit_head=head['hash'], audit_word=head['word'])
+
+
+def lose(s, d):
+    """Yesterday's backup; since then a new key, and a disclosure of an old one. Returns the device's records and the
+    head that it saw last; nothing of that is in the server any more."""
+    old, other = d.escrow(), d.escrow()
+    d.sync(old, other)
+    backup = Backup(s)
+    new = d.escrow()
+    d.sync(new)
+    s.recover(old['key_id'])
+    head = d.sync()[2]['audit_head']
+    next_second()
+    backup.put_back()
+    return backup, (old, other, new), head
+
+
+def test_keys_of_the_lost_time_rotate():
+    s = Server()
+    try:
+        s.configure(loss_rotations_per_hour=1)
+        people(s)
+        s.start()
+        d = enrolled(s, 'o5')
+        backup, (old, other, new), head = lose(s, d)
+        eq(losses(s)['losses'], [], 'nothing is proved yet')
+        eq(d.orders(d.sync()[2]), [], 'and nobody knows of the disclosure')
+        bring_head(d, head)
+        until('the loss is known', lambda: health(s).get('audit_lost') == head['length'], 60)
+        eq(health(s)['audit_lost_acknowledged'], False, 'health')
+        loss, = losses(s)['losses']
+        eq((loss['lost'], loss['rotates'], loss['acknowledged']), (head['length'], True, 0), 'the loss')
+        holds(loss['have'] < loss['lost'] and loss['from'] <= loss['to'] <= loss['until'], f'bounded: {loss}')
+        # what came since is no key of that time; what was lost is, as soon as it is back
+        next_second()
+        later = d.escrow()
+        d.sync(later, new)
+        until('all three are known', lambda: losses(s)['keys'] == {'to_order': 3, 'ordered': 0, 'rotated': 0}, 60)
+        eq(d.orders(d.sync()[2]), [], 'one an hour is none now')
+        eq((metric(s, 'audit_losses{state="open"}'), metric(s, 'loss_keys{state="to_order"}')), (1, 3), 'metrics')
+        s.stop()
+        s.configure(loss_rotations_per_hour=36000)
+        s.start(s.port)
+        want = sorted(r['key_id'] for r in (old, other, new))
+        until('all are ordered', lambda: sorted(d.orders(d.sync()[2])) == want, 60)
+        s.wait_log('event=loss keys-to-order=', 0)
+        made = [d.escrow(volume=r['volume']) for r in (old, other, new)]
+        done = [d.event(2, m['key_id'], r['key_id'], r['volume']) for m, r in zip(made, (old, other, new))]
+        eq(d.orders(d.sync(*made, *done)[2]), [], 'the answers close them')
+        until('all rotated', lambda: losses(s)['keys'] == {'to_order': 0, 'ordered': 0, 'rotated': 3}, 60)
+        eq(d.orders(d.sync()[2]), [], 'once for ever')
+        eq(metric(s, 'loss_keys{state="rotated"}'), 3, 'metrics')
+
+        # a gap that is acknowledged, and one that is not
+        holds('ENTRIES WERE LOST' in s.command('audit', 'verify', code=3).stdout, 'verify')
+        say(s, 'acknowledge', loss['entry'], who='alice', code=3)
+        say(s, 'acknowledge', loss['entry'] + 1, code=3)
+        say(s, 'acknowledge', loss['entry'], who='root2')
+        holds('complete except for the acknowledged gap' in s.command('audit', 'verify').stdout, 'verify')
+        s.command('verify')
+        gap, = json.loads(s.command('audit', 'verify', '--json').stdout)['gaps']
+        eq((gap['acknowledged'], gap['who'], gap['reason'], gap['lost']),
+           (True, 'root2', 'the disk array went back', head['length']), 'who, why, which')
+        until('health', lambda: health(s)['audit_lost_acknowledged'], 60)
+        word, check = s.audit()[-2:]
+        eq((word['action'], check['action']), ('acknowledge', 'checkpoint'), 'signed at once')
+        shutil.copy(s.state('vault/audit.log'), backup.dir)  # the next loss is another one
+        s.recover(later['key_id'])
+        head = d.sync()[2]['audit_head']
+        next_second()
+        backup.put_back()
+        bring_head(d, head)
+        until('another loss', lambda: len(losses(s)['losses']) == 2, 60)
+        holds('ENTRIES WERE LOST' in s.command('audit', 'verify', code=3).stdout, 'a second gap')
+        eq([g['acknowledged'] for g in json.loads(s.command('audit', 'verify', '--json', code=3).stdout)['gaps']],
+           [True, False], 'the first is still acknowledged')
+    except Exception:
+        print(s.read_log()[-3000:])
+        raise
+    finally:
+        s.clean()
+
+
+def test_a_person_narrows_and_stops_it():
+    s = Server()
+    try:
+        s.configure(loss_rotations_per_hour=1)
+        people(s)
+        s.start()
+        d = enrolled(s, 'o5')
+        next_second()  # the new key is from after the last entry that is left
+        _, (old, other, new), head = lose(s, d)
+        bring_head(d, head)
+        d.sync(old, other, new)
+        until('known', lambda: losses(s)['keys']['to_order'] == 3, 60)
+        loss, = losses(s)['losses']
+        words = ['--until', time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(loss['from']))]
+        say(s, 'rotation', loss['entry'], who='root2', code=3, words=words)  # an administrator's decision
+        say(s, 'rotation', loss['entry'], code=3, words=['--until', '2099-01-01T00:00:00Z'])  # wider than proved
+        say(s, 'rotation', loss['entry'], words=words)
+        until('the new key is out of it', lambda: losses(s)['keys']['to_order'] < 3, 60)
+        say(s, 'rotation', loss['entry'], words=['--stop'])
+        until('none', lambda: losses(s)['keys']['to_order'] == 0 and not losses(s)['losses'][0]['rotates'], 60)
+        s.stop()
+        s.configure(loss_rotations_per_hour=36000)
+        s.start(s.port)
+        until('still stopped', lambda: losses(s)['losses'], 60)
+        eq(losses(s)['losses'][0]['rotates'], False, 'after a start')
+        s.wait_log('event=loss windows=1', 0)
+        eq(d.orders(d.sync()[2]), [], 'nothing is ordered')
+        say(s, 'rotation', loss['entry'])  # as it was proved
+        until('all are ordered', lambda: len(d.orders(d.sync()[2])) == 3, 60)
+        eq([e['action'] for e in s.audit(code=3) if e['action'] == 'rotation'], ['rotation'] * 3, 'on record')
+        holds('3 ordered' in s.command('audit', 'losses').stdout, 'for people')
+    except Exception:
+        print(s.read_log()[-3000:])
+        raise
+    finally:
+        s.clean()
+
+
+if __name__ == '__main__':
+    sys.exit(main(globals(), sys.argv[1:], 300))
