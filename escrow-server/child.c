@@ -19,11 +19,13 @@ volatile sig_atomic_t child_stopping;
 static const char *const process_names[] = {[PROCESS_WEB] = "web",
                                             [PROCESS_WRITER] = "writer",
                                             [PROCESS_VAULT] = "vault",
-                                            [PROCESS_EXPORT] = "export"};
+                                            [PROCESS_EXPORT] = "export",
+                                            [PROCESS_READER] = "reader"};
 static const char *const process_places[] = {[PROCESS_WEB] = PLACE_WEB,
                                              [PROCESS_WRITER] = PLACE_WRITER,
                                              [PROCESS_VAULT] = PLACE_VAULT,
-                                             [PROCESS_EXPORT] = PLACE_EXPORT};
+                                             [PROCESS_EXPORT] = PLACE_EXPORT,
+                                             [PROCESS_READER] = PLACE_WRITER};
 
 static void on_stop(int sig)
 {
@@ -84,7 +86,7 @@ static void drop(struct child *c)
     if (e != ERR_OK)
         die(1, "harden the process", e);
     if (geteuid() == 0) {
-        uid_t uid = c->conf.uid[c->kind];
+        uid_t uid = c->conf.uid[c->kind == PROCESS_READER ? PROCESS_WRITER : c->kind];
         e = process_drop(uid, uid);
         if (e != ERR_OK)
             die(CONTROL_REFUSED, "drop privileges", e);

@@ -83,7 +83,7 @@ struct sql_statement {
 extern const struct sql_statement sql_sqlite[SQL_COUNT];
 extern const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION];
 /* Run on every open, before the schema. */
-extern const char *const sql_sqlite_open;
+extern const char *const sql_sqlite_open, *const sql_sqlite_read; /* the second: to read only */
 
 /* The tables as both dialects have them, for copying and checking (sql_tables.c): portable texts for
  * db_ops.prepare(). Pages are in the order of the key, which is the first n_key columns. */

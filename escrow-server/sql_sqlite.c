@@ -8,6 +8,9 @@ const char *const sql_sqlite_open =
        log */
     "PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=8192;";
 
+const char *const sql_sqlite_read =
+    "PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16384;";
+
 /* Both stores keep the records that are theirs, whole; all other tables can be made again from them. */
 #define SCHEMA_RECORDS                                                                                       \
     "CREATE TABLE records (name BLOB PRIMARY KEY, device BLOB NOT NULL, incarnation BLOB NOT NULL,"          \

@@ -1,14 +1,13 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The writer: the one process that opens the stores. Requests that wait together share one commit; every
+/* The writer: the one process that writes the stores. Requests that wait together share one commit; every
  * sync answer gets one receipt, signed after that commit. */
 
 #include "crypto/p256.h"
-#include "escrow-server/chan.h"
 #include "escrow-server/child.h"
 #include "escrow-server/store.h"
+#include "escrow-server/webs.h"
 
-#define WRITER_WEBS  CONF_WORKERS_MAX
 #define WRITER_BATCH 256 /* requests in one commit */
 
 #define WRITER_SEEN    512  /* heartbeats that wait for a commit */
@@ -30,14 +29,7 @@ struct writer_state {
     bool approval;                 /* a person approves new devices */
     int64_t good_ms[STORE_HALVES]; /* when its last commit was carried out, monotonic; 0: it was not */
     bool replicated[STORE_HALVES]; /* that one */
-    struct writer_sweep {
-        uint64_t silent_s;
-        int64_t again_ms;
-        bool amid;
-        uint8_t after[32];
-        uint64_t all, silent, waiting, revoked;
-    } sweep; /* through the devices, to count them */
-    struct chan web[WRITER_WEBS];
+    struct webs webs;
     struct {
         unsigned n;
         int64_t since_ms;
@@ -85,7 +77,7 @@ uint64_t writer_now(void);
 uint64_t writer_now_us(void);
 int64_t writer_now_ms(void); /* monotonic */
 
-/* Carry out one message: questions are answered at once, the rest waits in the batch.
+/* Carry out one message; its answer waits in the batch.
  * err: FORMAT (the web worker talks nonsense: its channel is to be closed), NOMEM */
 MUST_CHECK enum err writer_take(struct batch *b, struct chan *c, const struct msg_frame *m);
 /* Begin a half if that was not done yet. */
@@ -100,9 +92,6 @@ void writer_disclosed(struct batch *b, struct pending *p, const struct msg_entry
 void writer_change(struct batch *b, struct pending *p, const struct msg_change *m);
 void writer_adopt(struct batch *b, struct pending *p, const struct msg_adopt *m);
 void writer_probe(struct batch *b, struct pending *p);
-/* writer_devices.c: one step through the devices, so that /metrics knows how many are silent.
- * Returns after how many milliseconds the next one is due */
-int writer_sweep(struct writer_state *w);
 /* writer_loss.c: was this record, which is new to the store, receipted before? Then the store lost it. */
 bool writer_was_receipted(const struct writer_state *w, const struct pending *p,
                           const struct store_record *r);
