@@ -17,7 +17,8 @@ enum sql {
     SQL_FORKED,
     SQL_HAS_SEQUENCE,
     SQL_KNOWN,
-    SQL_PROBE, /* SQLite only: PostgreSQL writes something in every commit */
+    SQL_KNOWN_FORGOTTEN, /* where that finds nothing */
+    SQL_PROBE,           /* SQLite only: PostgreSQL writes something in every commit */
     /* PostgreSQL only, around COMMIT: write something to the WAL; is there a synchronous standby that has it
      * (parameter: what the first one gave)? */
     SQL_WAL,
