@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define READER_NICE (-10)
+
 volatile sig_atomic_t child_stopping;
 
 static const char *const process_names[] = {[PROCESS_WEB] = "web",
@@ -78,10 +80,19 @@ static void watch_signals(void)
     sigaction(SIGHUP, &ignore, NULL);
 }
 
+/* People wait for the reader's answers, which take little; it goes before those who work off a storm. Where
+ * that is not allowed, it waits its turn. */
+static void raise_priority(const struct child *c)
+{
+    if (c->kind == PROCESS_READER)
+        (void)setpriority(PRIO_PROCESS, 0, READER_NICE);
+}
+
 static void drop(struct child *c)
 {
     bool lock = c->kind == PROCESS_VAULT && raise_lock_limit();
     c->locked = lock;
+    raise_priority(c);
     enum err e = process_harden(lock);
     if (e != ERR_OK)
         die(1, "harden the process", e);

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#define SWEEP_STEP_MS  50
+#define SWEEP_STEP_MS  25
 #define SWEEP_AGAIN_MS 60000
 #define SWEEP_RETRY_MS 5000
 
@@ -25,10 +25,11 @@ static void publish(const struct reader_sweep *s)
     metrics_set(METRIC_DEVICES + 3, s->revoked);
 }
 
-/* A million rows at once would hold up those who look something up; so a few, and then the next ones. */
+/* A million rows at once would hold up those who look something up, half a thousand for two milliseconds; so
+ * a few, and then the next ones. */
 static int step(struct reader_state *r)
 {
-    static struct store_device row[MSG_DEVICES_MAX * 8];
+    static struct store_device row[MSG_DEVICES_MAX * 2];
     struct reader_sweep *s = &r->sweep;
     uint64_t now = (uint64_t)time(NULL);
     unsigned n = 0, max = sizeof row / sizeof row[0];
