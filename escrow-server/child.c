@@ -14,16 +14,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define READER_NICE (-10)
+
 volatile sig_atomic_t child_stopping;
 
 static const char *const process_names[] = {[PROCESS_WEB] = "web",
                                             [PROCESS_WRITER] = "writer",
                                             [PROCESS_VAULT] = "vault",
-                                            [PROCESS_EXPORT] = "export"};
+                                            [PROCESS_EXPORT] = "export",
+                                            [PROCESS_READER] = "reader"};
 static const char *const process_places[] = {[PROCESS_WEB] = PLACE_WEB,
                                              [PROCESS_WRITER] = PLACE_WRITER,
                                              [PROCESS_VAULT] = PLACE_VAULT,
-                                             [PROCESS_EXPORT] = PLACE_EXPORT};
+                                             [PROCESS_EXPORT] = PLACE_EXPORT,
+                                             [PROCESS_READER] = PLACE_WRITER};
 
 static void on_stop(int sig)
 {
@@ -76,15 +80,24 @@ static void watch_signals(void)
     sigaction(SIGHUP, &ignore, NULL);
 }
 
+/* People wait for the reader's answers, which take little; it goes before those who work off a storm. Where
+ * that is not allowed, it waits its turn. */
+static void raise_priority(const struct child *c)
+{
+    if (c->kind == PROCESS_READER)
+        (void)setpriority(PRIO_PROCESS, 0, READER_NICE);
+}
+
 static void drop(struct child *c)
 {
     bool lock = c->kind == PROCESS_VAULT && raise_lock_limit();
     c->locked = lock;
+    raise_priority(c);
     enum err e = process_harden(lock);
     if (e != ERR_OK)
         die(1, "harden the process", e);
     if (geteuid() == 0) {
-        uid_t uid = c->conf.uid[c->kind];
+        uid_t uid = c->conf.uid[c->kind == PROCESS_READER ? PROCESS_WRITER : c->kind];
         e = process_drop(uid, uid);
         if (e != ERR_OK)
             die(CONTROL_REFUSED, "drop privileges", e);

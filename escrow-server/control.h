@@ -16,11 +16,12 @@ enum control_what {
     CONTROL_SESSIONS,       /* to a web worker: shared memory, tls_sessions.h */
     CONTROL_PEER_WRITER,    /* to a web worker: its channel to the writer, replacing an older one */
     CONTROL_PEER_VAULT,
-    CONTROL_PEER_WEB,       /* to writer and vault: one more channel */
+    CONTROL_PEER_WEB,       /* to writer, reader and vault: one more channel */
     CONTROL_READY,          /* to the supervisor, without a descriptor */
     CONTROL_LISTEN_METRICS, /* to a web worker: where /metrics is asked for */
     CONTROL_COUNTERS,       /* to all: shared memory, metrics.h */
-    CONTROL_PEER_EXPORT     /* to the vault: the exporter's channel, replacing an older one */
+    CONTROL_PEER_EXPORT,    /* to the vault: the exporter's channel, replacing an older one */
+    CONTROL_PEER_READER     /* to a web worker: its channel to the reader, replacing an older one */
 };
 
 /* fd: sent along, or -1; stays the caller's. err: OFFLINE */

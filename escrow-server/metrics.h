@@ -38,13 +38,13 @@ enum metric {
     METRIC_RECEIPTS = METRIC_RECORDS + 4, /* by class */
     METRIC_FLAGS = METRIC_RECEIPTS + 3,   /* by kind: metrics_flag() */
     METRIC_STARTS = METRIC_FLAGS + 6,     /* by process */
-    METRIC_LOSS_ORDERS = METRIC_STARTS + 3,
+    METRIC_LOSS_ORDERS = METRIC_STARTS + 5,
     /* gauges: what its owner leaves behind counts as 0 */
     METRIC_GAUGES = METRIC_LOSS_ORDERS + 1,
     METRIC_CONNECTIONS = METRIC_GAUGES,
-    METRIC_WAITING,                          /* questions to writer and vault */
+    METRIC_WAITING,                          /* questions to writer, reader and vault */
     METRIC_UP,                               /* by process: number of them */
-    METRIC_STORE_UP = METRIC_UP + 3,         /* by half: the last transaction was carried out */
+    METRIC_STORE_UP = METRIC_UP + 5,         /* by half: the last transaction was carried out */
     METRIC_REPLICATED = METRIC_STORE_UP + 2, /* by half: a synchronous standby had it */
     METRIC_DEVICES = METRIC_REPLICATED + 2,  /* all, silent, not approved, revoked */
     METRIC_CANARIES = METRIC_DEVICES + 4,    /* opened, not opened */

@@ -24,7 +24,7 @@ static const char *const asked[] = {"asked", "put_off", NULL};
 static const char *const kinds[] = {"escrow", "report", "event", "key_package", NULL};
 static const char *const classes[] = {"local", "replicated", "packed", NULL};
 static const char *const flags[] = {"fork", "gap", "clone", "clock", "lost", "audit", NULL};
-static const char *const processes[] = {"web", "writer", "vault", NULL};
+static const char *const processes[] = {"web", "writer", "vault", "export", "reader", NULL};
 static const char *const states[] = {"all", "silent", "not_approved", "revoked", NULL};
 static const char *const losses[] = {"open", "acknowledged", NULL};
 static const char *const orders[] = {"to_order", "ordered", "rotated", NULL};
@@ -67,8 +67,7 @@ static const struct family families[] = {
     COUNTER("loss_orders_total", METRIC_LOSS_ORDERS,
             "Orders to replace a key that may have been disclosed where audit was lost."),
     GAUGE("connections", METRIC_CONNECTIONS, "Open connections of devices."),
-    GAUGE("waiting_questions", METRIC_WAITING,
-          "Questions of web workers that writer or vault have not answered."),
+    GAUGE("waiting_questions", METRIC_WAITING, "Questions of web workers that have no answer yet."),
     GAUGE("processes_up", METRIC_UP, "Processes that are ready.", .label_a = "process", .a = processes),
     GAUGE("store_up", METRIC_STORE_UP, "1: the last transaction was carried out.", .label_a = "store",
           .a = halves),

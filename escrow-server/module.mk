@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# make MALLOC=jemalloc: web and writer with that allocator (libjemalloc-dev), for a seventh less time in a handshake
+# make MALLOC=jemalloc: web, writer and reader with that allocator (libjemalloc-dev), for a seventh less time in a handshake
 server_malloc := $(if $(MALLOC),-Wl$(comma)--no-as-needed -l$(MALLOC))
-# escrow-server/: the command (its verbs and the supervisor) and the three processes that it starts.
+# escrow-server/: the command (its verbs and the supervisor) and the processes that it starts.
 server_child := escrow-server/child.c escrow-server/child_listen.c escrow-server/control.c escrow-server/slog.c escrow-server/places.c \
     escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_devices.c escrow-server/msg_vault.c escrow-server/msg_loss.c \
     escrow-server/state.c escrow-server/passphrase.c escrow-server/metrics.c
@@ -38,10 +38,13 @@ $(eval $(call program,libexec/web,$(server_child) escrow-server/web_main.c escro
     escrow-server/metrics_text.c escrow-server/web_org.c escrow-server/web_shed.c escrow-server/web_records.c escrow-server/web_recover.c escrow-server/pki.c escrow-server/pki_read.c,\
     -levent_openssl -levent_core -levent_extra -ljson-c -lssl -lz $(server_malloc)))
 
-$(eval $(call program,libexec/writer,$(server_child) escrow-server/writer_main.c escrow-server/writer_batch.c \
+$(eval $(call program,libexec/writer,$(server_child) escrow-server/webs.c escrow-server/writer_main.c escrow-server/writer_batch.c \
     escrow-server/writer_sync.c escrow-server/writer_enroll.c escrow-server/writer_disclosed.c escrow-server/writer_orders.c escrow-server/writer_seen.c \
     escrow-server/writer_devices.c escrow-server/writer_loss.c escrow-server/writer_uncertain.c escrow-server/pki.c escrow-server/pki_read.c \
     $(server_store),$(server_store_libs) $(server_malloc)))
+
+$(eval $(call program,libexec/reader,$(server_child) escrow-server/webs.c escrow-server/reader_main.c \
+    escrow-server/reader_answer.c escrow-server/reader_sweep.c $(server_store),$(server_store_libs) $(server_malloc)))
 
 $(eval $(call program,libexec/vault,$(server_child) escrow-server/vault_main.c escrow-server/vault_take.c escrow-server/vault_keys.c \
     $(escrow_key) escrow-server/vault_state.c escrow-server/vault_memory.c escrow-server/vault_head.c escrow-server/vault_loss.c \
@@ -68,7 +71,7 @@ $(eval $(call unit,test_server_people,escrow-server/people.c escrow-server/totp.
     -ljson-c -lcrypt))
 $(eval $(call unit,test_server_writer,escrow-server/writer_batch.c escrow-server/writer_sync.c \
     escrow-server/writer_enroll.c escrow-server/writer_disclosed.c escrow-server/writer_orders.c escrow-server/writer_seen.c escrow-server/writer_devices.c \
-    escrow-server/writer_loss.c escrow-server/writer_uncertain.c escrow-server/metrics.c escrow-server/pki.c escrow-server/pki_read.c \
+    escrow-server/writer_loss.c escrow-server/writer_uncertain.c escrow-server/webs.c escrow-server/child_listen.c escrow-server/control.c escrow-server/metrics.c escrow-server/pki.c escrow-server/pki_read.c \
     escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_devices.c escrow-server/msg_vault.c escrow-server/msg_loss.c \
     escrow-server/slog.c $(server_store),$(server_store_libs)))
 
@@ -79,7 +82,7 @@ $(eval $(call fuzz,fuzz_sync,escrow-server/sync_read.c escrow-server/msg_store.c
 
 # The whole server under AddressSanitizer and UBSan, for tests/server/test_sanitized.py
 SAN := $(B)/san
-san_programs := bin/keyholt-server libexec/web libexec/writer libexec/vault tests/record_tool
+san_programs := bin/keyholt-server libexec/web libexec/writer libexec/reader libexec/vault tests/record_tool
 .PHONY: sanitized
 sanitized:
 	$(Q)$(MAKE) --no-print-directory B=$(SAN) CFLAGS='-O1 -g -fno-omit-frame-pointer $(ASAN)' HARDEN= \

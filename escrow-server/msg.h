@@ -1,7 +1,7 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Everything that web, writer and vault say to each other. A message is a frame (chan.h) whose body is one
- * of the structures below; put and get stand side by side in msg_store.c and msg_vault.c. */
+/* Everything that web, writer, reader and vault say to each other. A message is a frame (chan.h) whose body
+ * is one of the structures below; put and get stand side by side in msg_store.c and msg_vault.c. */
 
 #include "crypto/cursor.h"
 #include "crypto/err.h"
@@ -12,15 +12,15 @@
 #include <stdint.h>
 
 enum msg_type {
-    /* web → writer */
+    /* web → writer, or reader */
     MSG_ENROLL = 1, /* msg_enroll → MSG_ENROLLED with the certificate, PEM */
-    MSG_DEVICE,     /* msg_device → MSG_DEVICE_IS with msg_device_is */
+    MSG_DEVICE,     /* to the reader: msg_device → MSG_DEVICE_IS with msg_device_is */
     MSG_SYNC,       /* msg_sync → MSG_SYNCED with msg_synced */
-    MSG_FIND,       /* msg_find → MSG_FOUND with msg_found */
+    MSG_FIND,       /* to the reader: msg_find → MSG_FOUND with msg_found */
     MSG_DISCLOSED,  /* msg_entry → MSG_DONE with u64: index it, order the rotation; 1: the order waits */
-    MSG_BOOTS,      /* msg_find → MSG_BOOTS_ARE with msg_boots */
+    MSG_BOOTS,      /* to the reader: msg_find → MSG_BOOTS_ARE with msg_boots */
     MSG_TOKEN,      /* msg_token → MSG_DONE */
-    /* writer → web */
+    /* writer, reader → web */
     MSG_ENROLLED,
     MSG_DEVICE_IS,
     MSG_SYNCED,
@@ -44,23 +44,23 @@ enum msg_type {
     MSG_HEARD_IS,
     MSG_HEAD,     /* msg_head, unasked: the audit log grew */
     MSG_VAULT_IS, /* msg_vault_is, unasked: when a channel begins, and on change */
-    /* both → web */
+    /* all → web */
     MSG_DONE,
     MSG_FAILED, /* msg_failed */
-    /* web → writer */
-    MSG_DEVICES, /* msg_devices → MSG_DEVICES_ARE with msg_devices_are */
+    /* web → writer, or reader */
+    MSG_DEVICES, /* to the reader: msg_devices → MSG_DEVICES_ARE with msg_devices_are */
     MSG_CHANGE,  /* msg_change → MSG_DONE: what a person decides about a device */
     MSG_ADOPT,   /* msg_adopt → MSG_DONE: a device that the store lost */
     MSG_PROBE,   /* → MSG_PROBED with msg_probed: can the stores be written? */
     MSG_LOSSES,  /* msg_losses → MSG_DONE: the windows whose keys are to rotate; all there are */
     /* web → vault */
     MSG_LOSS_WORD, /* msg_loss_word → MSG_DONE: what a person says of a loss */
-    /* writer → web */
+    /* writer, reader → web */
     MSG_DEVICES_ARE,
     MSG_PROBED
 };
 
-#define MSG_STORE_MAX (2u << 20)   /* body, web ↔ writer: 256 records of the largest size */
+#define MSG_STORE_MAX (2u << 20)   /* body, web ↔ writer, reader: 256 records of the largest size */
 #define MSG_VAULT_MAX (128u << 10) /* body, web ↔ vault */
 
 #define MSG_NAME         64

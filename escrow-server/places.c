@@ -96,7 +96,7 @@ void conf_init(struct conf *c)
                        .silent_days = CONF_SILENT_DAYS,
                        .shed_waiting = CONF_SHED_WAITING,
                        .asks_per_second = CONF_ASKS};
-    for (unsigned kind = PROCESS_WEB; kind <= PROCESS_EXPORT; kind++)
+    for (unsigned kind = PROCESS_WEB; kind < PROCESS_USERS; kind++)
         c->uid[kind] = CONF_UID_FIRST + kind - PROCESS_WEB;
 }
 

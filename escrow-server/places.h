@@ -50,11 +50,12 @@
 #define CONF_ASKS           50
 #define CONF_SESSIONS_MAX   (1u << 20)
 
-enum process_kind { PROCESS_WEB = 1, PROCESS_WRITER, PROCESS_VAULT, PROCESS_EXPORT };
-#define PROCESS_KINDS (PROCESS_EXPORT + 1)
+enum process_kind { PROCESS_WEB = 1, PROCESS_WRITER, PROCESS_VAULT, PROCESS_EXPORT, PROCESS_READER };
+#define PROCESS_KINDS (PROCESS_READER + 1)
+#define PROCESS_USERS PROCESS_READER /* it runs as the writer's user: the stores are that one's */
 
 struct conf {
-    uid_t uid[PROCESS_KINDS];   /* by enum process_kind; also used as group */
+    uid_t uid[PROCESS_USERS];   /* by enum process_kind; also used as group */
     char listen[PATH_MAX];      /* address and port, where serve is not told another */
     char metrics[PATH_MAX];     /* address and port of /metrics; empty: the local socket */
     unsigned web_workers;       /* 1 to CONF_WORKERS_MAX; 0: one per core */

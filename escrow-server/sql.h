@@ -17,7 +17,8 @@ enum sql {
     SQL_FORKED,
     SQL_HAS_SEQUENCE,
     SQL_KNOWN,
-    SQL_PROBE, /* SQLite only: PostgreSQL writes something in every commit */
+    SQL_KNOWN_FORGOTTEN, /* where that finds nothing */
+    SQL_PROBE,           /* SQLite only: PostgreSQL writes something in every commit */
     /* PostgreSQL only, around COMMIT: write something to the WAL; is there a synchronous standby that has it
      * (parameter: what the first one gave)? */
     SQL_WAL,
@@ -86,7 +87,7 @@ struct sql_statement {
 extern const struct sql_statement sql_sqlite[SQL_COUNT];
 extern const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION];
 /* Run on every open, before the schema. */
-extern const char *const sql_sqlite_open;
+extern const char *const sql_sqlite_open, *const sql_sqlite_read; /* the second: to read only */
 
 /* The tables as both dialects have them, for copying and checking (sql_tables.c): portable texts for
  * db_ops.prepare(). Pages are in the order of the key, which is the first n_key columns. */

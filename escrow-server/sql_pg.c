@@ -148,14 +148,11 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
                                     " SELECT 1 FROM forgotten WHERE device = $1 AND incarnation = $2 AND"
                                     " sequence >= $3::bigint LIMIT 1"},
     [SQL_KNOWN] = {SQL_BOTH,
-                   "SELECT incarnation, sequence, name, received_us FROM ((SELECT 0 AS source, incarnation,"
-                   " sequence, name, received_us FROM records WHERE device = $1 AND"
+                   "SELECT incarnation, sequence, name, received_us FROM records WHERE device = $1 AND"
                    " incarnation = (SELECT incarnation FROM records WHERE device = $1"
-                   " ORDER BY received_us DESC, sequence DESC LIMIT 1) ORDER BY sequence DESC LIMIT 1)"
-                   " UNION ALL (SELECT 1, incarnation, sequence, name, received_us FROM forgotten"
-                   " WHERE device = $1 ORDER BY received_us DESC LIMIT 1)) AS k ORDER BY source LIMIT 1"},
-    /* A transaction that wrote nothing waits for no standby, and then its commit says nothing about rows that
-     * were there already; an empty message is the smallest thing to write. */
+                   " ORDER BY received_us DESC, sequence DESC LIMIT 1) ORDER BY sequence DESC LIMIT 1"},
+    [SQL_KNOWN_FORGOTTEN] = {SQL_BOTH, "SELECT incarnation, sequence, name, received_us FROM forgotten"
+                                       " WHERE device = $1 ORDER BY received_us DESC LIMIT 1"},
     [SQL_WAL] = {SQL_BOTH, "SELECT pg_logical_emit_message(true, 'keyholt', '')::text"},
     [SQL_STANDBY] = {SQL_BOTH, "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming' AND"
                                " sync_state IN ('sync', 'quorum') AND flush_lsn > $1::text::pg_lsn LIMIT 1"},

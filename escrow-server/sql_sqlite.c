@@ -8,6 +8,9 @@ const char *const sql_sqlite_open =
        log */
     "PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=8192;";
 
+const char *const sql_sqlite_read =
+    "PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16384;";
+
 /* Both stores keep the records that are theirs, whole; all other tables can be made again from them. */
 #define SCHEMA_RECORDS                                                                                       \
     "CREATE TABLE records (name BLOB PRIMARY KEY, device BLOB NOT NULL, incarnation BLOB NOT NULL,"          \
@@ -94,14 +97,12 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
                                     " END UNION ALL SELECT 1 FROM forgotten WHERE"
                                     " device = ?1 AND incarnation = ?2 AND sequence >= ?3 LIMIT 1"},
     /* the incarnation that spoke last, and the highest number it reached */
-    [SQL_KNOWN] =
-        {SQL_BOTH,
-         "SELECT incarnation, sequence, name, received_us FROM (SELECT * FROM (SELECT 0 AS source,"
-         " incarnation, sequence, name, received_us FROM records WHERE device = ?1 AND"
-         " incarnation = (SELECT incarnation FROM records WHERE device = ?1"
-         " ORDER BY received_us DESC, sequence DESC LIMIT 1) ORDER BY sequence DESC LIMIT 1)"
-         " UNION ALL SELECT * FROM (SELECT 1, incarnation, sequence, name, received_us FROM forgotten"
-         " WHERE device = ?1 ORDER BY received_us DESC LIMIT 1)) ORDER BY source LIMIT 1"},
+    [SQL_KNOWN] = {SQL_BOTH,
+                   "SELECT incarnation, sequence, name, received_us FROM records WHERE device = ?1 AND"
+                   " incarnation = (SELECT incarnation FROM records WHERE device = ?1"
+                   " ORDER BY received_us DESC, sequence DESC LIMIT 1) ORDER BY sequence DESC LIMIT 1"},
+    [SQL_KNOWN_FORGOTTEN] = {SQL_BOTH, "SELECT incarnation, sequence, name, received_us FROM forgotten"
+                                       " WHERE device = ?1 ORDER BY received_us DESC LIMIT 1"},
     [SQL_PROBE] = {SQL_BOTH, "INSERT INTO health (one, time) VALUES (1, ?1)"
                              " ON CONFLICT (one) DO UPDATE SET time = excluded.time"},
     [SQL_DEVICE_GET] =

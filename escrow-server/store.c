@@ -15,8 +15,8 @@ static void close_store(struct store *s)
 static enum err open_half(const struct store_place *place, enum store_half half, struct db **ret)
 {
     const char *url = place->url[half];
-    return url != NULL && url[0] != '\0' ? store_pg_open(url, place->patient, half, ret)
-                                         : store_sqlite_open(place->dir, half, ret);
+    return url != NULL && url[0] != '\0' ? store_pg_open(place, half, ret)
+                                         : store_sqlite_open(place, half, ret);
 }
 
 static enum err open_store(const struct store_place *place, struct store **ret)

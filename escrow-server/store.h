@@ -1,7 +1,7 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The two stores, recovery and compliance, behind one table of operations; each is a SQLite file or a
- * PostgreSQL database. While the server runs only the writer opens them. */
+ * PostgreSQL database. While the server runs only the writer and the reader open them. */
 
 #include "crypto/err.h"
 #include "escrow-server/msg.h"
@@ -63,13 +63,14 @@ struct store_place {
     const char *dir; /* folder of the SQLite files, "." without walking there; NULL: in memory (tests) */
     const char *url[STORE_HALVES]; /* libpq connection string, borrowed while open; NULL or "": SQLite */
     bool patient; /* a command's, not the writer's: statements may take long; a server must be reached */
+    bool reads;   /* the reader's: nothing is made, migrated or changed */
 };
 
 struct store_ops {
     /* Creates and migrates. A PostgreSQL server that cannot be reached is no failure: its half is OFFLINE
      * until tend() has found it.
-     * err: VERSION (made by a newer program), UNSUPPORTED (the log says why), IO, FULL, DENIED
-     * cost: waits at most STORE_OPEN_MS for each half */
+     * err: VERSION (made by a newer program; to be read: by another one), UNSUPPORTED (the log says why), IO,
+     * FULL, DENIED cost: waits at most STORE_OPEN_MS for each half */
     enum err (*open)(const struct store_place *place, struct store **ret);
     void (*close)(struct store *s);
     /* Between two batches: notice a lost connection, take up a new one. Never waits.

@@ -53,11 +53,11 @@ struct store {
 
 extern const char *const store_sqlite_file[STORE_HALVES]; /* names */
 
-/* dir: as store_open's; here: the folder is the working directory */
-MUST_CHECK enum err store_sqlite_open(const char *dir, enum store_half half, struct db **ret);
-/* url: a connection string of libpq. patient: as in struct store_place. ret is there also when the server
- * cannot be reached now. err: VERSION, UNSUPPORTED, NOMEM */
-MUST_CHECK enum err store_pg_open(const char *url, bool patient, enum store_half half, struct db **ret);
+/* place: as open's in struct store_ops */
+MUST_CHECK enum err store_sqlite_open(const struct store_place *place, enum store_half half, struct db **ret);
+/* place->url: a connection string of libpq. ret is there also when the server cannot be reached now.
+ * err: VERSION, UNSUPPORTED, NOMEM */
+MUST_CHECK enum err store_pg_open(const struct store_place *place, enum store_half half, struct db **ret);
 
 enum query_kind { QUERY_NULL, QUERY_BLOB, QUERY_U64, QUERY_STRING };
 

@@ -178,7 +178,7 @@ static enum err make_months(struct pg *p)
 static enum err begin(struct db *d)
 {
     struct pg *p = pg_of(d);
-    if (p->c == NULL || p->standby)
+    if (p->c == NULL || p->standby || p->reads)
         return ERR_OFFLINE;
     if (pg_now_ms() < p->pause_until_ms)
         return ERR_BUSY;
@@ -324,8 +324,9 @@ static bool has_password(const char *url)
 }
 
 /* The first connection is waited for, a while: a database of a newer program must stop the start. */
-enum err store_pg_open(const char *url, bool patient, enum store_half half, struct db **ret)
+enum err store_pg_open(const struct store_place *place, enum store_half half, struct db **ret)
 {
+    const char *url = place->url[half];
     const struct timespec nap = {.tv_nsec = 5000000};
     if (has_password(url)) {
         slog(SLOG_ERROR, "store",
@@ -338,7 +339,8 @@ enum err store_pg_open(const char *url, bool patient, enum store_half half, stru
         return ERR_NOMEM;
     p->db = (struct db){&pg_ops, half};
     p->url = url;
-    p->patient = patient;
+    p->patient = place->patient;
+    p->reads = place->reads;
     pg_job_start(p);
     enum err e = p->job == NULL ? ERR_NOMEM : ERR_BUSY;
     for (int64_t until = pg_now_ms() + STORE_OPEN_MS; e == ERR_BUSY && pg_now_ms() < until;) {
@@ -346,11 +348,11 @@ enum err store_pg_open(const char *url, bool patient, enum store_half half, stru
         if (e == ERR_BUSY)
             nanosleep(&nap, NULL);
     }
-    if (e == ERR_OK && patient) {
+    if (e == ERR_OK && p->patient) {
         struct query q = plain(p, SQL_PATIENT, "session");
         e = run(&q, NULL);
     }
-    if (e == ERR_VERSION || e == ERR_UNSUPPORTED || e == ERR_NOMEM || (patient && e != ERR_OK)) {
+    if (e == ERR_VERSION || e == ERR_UNSUPPORTED || e == ERR_NOMEM || (p->patient && e != ERR_OK)) {
         close_pg(&p->db);
         return e == ERR_BUSY ? ERR_OFFLINE : e;
     }

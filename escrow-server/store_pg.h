@@ -30,7 +30,7 @@ struct pg {
     unsigned posted; /* statements whose results were not read */
     bool warned;     /* a warning came since this was cleared */
     uint64_t months_at_s;
-    bool patient;
+    bool patient, reads;
     unsigned prepared[SQL_COUNT]; /* how often a free statement got another text */
 };
 
@@ -41,7 +41,8 @@ static inline struct pg *pg_of(struct db *d)
 int64_t pg_now_ms(void);
 
 /* Start to connect, in a thread: to a primary, and where none answers, to a standby with the same schema,
- * which can be read. With such a connection already, or for a command (patient), a primary only. */
+ * which can be read. With such a connection already, or for a command (patient), a primary only. Where p only
+ * reads, the schema must be there already. */
 void pg_job_start(struct pg *p);
 /* Is it done? Then p->job is gone, and on ERR_OK p->c (an older one is closed) and p->standby are set.
  * err: BUSY, OFFLINE, VERSION, UNSUPPORTED, DENIED, IO */

@@ -12,6 +12,7 @@ struct pg_job {
     char *url;
     enum store_half half;
     bool primary_only, standby;
+    bool reads;
     bool quiet; /* it was said that only a standby answers */
     PGconn *c;
     enum err err;
@@ -27,7 +28,7 @@ static void result_clear(PGresult **r)
 struct session {
     PGconn *c;
     enum store_half half;
-    bool standby; /* nothing can be made or changed */
+    bool standby, reads; /* nothing can be made or changed; nothing is to be */
 };
 
 static enum err refuse(const struct session *s, enum err e, const char *reason)
@@ -131,7 +132,7 @@ static enum err migrate(const struct session *s)
     return e;
 }
 
-/* A standby has what the primary made. */
+/* A standby has what the primary made, the reader what the writer made. */
 static enum err look_at_schema(const struct session *s)
 {
     RESULT(r) = NULL;
@@ -139,7 +140,9 @@ static enum err look_at_schema(const struct session *s)
     TRY(ask(s, sql_pg_version_get, NULL, &r));
     if (PQntuples(r) == 1 && strtol(PQgetvalue(r, 0, 0), NULL, 10) == SQL_PG_VERSION)
         return ERR_OK;
-    return refuse(s, ERR_OFFLINE, "only a standby answers, with the schema of another keyholt-server");
+    return refuse(s, ERR_OFFLINE,
+                  s->standby ? "only a standby answers, with the schema of another keyholt-server"
+                             : "the schema is another keyholt-server's, or not made yet");
 }
 
 static enum err prepare(const struct session *s)
@@ -160,7 +163,7 @@ static enum err make_session(struct session *s, bool standby_will_do)
 {
     TRY(check_server(s, standby_will_do));
     TRY(tell(s, sql_pg_session, NULL));
-    if (s->standby) {
+    if (s->standby || s->reads) {
         TRY(look_at_schema(s));
     } else {
         TRY(enter_schema(s));
@@ -193,7 +196,7 @@ static void no_notice(void *arg, const PGresult *r)
 
 static enum err connect(const struct pg_job *j, bool any, struct session *ret)
 {
-    struct session s = {dial(j->url, any), j->half, false};
+    struct session s = {dial(j->url, any), j->half, false, j->reads};
     if (s.c == NULL)
         return ERR_NOMEM;
     enum err e = ERR_OFFLINE;
@@ -268,6 +271,7 @@ void pg_job_start(struct pg *p)
         return;
     j->half = p->db.half;
     j->primary_only = p->patient || p->c != NULL;
+    j->reads = p->reads;
     j->quiet = p->c != NULL;
     j->url = strdup(p->url);
     atomic_init(&j->left, 2);

@@ -102,10 +102,10 @@ enum err store_has_sequence(struct store *s, enum store_half half, const uint8_t
     return query_any(&q, ret);
 }
 
-enum err store_known(struct store *s, enum store_half half, const uint8_t device[static 32],
-                     struct store_known *ret)
+static enum err known(struct store *s, enum store_half half, enum sql which, const uint8_t device[static 32],
+                      struct store_known *ret)
 {
-    QUERY(q, s, half, SQL_KNOWN, "known");
+    QUERY(q, s, half, which, "known");
     query_blob(&q, device, 32);
     TRY(query_row(&q));
     struct store_known k = {.sequence = column_u64(&q, 1), .received_us = column_u64(&q, 3)};
@@ -113,6 +113,13 @@ enum err store_known(struct store *s, enum store_half half, const uint8_t device
     TRY(column_blob(&q, 2, k.name, sizeof k.name));
     *ret = k;
     return ERR_OK;
+}
+
+enum err store_known(struct store *s, enum store_half half, const uint8_t device[static 32],
+                     struct store_known *ret)
+{
+    enum err e = known(s, half, SQL_KNOWN, device, ret);
+    return e == ERR_NOT_FOUND ? known(s, half, SQL_KNOWN_FORGOTTEN, device, ret) : e;
 }
 
 enum err store_missing(struct store *s, const uint8_t device[static 32], const uint8_t *hashes, unsigned n,

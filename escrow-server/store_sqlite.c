@@ -76,6 +76,18 @@ static enum err schema_version(struct lite *l, int *ret)
     return e;
 }
 
+/* Whoever only reads takes it as the writer made it. */
+static enum err check_version(struct lite *l)
+{
+    int version = 0;
+    TRY(schema_version(l, &version));
+    if (version == SQL_SQLITE_VERSION)
+        return ERR_OK;
+    slog(SLOG_ERROR, "store", "file=%s reason=\"made by another keyholt-server (schema %d, known %d)\"",
+         store_sqlite_file[l->db.half], version, SQL_SQLITE_VERSION);
+    return ERR_VERSION;
+}
+
 static enum err migrate(struct lite *l)
 {
     int version = 0;
@@ -111,11 +123,12 @@ static enum err prepare(struct lite *l)
     return ERR_OK;
 }
 
-static enum err open_file(struct lite *l, const char *dir)
+static enum err open_file(struct lite *l, const char *dir, bool reads)
 {
     char path[4096];
     const char *file = store_sqlite_file[l->db.half];
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    int flags =
+        SQLITE_OPEN_NOMUTEX | (reads ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
     bool here = dir != NULL && strcmp(dir, ".") == 0;
     int n = dir == NULL ? snprintf(path, sizeof path, ":memory:")
             : here      ? snprintf(path, sizeof path, "%s", file)
@@ -124,8 +137,8 @@ static enum err open_file(struct lite *l, const char *dir)
         return ERR_RANGE;
     if (sqlite3_open_v2(path, &l->c, flags, here ? cwd_vfs() : NULL) != SQLITE_OK)
         return l->c != NULL ? report(l, "open") : ERR_NOMEM;
-    TRY(exec(l, sql_sqlite_open, "open"));
-    TRY(migrate(l));
+    TRY(exec(l, reads ? sql_sqlite_read : sql_sqlite_open, "open"));
+    TRY(reads ? check_version(l) : migrate(l));
     return prepare(l);
 }
 
@@ -327,13 +340,13 @@ static const struct db_ops sqlite_ops = {
     .end = end,
 };
 
-enum err store_sqlite_open(const char *dir, enum store_half half, struct db **ret)
+enum err store_sqlite_open(const struct store_place *place, enum store_half half, struct db **ret)
 {
     struct lite *l = calloc(1, sizeof *l);
     if (l == NULL)
         return ERR_NOMEM;
     l->db = (struct db){&sqlite_ops, half};
-    enum err e = open_file(l, dir);
+    enum err e = open_file(l, place->dir, place->reads);
     if (e != ERR_OK) {
         close_lite(&l->db);
         return e;

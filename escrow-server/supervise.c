@@ -22,7 +22,8 @@
 #define BACKOFF_MAX_MS   30000
 #define HEALTHY_MS       60000 /* a child that lived so long starts again without delay */
 #define START_MS         30000
-#define SLOTS            (CONF_WORKERS_MAX + 3)
+#define SLOT_WRITER      0
+#define SLOTS            (CONF_WORKERS_MAX + 4)
 
 struct slot {
     enum process_kind kind;
@@ -47,7 +48,8 @@ struct supervisor {
 static const char *const executables[] = {[PROCESS_WEB] = "web",
                                           [PROCESS_WRITER] = "writer",
                                           [PROCESS_VAULT] = "vault",
-                                          [PROCESS_EXPORT] = "export"};
+                                          [PROCESS_EXPORT] = "export",
+                                          [PROCESS_READER] = "reader"};
 
 static int64_t now_ms(void)
 {
@@ -116,7 +118,14 @@ static void hand(const struct slot *to, enum control_what what, int fd)
              executables[to->kind]); /* its end will be seen */
 }
 
-/* One channel between a web worker and the writer or the vault, or between the exporter and the vault. */
+static enum control_what peer_word(enum process_kind back)
+{
+    return back == PROCESS_WRITER   ? CONTROL_PEER_WRITER
+           : back == PROCESS_READER ? CONTROL_PEER_READER
+                                    : CONTROL_PEER_VAULT;
+}
+
+/* One channel between a web worker and whom it asks, or between the exporter and the vault. */
 static void connect_pair(const struct slot *web, const struct slot *back)
 {
     int pair[2];
@@ -124,7 +133,7 @@ static void connect_pair(const struct slot *web, const struct slot *back)
         slog(SLOG_ERROR, "child", "failed=\"make a socketpair\" errno=%d", errno);
         return;
     }
-    hand(web, back->kind == PROCESS_WRITER ? CONTROL_PEER_WRITER : CONTROL_PEER_VAULT, pair[0]);
+    hand(web, peer_word(back->kind), pair[0]);
     hand(back, web->kind == PROCESS_EXPORT ? CONTROL_PEER_EXPORT : CONTROL_PEER_WEB, pair[1]);
     close(pair[0]);
     close(pair[1]);
@@ -133,7 +142,7 @@ static void connect_pair(const struct slot *web, const struct slot *back)
 /* Who asks whom. */
 static bool talks_to(enum process_kind from, enum process_kind to)
 {
-    return from == PROCESS_WEB ? to == PROCESS_WRITER || to == PROCESS_VAULT
+    return from == PROCESS_WEB ? to == PROCESS_WRITER || to == PROCESS_READER || to == PROCESS_VAULT
                                : from == PROCESS_EXPORT && to == PROCESS_VAULT;
 }
 
@@ -215,11 +224,16 @@ static void listen_to(struct slot *slot)
 
 /* Without a vault everything but disclosure works, and without the exporter all of it, so their failure does
  * not keep the rest from starting. */
+static bool is_needed(enum process_kind kind)
+{
+    return kind != PROCESS_VAULT && kind != PROCESS_EXPORT;
+}
+
 static bool all_ready(const struct supervisor *s)
 {
     for (unsigned i = 0; i < s->n; i++) {
         const struct slot *slot = &s->slot[i];
-        if (!slot->was_ready && !(slot->kind >= PROCESS_VAULT && slot->failed))
+        if (!slot->was_ready && (is_needed(slot->kind) || !slot->failed))
             return false;
     }
     return true;
@@ -239,11 +253,17 @@ static enum err announce(struct supervisor *s)
     return ERR_OK;
 }
 
+/* The writer makes the stores; the reader finds them made. */
+static bool may_start(const struct supervisor *s, const struct slot *slot)
+{
+    return slot->pid == 0 && (slot->kind != PROCESS_READER || s->slot[SLOT_WRITER].was_ready);
+}
+
 static int wait_ms(const struct supervisor *s)
 {
     int64_t wait = s->announced ? 60000 : 200, now = now_ms();
     for (unsigned i = 0; i < s->n; i++)
-        if (s->slot[i].pid == 0 && s->slot[i].again_ms - now < wait)
+        if (may_start(s, &s->slot[i]) && s->slot[i].again_ms - now < wait)
             wait = s->slot[i].again_ms - now;
     return wait < 0 ? 0 : (int)wait;
 }
@@ -253,7 +273,7 @@ static void count_up(const struct supervisor *s)
     uint64_t up[PROCESS_KINDS] = {0};
     for (unsigned i = 0; i < s->n; i++)
         up[s->slot[i].kind] += s->slot[i].ready;
-    for (unsigned kind = PROCESS_WEB; kind <= PROCESS_VAULT; kind++)
+    for (unsigned kind = PROCESS_WEB; kind < PROCESS_KINDS; kind++)
         metrics_set(METRIC_UP + kind - PROCESS_WEB, up[kind]);
 }
 
@@ -306,13 +326,17 @@ static void close_sockets(struct supervise_sockets *sockets)
     sockets->n_tcp = 0;
 }
 
-/* First the web workers, which finish what they have begun, then those that they need for it. */
+/* First the web workers, which finish what they have begun, then those that they need for it; the reader
+ * before the writer, so that the writer closes the stores last and tidies their logs up. */
 static void stop_all(struct supervisor *s, int signals)
 {
+    static const enum process_kind order[] = {PROCESS_WEB, PROCESS_READER, PROCESS_WRITER, PROCESS_VAULT,
+                                              PROCESS_EXPORT};
     s->stopping = true;
     listen_notify("STOPPING=1");
     close_sockets(s->sockets);
-    for (unsigned kind = PROCESS_WEB; kind <= PROCESS_EXPORT; kind++) {
+    for (unsigned i = 0; i < sizeof order / sizeof order[0]; i++) {
+        enum process_kind kind = order[i];
         int64_t until = now_ms() + SUPERVISE_DRAIN_S * 1000;
         signal_all(s, kind, SIGTERM);
         while (any_left(s, kind) && now_ms() < until)
@@ -346,7 +370,7 @@ static enum err watch(struct supervisor *s, int signals)
 {
     for (;;) {
         for (unsigned i = 0; i < s->n; i++)
-            if (s->slot[i].pid == 0 && now_ms() >= s->slot[i].again_ms)
+            if (may_start(s, &s->slot[i]) && now_ms() >= s->slot[i].again_ms)
                 start(s, &s->slot[i]);
         if (turn(s, signals, wait_ms(s)) != 0)
             return ERR_OK;
@@ -364,7 +388,8 @@ enum err supervise(const char *root, const char *libexec, const struct conf *con
     int signals = open_signals();
     if (signals < 0)
         return ERR_IO;
-    add_slot(&s, PROCESS_WRITER, 0);
+    add_slot(&s, PROCESS_WRITER, 0); /* SLOT_WRITER */
+    add_slot(&s, PROCESS_READER, 0);
     add_slot(&s, PROCESS_VAULT, 0);
     if (conf->audit_file[0] != '\0' || conf->audit_syslog[0] != '\0')
         add_slot(&s, PROCESS_EXPORT, 0);

@@ -32,7 +32,7 @@ struct words {
     const char *root, *offline_dir, *desk_dir;
     const char *user_file, *desk_file, *vault_file, *root_file;
     struct option_list urls;
-    uint64_t uid[PROCESS_KINDS], workers;
+    uint64_t uid[PROCESS_USERS], workers;
     bool json;
 };
 

@@ -1,7 +1,7 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* One web worker: TLS, HTTP and the local socket. It holds no key but its TLS key, opens no store and no
- * envelope; it asks writer and vault. */
+ * envelope; it asks writer, reader and vault. */
 
 #include "crypto/err.h"
 #include "escrow-server/chan.h"
@@ -14,7 +14,7 @@
 #include <openssl/ssl.h>
 #include <stdbool.h>
 
-#define WEB_WAITING     4096 /* requests under way at writer and vault together */
+#define WEB_WAITING     4096 /* questions under way at writer, reader and vault together */
 #define WEB_WAIT_S      15
 #define WEB_HANDSHAKE_S 10
 #define WEB_REQUEST_S   20         /* from the handshake, or the answer before, to the end of the answer */
@@ -23,7 +23,7 @@
 #define WEB_HEADERS_MAX 16384
 #define WEB_DRAIN_S     5 /* after SIGTERM, for what has begun */
 
-enum back_kind { BACK_WRITER = 0, BACK_VAULT = 1, BACK_KINDS = 2 };
+enum back_kind { BACK_WRITER = 0, BACK_READER = 1, BACK_VAULT = 2, BACK_KINDS = 3 };
 
 /* The answer to a question. err: OFFLINE (the process is away), TIMEOUT; m is NULL then. A MSG_FAILED comes
  * as its own err, with m. m is borrowed for the call. */
@@ -38,6 +38,8 @@ struct back_waiting {
 };
 
 struct back {
+    struct web *web;
+    enum back_kind kind;
     struct chan chan;
     struct event *in, *out;
 };

@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *const back_names[BACK_KINDS] = {"writer", "vault"};
+static const char *const back_names[BACK_KINDS] = {"writer", "reader", "vault"};
 
 static int64_t now_ms(void)
 {
@@ -112,16 +112,11 @@ static void on_readable(struct web *w, enum back_kind kind)
         back_close(w, kind);
 }
 
-static void on_writer(evutil_socket_t fd, short what, void *ctx)
+static void on_in(evutil_socket_t fd, short what, void *ctx)
 {
+    const struct back *b = ctx;
     (void)fd, (void)what;
-    on_readable(ctx, BACK_WRITER);
-}
-
-static void on_vault(evutil_socket_t fd, short what, void *ctx)
-{
-    (void)fd, (void)what;
-    on_readable(ctx, BACK_VAULT);
+    on_readable(b->web, b->kind);
 }
 
 static void flush(struct web *w, enum back_kind kind)
@@ -132,28 +127,24 @@ static void flush(struct web *w, enum back_kind kind)
         wait_to_send(w, kind);
 }
 
-static void on_writer_out(evutil_socket_t fd, short what, void *ctx)
+static void on_out(evutil_socket_t fd, short what, void *ctx)
 {
+    const struct back *b = ctx;
     (void)fd, (void)what;
-    flush(ctx, BACK_WRITER);
-}
-
-static void on_vault_out(evutil_socket_t fd, short what, void *ctx)
-{
-    (void)fd, (void)what;
-    flush(ctx, BACK_VAULT);
+    flush(b->web, b->kind);
 }
 
 void back_take(struct web *w, enum back_kind kind, int fd)
 {
     struct back *b = &w->back[kind];
     back_close(w, kind);
-    if (chan_open(&b->chan, fd, kind == BACK_WRITER ? MSG_STORE_MAX : MSG_VAULT_MAX) != ERR_OK)
+    if (chan_open(&b->chan, fd, kind == BACK_VAULT ? MSG_VAULT_MAX : MSG_STORE_MAX) != ERR_OK)
         return chan_close(&b->chan);
-    bool writer = kind == BACK_WRITER;
-    w->losses_due = w->losses_due || writer; /* it has no memory of its own for them */
-    b->in = event_new(w->base, fd, EV_READ | EV_PERSIST, writer ? on_writer : on_vault, w);
-    b->out = event_new(w->base, fd, EV_WRITE, writer ? on_writer_out : on_vault_out, w);
+    w->losses_due = w->losses_due || kind == BACK_WRITER; /* it has no memory of its own for them */
+    b->web = w;
+    b->kind = kind;
+    b->in = event_new(w->base, fd, EV_READ | EV_PERSIST, on_in, b);
+    b->out = event_new(w->base, fd, EV_WRITE, on_out, b);
     if (b->in == NULL || b->out == NULL || event_add(b->in, NULL) != 0) {
         slog(SLOG_ERROR, "channel", "failed=\"not enough memory\"");
         _exit(1); /* the supervisor starts another */

@@ -69,11 +69,11 @@ void local_devices(struct local *l)
     ask.has_after = e == ERR_OK;
     ask.waiting =
         json_object_object_get_ex(l->request, "waiting", &waiting) && json_object_get_boolean(waiting);
-    struct writer *body = back_begin(l->web, BACK_WRITER, MSG_DEVICES, on_devices, l, &l->waiting);
+    struct writer *body = back_begin(l->web, BACK_READER, MSG_DEVICES, on_devices, l, &l->waiting);
     if (body == NULL)
         return local_fail(l, ERR_OFFLINE, WRITER_AWAY);
     msg_put_devices(body, &ask);
-    back_send(l->web, BACK_WRITER);
+    back_send(l->web, BACK_READER);
 }
 
 static void on_changed(void *ctx, enum err e, const struct msg_frame *m)

@@ -6,6 +6,8 @@ void web_health(struct call *c)
 {
     if (!back_is_up(c->web, BACK_WRITER))
         return call_problem(c, 503, 10, "The store writer is away.");
+    if (!back_is_up(c->web, BACK_READER)) /* says whose key a record has to be signed with */
+        return call_problem(c, 503, 10, "The store reader is away.");
     struct json_object *o = json_object_new_object();
     json_object_object_add(o, "status", json_object_new_string("ok"));
     json_object_object_add(o, "disclosure", json_object_new_boolean(web_vault_discloses(c->web)));
@@ -46,6 +48,8 @@ void web_ready(struct call *c)
 {
     if (c->web->stopping)
         return call_problem(c, 503, 10, "The server is about to stop.");
+    if (!back_is_up(c->web, BACK_READER))
+        return call_problem(c, 503, 10, "The store reader is away.");
     if (back_begin(c->web, BACK_WRITER, MSG_PROBE, on_probed, c, &c->waiting) == NULL)
         return call_problem(c, 503, 10, "The store writer is away.");
     back_send(c->web, BACK_WRITER);

@@ -200,9 +200,9 @@ void local_boots(struct local *l)
 {
     if (local_key(l->request, l->find.key) != ERR_OK)
         return local_fail(l, ERR_FORMAT, "A key ID, or the beginning of one, has hexadecimal digits only.");
-    struct writer *body = back_begin(l->web, BACK_WRITER, MSG_BOOTS, on_boots, l, &l->waiting);
+    struct writer *body = back_begin(l->web, BACK_READER, MSG_BOOTS, on_boots, l, &l->waiting);
     if (body == NULL)
         return local_fail(l, ERR_OFFLINE, WRITER_AWAY);
     msg_put_find(body, &l->find);
-    back_send(l->web, BACK_WRITER);
+    back_send(l->web, BACK_READER);
 }

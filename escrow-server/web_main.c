@@ -64,6 +64,8 @@ static void take_control(void *ctx, enum control_what what, int fd)
         return add_listener(w, what, fd);
     case CONTROL_PEER_WRITER:
         return add_peer(w, BACK_WRITER, fd);
+    case CONTROL_PEER_READER:
+        return back_take(w, BACK_READER, fd);
     case CONTROL_PEER_VAULT:
         return add_peer(w, BACK_VAULT, fd);
     case CONTROL_COUNTERS:

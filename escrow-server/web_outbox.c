@@ -249,9 +249,9 @@ void local_outbox(struct local *l)
         return local_fail(l, ERR_DENIED, "The outbox is for another organisation.");
     if (web_revoked(l->web, c->o.device))
         return local_fail(l, ERR_DENIED, "This device was revoked.");
-    struct writer *body = back_begin(l->web, BACK_WRITER, MSG_DEVICE, on_device, l, &l->waiting);
+    struct writer *body = back_begin(l->web, BACK_READER, MSG_DEVICE, on_device, l, &l->waiting);
     if (body == NULL)
         return local_fail(l, ERR_OFFLINE, WRITER_AWAY);
     msg_put_device(body, &ask);
-    back_send(l->web, BACK_WRITER);
+    back_send(l->web, BACK_READER);
 }

@@ -144,9 +144,9 @@ void local_recover(struct local *l)
         return local_fail(
             l, ERR_FORMAT,
             "A field is missing or too long (name 64, reason 256, user 128 bytes; device: hexadecimal).");
-    struct writer *body = back_begin(l->web, BACK_WRITER, MSG_FIND, on_found, l, &l->waiting);
+    struct writer *body = back_begin(l->web, BACK_READER, MSG_FIND, on_found, l, &l->waiting);
     if (body == NULL)
         return local_fail(l, ERR_OFFLINE, WRITER_AWAY);
     msg_put_find(body, &l->find);
-    back_send(l->web, BACK_WRITER);
+    back_send(l->web, BACK_READER);
 }

@@ -281,11 +281,11 @@ static void ask_device(struct call *c)
     struct msg_device ask;
     memcpy(ask.device, c->device, sizeof ask.device);
     memcpy(ask.courier, c->courier_key, sizeof ask.courier);
-    struct writer *body = back_begin(c->web, BACK_WRITER, MSG_DEVICE, on_device, c, &c->waiting);
+    struct writer *body = back_begin(c->web, BACK_READER, MSG_DEVICE, on_device, c, &c->waiting);
     if (body == NULL)
         return call_failed(c, ERR_OFFLINE, NULL);
     msg_put_device(body, &ask);
-    back_send(c->web, BACK_WRITER);
+    back_send(c->web, BACK_READER);
 }
 
 void web_sync(struct call *c)

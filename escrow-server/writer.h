@@ -1,14 +1,13 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The writer: the one process that opens the stores. Requests that wait together share one commit; every
+/* The writer: the one process that writes the stores. Requests that wait together share one commit; every
  * sync answer gets one receipt, signed after that commit. */
 
 #include "crypto/p256.h"
-#include "escrow-server/chan.h"
 #include "escrow-server/child.h"
 #include "escrow-server/store.h"
+#include "escrow-server/webs.h"
 
-#define WRITER_WEBS  CONF_WORKERS_MAX
 #define WRITER_BATCH 256 /* requests in one commit */
 
 #define WRITER_SEEN    512  /* heartbeats that wait for a commit */
@@ -30,13 +29,6 @@ struct writer_state {
     bool approval;                 /* a person approves new devices */
     int64_t good_ms[STORE_HALVES]; /* when its last commit was carried out, monotonic; 0: it was not */
     bool replicated[STORE_HALVES]; /* that one */
-    struct writer_sweep {
-        uint64_t silent_s;
-        int64_t again_ms;
-        bool amid;
-        uint8_t after[32];
-        uint64_t all, silent, waiting, revoked;
-    } sweep; /* through the devices, to count them */
     struct writer_uncertain {
         struct msg_losses losses;
         uint64_t per_hour; /* keys that may be ordered to rotate */
@@ -47,7 +39,7 @@ struct writer_state {
         unsigned steps;
         uint64_t count[STORE_ORDERS], told_left; /* keys of this pass */
     } uncertain;
-    struct chan web[WRITER_WEBS];
+    struct webs webs;
     struct {
         unsigned n;
         int64_t since_ms;
@@ -95,7 +87,7 @@ uint64_t writer_now(void);
 uint64_t writer_now_us(void);
 int64_t writer_now_ms(void); /* monotonic */
 
-/* Carry out one message: questions are answered at once, the rest waits in the batch.
+/* Carry out one message; its answer waits in the batch.
  * err: FORMAT (the web worker talks nonsense: its channel is to be closed), NOMEM */
 MUST_CHECK enum err writer_take(struct batch *b, struct chan *c, const struct msg_frame *m);
 /* Begin a half if that was not done yet. */
@@ -118,9 +110,6 @@ void writer_disclosed(struct batch *b, struct pending *p, const struct msg_entry
 void writer_change(struct batch *b, struct pending *p, const struct msg_change *m);
 void writer_adopt(struct batch *b, struct pending *p, const struct msg_adopt *m);
 void writer_probe(struct batch *b, struct pending *p);
-/* writer_devices.c: one step through the devices, so that /metrics knows how many are silent.
- * Returns after how many milliseconds the next one is due */
-int writer_sweep(struct writer_state *w);
 /* writer_uncertain.c: all losses of the audit log, as the vault has them. */
 void writer_losses(struct writer_state *w, const struct msg_losses *m);
 /* One step towards the rotation of the keys that may have been disclosed in them, in a batch of its own.

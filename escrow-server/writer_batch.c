@@ -37,97 +37,6 @@ enum err batch_need(struct batch *b, enum store_half half)
     return b->err[half];
 }
 
-/* An answer that cannot be sent means that the web worker is gone; its device asks again. */
-static void end(struct chan *c)
-{
-    if (chan_end(c) != ERR_OK)
-        chan_close(c);
-}
-
-static void answer_failed(struct chan *c, uint64_t id, enum err e, const char *detail)
-{
-    struct writer *w = chan_begin(c, MSG_FAILED, id);
-    if (w == NULL)
-        return chan_close(c);
-    msg_put_failed(w, e, detail);
-    end(c);
-}
-
-/* Questions. */
-
-static void answer_device(struct writer_state *w, struct chan *c, const struct msg_frame *m)
-{
-    struct msg_device ask;
-    struct store_device d;
-    enum err e = msg_get_device(m->body, m->len, &ask);
-    if (e == ERR_OK)
-        e = w->ops->device_get(w->store, ask.device, &d);
-    struct writer *out = e == ERR_OK ? chan_begin(c, MSG_DEVICE_IS, m->id) : NULL;
-    if (out == NULL)
-        return answer_failed(c, m->id, e,
-                             e == ERR_NOT_FOUND ? "This device is not enrolled here."
-                                                : "The recovery store cannot be read now.");
-    struct msg_device_is is = {
-        .revoked = d.revoked, .pinned = memcmp(d.courier, ask.courier, 32) == 0, .approved = d.approved};
-    memcpy(is.spki, d.spki, sizeof is.spki);
-    msg_put_device_is(out, &is);
-    end(c);
-}
-
-static void answer_find(struct writer_state *w, struct chan *c, const struct msg_frame *m)
-{
-    struct msg_find ask;
-    struct msg_found found;
-    enum err e = msg_get_find(m->body, m->len, &ask);
-    if (e == ERR_OK)
-        e = w->ops->find(w->store, &ask, &found);
-    struct writer *out = e == ERR_OK ? chan_begin(c, MSG_FOUND, m->id) : NULL;
-    if (out == NULL)
-        return answer_failed(c, m->id, e, "The recovery store cannot be read now.");
-    msg_put_found(out, &found);
-    end(c);
-}
-
-static void answer_boots(struct writer_state *w, struct chan *c, const struct msg_frame *m)
-{
-    struct msg_find ask;
-    struct msg_boots boots;
-    enum err e = msg_get_find(m->body, m->len, &ask);
-    if (e == ERR_OK)
-        e = w->ops->boots(w->store, &ask, &boots);
-    struct writer *out = e == ERR_OK ? chan_begin(c, MSG_BOOTS_ARE, m->id) : NULL;
-    if (out == NULL)
-        return answer_failed(c, m->id, e, "The compliance store cannot be read now.");
-    msg_put_boots(out, &boots);
-    end(c);
-}
-
-static void answer_devices(struct writer_state *w, struct chan *c, const struct msg_frame *m)
-{
-    static struct store_device row[MSG_DEVICES_MAX];
-    static struct msg_devices_are are; /* in one thread */
-    struct msg_devices ask;
-    are.n = 0;
-    enum err e = msg_get_devices(m->body, m->len, &ask);
-    if (e == ERR_OK)
-        e = w->ops->devices(w->store, ask.has_after ? ask.after : NULL, ask.waiting, MSG_DEVICES_MAX, row,
-                            &are.n);
-    struct writer *out = e == ERR_OK ? chan_begin(c, MSG_DEVICES_ARE, m->id) : NULL;
-    if (out == NULL)
-        return answer_failed(c, m->id, e, "The recovery store cannot be read now.");
-    for (unsigned i = 0; i < are.n; i++) {
-        struct msg_device_row *to = &are.item[i];
-        *to = (struct msg_device_row){.approved = row[i].approved,
-                                      .revoked = row[i].revoked,
-                                      .enrolled = row[i].enrolled,
-                                      .seen = row[i].seen};
-        memcpy(to->device, row[i].id, sizeof to->device);
-        memcpy(to->computer, row[i].computer, sizeof to->computer);
-    }
-    msg_put_devices_are(out, &are);
-    end(c);
-}
-
 /* Work. */
 
 static void take_token(struct batch *b, struct pending *p, const struct msg_token *t)
@@ -186,7 +95,7 @@ static enum err work(struct batch *b, struct pending *p, const struct msg_frame 
     }
 }
 
-static enum err take_work(struct batch *b, struct chan *c, const struct msg_frame *m)
+enum err writer_take(struct batch *b, struct chan *c, const struct msg_frame *m)
 {
     struct pending *p = calloc(1, sizeof *p);
     if (p == NULL)
@@ -203,26 +112,6 @@ static enum err take_work(struct batch *b, struct chan *c, const struct msg_fram
     return ERR_OK;
 }
 
-enum err writer_take(struct batch *b, struct chan *c, const struct msg_frame *m)
-{
-    switch (m->type) {
-    case MSG_DEVICE:
-        answer_device(b->w, c, m);
-        return ERR_OK;
-    case MSG_FIND:
-        answer_find(b->w, c, m);
-        return ERR_OK;
-    case MSG_BOOTS:
-        answer_boots(b->w, c, m);
-        return ERR_OK;
-    case MSG_DEVICES:
-        answer_devices(b->w, c, m);
-        return ERR_OK;
-    default:
-        return take_work(b, c, m);
-    }
-}
-
 /* Answers, after the commit. */
 
 static void answer_synced(struct writer_state *w, struct pending *p)
@@ -235,10 +124,9 @@ static void answer_synced(struct writer_state *w, struct pending *p)
                                                   : p->half_err[STORE_COMPLIANCE];
     struct writer *out = e == ERR_OK ? chan_begin(p->chan, MSG_SYNCED, p->id) : NULL;
     if (out == NULL)
-        return answer_failed(p->chan, p->id, e,
-                             "The server cannot store records now; keep them and come back.");
+        return webs_fail(p->chan, p->id, e, "The server cannot store records now; keep them and come back.");
     msg_put_synced(out, &s);
-    end(p->chan);
+    webs_end(p->chan);
 }
 
 static void answer_probed(struct pending *p)
@@ -252,7 +140,7 @@ static void answer_probed(struct pending *p)
         probed.replicated[half] = p->replicated[half] && p->half_err[half] == ERR_OK;
     }
     msg_put_probed(out, &probed);
-    end(p->chan);
+    webs_end(p->chan);
 }
 
 static void answer(struct writer_state *w, struct pending *p)
@@ -260,7 +148,7 @@ static void answer(struct writer_state *w, struct pending *p)
     if (!chan_is_open(p->chan))
         return;
     if (p->err != ERR_OK)
-        return answer_failed(p->chan, p->id, p->err, p->detail);
+        return webs_fail(p->chan, p->id, p->err, p->detail);
     if (p->type == MSG_SYNC)
         return answer_synced(w, p);
     if (p->type == MSG_PROBE)
@@ -272,7 +160,7 @@ static void answer(struct writer_state *w, struct pending *p)
         writer_bytes(out, p->certificate, strlen(p->certificate));
     if (p->type == MSG_DISCLOSED)
         msg_put_u64(out, p->order_open);
-    end(p->chan);
+    webs_end(p->chan);
 }
 
 /* What the failed commit of a half means for one request. */

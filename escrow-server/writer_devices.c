@@ -8,9 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SWEEP_STEP_MS  50
-#define SWEEP_AGAIN_MS 60000
-#define SWEEP_RETRY_MS 5000
 #define PROBE_FRESH_MS 2000 /* a commit so young says as much as another one would */
 
 bool writer_may_log(const uint8_t device[static 32])
@@ -117,49 +114,4 @@ void writer_probe(struct batch *b, struct pending *p)
             p->half_err[half] = b->w->ops->probe(b->w->store, half, writer_now());
         p->n[half] = 1; /* it shares the commit's fate */
     }
-}
-
-static void count(struct writer_sweep *s, const struct store_device *d, uint64_t now)
-{
-    uint64_t last = d->seen > d->enrolled ? d->seen : d->enrolled;
-    s->all++;
-    s->silent += last + s->silent_s < now;
-    s->waiting += d->approved != DEVICE_APPROVED;
-    s->revoked += d->revoked;
-}
-
-static void publish(const struct writer_sweep *s)
-{
-    metrics_set(METRIC_DEVICES, s->all);
-    metrics_set(METRIC_DEVICES + 1, s->silent);
-    metrics_set(METRIC_DEVICES + 2, s->waiting);
-    metrics_set(METRIC_DEVICES + 3, s->revoked);
-}
-
-/* A million rows at once would hold up those who escrow; so a few, and then the next ones. */
-static int step(struct writer_state *w)
-{
-    static struct store_device row[MSG_DEVICES_MAX * 8];
-    struct writer_sweep *s = &w->sweep;
-    unsigned n = 0, max = sizeof row / sizeof row[0];
-    if (w->ops->devices(w->store, s->amid ? s->after : NULL, false, max, row, &n) != ERR_OK)
-        return SWEEP_RETRY_MS;
-    if (!s->amid)
-        s->all = s->silent = s->waiting = s->revoked = 0;
-    for (unsigned i = 0; i < n; i++)
-        count(s, &row[i], writer_now());
-    if (n > 0)
-        memcpy(s->after, row[n - 1].id, sizeof s->after);
-    s->amid = n == max;
-    if (!s->amid)
-        publish(s);
-    return s->amid ? SWEEP_STEP_MS : SWEEP_AGAIN_MS;
-}
-
-int writer_sweep(struct writer_state *w)
-{
-    int64_t now = writer_now_ms();
-    if (now >= w->sweep.again_ms)
-        w->sweep.again_ms = now + step(w);
-    return (int)(w->sweep.again_ms - now);
 }

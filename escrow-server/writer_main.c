@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/host/file.h"
 #include "escrow-server/control.h"
-#include "escrow-server/metrics.h"
 #include "escrow-server/slog.h"
 #include "escrow-server/writer.h"
 #include "formats/base.h"
-#include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #define KEY_FILE_MAX 4096
 
@@ -58,8 +53,7 @@ static enum err take_first_token(struct writer_state *w)
 static enum err prepare(struct writer_state *w, const struct store_place *place)
 {
     struct cr_p256_pub pub;
-    for (unsigned i = 0; i < WRITER_WEBS; i++)
-        w->web[i].fd = -1;
+    webs_init(&w->webs);
     TRY(load_key(NAME_RECEIPT_KEY, &w->receipt_key));
     TRY(load_key(NAME_CA_KEY, &w->ca_key));
     TRY(cr_p256_public(w->receipt_key, &pub));
@@ -69,26 +63,6 @@ static enum err prepare(struct writer_state *w, const struct store_place *place)
     return e == ERR_OFFLINE ? ERR_OK : e; /* later then */
 }
 
-static void add_web(struct writer_state *w, int fd)
-{
-    for (unsigned i = 0; i < WRITER_WEBS; i++) {
-        if (chan_is_open(&w->web[i]))
-            continue;
-        if (chan_open(&w->web[i], fd, MSG_STORE_MAX) != ERR_OK)
-            chan_close(&w->web[i]);
-        return;
-    }
-    close(fd);
-}
-
-static void take_control(void *ctx, enum control_what what, int fd)
-{
-    if (what == CONTROL_PEER_WEB)
-        add_web(ctx, fd);
-    else if (fd >= 0)
-        close(fd);
-}
-
 /* Everything that waits now goes into one batch. */
 static void serve_web(struct batch *b, struct chan *c)
 {
@@ -96,24 +70,24 @@ static void serve_web(struct batch *b, struct chan *c)
     enum err e = chan_fill(c);
     bool gone = e != ERR_OK;
     while (b->n < WRITER_BATCH && chan_is_open(c) && (e = chan_next(c, &m)) == ERR_OK)
-        if (writer_take(b, c, &m) != ERR_OK) {
-            slog(SLOG_ERROR, "channel", "closed=\"a web worker sent what is no message\" type=%u", m.type);
-            return chan_close(c);
-        }
+        if (writer_take(b, c, &m) != ERR_OK)
+            return webs_nonsense(c, m.type);
     if (gone || e == ERR_FORMAT)
         chan_close(c);
 }
 
 /* More than a batch holds may be waiting in memory, of which poll() knows nothing. */
-static bool serve_all(struct writer_state *w, const struct pollfd *fds)
+static bool serve_all(struct writer_state *w, const bool ready[static WEBS])
 {
     struct batch b = {.w = w};
     bool more = false;
-    for (unsigned i = 0; i < WRITER_WEBS; i++)
-        if (chan_is_open(&w->web[i]) && (fds[i].revents != 0 || w->web[i].in.len > 0)) {
-            serve_web(&b, &w->web[i]);
-            more = more || b.n == WRITER_BATCH;
-        }
+    for (unsigned i = 0; i < WEBS; i++) {
+        struct chan *c = &w->webs.chan[i];
+        if (!chan_is_open(c) || (!ready[i] && c->in.len == 0))
+            continue;
+        serve_web(&b, c);
+        more = more || b.n == WRITER_BATCH;
+    }
     batch_finish(&b);
     return more;
 }
@@ -124,7 +98,7 @@ static int tend(struct writer_state *w)
     int ms = w->ops->tend(w->store);
     if (!w->has_first_token && ms >= 0 && take_first_token(w) != ERR_OK)
         w->has_first_token = false; /* the store is still away */
-    const int due_ms[] = {writer_sweep(w), writer_uncertain(w), writer_seen_wait_ms(w)};
+    const int due_ms[] = {writer_uncertain(w), writer_seen_wait_ms(w)};
     for (unsigned i = 0; i < sizeof due_ms / sizeof due_ms[0]; i++)
         if (due_ms[i] >= 0 && (ms < 0 || due_ms[i] < ms))
             ms = due_ms[i];
@@ -133,27 +107,9 @@ static int tend(struct writer_state *w)
 
 static void loop(struct writer_state *w)
 {
-    struct pollfd fds[WRITER_WEBS + 1];
-    sigset_t none;
-    sigemptyset(&none);
-    bool more = false;
-    while (!child_stopping) {
-        int wait_ms = more ? 0 : tend(w);
-        const struct timespec wait = {wait_ms / 1000, wait_ms % 1000 * 1000000l};
-        for (unsigned i = 0; i < WRITER_WEBS; i++)
-            fds[i] = chan_poll(&w->web[i]);
-        fds[WRITER_WEBS] = (struct pollfd){CONTROL_FD, POLLIN, 0};
-        if (ppoll(fds, WRITER_WEBS + 1, wait_ms < 0 ? NULL : &wait, &none) < 0) {
-            if (errno != EINTR)
-                return;
-            continue; /* revents mean nothing */
-        }
-        if (fds[WRITER_WEBS].revents != 0 && child_listen(take_control, w) != ERR_OK)
-            return;
-        for (unsigned i = 0; i < WRITER_WEBS; i++)
-            (void)chan_polled(&w->web[i], fds[i].revents);
-        more = serve_all(w, fds);
-    }
+    bool more = false, ready[WEBS];
+    while (!child_stopping && webs_wait(&w->webs, more ? 0 : tend(w), ready) == ERR_OK)
+        more = serve_all(w, ready);
 }
 
 int main(int argc, char **argv)
@@ -164,7 +120,6 @@ int main(int argc, char **argv)
         .ops = &store_sql,
         .org = child.org,
         .approval = child.conf.enrol_approval != 0,
-        .sweep = {.silent_s = child.conf.silent_days * 86400},
         .uncertain = {.per_hour = (child.conf.loss_rotations + child.conf.vaults - 1) / child.conf.vaults}};
     const struct store_place place = {
         .dir = ".", .url = {child.conf.store[STORE_RECOVERY], child.conf.store[STORE_COMPLIANCE]}};
@@ -179,8 +134,7 @@ int main(int argc, char **argv)
     struct batch last = {.w = &w};
     writer_seen_store(&last, true);
     batch_finish(&last);
-    for (unsigned i = 0; i < WRITER_WEBS; i++)
-        chan_close(&w.web[i]);
+    webs_close(&w.webs);
     w.ops->close(w.store);
     cr_p256_free(w.receipt_key);
     cr_p256_free(w.ca_key);

@@ -10,8 +10,7 @@
 
 #define POINT_UNCOMPRESSED 4
 
-/* An EVP_PKEY from a public point, and the private scalar where there is one. */
-static enum err pkey_from(const struct cr_p256_pub *pub, const BIGNUM *scalar, EVP_PKEY **ret)
+enum err p256_pkey(const struct cr_p256_pub *pub, const BIGNUM *scalar, EVP_PKEY **ret)
 {
     EVP_PKEY *pkey = NULL;
     OSSL_PARAM *params = NULL;
@@ -55,7 +54,7 @@ static enum err key_from(const EC_GROUP *group, const BIGNUM *scalar, struct cr_
     if (!key)
         return ERR_NOMEM;
     key->pub = pub;
-    enum err e = pkey_from(&pub, scalar, &key->pkey);
+    enum err e = p256_pkey(&pub, scalar, &key->pkey);
     if (e != ERR_OK)
         OPENSSL_free(key);
     else
@@ -163,7 +162,7 @@ enum err cr_p256_ecdh(const struct cr_p256_key *key, const struct cr_p256_pub *p
     TRY(cr_p256_check(peer));
     if (key->outside.ecdh)
         return key->outside.ecdh(key->outside.ctx, peer, ret);
-    TRY(pkey_from(peer, NULL, &other));
+    TRY(p256_pkey(peer, NULL, &other));
     uint8_t shared[CR_P256_SHARED];
     size_t len = sizeof shared;
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);

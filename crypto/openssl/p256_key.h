@@ -11,5 +11,8 @@ struct cr_p256_key {
     struct cr_p256_outside outside;
 };
 
+/* An EVP_PKEY from a public point, and the private scalar where there is one (NULL: none).
+ * err: FORMAT (not on the curve) */
+MUST_CHECK enum err p256_pkey(const struct cr_p256_pub *pub, const BIGNUM *scalar, EVP_PKEY **ret);
 /* The private scalar, 32 bytes big-endian. err: FORMAT (not a P-256 private key) */
 MUST_CHECK enum err p256_scalar(const EVP_PKEY *pkey, uint8_t ret[static CR_P256_SCALAR]);

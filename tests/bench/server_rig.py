@@ -16,8 +16,9 @@ import web_channel  # noqa: E402
 
 LOAD = 'build/bin/keyholt-load'
 CIPHER = 'TLS_AES_256_GCM_SHA384'  # what OpenSSL agrees on by default
-LISTEN_TCP, LISTEN_UNIX, PEER_WRITER, PEER_VAULT = web_channel.numbers(
-    'control.h', 'control_what', 'CONTROL_LISTEN_TCP', 'CONTROL_LISTEN_UNIX', 'CONTROL_PEER_WRITER', 'CONTROL_PEER_VAULT')
+LISTEN_TCP, LISTEN_UNIX, LISTEN_METRICS, PEER_WRITER, PEER_READER = web_channel.numbers(
+    'control.h', 'control_what', 'CONTROL_LISTEN_TCP', 'CONTROL_LISTEN_UNIX', 'CONTROL_LISTEN_METRICS', 'CONTROL_PEER_WRITER',
+    'CONTROL_PEER_READER')
 
 
 def children(pid):
@@ -124,11 +125,12 @@ http {{ access_log off; tcp_nodelay on; server {{ listen 127.0.0.1:{self.port} s
 
 
 class Pair:
-    """A writer and a web worker without their supervisor, and a channel of ours to the same writer."""
+    """Writer, reader and a web worker without their supervisor, and a channel of ours to the same reader."""
 
     def __init__(self, server):
         self.log = open(server.log, 'ab')
         self.writer = web_channel.Process(server.root, 'writer', self.log)
+        self.reader = web_channel.Process(server.root, 'reader', self.log)
         self.listener = socket.socket()
         self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.listener.bind(('127.0.0.1', 0))
@@ -138,6 +140,9 @@ class Pair:
         self.local = socket.socket(socket.AF_UNIX)
         self.local.bind(os.path.join(server.dir, 'bench.sock'))
         self.local.listen(1)
+        self.metrics = socket.socket()
+        self.metrics.bind(('127.0.0.1', 0))
+        self.metrics.listen(1)
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
         def in_child():
@@ -146,13 +151,16 @@ class Pair:
         self.web = subprocess.Popen([os.path.join(server_fixture.BUILD, 'libexec/web'), '--root', server.root],
                                     preexec_fn=in_child, close_fds=False, stdin=subprocess.DEVNULL, stderr=self.log)
         theirs.close()
-        near, far = socket.socketpair()
-        self.hand(self.writer.control, web_channel.PEER_WEB, near)
-        self.hand(self.control, PEER_WRITER, far)
-        near.close()
-        far.close()
+        for back, what in ((self.writer, PEER_WRITER), (self.reader, PEER_READER)):
+            near, far = socket.socketpair()
+            self.hand(back.control, web_channel.PEER_WEB, near)
+            self.hand(self.control, what, far)
+            near.close()
+            far.close()
         self.hand(self.control, LISTEN_TCP, self.listener)
         self.hand(self.control, LISTEN_UNIX, self.local)
+        self.hand(self.control, LISTEN_METRICS, self.metrics)
+        self.control.settimeout(30)
         if self.control.recv(1) != bytes([web_channel.READY]):
             raise RuntimeError('web did not get ready')
 
@@ -163,6 +171,7 @@ class Pair:
     def close(self):
         self.web.kill()
         self.web.wait(30)
+        self.reader.stop()
         self.writer.stop()
-        for one in (self.control, self.listener, self.local, self.log):
+        for one in (self.control, self.listener, self.local, self.metrics, self.log):
             one.close()

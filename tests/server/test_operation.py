@@ -122,7 +122,7 @@ def value(s, name, **labels):
 def test_one_worker_per_core(s):
     cores = min(os.cpu_count(), 16)
     names = [n for n, _ in processes(s)]
-    eq(names, ['vault'] + ['web'] * cores + ['writer'], 'processes')
+    eq(names, ['reader', 'vault'] + ['web'] * cores + ['writer'], 'processes')
     eq(value(s, 'processes_up', process='web'), cores, 'up')
 
 
@@ -130,7 +130,7 @@ def test_each_process_may_die(s):
     """A dead worker is started again while the other serves; a dead writer comes back; without a vault nothing is
     disclosed and everything else works."""
     d = enrolled(s, 'mortal')
-    for name in ('web', 'writer', 'vault'):
+    for name in ('web', 'writer', 'reader', 'vault'):
         before = value(s, 'process_starts_total', process=name)
         victim = [pid for n, pid in processes(s) if n == name][0]
         os.kill(victim, signal.SIGKILL)

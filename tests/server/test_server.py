@@ -505,7 +505,7 @@ def test_killed_server_keeps_what_it_receipted(s):
 
 def test_dead_children_are_started_again(s):
     d = enrolled(s, 'child')
-    for name in ('writer', 'vault', 'web'):
+    for name in ('writer', 'reader', 'vault', 'web'):
         size = os.path.getsize(s.log)
         os.kill(s.children()[name], signal.SIGKILL)
         s.wait_log(f'process=server event=child process={name} ended=signal', size)
@@ -880,7 +880,7 @@ def test_vault_down_and_server_down():
             time.sleep(0.05)
         eq(s.recover(e['key_id'])[0]['recovery_password'], e['digits'], 'the vault came by itself')
         eq(s.stop(), 0, 'SIGTERM ends it well')
-        for name in ('web', 'writer', 'vault'):
+        for name in ('web', 'writer', 'reader', 'vault'):
             holds(not run('pgrep', '-f', f'{name} --root {s.root}', code=None).stdout, f'{name} is gone')
     finally:
         s.clean()
@@ -1080,7 +1080,9 @@ def test_web_user_reads_neither_key_nor_log(s):
 
 
 def test_processes_are_confined(s):
-    want = {'web': 64801, 'writer': 64802, 'vault': 64803} if as_root() else dict.fromkeys(('web', 'writer', 'vault'), os.getuid())
+    want = {'web': 64801, 'writer': 64802, 'reader': 64802, 'vault': 64803}
+    if not as_root():
+        want = dict.fromkeys(want, os.getuid())
     for name, pid in s.children().items():
         status = dict(line.split(':\t', 1) for line in open(f'/proc/{pid}/status', encoding='ascii').read().splitlines() if ':\t' in line)
         eq(set(status['Uid'].split()), {str(want[name])}, f'uid of {name}')

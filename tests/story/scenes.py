@@ -27,8 +27,8 @@ def organisation(s):
     s.script.did('keyholt-server serve', f'ready on 127.0.0.1:{s.org.port}, SQLite')
     s.script.check('the server listens', s.org.listens())
     users = s.org.process_users()
-    s.script.check('web, writer and vault each run as a user of their own, none as root',
-                   set(users) == {'web', 'writer', 'vault'} and len(set(users.values()) - {0}) == 3, str(users))
+    s.script.check('web, writer with its reader, and vault each run as a user of their own, none as root',
+                   set(users) == {'web', 'writer', 'reader', 'vault'} and len(set(users.values()) - {0}) == 3, str(users))
 
 
 def provision(s):
