@@ -3,6 +3,7 @@
 #include "escrow-server/pki.h"
 #include "escrow-server/tls_provider.h"
 #include "escrow-server/web.h"
+#include <openssl/params.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
@@ -22,12 +23,30 @@ static enum err ask_for_ca(SSL_CTX *ctx, const char *pem)
     return ok ? ERR_OK : ERR_INTERNAL;
 }
 
-/* Read by the whole of OpenSSL, then handed over. */
-static enum err use_key(SSL_CTX *ctx)
+/* Read by the whole of OpenSSL, which knows the files' forms; then made a key of the lean one. Used as it is
+ * it would be looked up among everything that the whole one knows, at each handshake. NULL: not P-256 */
+static EVP_PKEY *make_lean(OSSL_LIB_CTX *lean, const EVP_PKEY *key)
+{
+    OSSL_PARAM *parts = NULL;
+    EVP_PKEY *made = NULL;
+    EVP_PKEY_CTX *maker = EVP_PKEY_CTX_new_from_name(lean, "EC", NULL);
+    if (maker == NULL || EVP_PKEY_todata(key, EVP_PKEY_KEYPAIR, &parts) != 1 ||
+        EVP_PKEY_fromdata_init(maker) != 1 || EVP_PKEY_fromdata(maker, &made, EVP_PKEY_KEYPAIR, parts) != 1)
+        made = NULL;
+    for (OSSL_PARAM *p = parts; p != NULL && p->key != NULL; p++)
+        OPENSSL_cleanse(p->data, p->data_size);
+    OSSL_PARAM_free(parts);
+    EVP_PKEY_CTX_free(maker);
+    return made;
+}
+
+static enum err use_key(SSL_CTX *ctx, OSSL_LIB_CTX *lean)
 {
     BIO *b = BIO_new_file(NAME_TLS_KEY, "r");
     EVP_PKEY *key = b == NULL ? NULL : PEM_read_bio_PrivateKey(b, NULL, cr_no_passphrase, NULL);
-    bool ok = key != NULL && SSL_CTX_use_PrivateKey(ctx, key) == 1 && SSL_CTX_check_private_key(ctx) == 1;
+    EVP_PKEY *made = key == NULL ? NULL : make_lean(lean, key);
+    bool ok = made != NULL && SSL_CTX_use_PrivateKey(ctx, made) == 1 && SSL_CTX_check_private_key(ctx) == 1;
+    EVP_PKEY_free(made);
     EVP_PKEY_free(key);
     BIO_free(b);
     return ok ? ERR_OK : ERR_FORMAT;
@@ -49,7 +68,7 @@ enum err web_tls_open(struct web *w)
     if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
         SSL_CTX_use_certificate_chain_file(ctx, NAME_TLS_CERT) != 1)
         return ERR_FORMAT;
-    TRY(use_key(ctx));
+    TRY(use_key(ctx, lean));
     TRY(ask_for_ca(ctx, w->child.org.ca));
     /* A certificate is asked for; enrolment has none. */
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
