@@ -2,21 +2,44 @@
 #include "escrow-server/tls_provider.h"
 #include <openssl/core_dispatch.h>
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <openssl/provider.h>
+#include <stdbool.h>
 #include <string.h>
 
-#define KEPT_MAX 8
+#define KEPT_MAX 4
 #define NAME     "keyholt-tls"
 
+/* What a handshake of TLS 1.3 can need: OpenSSL looks through all that there is whenever it reads a key. */
+static const struct {
+    int operation;
+    const char *names[KEPT_MAX + 1];
+} wanted[] = {
+    {OSSL_OP_DIGEST, {"SHA1", "SHA2-256", "SHA2-384"}}, /* SHA1: names a certificate */
+    {OSSL_OP_CIPHER, {"AES-128-GCM", "AES-256-GCM", "ChaCha20-Poly1305"}},
+    {OSSL_OP_MAC, {"HMAC"}},
+    {OSSL_OP_KDF, {"HKDF", "TLS13-KDF"}},
+    {OSSL_OP_RAND, {"CTR-DRBG", "SEED-SRC"}},
+    {OSSL_OP_KEYMGMT, {"EC", "X25519", "HMAC"}}, /* HMAC: to resume a session */
+    {OSSL_OP_KEYEXCH, {"ECDH", "X25519"}},
+    {OSSL_OP_SIGNATURE, {"ECDSA", "HMAC"}},
+    {OSSL_OP_DECODER, {"EC"}},
+};
+#define N_WANTED (sizeof wanted / sizeof wanted[0])
+
 static OSSL_PROVIDER *whole; /* the default provider */
-static OSSL_ALGORITHM decoders[KEPT_MAX + 1], kinds[KEPT_MAX + 1];
+static OSSL_ALGORITHM kept[N_WANTED][KEPT_MAX + 1];
 
 /* algorithm_names is a list, colons between. */
 static int is_named(const OSSL_ALGORITHM *a, const char *name)
 {
     size_t len = strlen(name);
-    return strncmp(a->algorithm_names, name, len) == 0 &&
-           (a->algorithm_names[len] == ':' || a->algorithm_names[len] == '\0');
+    for (const char *at = a->algorithm_names; at != NULL; at = strchr(at, ':')) {
+        at += *at == ':';
+        if (strncmp(at, name, len) == 0 && (at[len] == ':' || at[len] == '\0'))
+            return 1;
+    }
+    return 0;
 }
 
 static int is_spki(const OSSL_ALGORITHM *a)
@@ -25,34 +48,39 @@ static int is_spki(const OSSL_ALGORITHM *a)
            strstr(a->property_definition, "structure=SubjectPublicKeyInfo") != NULL;
 }
 
-/* Copy those of an operation's algorithms that have one of the names. Returns how many. */
-static unsigned keep(int operation, const char *const *names, OSSL_ALGORITHM ret[KEPT_MAX + 1])
+static const OSSL_ALGORITHM *find(const OSSL_ALGORITHM *a, int operation, const char *name)
+{
+    for (; a != NULL && a->algorithm_names != NULL; a++)
+        if (is_named(a, name) && (operation != OSSL_OP_DECODER || is_spki(a)))
+            return a;
+    return NULL;
+}
+
+/* Copy those of the default provider's algorithms that are wanted. Does it have all of them? */
+static int keep_wanted(void)
 {
     int no_cache = 0;
-    unsigned n = 0;
-    const OSSL_ALGORITHM *a = OSSL_PROVIDER_query_operation(whole, operation, &no_cache);
-    for (; a != NULL && a->algorithm_names != NULL; a++)
-        for (const char *const *name = names; *name != NULL && n < KEPT_MAX; name++)
-            if (is_named(a, *name) && (operation != OSSL_OP_DECODER || is_spki(a)))
-                ret[n++] = *a;
-    return n;
+    for (size_t i = 0; i < N_WANTED; i++) {
+        int operation = wanted[i].operation;
+        const OSSL_ALGORITHM *all = OSSL_PROVIDER_query_operation(whole, operation, &no_cache);
+        for (size_t n = 0; wanted[i].names[n] != NULL; n++) {
+            const OSSL_ALGORITHM *a = find(all, operation, wanted[i].names[n]);
+            if (a == NULL)
+                return 0;
+            kept[i][n] = *a;
+        }
+    }
+    return 1;
 }
 
 static const OSSL_ALGORITHM *query(void *provctx, int operation, int *no_cache)
 {
     (void)provctx;
     *no_cache = 0;
-    switch (operation) {
-    case OSSL_OP_DECODER:
-        return decoders;
-    case OSSL_OP_KEYMGMT:
-        return kinds;
-    case OSSL_OP_ENCODER:
-    case OSSL_OP_STORE:
-        return NULL;
-    default:
-        return OSSL_PROVIDER_query_operation(whole, operation, no_cache);
-    }
+    for (size_t i = 0; i < N_WANTED; i++)
+        if (wanted[i].operation == operation)
+            return kept[i];
+    return NULL;
 }
 
 /* Which groups TLS can use. */
@@ -78,14 +106,19 @@ static int start(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const 
     return 1;
 }
 
+enum err tls_provider_begin(void)
+{
+    const uint64_t none = OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ADD_ALL_DIGESTS;
+    bool ok = OPENSSL_init_crypto(none, NULL) == 1 && EVP_add_digest(EVP_sha256()) == 1 &&
+              EVP_add_digest(EVP_sha384()) == 1 && EVP_add_digest(EVP_sha512()) == 1;
+    return ok ? ERR_OK : ERR_INTERNAL;
+}
+
 enum err tls_provider_open(OSSL_LIB_CTX **ret)
 {
-    static const char *const read[] = {"EC", NULL};
-    static const char *const used[] = {"EC", "X25519", "HMAC", NULL}; /* HMAC: to resume a session */
     whole = OSSL_PROVIDER_load(NULL, "default");
     OSSL_LIB_CTX *ctx = OSSL_LIB_CTX_new();
-    if (whole == NULL || ctx == NULL || keep(OSSL_OP_DECODER, read, decoders) == 0 ||
-        keep(OSSL_OP_KEYMGMT, used, kinds) == 0 || OSSL_PROVIDER_add_builtin(ctx, NAME, start) != 1 ||
+    if (whole == NULL || ctx == NULL || !keep_wanted() || OSSL_PROVIDER_add_builtin(ctx, NAME, start) != 1 ||
         OSSL_PROVIDER_load(ctx, NAME) == NULL) {
         OSSL_LIB_CTX_free(ctx);
         return ERR_INTERNAL;

@@ -120,6 +120,8 @@ struct bufferevent *web_conn_new(struct event_base *base, void *web);
 void web_conn_begins(struct evhttp_connection *evcon);
 /* Is this answer the last one on its connection? */
 bool web_conn_is_last(struct evhttp_connection *evcon);
+/* Send what was just answered in one record, in this turn of the event loop. */
+void web_conn_push(struct evhttp_connection *evcon);
 /* The request on this connection was answered: the next one has its own time. */
 void web_conn_answered(struct evhttp_connection *evcon);
 /* Device and key of the client certificate, or of the one that the session began with. err: NOT_FOUND (none)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/web_conn.h"
 #include "escrow-server/metrics.h"
+#include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
+#include <event2/bufferevent_struct.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -166,6 +168,17 @@ bool web_conn_is_last(struct evhttp_connection *evcon)
 {
     const struct conn *c = conn_of(evcon);
     return c == NULL || c->web->stopping || c->refused != NULL;
+}
+
+/* evhttp leaves head and body in two pieces, which would be a record and a packet each, for when the kernel
+ * says that the socket takes them; it nearly always does. */
+void web_conn_push(struct evhttp_connection *evcon)
+{
+    struct bufferevent *bev = evhttp_connection_get_bufferevent(evcon);
+    struct evbuffer *out = bufferevent_get_output(bev);
+    if (evbuffer_get_length(out) <= SSL3_RT_MAX_PLAIN_LENGTH)
+        (void)evbuffer_pullup(out, -1);
+    event_active(&bev->ev_write, EV_WRITE, 0);
 }
 
 void web_conn_answered(struct evhttp_connection *evcon)

@@ -110,6 +110,8 @@ static void send_body(struct call *c, int status, const char *text)
         evhttp_connection_set_closecb(evcon, NULL, NULL);
     evhttp_request_set_on_complete_cb(c->req, on_complete, NULL);
     evhttp_send_reply(c->req, status, web_title(status), NULL);
+    if (evcon != NULL)
+        web_conn_push(evcon);
 }
 
 /* A device's POST does not say that it is JSON, so its answer need not either: a heartbeat is small. */

@@ -2,6 +2,7 @@
 #include "escrow-server/control.h"
 #include "escrow-server/metrics.h"
 #include "escrow-server/slog.h"
+#include "escrow-server/tls_provider.h"
 #include "escrow-server/web.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -144,7 +145,7 @@ static enum err prepare(struct web *w)
 int main(int argc, char **argv)
 {
     struct web *w = calloc(1, sizeof *w);
-    if (w == NULL)
+    if (w == NULL || tls_provider_begin() != ERR_OK)
         return 1;
     child_start(argc, argv, PROCESS_WEB, &w->child);
     enum err e = prepare(w);

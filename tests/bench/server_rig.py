@@ -15,10 +15,10 @@ import server_fixture  # noqa: E402
 import web_channel  # noqa: E402
 
 LOAD = 'build/bin/keyholt-load'
-CIPHER = 'TLS_AES_256_GCM_SHA384'  # what OpenSSL agrees on by default
-LISTEN_TCP, LISTEN_UNIX, LISTEN_METRICS, PEER_WRITER, PEER_READER = web_channel.numbers(
+CIPHER = 'TLS_AES_128_GCM_SHA256'  # what our server prefers (web_tls.c)
+LISTEN_TCP, LISTEN_UNIX, LISTEN_METRICS, PEER_WRITER, PEER_READER, PEER_VAULT = web_channel.numbers(
     'control.h', 'control_what', 'CONTROL_LISTEN_TCP', 'CONTROL_LISTEN_UNIX', 'CONTROL_LISTEN_METRICS', 'CONTROL_PEER_WRITER',
-    'CONTROL_PEER_READER')
+    'CONTROL_PEER_READER', 'CONTROL_PEER_VAULT')
 
 
 def children(pid):
@@ -95,7 +95,8 @@ class Server(server_fixture.Server):
 
 
 class Nginx:
-    """The same certificate, TLS 1.3, client certificates asked for, no tickets, no cache: a small static file."""
+    """One worker, as ours; the same certificate, cipher and key exchange (X25519, which the client offers), client
+    certificates asked for, no tickets, no cache, a line in a log file for each request: a small static file."""
 
     def __init__(self, server):
         self.dir = tempfile.mkdtemp(prefix='keyholt-nginx-')
@@ -107,7 +108,7 @@ class Nginx:
         with open(conf, 'w', encoding='ascii') as f:
             f.write(f'''worker_processes 1; pid {self.dir}/pid; error_log {self.dir}/error.log; daemon off;
 events {{ worker_connections 4096; }}
-http {{ access_log off; tcp_nodelay on; server {{ listen 127.0.0.1:{self.port} ssl backlog=1024; root {self.dir};
+http {{ access_log {self.dir}/access.log; tcp_nodelay on; server {{ listen 127.0.0.1:{self.port} ssl backlog=1024; root {self.dir};
   ssl_certificate {server.state('web/tls.pem')}; ssl_certificate_key {server.state('web/tls.key')};
   ssl_protocols TLSv1.3; ssl_conf_command Ciphersuites {CIPHER}; ssl_session_tickets off; ssl_session_cache off;
   ssl_client_certificate {server.ca}; ssl_verify_client on; }} }}
