@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # efi/: keyholt-recovery.efi. Pure logic, also built hosted for its unit tests:
 efi_pure_sources := efi/keymap.c efi/model.c efi/model_entry.c efi/model_pages.c efi/sentence.c efi/characters.c efi/content.c efi/plan.c efi/facts.c \
-    efi/file_system.c efi/bls.c
+    efi/file_system.c efi/bls.c \
+    efi/walk.c efi/copy_name.c efi/copy_plan.c efi/copy_batch.c efi/copy_folders.c efi/copy_notes.c efi/copy_file.c efi/copy.c
 # Firmware protocols, screen looks, flow:
 efi_sources := $(efi_pure_sources) efi/libc.c efi/firmware.c efi/random.c efi/files.c efi/disk.c efi/partition.c \
     efi/plain.c efi/publish.c efi/volumes.c efi/open.c efi/variables.c efi/device_path.c efi/load_option.c \
@@ -72,6 +73,8 @@ $(eval $(call unit,test_efi_model,$(efi_pure_sources)))
 $(eval $(call unit,test_efi_content,$(efi_pure_sources)))
 $(eval $(call unit,test_efi_plan,$(efi_pure_sources)))
 $(eval $(call unit,test_efi_facts,$(efi_pure_sources)))
+$(eval $(call unit,test_efi_copy_name,$(efi_pure_sources)))
+$(eval $(call unit,test_efi_copy,$(efi_pure_sources) tests/unit/fake_tree.c))
 # $(eval $(call fuzz,…)) is defined in formats/module.mk
 $(eval $(call fuzz,fuzz_app,$(efi_pure_sources) formats/recovery_password.c formats/qr_text.c formats/base.c formats/guid.c \
     formats/envelope.c formats/luks2_names.c crypto/cursor.c crypto/secret.c crypto/err.c))
