@@ -4,10 +4,11 @@
 
 #include "efi/walk.h"
 
-#define COPY_FAT_FILE_MAX UINT32_MAX /* bytes of a file on FAT. source: FAT specification 1.03, section 6.2  \
-                                      */
-#define COPY_NAMED     3             /* files that are named on the screen */
-#define COPY_NAME_TEXT 64            /* bytes of a path on the screen, the last ones of a longer one */
+#define COPY_FAT_FILE_MAX                                                                                    \
+    UINT32_MAX            /* bytes of a file on FAT. source: FAT specification 1.03, section 6.2             \
+                           */
+#define COPY_NAMED     3  /* files that are named on the screen */
+#define COPY_NAME_TEXT 64 /* bytes of a path on the screen, the last ones of a longer one */
 
 /* The place that is copied to, as far as a plan needs it. */
 struct copy_room {

@@ -2,7 +2,8 @@
 # efi/: keyholt-recovery.efi. Pure logic, also built hosted for its unit tests:
 efi_pure_sources := efi/keymap.c efi/model.c efi/model_entry.c efi/model_pages.c efi/sentence.c efi/characters.c efi/content.c efi/plan.c efi/facts.c \
     efi/file_system.c efi/bls.c \
-    efi/walk.c efi/copy_name.c efi/copy_plan.c efi/copy_batch.c efi/copy_folders.c efi/copy_notes.c efi/copy_file.c efi/copy.c
+    efi/walk.c efi/copy_name.c efi/copy_plan.c efi/copy_batch.c efi/copy_folders.c efi/copy_notes.c efi/copy_file.c efi/copy.c \
+    efi/page.c efi/copy_list.c efi/copy_pages.c
 # Firmware protocols, screen looks, flow:
 efi_sources := $(efi_pure_sources) efi/libc.c efi/firmware.c efi/random.c efi/files.c efi/disk.c efi/partition.c \
     efi/plain.c efi/publish.c efi/volumes.c efi/open.c efi/variables.c efi/device_path.c efi/load_option.c \
@@ -74,6 +75,7 @@ $(eval $(call unit,test_efi_content,$(efi_pure_sources)))
 $(eval $(call unit,test_efi_plan,$(efi_pure_sources)))
 $(eval $(call unit,test_efi_facts,$(efi_pure_sources)))
 $(eval $(call unit,test_efi_copy_name,$(efi_pure_sources)))
+$(eval $(call unit,test_efi_copy_pages,$(efi_pure_sources) tests/unit/fake_tree.c))
 $(eval $(call unit,test_efi_copy,$(efi_pure_sources) tests/unit/fake_tree.c))
 # $(eval $(call fuzz,…)) is defined in formats/module.mk
 $(eval $(call fuzz,fuzz_app,$(efi_pure_sources) formats/recovery_password.c formats/qr_text.c formats/base.c formats/guid.c \
