@@ -63,6 +63,32 @@ void copy_page_no_stick(struct page *p, const struct copy_place *locked)
     page_say(p, TONE_ASK, "Plug in a USB stick.");
 }
 
+void copy_page_no_driver(struct page *p, const char *volume, const char *file_system, unsigned refused)
+{
+    char message[MODEL_MESSAGE];
+    struct sentence s = {.base = NULL};
+    page_init(p, TITLE, "Enter goes back");
+    page_add(
+        p,
+        "This computer's firmware reads FAT only. For other file systems your organisation can put a driver "
+        "into the folder EFI\\keyholt\\drivers of its EFI system partition.");
+    if (refused) {
+        s = line_of(p);
+        add_things(&s, refused, "driver there was", "drivers there were");
+        sentence_add(&s, " refused by Secure Boot: not signed by a key that is trusted here.");
+    }
+    page_add(p, "The files are not lost: another computer opens the disk with the same 48 digits. Ask your "
+                "help desk; "
+                "with an image of the disk they use keyholt-desk volume decrypt.");
+    sentence_init(&s, message, sizeof message);
+    sentence_add(&s, volume);
+    sentence_add(&s, file_system ? " holds a file system (" : " holds something that is not known here, and");
+    sentence_add(&s, file_system ? file_system : "");
+    sentence_add(&s, file_system ? ") that" : "");
+    sentence_add(&s, " cannot be read here.");
+    page_say(p, TONE_BAD, message);
+}
+
 void copy_page_counting(struct page *p, const struct copy_plan *so_far)
 {
     char message[MODEL_MESSAGE];

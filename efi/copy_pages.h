@@ -16,6 +16,9 @@ struct copy_place {
 
 /* No stick that can be written to. locked: one that cannot, or NULL */
 void copy_page_no_stick(struct page *p, const struct copy_place *locked);
+/* No driver reads the volume. file_system: its name, NULL unknown; refused: so many drivers were refused by
+ * Secure Boot */
+void copy_page_no_driver(struct page *p, const char *volume, const char *file_system, unsigned refused);
 /* While it is counted. */
 void copy_page_counting(struct page *p, const struct copy_plan *so_far);
 /* The question before anything is written. volume: its name; folder: the new one's; several: there are more

@@ -23,11 +23,11 @@ enum key {
     KEY_OFF,    /* P or F12: power off */
     KEY_RESCAN, /* R: look for disks again */
     KEY_NO,
-    KEY_LIST,      /* L: what else can be started */
-    KEY_CONTRAST,  /* C: colours of high contrast, or back */
-    KEY_SETUP,     /* F: the firmware's settings */
-    KEY_SHOW,      /* S: show the digits on text consoles, or hide them again */
-    KEY_COPY,      /* U: copy files to a USB stick */
+    KEY_LIST,     /* L: what else can be started */
+    KEY_CONTRAST, /* C: colours of high contrast, or back */
+    KEY_SETUP,    /* F: the firmware's settings */
+    KEY_SHOW,     /* S: show the digits on text consoles, or hide them again */
+    KEY_COPY,     /* U: copy files to a USB stick */
     KEY_PAGE_UP,
     KEY_PAGE_DOWN,
     KEY_SEPARATOR, /* dash or space between groups: allowed, means nothing */

@@ -16,6 +16,10 @@ static const char *resting_sentence(const struct model *m)
 {
     if (m->phase == MODEL_NO_VOLUME)
         return "No locked disk was found. Plug in what is missing and press R to look again.";
+    if (m->copying)
+        return "The digits will open this volume to copy its files to a USB stick; the computer is not "
+               "started "
+               "then. U changes back.";
     return "";
 }
 
@@ -58,7 +62,11 @@ void model_init(struct model *m, bool has_volume)
 
 void model_wipe(struct model *m)
 {
-    struct model kept = {.phase = MODEL_ENTRY, .back = MODEL_ENTRY, .tone = TONE_QUIET, .opened = m->opened};
+    struct model kept = {.phase = MODEL_ENTRY,
+                         .back = MODEL_ENTRY,
+                         .tone = TONE_QUIET,
+                         .opened = m->opened,
+                         .may_copy = m->may_copy};
     memcpy(kept.next, m->next, sizeof kept.next);
     cr_wipe(m, sizeof *m);
     *m = kept;
@@ -138,6 +146,13 @@ void model_again(struct model *m, bool has_volume)
     model_has_volume(m, has_volume);
 }
 
+void model_copying(struct model *m, bool copying)
+{
+    m->copying = copying;
+    m->tried = false;
+    model_name_wrong_groups(m);
+}
+
 void model_failed(struct model *m, bool wrong, const char *why)
 {
     m->phase = m->back = MODEL_ENTRY;
@@ -173,6 +188,8 @@ static enum model_action anywhere(struct model *m, enum key key)
         return MODEL_OPEN_LIST;
     case KEY_CONTRAST:
         return MODEL_RECOLOR;
+    case KEY_COPY:
+        return MODEL_COPY;
     default:
         return m->phase == MODEL_ENTRY ? model_entry_key(m, key) : MODEL_NOTHING;
     }

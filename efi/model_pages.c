@@ -151,6 +151,8 @@ static enum model_action unlocked_key(const struct model *m, enum key key)
     switch (key) {
     case KEY_ENTER:
         return m->then;
+    case KEY_COPY:
+        return MODEL_COPY;
     default:
         return MODEL_NOTHING;
     }

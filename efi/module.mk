@@ -10,7 +10,8 @@ efi_sources := $(efi_pure_sources) efi/libc.c efi/firmware.c efi/random.c efi/fi
     efi/boot_list.c efi/boot_next.c efi/stick.c efi/started.c efi/keyboard.c efi/font.c efi/glyph.c efi/canvas.c efi/qr.c \
     efi/screen.c efi/console.c efi/screen_text.c \
     efi/gop_look.c efi/gop_words.c efi/gop_boxes.c efi/screen_gop.c efi/unlock.c efi/app.c efi/startup.c \
-    efi/opened.c efi/leave.c efi/main.c
+    efi/opened.c efi/leave.c \
+    efi/gop_page.c efi/text_page.c efi/tree_efi.c efi/copy_stick.c efi/drivers.c efi/copy_screen.c efi/main.c
 efi_objects := $(patsubst %.c,$(B)/efi/obj/%.o,$(efi_sources))
 EFI_MAX_BYTES := 409600
 

@@ -189,6 +189,7 @@ static void say_readable(struct model *m, const struct volume *v, const struct g
     sentence_add(&s, ".");
     if (v->published) {
         say_content(&s, v);
+        sentence_add(&s, m->may_copy ? " U copies files from it to a USB stick." : "");
     } else {
         sentence_add(&s, " It cannot be read here: ");
         sentence_add(&s, why ? why : "too little memory");
@@ -238,7 +239,7 @@ enum unlocked unlock_try(struct volume *v, struct model *m, uint8_t reason)
     struct plain *plain = NULL;
     struct showing showing = {.m = m, .v = v};
     struct open_progress progress = {.step = show_step, .ctx = &showing};
-    bool hand = v->luks && v->facts.os;
+    bool hand = v->luks && v->facts.os && !m->copying;
     uint64_t start = firmware_uptime_ms();
     enum err e = model_password(m, &password);
     if (e == ERR_OK)

@@ -370,7 +370,7 @@ static const struct stroke strokes[] = {
     {"another letter", 0, 'x', KEY_OTHER},
     {"an umlaut", 0, 0xe4, KEY_OTHER},
     {"bare modifier", 0, 0, KEY_NONE},
-    {"Page Up", 9, 0, KEY_OTHER},
+    {"Page Up", 9, 0, KEY_PAGE_UP},
     {"volume key", 0x7f, 0, KEY_OTHER},
 };
 
