@@ -25,15 +25,6 @@ static void add_things(struct sentence *s, uint64_t n, const char *one, const ch
     sentence_add(s, n == 1 ? one : many);
 }
 
-/* Small ones exactly: "0.0 KB" says nothing. */
-static void add_size(struct sentence *s, uint64_t bytes)
-{
-    if (bytes >= 1000)
-        sentence_add_size(s, bytes);
-    else
-        add_things(s, bytes, "byte", "bytes");
-}
-
 static struct sentence line_of(struct page *p)
 {
     struct sentence s;
@@ -98,7 +89,7 @@ void copy_page_counting(struct page *p, const struct copy_plan *so_far)
     sentence_add(&s, "Counting: ");
     add_things(&s, so_far->files, "file", "files");
     sentence_add(&s, ", ");
-    add_size(&s, so_far->bytes);
+    sentence_add_size(&s, so_far->bytes);
     page_say(p, TONE_ASK, message);
 }
 
@@ -125,7 +116,7 @@ static void say_totals(struct page *p, const char *volume, const struct copy_pla
     sentence_add(&s, " in ");
     add_things(&s, plan->folders, "folder", "folders");
     sentence_add(&s, ", ");
-    add_size(&s, plan->bytes);
+    sentence_add_size(&s, plan->bytes);
     sentence_add(&s, ".");
 }
 
@@ -138,13 +129,13 @@ static void say_place(struct page *p, const struct copy_plan *plan, const struct
     sentence_add(&s, ", into the new folder ");
     sentence_add(&s, folder);
     sentence_add(&s, "; the stick has ");
-    add_size(&s, to->room.free);
+    sentence_add_size(&s, to->room.free);
     sentence_add(&s, " free.");
     if (copy_plan_fits(plan, &to->room))
         return;
     s = line_of(p);
     sentence_add(&s, "Not all of it fits: ");
-    add_size(&s, plan->need);
+    sentence_add_size(&s, plan->need);
     sentence_add(&s, " are needed. When the stick is full, copying can go on with another one.");
 }
 
@@ -164,11 +155,9 @@ void copy_page_ask(struct page *p, const char *volume, const struct copy_plan *p
         sentence_add(&s, " cannot be read and will be missing.");
     }
     if (plan->files + plan->folders == 0)
-        page_say(p, TONE_BAD, "There is nothing to copy. Esc goes back.");
+        page_say(p, TONE_BAD, "There is nothing to copy.");
     else
-        page_say(
-            p, TONE_ASK,
-            "The copies will not be encrypted: whoever has the stick can read them.  Enter: copy.  Esc: no.");
+        page_say(p, TONE_ASK, "The copies will not be encrypted: whoever has the stick can read them.");
 }
 
 /* Everything is counted twice: written, and read back. */
@@ -194,7 +183,7 @@ void copy_page_progress(struct page *p, const struct copy_plan *plan, const stru
     sentence_add(&s, ": ");
     sentence_add_u64(&s, p->permille / 10);
     sentence_add(&s, " % of ");
-    add_size(&s, plan->bytes);
+    sentence_add_size(&s, plan->bytes);
     sentence_add(&s, ", written and read back. Leave the stick where it is.");
     page_say(p, TONE_ASK, message);
 }
@@ -224,29 +213,22 @@ static const char *end_sentence(enum copy_end end)
 {
     switch (end) {
     case COPY_DONE:
-        return "Done. The stick can be pulled out now.  Enter goes back.";
+        return "Done. The stick can be pulled out now.";
     case COPY_STOPPED:
-        return "Stopped; what was copied stays on the stick.  Enter: go on.  Esc: leave it so.";
+        return "Stopped; what was copied stays on the stick.";
     case COPY_STICK_FULL:
-        return "The stick is full; what was copied stays on it.  Plug in another one and press Enter to go "
-               "on.  "
-               "Esc: leave it so.";
+        return "The stick is full; what was copied stays on it. Plug in another one and press Enter to go "
+               "on.";
     case COPY_STICK_GONE:
-        return "The stick was pulled out or does not answer; what is counted here is on it.  Plug it or "
+        return "The stick was pulled out or does not answer; what is counted here is on it. Plug it or "
                "another "
-               "one in and press Enter to go on.  Esc: leave it so.";
+               "one in and press Enter to go on.";
     case COPY_STICK_LOCKED:
-        return "The stick is write-protected.  Move its switch, or take another one, and press Enter.  Esc: "
-               "leave "
-               "it so.";
+        return "The stick is write-protected. Move its switch, or take another one, and press Enter.";
     case COPY_STICK_FAULT:
-        return "The stick does not take what is written to it.  Plug in another one and press Enter to go "
-               "on.  "
-               "Esc: leave it so.";
+        return "The stick does not take what is written to it. Plug in another one and press Enter to go on.";
     default:
-        return "The disk with the files does not answer any more; what was copied stays on the stick.  Enter "
-               "goes "
-               "back.";
+        return "The disk with the files does not answer any more; what was copied stays on the stick.";
     }
 }
 
@@ -261,7 +243,7 @@ static void say_copied(struct page *p, const struct copy *c, const struct copy_p
     sentence_add(&s, "Copied, read back and found equal: ");
     add_things(&s, c->sure.files, "file", "files");
     sentence_add(&s, ", ");
-    add_size(&s, c->sure.bytes);
+    sentence_add_size(&s, c->sure.bytes);
     if (c->sure.files != plan->files) {
         sentence_add(&s, ", of ");
         add_count(&s, plan->files);

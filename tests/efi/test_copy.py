@@ -101,7 +101,7 @@ def same(t, what, found, wanted):
 def open_data(laptop, key=KEY, digits=None):
     go_to(laptop, key)
     laptop.send_keys(digits or ''.join(rig.groups(PASSWORD)))
-    laptop.wait_serial(sentence('U copies files from it to a USB stick'), SLOW)
+    laptop.wait_serial(sentence('U copies files to a USB stick'), SLOW)
 
 
 def copy_all(t, laptop):
@@ -125,7 +125,7 @@ def the_whole_way(t):
         laptop.wait_serial(sentence('Open this volume first'), PLENTY)
         t.that('before it is open, U says what to do first', True)
         laptop.send_keys(''.join(rig.groups(PASSWORD)))
-        laptop.wait_serial(sentence('U copies files from it to a USB stick'), SLOW)
+        laptop.wait_serial(sentence('U copies files to a USB stick'), SLOW)
         bench.shot(laptop, 'copy-opened-800x600')
         laptop.send_keys(['u'])
         laptop.wait_serial(r'1 of 5: Copy everything', PLENTY)
@@ -144,7 +144,7 @@ def the_whole_way(t):
         laptop.wait_serial(sentence('The stick can be pulled out now.'), PLENTY)
         bench.shot(laptop, 'copy-done-800x600')
         laptop.send_keys(['ret'])
-        laptop.wait_serial(sentence('U copies files from it to a USB stick'), PLENTY)
+        laptop.wait_serial(sentence('U copies files to a USB stick'), PLENTY)
         t.that('then the page of the volume stands again', True)
         laptop.send_keys(['ret'])
         laptop.wait_serial(r'> _', PLENTY)

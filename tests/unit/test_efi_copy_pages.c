@@ -63,12 +63,12 @@ static void shows(const char *const *lines)
 static void test_list(void **state)
 {
     static const char *const first[] = {"Copy everything",       "[ ] Boot  (folder)",
-                                        "[ ] home  (folder)",    "[ ] Apple.txt  0.0 KB",
-                                        "[ ] zebra.txt  0.0 KB", NULL};
+                                        "[ ] home  (folder)",    "[ ] Apple.txt  1 byte",
+                                        "[ ] zebra.txt  1 byte", NULL};
     static const char *const marked[] = {"Copy what is marked: 1", "[ ] Boot  (folder)", "[x] home  (folder)",
                                          NULL};
     static const char *const inside[] = {"Copy everything in this folder", "..  (the folder above)",
-                                         "[ ] letter.odt  0.0 KB", NULL};
+                                         "[ ] letter.odt  4 bytes", NULL};
     (void)state;
     assert_int_equal(type(""), COPY_LIST_NOTHING);
     shows(first);
@@ -87,7 +87,7 @@ static void test_list(void **state)
     shows(first);
     assert_int_equal(type("E"), COPY_LIST_COPY);
     assert_int_equal(type("uE"), COPY_LIST_NOTHING); /* a file is marked by Enter, too */
-    assert_string_equal(page.message, "5 of 5: [x] zebra.txt  0.0 KB");
+    assert_string_equal(page.message, "5 of 5: [x] zebra.txt  1 byte");
     assert_int_equal(type("Q"), COPY_LIST_LEAVE);
     assert_int_equal(disk.opened, 0);
 }
