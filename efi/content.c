@@ -214,12 +214,12 @@ const char *content_step(const struct content *c, unsigned step, bool with_qr)
 
 /* Short: at 800 x 600 a line holds 93 characters. */
 #define KEYS_START "B start  L boot menu  R look again  "
-#define KEYS_END   "F firmware  P power off"
+#define KEYS_END   "T tones  F firmware  P power off"
 
 const char *content_keys(const struct content *c, bool graphics)
 {
     if (graphics)
-        return c->several ? "Tab next volume  " KEYS_START "C contrast  " KEYS_END
+        return c->several ? "Tab next  " KEYS_START "C contrast  " KEYS_END
                           : KEYS_START "C contrast  " KEYS_END;
     if (!c->has_volume)
         return KEYS_START KEYS_END;
