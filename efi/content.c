@@ -219,19 +219,21 @@ const char *content_step(const struct content *c, unsigned step, bool with_qr)
 
 /* Short: at 800 x 600 a line holds 93 characters. */
 #define KEYS_START "B start  L boot menu  R look again  "
-#define KEYS_END   "F firmware  P power off"
+#define KEYS_END   "T tones  F firmware  P power off"
 #define KEYS_COPY  "U copy  "
+
+/* [several volumes][copying allowed] */
+static const char *const drawn[2][2] = {
+    {KEYS_START "C contrast  " KEYS_END, KEYS_START KEYS_COPY "C contrast  " KEYS_END},
+    {"Tab next  " KEYS_START "C contrast  " KEYS_END,
+     "Tab next  " KEYS_START KEYS_COPY "C contrast  T tones  F firmware  P off"}};
+static const char *const printed[2][2] = {
+    {"S show digits  " KEYS_START KEYS_END, "S show digits  " KEYS_START KEYS_COPY KEYS_END},
+    {"Tab next volume  S show digits  " KEYS_START KEYS_END,
+     "Tab next volume  S show digits  " KEYS_START KEYS_COPY KEYS_END}};
 
 const char *content_keys(const struct content *c, bool graphics)
 {
-    static const char *const drawn[2][2] = {
-        {KEYS_START "C contrast  " KEYS_END, KEYS_START KEYS_COPY "C contrast  " KEYS_END},
-        {"Tab next  " KEYS_START "C contrast  " KEYS_END,
-         "Tab next  " KEYS_START KEYS_COPY "C contrast  " KEYS_END}};
-    static const char *const printed[2][2] = {
-        {"S show digits  " KEYS_START KEYS_END, "S show digits  " KEYS_START KEYS_COPY KEYS_END},
-        {"Tab next volume  S show digits  " KEYS_START KEYS_END,
-         "Tab next volume  S show digits  " KEYS_START KEYS_COPY KEYS_END}};
     if (!c->has_volume)
         return graphics ? drawn[0][0] : KEYS_START KEYS_END;
     return (graphics ? drawn : printed)[c->several][c->may_copy];

@@ -32,6 +32,9 @@ static bool act(enum model_action action)
     case MODEL_OPEN_LIST:
         leave_list();
         break;
+    case MODEL_RESTART:
+        leave_for_clean_start();
+        break;
     case MODEL_PICKED:
         leave_picked();
         break;
@@ -75,6 +78,7 @@ static enum model_action converse(void)
         enum key key = wait_key();
         while (key != KEY_NONE) {
             enum model_action action = model_key(&app.model, key);
+            screen_hear(&app.model);
             if (act(action))
                 return action;
             key = keyboard_poll();
@@ -104,8 +108,10 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
         if (app.model.phase != MODEL_OPENED && last != MODEL_GO_ON && tried)
             unlock_gave_up(tried, app.reason.reason);
         model_wipe(&app.model);
-        if (last == MODEL_OFF)
+        if (last == MODEL_OFF) {
+            screen_close();
             firmware_power_off();
+        }
         if (!leave())
             app_notice("Nothing that can be started was found. ", "",
                        "Press Enter to come back to the recovery screen.");

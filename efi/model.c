@@ -12,6 +12,12 @@ void model_say(struct model *m, enum model_tone tone, const char *what)
     m->tone = tone;
 }
 
+void model_sound(struct model *m, enum sound sound)
+{
+    m->sound = sound;
+    m->n_sounds++;
+}
+
 static const char *resting_sentence(const struct model *m)
 {
     if (m->phase == MODEL_NO_VOLUME)
@@ -66,7 +72,10 @@ void model_wipe(struct model *m)
                          .back = MODEL_ENTRY,
                          .tone = TONE_QUIET,
                          .opened = m->opened,
-                         .may_copy = m->may_copy};
+                         .may_copy = m->may_copy,
+                         .quiet = m->quiet,
+                         .sound = m->sound,
+                         .n_sounds = m->n_sounds};
     memcpy(kept.next, m->next, sizeof kept.next);
     cr_wipe(m, sizeof *m);
     *m = kept;
@@ -157,6 +166,7 @@ void model_failed(struct model *m, bool wrong, const char *why)
 {
     m->phase = m->back = MODEL_ENTRY;
     m->tried = wrong;
+    model_sound(m, SOUND_NOT_OPENED);
     if (model_all_good(m))
         model_move_to(m, RP_GROUPS - 1, MODEL_DIGITS); /* else the cursor stays with what is being typed */
     model_say(m, TONE_BAD, why);
@@ -165,7 +175,22 @@ void model_failed(struct model *m, bool wrong, const char *why)
 void model_progress(struct model *m, enum model_phase phase, const char *what)
 {
     m->phase = phase;
+    if (phase == MODEL_OPENED)
+        model_sound(m, SOUND_OPENED);
     model_say(m, phase == MODEL_OPENED ? TONE_GOOD : TONE_ASK, what);
+}
+
+/* What is heard when they come on says what they mean. */
+static void switch_tones(struct model *m)
+{
+    m->quiet = !m->quiet;
+    model_say(
+        m, TONE_ASK,
+        m->quiet
+            ? "Tones are off. T switches them on."
+            : "Tones are on, where the computer has a speaker: high, the group is right; low twice, it is "
+              "not; three rising, open; three falling, not open. T switches them off.");
+    model_sound(m, SOUND_GROUP_GOOD);
 }
 
 /* The keys that mean the same with and without a volume. */
@@ -186,6 +211,9 @@ static enum model_action anywhere(struct model *m, enum key key)
         return MODEL_RESCAN;
     case KEY_LIST:
         return MODEL_OPEN_LIST;
+    case KEY_TONES:
+        switch_tones(m);
+        return MODEL_NOTHING;
     case KEY_CONTRAST:
         return MODEL_RECOLOR;
     case KEY_COPY:

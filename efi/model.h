@@ -11,6 +11,7 @@
 #include "crypto/secret.h"
 #include "efi/keymap.h"
 #include "efi/menu.h"
+#include "efi/tones.h"
 #include "formats/recovery_password.h"
 #include <stdbool.h>
 
@@ -43,6 +44,7 @@ enum model_action {
     MODEL_OFF,
     MODEL_SETUP,
     MODEL_OPEN_LIST, /* gather what can be started; then model_list() */
+    MODEL_RESTART,   /* from a clean start, whatever was handed over */
     MODEL_PICKED,    /* line m->menu_at */
     MODEL_TAKE,      /* use what was offered */
     MODEL_REFUSED,   /* or do not */
@@ -76,6 +78,9 @@ struct model {
     unsigned menu_at;
     enum model_action then; /* what Enter does after opening */
     char next[MODEL_NAME];  /* what is started next, "" not known */
+    bool quiet;             /* a person does not want to hear anything */
+    enum sound sound;       /* the last thing to be heard, */
+    unsigned n_sounds;      /* and how many there were */
     enum model_tone tone;
     char message[MODEL_MESSAGE];
 };

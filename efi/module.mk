@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # efi/: keyholt-recovery.efi. Pure logic, also built hosted for its unit tests:
 efi_pure_sources := efi/keymap.c efi/model.c efi/model_entry.c efi/model_pages.c efi/sentence.c efi/characters.c efi/content.c efi/plan.c efi/facts.c \
-    efi/file_system.c efi/bls.c \
+    efi/tones.c efi/file_system.c efi/bls.c \
     efi/walk.c efi/copy_name.c efi/copy_plan.c efi/copy_batch.c efi/copy_folders.c efi/copy_notes.c efi/copy_file.c efi/copy.c \
     efi/page.c efi/copy_list.c efi/copy_pages.c
 # Firmware protocols, screen looks, flow:
 efi_sources := $(efi_pure_sources) efi/libc.c efi/firmware.c efi/random.c efi/files.c efi/disk.c efi/partition.c \
     efi/plain.c efi/publish.c efi/volumes.c efi/open.c efi/variables.c efi/device_path.c efi/load_option.c \
-    efi/boot_list.c efi/boot_next.c efi/stick.c efi/started.c efi/keyboard.c efi/font.c efi/glyph.c efi/canvas.c efi/qr.c \
+    efi/boot_list.c efi/boot_next.c efi/stick.c efi/started.c efi/keyboard.c efi/speaker.c efi/font.c efi/glyph.c efi/canvas.c efi/qr.c \
     efi/screen.c efi/console.c efi/screen_text.c \
     efi/gop_look.c efi/gop_words.c efi/gop_boxes.c efi/screen_gop.c efi/unlock.c efi/app.c efi/startup.c \
     efi/opened.c efi/leave.c \

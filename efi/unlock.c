@@ -155,7 +155,7 @@ static void hand_over(struct volume *v, struct model *m, uint8_t reason, const s
         sentence_add(
             &s, "The disk is opened, but the firmware kept no record of it: please tell your help desk.");
     sentence_add(&s, " Press Enter to start the computer.");
-    model_notice(m, TONE_ASK, line);
+    model_unlocked(m, TONE_ASK, line, MODEL_GO_ON);
 }
 
 /* What can be read, and by whom. */
@@ -198,6 +198,8 @@ static void say_readable(struct model *m, const struct volume *v, const struct g
     bool start = !v->luks && v->facts.os;
     sentence_add(&s, start ? " Windows will ask for the digits again. Enter starts the computer."
                            : " Enter goes on.");
+    if (v->facts.chip)
+        sentence_add(&s, " R restarts it, so that the security chip may open the volume.");
     model_unlocked(m, v->published ? TONE_GOOD : TONE_ASK, line, start ? MODEL_GO_ON : MODEL_NEXT_LOCKED);
 }
 

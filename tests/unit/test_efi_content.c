@@ -184,11 +184,17 @@ static void sizes(void **state)
     static const struct {
         uint64_t bytes;
         const char *text;
-    } row[] = {{0, "0 bytes"},           {1, "1 byte"},
-               {999, "0.9 KB"},          {9900, "9.9 KB"},
-               {10000, "10 KB"},         {999999, "999 KB"},
-               {1000000, "1.0 MB"},      {25165824, "25 MB"},
-               {512110190592, "512 GB"}, {1000204886016, "1.0 TB"},
+    } row[] = {{0, "0 bytes"},
+               {1, "1 byte"},
+               {999, "999 bytes"},
+               {1000, "1.0 KB"},
+               {9900, "9.9 KB"},
+               {10000, "10 KB"},
+               {999999, "999 KB"},
+               {1000000, "1.0 MB"},
+               {25165824, "25 MB"},
+               {512110190592, "512 GB"},
+               {1000204886016, "1.0 TB"},
                {UINT64_MAX, "18 EB"}};
     (void)state;
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
