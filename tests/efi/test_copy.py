@@ -349,11 +349,25 @@ def stopped(t):
     same(t, 'the second run', max(found.values(), key=len), big)
 
 
+def little_memory(t):
+    """All memory is taken but 8 MiB when the app starts."""
+    path = make_stick('little-stick')
+    with bench.laptop(extra=[*disk(data_volume('little')), *stick(path)], launch=True, files={'EFI/next/crowded': b'1'}) as laptop:
+        laptop.power_on()
+        pages = int(laptop.wait_serial(r'CROWDED (\d+) pages free', PLENTY).groups[0])
+        t.that(f'{pages} pages are free when it starts, at most 8 MiB', pages <= 2048)
+        laptop.wait_serial(r'> _', PLENTY)
+        open_data(laptop)
+        copy_all(t, laptop)
+        laptop.wait_serial(sentence('Copied, read back and found equal: 6 files, 974 KB.'), SLOW)
+    same(t, 'in little memory', next(iter(copies(tree(path)).values()), {}), FILES)
+
+
 def main():
     global bench
     bench = Bench()
     wanted, t = sys.argv[1:], Checks()
-    scenes = [the_whole_way, ext4_system] + ([no_driver, full, pulled_out, bitlocker, stopped] if LONG or wanted else [])
+    scenes = [the_whole_way, ext4_system] + ([no_driver, full, pulled_out, bitlocker, stopped, little_memory] if LONG or wanted else [])
     skipped = 0
 
     def guarded(scene):

@@ -102,6 +102,14 @@ static void without_an_organisation(void **state)
     assert_int_equal(c.list_at, 1);
     assert_string_equal(c.list[2], "3. 7C41D9E2  LUKS2 system, 512 GB, laptop root");
     assert_non_null(strstr(content_keys(&c, true), "Tab"));
+    assert_non_null(strstr(content_keys(&c, true), "U copy"));
+    for (int several = 0; several < 2; several++) {
+        c.several = several;
+        assert_true(strlen(content_keys(&c, true)) <= 93);
+    }
+    c.may_copy = false;
+    assert_null(strstr(content_keys(&c, true), "U copy"));
+    assert_null(strstr(content_keys(&c, false), "U copy"));
     assert_non_null(strstr(content_step(&c, 0, true), "Call your help desk"));
 }
 
