@@ -3,14 +3,6 @@
 #include "crypto/sha256_sum.h"
 #include <string.h>
 
-static size_t units_of(const uint16_t *path)
-{
-    size_t n = 0;
-    while (path[n])
-        n++;
-    return n + 1;
-}
-
 bool copy_batch_is_full(const struct copy_batch *b, size_t units)
 {
     return b->n == COPY_BATCH_FILES || units + 1 > COPY_BATCH_UNITS - b->units ||
@@ -19,7 +11,7 @@ bool copy_batch_is_full(const struct copy_batch *b, size_t units)
 
 void copy_batch_add(struct copy_batch *b, const uint16_t *path, uint64_t size, const uint8_t sum[static 32])
 {
-    size_t units = units_of(path);
+    size_t units = tree_len(path) + 1;
     struct copy_written *f = &b->file[b->n++];
     f->path = (uint32_t)b->units;
     f->size = size;

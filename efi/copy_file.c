@@ -7,7 +7,6 @@
 struct transfer {
     struct tree_node *from, *to;
     uint16_t path[WALK_PATH]; /* on the stick */
-    size_t units;             /* of the path, without the zero */
     bool renamed;
     const uint16_t *name; /* on the stick, the end of path */
     uint64_t size;
@@ -29,16 +28,13 @@ static enum err choose_place(struct copy *c, const struct walk *w, struct transf
     uint16_t name[TREE_NAME];
     TRY(copy_folders(c, w, w->depth));
     TRY(copy_free_name(c, c->folder[w->depth], w->entry.name, name, &t->renamed));
-    size_t n = c->path_len[w->depth], len = 0;
-    while (name[len])
-        len++;
+    size_t n = c->path_len[w->depth], len = tree_len(name);
     if (n + 1 + len + 1 > WALK_PATH)
         return ERR_RANGE;
     memcpy(t->path, c->path, n * sizeof *t->path);
     t->path[n] = '\\';
     memcpy(t->path + n + 1, name, (len + 1) * sizeof *name);
     t->name = t->path + n + 1;
-    t->units = n + 1 + len;
     return ERR_OK;
 }
 

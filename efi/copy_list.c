@@ -48,11 +48,6 @@ static void place(struct copy_list *l)
     l->n++;
 }
 
-static bool is_dots(const uint16_t *name)
-{
-    return name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0));
-}
-
 enum err copy_list_load(struct copy_list *l, const struct tree *t)
 {
     struct tree_node *folder;
@@ -62,7 +57,7 @@ enum err copy_list_load(struct copy_list *l, const struct tree *t)
     memset(l->marked, 0, sizeof l->marked);
     TRY(t->ops->open(t->ctx, NULL, l->folder, TREE_READ, &folder));
     while (l->n < COPY_LIST_MAX && (e = t->ops->next(folder, &l->entry[l->n])) == ERR_OK)
-        if (!is_dots(l->entry[l->n].name))
+        if (!tree_is_dots(l->entry[l->n].name))
             place(l);
     l->more = e == ERR_OK;
     t->ops->close(folder);
@@ -92,11 +87,7 @@ static enum copy_list_action up(struct copy_list *l)
 
 static enum copy_list_action into(struct copy_list *l, const uint16_t *name)
 {
-    size_t at = 0, len = 0;
-    while (l->folder[at])
-        at++;
-    while (name[len])
-        len++;
+    size_t at = tree_len(l->folder), len = tree_len(name);
     if (at + 1 + len + 1 > WALK_PATH)
         return COPY_LIST_NOTHING;
     if (at > 0)

@@ -29,17 +29,13 @@ static uint64_t rounded(uint64_t size, uint32_t cluster)
 
 static uint64_t entry_bytes(const uint16_t *name)
 {
-    uint64_t units = 0;
-    while (name[units])
-        units++;
+    uint64_t units = tree_len(name);
     return ENTRY_BYTES * (1 + (units + ENTRY_UNITS - 1) / ENTRY_UNITS);
 }
 
 void copy_short_path(const uint16_t *path, char ret[static COPY_NAME_TEXT])
 {
-    size_t units = 0;
-    while (path[units])
-        units++;
+    size_t units = tree_len(path);
     /* a unit takes three bytes at most; what is left of the path is shortened until it fits */
     for (size_t from = units > COPY_NAME_TEXT ? units - COPY_NAME_TEXT : 0;; from++) {
         char text[3 * COPY_NAME_TEXT + 1];

@@ -11,6 +11,21 @@
 #define TREE_NAME  256 /* units of one name with the zero; FAT and NTFS allow 255 */
 #define TREE_TIMES 48  /* bytes: created, read, written, as the firmware has them */
 
+/* Units of a name or path, without the zero. */
+static inline size_t tree_len(const uint16_t *text)
+{
+    size_t n = 0;
+    while (text[n])
+        n++;
+    return n;
+}
+
+/* "." and "..", which FAT lists, too. */
+static inline bool tree_is_dots(const uint16_t *name)
+{
+    return name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0));
+}
+
 struct tree_entry {
     uint16_t name[TREE_NAME];
     uint64_t size; /* bytes, of a file */

@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "efi/walk.h"
 
-/* "." and "..", as FAT has them. */
-static bool is_dots(const uint16_t *name)
-{
-    return name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0));
-}
-
 /* Put the current entry's name behind its folder's path. False: it does not fit. */
 static bool make_path(struct walk *w)
 {
@@ -24,14 +18,6 @@ static bool make_path(struct walk *w)
     return false;
 }
 
-static size_t length_of(const uint16_t *text)
-{
-    size_t n = 0;
-    while (text[n])
-        n++;
-    return n;
-}
-
 /* Into the folder that is the current entry. err: RANGE (too deep), what opening says */
 static enum err descend(struct walk *w)
 {
@@ -40,7 +26,7 @@ static enum err descend(struct walk *w)
     TRY(w->tree.ops->open(w->tree.ctx, w->folder[w->depth], w->entry.name, TREE_READ,
                           &w->folder[w->depth + 1]));
     w->depth++;
-    w->path_len[w->depth] = length_of(w->path);
+    w->path_len[w->depth] = tree_len(w->path);
     return ERR_OK;
 }
 
@@ -56,7 +42,7 @@ static void enter(struct walk *w, const struct walk_visit *v)
 
 static enum walk_next visit(struct walk *w, const struct walk_visit *v)
 {
-    if (is_dots(w->entry.name))
+    if (tree_is_dots(w->entry.name))
         return WALK_ON;
     if (!make_path(w)) {
         v->failed(v->ctx, w, ERR_RANGE);

@@ -94,7 +94,7 @@ static enum err open_node(void *ctx, struct tree_node *folder, const uint16_t *n
     size_t n = 0;
     if (f->gone)
         return ERR_IO;
-    for (; name[n] && n < sizeof text - 1; n++)
+    for (; n < sizeof text - 1 && name[n]; n++)
         text[n] = (char)(name[n] == '\\' ? '/' : name[n]);
     text[n] = '\0';
     for (const char *p = text; *p;) {
