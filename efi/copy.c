@@ -11,6 +11,11 @@ bool copy_step(struct copy *c, const char *doing, size_t n)
     return !c->stop;
 }
 
+bool copy_is_end(enum err e)
+{
+    return e == ERR_FULL || e == ERR_DENIED || e == ERR_IO || e == ERR_NOMEM;
+}
+
 void copy_end_by_stick(struct copy *c, enum err e)
 {
     c->end = !c->to->ops->present(c->to->ctx) ? COPY_STICK_GONE
@@ -63,7 +68,7 @@ void copy_check(struct copy *c)
 static void make_folder(struct copy *c, const struct walk *w)
 {
     enum err e = copy_folders(c, w, w->depth + 1);
-    if (e != ERR_OK && e != ERR_RANGE && e != ERR_CONFLICT)
+    if (e != ERR_OK && copy_is_end(e))
         copy_end_by_stick(c, e);
 }
 

@@ -62,6 +62,11 @@ struct copy {
     enum copy_end end;
 };
 
+/* A name that is not there yet, safe for FAT. folder: NULL for the root; renamed: it is not the old one
+ * err: what the stick says; CONFLICT (too many with one name) */
+MUST_CHECK enum err copy_free_name(const struct tree *t, struct tree_node *folder, const uint16_t *name,
+                                   uint16_t ret[static TREE_NAME], bool *ret_renamed);
+
 /* Copy what is chosen into a new folder; what c->sure says is dealt with is left out. c: all that is not the
  * caller's zero at the first run.
  * ret: how it ended; c->sure says what stands. Notes that are not empty are written beside the folder, as

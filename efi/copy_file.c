@@ -22,12 +22,20 @@ static void source_failed(struct copy *c, const struct walk *w, const char *why)
         c->end = COPY_SOURCE_GONE;
 }
 
+static void stick_refused(struct copy *c, const struct walk *w, enum err e)
+{
+    if (copy_is_end(e))
+        copy_end_by_stick(c, e);
+    else
+        copy_note_failed(c, "has a name or path that the stick does not take", w->path);
+}
+
 /* Where it will lie: the folder's path and a name that is free. */
 static enum err choose_place(struct copy *c, const struct walk *w, struct transfer *t)
 {
     uint16_t name[TREE_NAME];
     TRY(copy_folders(c, w, w->depth));
-    TRY(copy_free_name(c, c->folder[w->depth], w->entry.name, name, &t->renamed));
+    TRY(copy_free_name(c->to, c->folder[w->depth], w->entry.name, name, &t->renamed));
     size_t n = c->path_len[w->depth], len = tree_len(name);
     if (n + 1 + len + 1 > WALK_PATH)
         return ERR_RANGE;
@@ -91,7 +99,7 @@ static void write_to(struct copy *c, const struct walk *w, struct transfer *t)
 {
     enum err e = c->to->ops->open(c->to->ctx, c->folder[w->depth], t->name, TREE_NEW_FILE, &t->to);
     if (e != ERR_OK) {
-        copy_end_by_stick(c, e);
+        stick_refused(c, w, e);
         return;
     }
     cr_sha256_sum_init(&t->sum);
@@ -113,12 +121,8 @@ void copy_file(struct copy *c, const struct walk *w)
     if (c->end)
         return;
     enum err e = choose_place(c, w, &t);
-    if (e == ERR_RANGE || e == ERR_CONFLICT) {
-        copy_note_failed(c, "has too long a path, or too many have its name", w->path);
-        return;
-    }
     if (e != ERR_OK) {
-        copy_end_by_stick(c, e);
+        stick_refused(c, w, e);
         return;
     }
     if (c->from->ops->open(c->from->ctx, w->folder[w->depth], w->entry.name, TREE_READ, &t.from) != ERR_OK) {

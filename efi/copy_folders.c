@@ -5,28 +5,28 @@
 
 #define OTHERS_MAX 1000 /* names tried before giving up */
 
-static enum err is_free(const struct copy *c, struct tree_node *folder, const uint16_t *name)
+static enum err is_free(const struct tree *t, struct tree_node *folder, const uint16_t *name)
 {
     struct tree_node *there;
-    enum err e = c->to->ops->open(c->to->ctx, folder, name, TREE_READ, &there);
+    enum err e = t->ops->open(t->ctx, folder, name, TREE_READ, &there);
     if (e == ERR_OK) {
-        c->to->ops->close(there);
+        t->ops->close(there);
         return ERR_CONFLICT;
     }
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
-enum err copy_free_name(const struct copy *c, struct tree_node *folder, const uint16_t *name,
+enum err copy_free_name(const struct tree *t, struct tree_node *folder, const uint16_t *name,
                         uint16_t ret[static TREE_NAME], bool *ret_renamed)
 {
     uint16_t safe[TREE_NAME];
     bool renamed = copy_name_make_safe(name, safe);
     memcpy(ret, safe, sizeof safe);
-    enum err e = is_free(c, folder, ret);
+    enum err e = is_free(t, folder, ret);
     for (unsigned n = 2; e == ERR_CONFLICT && n < OTHERS_MAX; n++) {
         copy_name_other(safe, n, ret);
         renamed = true;
-        e = is_free(c, folder, ret);
+        e = is_free(t, folder, ret);
     }
     *ret_renamed = renamed;
     return e;
@@ -69,7 +69,7 @@ static enum err make(struct copy *c, const struct walk *w, unsigned depth)
     struct tree_node *above = depth > 0 ? c->folder[depth - 1] : NULL;
     bool renamed;
     name_at(c, w, depth, name);
-    TRY(copy_free_name(c, above, name, safe, &renamed));
+    TRY(copy_free_name(c->to, above, name, safe, &renamed));
     TRY(extend_path(c, depth, safe));
     TRY(c->to->ops->open(c->to->ctx, above, safe, TREE_NEW_FOLDER, &c->folder[depth]));
     c->made[depth] = true;

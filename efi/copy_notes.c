@@ -63,7 +63,7 @@ void copy_notes_write(const struct copy *c)
     for (; c->base[n] && n < TREE_NAME - 5; n++)
         name[n] = c->base[n];
     copy_name_wide(".txt", name + n, TREE_NAME - n);
-    if (copy_free_name(c, NULL, name, free_name, &renamed) != ERR_OK ||
+    if (copy_free_name(t, NULL, name, free_name, &renamed) != ERR_OK ||
         t->ops->open(t->ctx, NULL, free_name, TREE_NEW_FILE, &file) != ERR_OK)
         return;
     enum err e = t->ops->write(file, c->notes, c->sure.notes_len);

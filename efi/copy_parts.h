@@ -15,11 +15,6 @@ MUST_CHECK enum err copy_folders(struct copy *c, const struct walk *w, unsigned 
 void copy_folders_close(struct copy *c);
 /* The walk leaves the folder at this depth. */
 void copy_folders_leave(struct copy *c, unsigned depth);
-/* A name that is not there yet, safe for FAT. renamed: it is not the old one.
- * err: what the stick says; CONFLICT (too many with one name) */
-MUST_CHECK enum err copy_free_name(const struct copy *c, struct tree_node *folder, const uint16_t *name,
-                                   uint16_t ret[static TREE_NAME], bool *ret_renamed);
-
 /* "reason: path" in a line of its own; also counts it. */
 void copy_note_failed(struct copy *c, const char *reason, const uint16_t *path);
 void copy_note_renamed(struct copy *c, const uint16_t *path, const uint16_t *now);
@@ -29,7 +24,9 @@ void copy_notes_write(const struct copy *c);
 /* Read back what was written; then it counts. Sets c->end when the stick is gone: then it does not. */
 void copy_check(struct copy *c);
 
-/* The stick said no: end the run. */
+/* Does the stick refuse everything, or only this one name? */
+bool copy_is_end(enum err e);
+/* It refuses everything: end the run. */
 void copy_end_by_stick(struct copy *c, enum err e);
 /* So many bytes more; false when a person wants to stop. */
 bool copy_step(struct copy *c, const char *doing, size_t n);

@@ -11,7 +11,7 @@ efi_sources := $(efi_pure_sources) efi/libc.c efi/firmware.c efi/random.c efi/fi
     efi/screen.c efi/console.c efi/screen_text.c \
     efi/gop_look.c efi/gop_words.c efi/gop_boxes.c efi/screen_gop.c efi/unlock.c efi/app.c efi/startup.c \
     efi/opened.c efi/leave.c \
-    efi/gop_page.c efi/text_page.c efi/tree_efi.c efi/copy_stick.c efi/drivers.c efi/copy_screen.c efi/main.c
+    efi/gop_page.c efi/text_page.c efi/tree_efi.c efi/copy_stick.c efi/drivers.c efi/copy_transfer.c efi/copy_screen.c efi/main.c
 efi_objects := $(patsubst %.c,$(B)/efi/obj/%.o,$(efi_sources))
 EFI_MAX_BYTES := 409600
 

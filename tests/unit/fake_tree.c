@@ -103,6 +103,8 @@ static enum err open_node(void *ctx, struct tree_node *folder, const uint16_t *n
         if (!next && !p[len] && (mode == TREE_NEW_FILE || mode == TREE_NEW_FOLDER)) {
             if (f->locked)
                 return ERR_DENIED;
+            if (f->refused && strchr(p, f->refused))
+                return ERR_RANGE;
             next = make(f, at, p, len, mode == TREE_NEW_FOLDER);
             if (!next)
                 return ERR_FULL;

@@ -28,6 +28,7 @@ struct fake {
     uint64_t written;
     unsigned refreshed;
     bool locked, gone;
+    char refused;     /* names with this character are not taken; 0 all are */
     bool case_counts; /* as on Linux */
     bool flips;       /* one bit of each file is another one once it is on the medium */
 };

@@ -290,6 +290,21 @@ static void test_unreadable(void **state)
     assert_non_null(strstr(notes, "4 GiB and more): large\r\n"));
 }
 
+/* A name that this stick's driver does not take: that file is missing, the others are there. */
+static void test_refused(void **state)
+{
+    (void)state;
+    stick.refused = '!';
+    fake_add(&disk, "a!", "x");
+    fake_add(&disk, "b!/x", "y");
+    assert_int_equal(copy_run(&copy), COPY_DONE);
+    all_is_there(&stick, "COPY");
+    assert_int_equal(copy.sure.failed, 2);
+    assert_non_null(strstr(notes, "does not take: a!\r\n"));
+    assert_non_null(strstr(notes, "does not take: b!\\x\r\n"));
+    nothing_open();
+}
+
 static void test_source_gone(void **state)
 {
     (void)state;
@@ -364,6 +379,7 @@ int main(void)
                                        ROW(test_locked),
                                        ROW(test_a_stick_that_lies),
                                        ROW(test_unreadable),
+                                       ROW(test_refused),
                                        ROW(test_source_gone),
                                        ROW(test_stopped),
                                        ROW(test_depth),
