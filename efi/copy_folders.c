@@ -19,8 +19,9 @@ static enum err is_free(const struct tree *t, struct tree_node *folder, const ui
 enum err copy_free_name(const struct tree *t, struct tree_node *folder, const uint16_t *name,
                         uint16_t ret[static TREE_NAME], bool *ret_renamed)
 {
-    uint16_t safe[TREE_NAME];
-    bool renamed = copy_name_make_safe(name, safe);
+    uint16_t mended[TREE_NAME], safe[TREE_NAME];
+    copy_name_mend(name, mended);
+    bool renamed = copy_name_make_safe(mended, safe);
     memcpy(ret, safe, sizeof safe);
     enum err e = is_free(t, folder, ret);
     for (unsigned n = 2; e == ERR_CONFLICT && n < OTHERS_MAX; n++) {

@@ -115,6 +115,62 @@ void copy_name_other(const uint16_t *name, unsigned n, uint16_t ret[static TREE_
     ret[stem + tail_len + extension] = 0;
 }
 
+/* Units of the UTF-8 sequence that begins here, each of them one byte; 0 when it is none. Overlong forms and
+ * halves of surrogate pairs are none. */
+static size_t sequence_at(const uint16_t *p, uint32_t *ret)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    uint32_t c = p[0];
+    size_t n = c < 0x80                ? 1
+               : c >= 0xc2 && c < 0xe0 ? 2
+               : c >= 0xe0 && c < 0xf0 ? 3
+               : c >= 0xf0 && c < 0xf5 ? 4
+                                       : 0;
+    if (n > 1)
+        c &= 0x7fu >> n;
+    for (size_t i = 1; i < n; i++) {
+        if (p[i] < 0x80 || p[i] > 0xbf)
+            return 0;
+        c = c << 6 | (p[i] & 0x3fu);
+    }
+    if (n == 0 || c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+        return 0;
+    *ret = c;
+    return n;
+}
+
+/* Bytes of UTF-8 throughout, and more than ASCII? */
+static bool is_utf8(const uint16_t *name)
+{
+    bool more = false;
+    uint32_t c;
+    for (size_t n; *name; name += n) {
+        n = sequence_at(name, &c);
+        if (n == 0)
+            return false;
+        more = more || n > 1;
+    }
+    return more;
+}
+
+void copy_name_mend(const uint16_t *name, uint16_t ret[static TREE_NAME])
+{
+    size_t len = 0;
+    bool mend = is_utf8(name);
+    while (*name && len < TREE_NAME - 2) {
+        uint32_t c = *name;
+        name += mend ? sequence_at(name, &c) : 1;
+        if (c >= 0x10000) {
+            ret[len++] = (uint16_t)(0xd800 + ((c - 0x10000) >> 10));
+            c = 0xdc00 + (c & 0x3ff);
+        }
+        ret[len++] = (uint16_t)c;
+    }
+    if (*name && len < TREE_NAME - 1 && !mend)
+        ret[len++] = *name;
+    ret[len] = 0;
+}
+
 /* One character; *p moves on. */
 static uint32_t next_character(const uint16_t **p)
 {
@@ -143,8 +199,12 @@ size_t copy_name_utf8(const uint16_t *name, char *ret, size_t cap)
 {
     size_t len = 0;
     char bytes[4];
+    bool mend = is_utf8(name);
     while (*name) {
-        size_t n = encode(next_character(&name), bytes);
+        uint32_t c;
+        size_t units = mend ? sequence_at(name, &c) : 0;
+        name += units;
+        size_t n = encode(units ? c : next_character(&name), bytes);
         if (n >= cap - len)
             break;
         for (size_t i = 0; i < n; i++)

@@ -266,6 +266,12 @@ void copy_page_result(struct page *p, const struct copy *c, const struct copy_pl
 {
     page_init(p, TITLE, copy_can_go_on(end) ? "Enter goes on   Esc goes back" : "Enter goes back");
     say_copied(p, c, plan);
+    if (c->sure.files) {
+        struct sentence s = line_of(p);
+        sentence_add(&s, "They are in the folder ");
+        sentence_add(&s, folder);
+        sentence_add(&s, " of the stick.");
+    }
     say_failed(p, c);
     if (c->sure.renamed) {
         struct sentence s = line_of(p);

@@ -41,7 +41,7 @@ void model_name_wrong_groups(struct model *m)
     for (unsigned g = 0; g < RP_GROUPS; g++)
         n += model_group_wrong(m, g);
     if (n == 0) {
-        model_say(m, TONE_QUIET, resting_sentence(m));
+        model_say(m, m->copying ? TONE_ASK : TONE_QUIET, resting_sentence(m));
         return;
     }
     sentence_init(&s, m->message, sizeof m->message);

@@ -397,7 +397,7 @@ def main():
     global bench
     bench = Bench()
     wanted, t = sys.argv[1:], Checks()
-    scenes = [the_whole_way, ext4_system] + ([no_driver, full, pulled_out, bitlocker, broken_file_system, stopped, little_memory] if LONG or wanted else [])
+    scenes = [the_whole_way] + ([ext4_system, no_driver, full, pulled_out, bitlocker, broken_file_system, stopped, little_memory] if LONG or wanted else [])
     skipped = 0
 
     def guarded(scene):

@@ -126,6 +126,38 @@ static void test_utf8(void **state)
     }
 }
 
+/* UTF-8 in units of one byte is undone; everything else stays as it is. */
+static void test_mend(void **state)
+{
+    static const struct {
+        uint16_t name[8], want[8];
+    } rows[] = {{{'a', 'b'}, {'a', 'b'}},
+                {{'g', 0xc3, 0xbc, 0xc3, 0x9f}, {'g', 0xfc, 0xdf}},
+                {{0xe2, 0x82, 0xac}, {0x20ac}},
+                {{0xf0, 0x9f, 0x98, 0x80, 'x'}, {0xd83d, 0xde00, 'x'}},
+                {{0xfc}, {0xfc}},                         /* a real one */
+                {{0xc3, 0xbc, 0xfc}, {0xc3, 0xbc, 0xfc}}, /* not throughout */
+                {{0xc3}, {0xc3}},                         /* cut */
+                {{0xc0, 0x80}, {0xc0, 0x80}},             /* overlong */
+                {{0xed, 0xa0, 0x80}, {0xed, 0xa0, 0x80}}, /* half a pair */
+                {{0xc3, 0x1bc}, {0xc3, 0x1bc}},           /* no byte */
+                {{0x20ac, 0xc3, 0xbc}, {0x20ac, 0xc3, 0xbc}}};
+    uint16_t got[TREE_NAME], full[TREE_NAME];
+    char text[16];
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        copy_name_mend(rows[i].name, got);
+        assert_memory_equal(got, rows[i].want, (tree_len(rows[i].want) + 1) * sizeof *got);
+    }
+    copy_name_utf8(rows[1].name, text, sizeof text);
+    assert_string_equal(text, "g\xc3\xbc\xc3\x9f");
+    for (size_t i = 0; i < TREE_NAME - 1; i++)
+        full[i] = 'x';
+    full[TREE_NAME - 1] = 0;
+    copy_name_mend(full, got);
+    assert_memory_equal(got, full, sizeof full);
+}
+
 static void test_short_path(void **state)
 {
     uint16_t path[200];
@@ -144,8 +176,8 @@ static void test_short_path(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_safe), cmocka_unit_test(test_longest),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_safe),  cmocka_unit_test(test_longest),
                                        cmocka_unit_test(test_other), cmocka_unit_test(test_utf8),
-                                       cmocka_unit_test(test_short_path)};
+                                       cmocka_unit_test(test_mend),  cmocka_unit_test(test_short_path)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -207,17 +207,18 @@ static void test_result(void **state)
     c.sure = (struct copy_tally){.files = 1204, .bytes = 3100000000u};
     copy_page_result(&page, &c, &plan, COPY_DONE, "K");
     assert_string_equal(page.line[0], "Copied, read back and found equal: 1,204 files, 3.1 GB.");
-    assert_int_equal(page.n, 1);
+    assert_string_equal(page.line[1], "They are in the folder K of the stick.");
+    assert_int_equal(page.n, 2);
     assert_int_equal(page.tone, TONE_GOOD);
     c.notes = notes;
     c.sure = (struct copy_tally){
         .files = 1, .bytes = 999, .renamed = 1, .failed = 2, .notes_len = sizeof notes - 1};
     copy_page_result(&page, &c, &plan, COPY_DONE, "K");
     assert_string_equal(page.line[0], "Copied, read back and found equal: 1 file, 999 bytes, of 1,204.");
-    assert_string_equal(page.line[1], "Not copied: 2 files and folders.");
-    assert_string_equal(page.line[2], "could not be read: a");
-    assert_string_equal(page.line[3], "folder lies too deep: c");
-    assert_non_null(strstr(page.line[5], "listed on the stick, in K.txt"));
+    assert_string_equal(page.line[2], "Not copied: 2 files and folders.");
+    assert_string_equal(page.line[3], "could not be read: a");
+    assert_string_equal(page.line[4], "folder lies too deep: c");
+    assert_non_null(strstr(page.line[6], "listed on the stick, in K.txt"));
     assert_int_equal(page.tone, TONE_ASK);
     for (enum copy_end end = COPY_DONE; end <= COPY_STICK_FAULT; end++) {
         copy_page_result(&page, &c, &plan, end, "K");
