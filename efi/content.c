@@ -175,7 +175,11 @@ static const char *note_of(const struct content *c, const struct facts *f)
     if (!f->os)
         return "A data volume: opened here it can be read only; the system opens it by its own key.";
     if (f->n_keys == 0)
-        return "No recovery key of Keyholt's is known for it; 48 digits may open it all the same.";
+        return f->os && f->format == FACTS_LUKS2
+                   ? "No recovery key of Keyholt's is known for it; 48 digits may open it all the same. Then "
+                     "the "
+                     "system may ask for them again: type them with a dash between the groups."
+                   : "No recovery key of Keyholt's is known for it; 48 digits may open it all the same.";
     return "";
 }
 

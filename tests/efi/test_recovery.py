@@ -209,6 +209,12 @@ def unplugged(t):
         laptop.send_keys(['r'])
         laptop.wait_serial(sentence('No locked disk was found'), PLENTY)
         t.that('and goes on', True)
+        laptop.send_keys(['l'])
+        laptop.wait_serial(sentence('Arrows move'), PLENTY)
+        laptop.send_keys(['up'])
+        laptop.wait_serial(sentence('Restart the computer, from a clean start   Arrows move'), PLENTY)
+        laptop.send_keys(['ret'])
+        t.equal('the last line of the list restarts', laptop._wait_end(PLENTY), 'guest-reset')
 
 
 def foreign_stick(t):

@@ -143,6 +143,9 @@ static void what_to_know_before(void **state)
         {"open already", {.format = FACTS_LUKS2, .open = true}, "is open"},
         {"no digits open it", {.format = FACTS_BITLOCKER, .os = true}, "startup key"},
         {"no key of ours", {.format = FACTS_LUKS2, .os = true}, "48 digits may open it"},
+        {"so perhaps nobody takes the password",
+         {.format = FACTS_LUKS2, .os = true},
+         "with a dash between the groups."},
     };
     (void)state;
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
