@@ -1,4 +1,3 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# tests/laptop/: the virtual laptop (Python) and the C tools that put file systems into encrypted images.
+# tests/laptop/: the virtual laptop (Python) and the one C tool that its image builder needs.
 $(eval $(call program,tests/luks_fill,tests/laptop/luks_fill.c,-lcryptsetup))
-$(eval $(call program,tests/bitlk_fill,tests/laptop/bitlk_fill.c,))
