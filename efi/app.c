@@ -10,11 +10,16 @@ struct volume *app_current(void)
     return app.volumes.n ? app.volumes.at[app.at] : NULL;
 }
 
+void app_facts(const struct facts *ret[static VOLUMES_MAX])
+{
+    for (unsigned i = 0; i < app.volumes.n; i++)
+        ret[i] = &app.volumes.at[i]->facts;
+}
+
 static void show_volume(void)
 {
     const struct facts *at[VOLUMES_MAX];
-    for (unsigned i = 0; i < app.volumes.n; i++)
-        at[i] = &app.volumes.at[i]->facts;
+    app_facts(at);
     const struct content_volumes shown = {.at = at,
                                           .n = app.volumes.n,
                                           .current = app.at,

@@ -26,6 +26,8 @@ extern struct app app;
 
 /* The volume on the screen, NULL without any. */
 struct volume *app_current(void);
+/* What is known of each volume, as many as there are. */
+void app_facts(const struct facts *ret[static VOLUMES_MAX]);
 /* Draw everything. */
 void app_show(void);
 /* Put that one on the screen. */

@@ -80,6 +80,14 @@ int facts_rank(const struct facts *f)
     return f->os ? 0 : 1;
 }
 
+const struct facts *facts_left_to_chip(const struct facts *const *at, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (at[i]->chip && !at[i]->os && !at[i]->retired)
+            return at[i];
+    return NULL;
+}
+
 static bool has(const struct guid *list, unsigned n, const struct guid *id)
 {
     for (unsigned i = 0; i < n; i++)

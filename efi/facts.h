@@ -42,6 +42,9 @@ void facts_of_bitlocker(const struct bitlocker *b, struct facts *ret);
 const char *facts_format_name(const struct facts *f);
 /* For the order on the screen: what can be opened by a recovery key that somebody keeps comes first. */
 int facts_rank(const struct facts *f);
+/* A data volume that a security chip opens in everyday use, so that it stays locked in a system that was
+ * started through this program: the first of n, NULL without. */
+const struct facts *facts_left_to_chip(const struct facts *const *at, unsigned n);
 /* Does the volume have that recovery key, or that startup key? */
 bool facts_have_key(const struct facts *f, const struct guid *key_id);
 bool facts_have_startup_key(const struct facts *f, const struct guid *key_id);

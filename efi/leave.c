@@ -60,6 +60,13 @@ static void take_back(void)
     firmware_power_off();
 }
 
+void leave_for_clean_start(void)
+{
+    take_back();
+    screen_close();
+    firmware_restart();
+}
+
 /* It is back: what that means, and what Enter does now. */
 static void say_it_came_back(const struct boot_next *next, enum err e, bool handed_off)
 {

@@ -2,6 +2,7 @@
 /* keyholt-recovery.efi: from the firmware's boot menu to an opened disk. The loop only; its parts are listed
  * in app.h. */
 #include "efi/app.h"
+#include "efi/copy_screen.h"
 #include "efi/keyboard.h"
 #include "efi/leave.h"
 #include "efi/opened.h"
@@ -31,6 +32,9 @@ static bool act(enum model_action action)
     case MODEL_OPEN_LIST:
         leave_list();
         break;
+    case MODEL_RESTART:
+        leave_for_clean_start();
+        break;
     case MODEL_PICKED:
         leave_picked();
         break;
@@ -39,6 +43,9 @@ static bool act(enum model_action action)
         break;
     case MODEL_TAKE:
         opened_use_stick();
+        break;
+    case MODEL_COPY:
+        copy_screen();
         break;
     case MODEL_RECOLOR:
         screen_recolor();
@@ -71,6 +78,7 @@ static enum model_action converse(void)
         enum key key = wait_key();
         while (key != KEY_NONE) {
             enum model_action action = model_key(&app.model, key);
+            screen_hear(&app.model);
             if (act(action))
                 return action;
             key = keyboard_poll();
@@ -100,8 +108,10 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
         if (app.model.phase != MODEL_OPENED && last != MODEL_GO_ON && tried)
             unlock_gave_up(tried, app.reason.reason);
         model_wipe(&app.model);
-        if (last == MODEL_OFF)
+        if (last == MODEL_OFF) {
+            screen_close();
             firmware_power_off();
+        }
         if (!leave())
             app_notice("Nothing that can be started was found. ", "",
                        "Press Enter to come back to the recovery screen.");

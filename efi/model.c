@@ -12,10 +12,20 @@ void model_say(struct model *m, enum model_tone tone, const char *what)
     m->tone = tone;
 }
 
+void model_sound(struct model *m, enum sound sound)
+{
+    m->sound = sound;
+    m->n_sounds++;
+}
+
 static const char *resting_sentence(const struct model *m)
 {
     if (m->phase == MODEL_NO_VOLUME)
         return "No locked disk was found. Plug in what is missing and press R to look again.";
+    if (m->copying)
+        return "The digits will open this volume to copy its files to a USB stick; the computer is not "
+               "started "
+               "then. U changes back.";
     return "";
 }
 
@@ -31,7 +41,7 @@ void model_name_wrong_groups(struct model *m)
     for (unsigned g = 0; g < RP_GROUPS; g++)
         n += model_group_wrong(m, g);
     if (n == 0) {
-        model_say(m, TONE_QUIET, resting_sentence(m));
+        model_say(m, m->copying ? TONE_ASK : TONE_QUIET, resting_sentence(m));
         return;
     }
     sentence_init(&s, m->message, sizeof m->message);
@@ -58,7 +68,14 @@ void model_init(struct model *m, bool has_volume)
 
 void model_wipe(struct model *m)
 {
-    struct model kept = {.phase = MODEL_ENTRY, .back = MODEL_ENTRY, .tone = TONE_QUIET, .opened = m->opened};
+    struct model kept = {.phase = MODEL_ENTRY,
+                         .back = MODEL_ENTRY,
+                         .tone = TONE_QUIET,
+                         .opened = m->opened,
+                         .may_copy = m->may_copy,
+                         .quiet = m->quiet,
+                         .sound = m->sound,
+                         .n_sounds = m->n_sounds};
     memcpy(kept.next, m->next, sizeof kept.next);
     cr_wipe(m, sizeof *m);
     *m = kept;
@@ -138,10 +155,18 @@ void model_again(struct model *m, bool has_volume)
     model_has_volume(m, has_volume);
 }
 
+void model_copying(struct model *m, bool copying)
+{
+    m->copying = copying;
+    m->tried = false;
+    model_name_wrong_groups(m);
+}
+
 void model_failed(struct model *m, bool wrong, const char *why)
 {
     m->phase = m->back = MODEL_ENTRY;
     m->tried = wrong;
+    model_sound(m, SOUND_NOT_OPENED);
     if (model_all_good(m))
         model_move_to(m, RP_GROUPS - 1, MODEL_DIGITS); /* else the cursor stays with what is being typed */
     model_say(m, TONE_BAD, why);
@@ -150,7 +175,22 @@ void model_failed(struct model *m, bool wrong, const char *why)
 void model_progress(struct model *m, enum model_phase phase, const char *what)
 {
     m->phase = phase;
+    if (phase == MODEL_OPENED)
+        model_sound(m, SOUND_OPENED);
     model_say(m, phase == MODEL_OPENED ? TONE_GOOD : TONE_ASK, what);
+}
+
+/* What is heard when they come on says what they mean. */
+static void switch_tones(struct model *m)
+{
+    m->quiet = !m->quiet;
+    model_say(
+        m, TONE_ASK,
+        m->quiet
+            ? "Tones are off. T switches them on."
+            : "Tones are on, where the computer has a speaker: high, the group is right; low twice, it is "
+              "not; three rising, open; three falling, not open. T switches them off.");
+    model_sound(m, SOUND_GROUP_GOOD);
 }
 
 /* The keys that mean the same with and without a volume. */
@@ -171,8 +211,13 @@ static enum model_action anywhere(struct model *m, enum key key)
         return MODEL_RESCAN;
     case KEY_LIST:
         return MODEL_OPEN_LIST;
+    case KEY_TONES:
+        switch_tones(m);
+        return MODEL_NOTHING;
     case KEY_CONTRAST:
         return MODEL_RECOLOR;
+    case KEY_COPY:
+        return MODEL_COPY;
     default:
         return m->phase == MODEL_ENTRY ? model_entry_key(m, key) : MODEL_NOTHING;
     }

@@ -4,14 +4,21 @@
 #include "efi/sentence.h"
 #include <string.h>
 
-static enum model_action type_digit(struct model *m, char digit)
+/* A group is heard when it becomes right or wrong, and when its last place is typed anew. */
+static void hear_group(struct model *m, unsigned group, enum group_state before, bool at_its_end)
 {
-    if (m->pos == MODEL_DIGITS) {
-        if (m->at == RP_GROUPS - 1)
-            return MODEL_NOTHING; /* a 49th digit */
-        model_move_to(m, m->at + 1, 0);
-    }
+    enum group_state now = model_group_state(m, group);
+    if (now == before && !at_its_end)
+        return;
+    if (now == GROUP_GOOD || now == GROUP_WRONG)
+        model_sound(m, now == GROUP_GOOD ? SOUND_GROUP_GOOD : SOUND_GROUP_BAD);
+}
+
+/* Into the group under the cursor, which moves on within it. */
+static void put_digit(struct model *m, char digit)
+{
     struct model_group *g = &m->group[m->at];
+    enum group_state before = model_group_state(m, m->at);
     if (g->n < MODEL_DIGITS) {
         memmove(g->digit + m->pos + 1, g->digit + m->pos, g->n - m->pos);
         g->n++;
@@ -20,6 +27,17 @@ static enum model_action type_digit(struct model *m, char digit)
     }
     g->digit[m->pos] = digit;
     model_move_to(m, m->at, m->pos + 1);
+    hear_group(m, m->at, before, m->pos == MODEL_DIGITS);
+}
+
+static enum model_action type_digit(struct model *m, char digit)
+{
+    if (m->pos == MODEL_DIGITS) {
+        if (m->at == RP_GROUPS - 1)
+            return MODEL_NOTHING; /* a 49th digit */
+        model_move_to(m, m->at + 1, 0);
+    }
+    put_digit(m, digit);
     m->tried = false;
     if (m->pos == MODEL_DIGITS && m->at < RP_GROUPS - 1)
         model_move_to(m, m->at + 1, 0);
@@ -92,6 +110,7 @@ static enum model_action enter(struct model *m)
             continue;
         model_name_wrong_groups(m);
         model_move_to(m, g, 0);
+        model_sound(m, SOUND_GROUP_BAD);
         return MODEL_NOTHING;
     }
     for (unsigned g = 0; g < RP_GROUPS; g++) {
@@ -109,6 +128,7 @@ static enum model_action enter(struct model *m)
         sentence_add(&s, ".");
         m->tone = TONE_BAD;
         model_move_to(m, g, n);
+        model_sound(m, SOUND_GROUP_BAD);
         return MODEL_NOTHING;
     }
     return m->tried ? MODEL_NOTHING : MODEL_OPEN;

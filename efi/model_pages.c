@@ -85,6 +85,7 @@ void model_unlocked(struct model *m, enum model_tone tone, const char *what, enu
 {
     m->phase = MODEL_UNLOCKED;
     m->then = then;
+    model_sound(m, SOUND_OPENED);
     model_say(m, tone, what);
 }
 
@@ -151,6 +152,10 @@ static enum model_action unlocked_key(const struct model *m, enum key key)
     switch (key) {
     case KEY_ENTER:
         return m->then;
+    case KEY_COPY:
+        return MODEL_COPY;
+    case KEY_RESCAN: /* the letter R */
+        return MODEL_RESTART;
     default:
         return MODEL_NOTHING;
     }

@@ -7,6 +7,8 @@
 
 /* Put a sentence on the message line. */
 void model_say(struct model *m, enum model_tone tone, const char *what);
+/* Let it be heard. */
+void model_sound(struct model *m, enum sound sound);
 /* "Group 3 is not right", "Groups 3 and 5 are not right", with what to do about it; without any, the sentence
  * that rests there. */
 void model_name_wrong_groups(struct model *m);

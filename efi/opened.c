@@ -4,10 +4,35 @@
 #include "efi/sentence.h"
 #include "efi/unlock.h"
 
+#define NAME_SHOWN 40 /* bytes of a label */
+
+/* The system is about to start with its password, and a chip will not open a data volume then. The pad of the
+ * hand-off dies with a restart, as it must, so who restarts types once more. */
+static void offer_clean_start(const struct facts *left)
+{
+    struct sentence s;
+    char line[MODEL_MESSAGE], name[NAME_SHOWN];
+    sentence_init(&s, name, sizeof name);
+    sentence_add(&s, left->label[0] ? left->label : left->id_text);
+    sentence_init(&s, line, sizeof line);
+    sentence_add(&s, "The disk is opened. The security chip will not open \"");
+    sentence_add(&s, name);
+    sentence_add(&s,
+                 "\" in a system started from here.  Enter: start now, and restart later for that volume.  "
+                 "R: restart now, from a clean start; the system then asks for these 48 digits, with a dash "
+                 "between the groups.");
+    model_unlocked(&app.model, TONE_ASK, line, MODEL_GO_ON);
+}
+
 /* The page about what was opened stands until a person goes on. Whatever else can be done there is a key of
  * that page (model_pages.c) and an action of its own (main.c). */
 static void after(enum unlocked u)
 {
+    const struct facts *at[VOLUMES_MAX];
+    app_facts(at);
+    const struct facts *left = facts_left_to_chip(at, app.volumes.n);
+    if (u == UNLOCK_START && app.model.phase == MODEL_OPENED && left)
+        offer_clean_start(left);
     if (u == UNLOCK_STAY)
         app_show();
     else

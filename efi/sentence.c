@@ -30,6 +30,11 @@ void sentence_add_size(struct sentence *s, uint64_t bytes)
 {
     static const char *const unit[] = {" KB", " MB", " GB", " TB", " PB", " EB"};
     uint64_t tenths = bytes / 100; /* of a KB */
+    if (bytes < 1000) {
+        sentence_add_u64(s, bytes);
+        sentence_add(s, bytes == 1 ? " byte" : " bytes");
+        return;
+    }
     size_t u = 0;
     while (tenths >= 10000 && u < 5) {
         tenths /= 1000;

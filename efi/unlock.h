@@ -14,7 +14,7 @@ enum unlocked {
 
 /* Try the model's digits on a volume, telling the screen each step. An operating system's LUKS2 volume: the
  * hand-off and the boot event are written, the digits are wiped, and the model says what comes next:
- * MODEL_OPENED, or MODEL_NOTICE when the system will ask again. Every other volume is published to be read,
+ * MODEL_OPENED, or MODEL_UNLOCKED when the system will ask again. Every other volume is published to be read,
  * with a page (MODEL_UNLOCKED) that says what it holds. On failure the model says why and keeps the digits.
  */
 enum unlocked unlock_try(struct volume *v, struct model *m, uint8_t reason);

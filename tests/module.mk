@@ -11,11 +11,11 @@ real_tests := $(wildcard tests/desk/test_*.py tests/luks2/test_*.py tests/bitloc
     tests/agent/test_*.py tests/courier/test_*.py tests/server/test_*.py tests/efi/test_*.py tests/laptop/test_*.py)
 
 # seconds of real time are judged there, and what takes long is added: on a machine that does nothing else
-only_long := $(addprefix tests/,efi/test_thousand.py laptop/test_dracut.py laptop/test_power_cuts.py)
+only_long := $(addprefix tests/,efi/test_thousand.py efi/test_shim.py efi/test_windows.py laptop/test_dracut.py laptop/test_power_cuts.py)
 long_tests := tests/courier/test_dead_servers.py tests/server/killed_often.py tests/server/under_systemd.py $(only_long)
 real_tests := $(filter-out $(only_long),$(real_tests))
 # those that leave out in check what takes minutes on an emulated processor, whole
-long_forms := tests/agent/test_crash_partition.py $(addprefix tests/laptop/test_,computers.py obstacles.py)
+long_forms := tests/agent/test_crash_partition.py $(addprefix tests/laptop/test_,computers.py obstacles.py) tests/efi/test_copy.py
 .PHONY: check-long
 check-long: check
 	$(Q)KEYHOLT_LONG=1 KEYHOLT_SECONDS=judged KEYHOLT_IDLE=10000 KEYHOLT_FUZZ=5000 KEYHOLT_SANITIZED=all \

@@ -16,9 +16,9 @@ import web_channel  # noqa: E402
 
 LOAD = 'build/bin/keyholt-load'
 CIPHER = 'TLS_AES_128_GCM_SHA256'  # what our server prefers (web_tls.c)
-LISTEN_TCP, LISTEN_UNIX, LISTEN_METRICS, PEER_WRITER, PEER_READER, PEER_VAULT = web_channel.numbers(
+LISTEN_TCP, LISTEN_UNIX, LISTEN_METRICS, PEER_WRITER, PEER_READER = web_channel.numbers(
     'control.h', 'control_what', 'CONTROL_LISTEN_TCP', 'CONTROL_LISTEN_UNIX', 'CONTROL_LISTEN_METRICS', 'CONTROL_PEER_WRITER',
-    'CONTROL_PEER_READER', 'CONTROL_PEER_VAULT')
+    'CONTROL_PEER_READER')
 
 
 def children(pid):

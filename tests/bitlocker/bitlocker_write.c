@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Volumes of the writer as files, for tests beside cryptsetup.
  *     bitlocker_write list             the names
- *     bitlocker_write NAME OUT BEK     one JSON object: recovery passwords, passphrase, SHA-256 of what
- * Windows shows, and whether cryptsetup 2.6.1 can open the like BEK: the startup key file, where the volume
- * has such a protector. */
+ *     bitlocker_write NAME OUT BEK [CONTENT]
+ *                                  one JSON object: recovery passwords, passphrase, SHA-256 of what Windows
+ * shows, and whether cryptsetup 2.6.1 can open the like. BEK: the startup key file, where the volume has such
+ * a protector. CONTENT: a file that the volume begins with. */
 #include "tests/bitlocker/bitlocker_writer.h"
 #include "tests/bitlocker/bitlocker_writer_crypto.h"
 #include <stdio.h>
@@ -150,6 +151,16 @@ static int save(const char *path, const uint8_t *p, size_t len)
     return (f != NULL && fclose(f) != 0) || failed;
 }
 
+/* The beginning of a file. */
+static size_t load(const char *path, uint8_t *ret, size_t most)
+{
+    FILE *f = fopen(path, "rbe");
+    size_t len = f == NULL ? 0 : fread(ret, 1, most, f);
+    if (f != NULL)
+        fclose(f);
+    return len;
+}
+
 int main(int argc, char **argv)
 {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -164,6 +175,10 @@ int main(int argc, char **argv)
         bw_defaults(&o);
         o.passphrase = "correct horse";
         rows[i].change(&o);
+        static uint8_t content[0x40000]; /* where the first block begins */
+        if (argc > 4)
+            o.content_len = load(argv[4], content, sizeof content);
+        o.content = o.content_len ? content : NULL;
         uint8_t *volume = bw_make(&o), *shown = bw_shown(&o);
         int failed = save(argv[2], volume, o.size) || save(argv[3], bek, bw_startup_key(bek));
         describe(&o, shown, rows[i].cryptsetup);

@@ -36,6 +36,9 @@ struct bw_options {
     bool startup_key, clear_key;
     uint16_t other[BW_OTHERS]; /* protections listed without a way to open them */
     unsigned n_others;
+    const uint8_t
+        *content; /* what the volume begins with, before the first block; NULL: NTFS's first sector */
+    size_t content_len;
     unsigned lacks[3]; /* block i lacks so many of the recovery passwords and is as much older */
 };
 

@@ -119,6 +119,9 @@ static void fill(const struct bw_options *o, uint8_t *p)
     for (uint64_t i = 0; i < o->size; i++)
         p[i] = i / 0x3000 % 4 == 3 ? 0 : (uint8_t)(i * 131 ^ i >> 9 ^ i >> 17);
     bw_boot_sector(o, "NTFS    ", p);
+    need(o->content_len <= bw_block_off(0));
+    if (o->content)
+        memcpy(p, o->content, o->content_len);
     if (o->spare)
         memcpy(p + o->size - o->sector_size, p, o->sector_size);
 }

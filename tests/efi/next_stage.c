@@ -48,7 +48,9 @@ static void show(const char *name)
     put("\r\n");
 }
 
-#define HEAD 128 /* bytes of a plain volume that are printed */
+#define HEAD      128 /* bytes of a plain volume that are printed */
+#define FILE_HEAD 24  /* and of each file in it */
+#define FILE_MOST (1u << 20)
 
 static void put_bytes(const uint8_t *p, size_t n)
 {
@@ -59,17 +61,29 @@ static void put_bytes(const uint8_t *p, size_t n)
     put("\r\n");
 }
 
-static bool put_name(void *ctx, const struct files_entry *e)
+/* "FILE name" and, of a file, "  HOLDS length first-bytes" as a driver of the firmware's reads it. */
+static bool put_file(void *ctx, const struct files_entry *e)
 {
-    (void)ctx;
+    char path[FILES_PATH], *data = NULL;
+    size_t len = 0;
     put("FILE ");
     put(e->name);
     put("\r\n");
+    files_join("", e->name, path);
+    if (e->folder || files_read(ctx, path, FILE_MOST, &data, &len) != ERR_OK)
+        return true;
+    put("HOLDS ");
+    put_hex(len, 8);
+    put(" ");
+    for (size_t i = 0; i < len && i < FILE_HEAD; i++)
+        put_hex((uint8_t)data[i], 2);
+    put("\r\n");
+    firmware_free(data);
     return true;
 }
 
 /* "PLAIN volume last-block write-status read-beyond-status bytes": what the app published, read as any
- * program of the firmware would, and the names in it when a driver knows the file system. */
+ * program of the firmware would, and the files in it when a driver knows the file system. */
 static void show_plain(EFI_HANDLE handle)
 {
     static const EFI_GUID block_io = EFI_BLOCK_IO_PROTOCOL_GUID;
@@ -99,7 +113,7 @@ static void show_plain(EFI_HANDLE handle)
     put(" read=");
     put_hex(bio->ReadBlocks(bio, bio->Media->MediaId, 0, bio->Media->BlockSize, block) & 0xff, 2);
     put_bytes(block, HEAD);
-    files_list(handle, "\\", put_name, NULL);
+    files_list(handle, "\\", put_file, handle);
 }
 
 static void show_plain_volumes(void)

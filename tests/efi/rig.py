@@ -85,6 +85,13 @@ def make_volume(path, *, label='laptop root', password=PASSWORD, key_id=KEY_ID, 
     return path
 
 
+def bind_to_chip(path):
+    """A token as systemd-cryptenroll --tpm2-device leaves one; nothing here opens it."""
+    token = {'type': 'systemd-tpm2', 'keyslots': ['0'], 'tpm2-blob': '', 'tpm2-pcrs': [4, 7], 'tpm2-policy-hash': '00'}
+    cryptsetup('token', 'import', '--disable-external-tokens', path, key=json.dumps(token).encode())
+    return path
+
+
 def set_digest_iterations(path, iterations):
     """Change the header of a volume, both copies, with good checksums: LUKS2 specification 1.1.1, section 2."""
     with open(path, 'r+b') as f:
@@ -123,12 +130,15 @@ def make_disk(path, volume, *, org=ORG, removable=None, files=None):
 
 def make_vars(path, parts, *, next_stage=True, leaves=False, launch=False, reason=None, stale_share=False, event=None,
               entries=None, vars_from=EMPTY_VARS):
-    """Firmware variables with our entry first, as if BootNext had chosen it. entries: other ones, {name: file}."""
+    """Firmware variables with our entry first, as if BootNext had chosen it. entries: other ones, {name: file}, or
+    {name: (file, options)}."""
     shutil.copyfile(vars_from, path)
     app = '\\EFI\\next\\launch.efi' if launch else '\\EFI\\keyholt\\recovery.efi'
     options = [efivars.load_option('Keyholt recovery', 1, parts[0], app)]
     if entries:
-        options = [efivars.load_option(name, 1, parts[0], file) for name, file in entries.items()]
+        pairs = [(name, *(of if isinstance(of, tuple) else (of, ''))) for name, of in entries.items()]
+        options = [efivars.load_option(name, 1, parts[0], file) + (given + '\0').encode('utf-16le') * bool(given)
+                   for name, file, given in pairs]
         next_stage = False
     if leaves:
         options.append(efivars.load_option('Leaves', 1, parts[0], '\\EFI\\next\\leaves.efi'))

@@ -12,7 +12,7 @@ import time
 import uuid
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-from tests.efi import png, rig  # noqa: E402
+from tests.efi import png, rig, sound  # noqa: E402
 from tests.efi.scene import (PLENTY, Bench, Checks, check_event, check_hand_off, next_stage, prompt,  # noqa: E402
                              sentence, stick)
 from tests.laptop.laptop import Laptop  # noqa: E402
@@ -21,6 +21,7 @@ RED, AMBER = (0xff, 0x7b, 0x72), (0xff, 0xd1, 0x5c)
 OTHER_VOLUME = uuid.UUID('b0b1b2b3-c4c5-4678-9a9b-acadaeafb0b1')
 OTHER_KEY = uuid.UUID('0dd0beef-1234-4321-8888-999999999999')
 OTHER_PASSWORD = bytes.fromhex('112233445566778899aabbccddeeff00')
+LEFT_TO_CHIP = sentence('The security chip will not open "') + r'([^"]*)"'
 bench = None
 
 
@@ -40,7 +41,8 @@ def leaked(log, password):
 
 def the_whole_way(t):
     groups = rig.groups(rig.PASSWORD)
-    with bench.laptop(reason=2, stale_share=True) as laptop:
+    wav = bench.path('speaker.wav')
+    with bench.laptop(reason=2, stale_share=True, extra=sound.options(wav)) as laptop:
         head, ready_ms = prompt(laptop)
         print(f'        (first prompt after {ready_ms} ms of its own time)')
         for what, text in (('organisation', 'Example Widgets'), ('reason', 'the passphrase was not accepted'),
@@ -65,6 +67,7 @@ def the_whole_way(t):
         t.that(f'the right digits open the volume ({opened.groups[0]} ms)', True)
         found = next_stage(laptop)
     check_hand_off(t, found)
+    check_sound(t, sound.tones(wav))
     check_event(t, found.get('KeyholtEvent'), result=1, attempts=0, reason=2)
     with open(rig.APP, 'rb') as f:
         t.equal('the system learns which build it was', found.get('KeyholtApp'), (6, hashlib.sha256(f.read()).digest()))
@@ -76,6 +79,14 @@ def the_whole_way(t):
            and leaked(b'\x1b[01;02H'.join(c.encode() for c in ''.join(groups)), rig.PASSWORD))
 
 
+def check_sound(t, heard):
+    """What a person who cannot see hears of the_whole_way(): a bad group, Enter that leads there, the opening."""
+    t.that('good groups are heard high, the bad one and Enter low twice, opening three rising',
+           re.fullmatch('h+llh+llh*123', sound.spell(heard)), heard)
+    lows = [ms for hz, ms in heard if sound.spell([(hz, ms)]) == 'l']
+    t.that('low tones are long enough to be told', min(lows, default=0) >= 100, lows)
+
+
 def wait_for_digits(laptop, groups):
     """Until the line of digits has so many complete groups."""
     end = time.monotonic() + PLENTY
@@ -84,8 +95,11 @@ def wait_for_digits(laptop, groups):
 
 
 def a_password_of_something_else(t):
-    with bench.laptop(reason=4, stale_share=True, size=(800, 600)) as laptop:
+    wav = bench.path('quiet.wav')
+    with bench.laptop(reason=4, stale_share=True, size=(800, 600), extra=sound.options(wav)) as laptop:
         prompt(laptop)
+        laptop.send_keys(['t'])
+        laptop.wait_serial(sentence('Tones are off.'), PLENTY)
         first = bench.shot(laptop, 'prompt-800x600')
         t.equal('800x600: the QR is readable', rig.read_qr(first), rig.ORG['url'] + '/R/' + rig.base32(bench.envelope))
         laptop.send_keys(''.join(rig.groups(OTHER_PASSWORD)))
@@ -104,6 +118,7 @@ def a_password_of_something_else(t):
         laptop.wait_serial(sentence('without opening the disk?'), PLENTY)
         laptop.send_keys(['ret'])
         found = next_stage(laptop)
+    t.equal('T: nothing is heard', sound.tones(wav), [])
     t.equal('leaving without opening hands nothing on; the stale share is gone',
             (found.get('KeyholtPad'), found.get('KeyholtShare')), (None, None))
     check_event(t, found.get('KeyholtEvent'), result=2, attempts=1, reason=4)
@@ -130,6 +145,7 @@ def two_disks(t):
     second = rig.make_volume(bench.path('second'), label='', password=OTHER_PASSWORD, key_id=OTHER_KEY,
                              volume=OTHER_VOLUME, sector_size=4096,
                              envelope=rig.make_envelope(OTHER_KEY, OTHER_VOLUME, recipients=4))
+    rig.bind_to_chip(second)
     extra = ['-drive', f'if=none,id=second,format=raw,file={second}', '-device',
              'virtio-blk-pci,drive=second,logical_block_size=4096,physical_block_size=4096']
     with bench.laptop(extra=extra, bootindex=0) as laptop:
@@ -145,11 +161,36 @@ def two_disks(t):
         laptop.send_keys(''.join(rig.groups(OTHER_PASSWORD)))
         laptop.wait_serial(sentence('The volume is open for reading, by key 0DD0BEEF'), PLENTY)
         t.that('a data volume is opened for reading', True)
+        laptop.wait_serial(sentence('R restarts it, so that the security chip may open the volume.'), PLENTY)
+        t.that('one that a chip opens in everyday use: a restart is offered', True)
         laptop.send_keys(['ret'])
         laptop.wait_serial(r'Key ID\s+7C41D9E2', PLENTY)
         laptop.send_keys(''.join(rig.groups(rig.PASSWORD)))  # then the one that is still locked
+        laptop.wait_serial(LEFT_TO_CHIP, PLENTY)
+        t.that('before the system starts, too', 'NEXT STAGE' not in laptop.console.text)
+        bench.shot(laptop, 'left-to-chip-1280x800')
+        laptop.send_keys(['ret'])
         found = next_stage(laptop)
     check_hand_off(t, found)
+
+
+def clean_restart(t):
+    """Restarted instead: nothing of the password stays behind, the record of its use does."""
+    second = rig.bind_to_chip(rig.make_volume(bench.path('bound'), label='scratch', key_id=OTHER_KEY, volume=OTHER_VOLUME))
+    extra = ['-drive', f'if=none,id=second,format=raw,file={second}', '-device', 'virtio-blk-pci,drive=second']
+    with bench.laptop(extra=extra) as laptop:
+        prompt(laptop)
+        laptop.send_keys(''.join(rig.groups(rig.PASSWORD)))
+        said = laptop.wait_serial(LEFT_TO_CHIP, PLENTY)
+        t.equal('the volume that would stay locked is named', said.groups[0], 'scratch')
+        left = {v.name for v in rig.efivars.read(laptop.vars)}
+        t.that('the password is handed over by now', 'KeyholtShare' in left, left)
+        laptop.send_keys(['r'])
+        t.equal('R restarts', laptop._wait_end(PLENTY), 'guest-reset')
+        laptop.power_cut()
+        left = {v.name for v in rig.efivars.read(laptop.vars)}
+        t.that('its share is gone, the boot event stays', 'KeyholtShare' not in left and 'KeyholtEvent' in left, left)
+        t.that('and nothing was started', 'NEXT STAGE' not in laptop.console.text)
 
 
 def unplugged(t):
@@ -168,6 +209,12 @@ def unplugged(t):
         laptop.send_keys(['r'])
         laptop.wait_serial(sentence('No locked disk was found'), PLENTY)
         t.that('and goes on', True)
+        laptop.send_keys(['l'])
+        laptop.wait_serial(sentence('Arrows move'), PLENTY)
+        laptop.send_keys(['up'])
+        laptop.wait_serial(sentence('Restart the computer, from a clean start   Arrows move'), PLENTY)
+        laptop.send_keys(['ret'])
+        t.equal('the last line of the list restarts', laptop._wait_end(PLENTY), 'guest-reset')
 
 
 def foreign_stick(t):
@@ -220,12 +267,20 @@ def unread_event(t):
 def hours_of_work(t):
     """A header that asks for more than anybody waits for is refused at once."""
     slow = rig.set_digest_iterations(rig.make_volume(bench.path('slow')), 2**31 - 1)
-    with bench.laptop(volume=slow) as laptop:
+    wav = bench.path('falling.wav')
+    with bench.laptop(volume=slow, extra=sound.options(wav)) as laptop:
         prompt(laptop)
         laptop.send_keys(''.join(rig.groups(rig.PASSWORD)))
         laptop.wait_serial(sentence('Left out as too slow: keyslot 0, 1.'), PLENTY)
         t.that('a digest of hours: the screen says what was left out', True)
         bench.shot(laptop, 'too-slow-1280x800')
+        laptop.send_keys(['p'])
+        laptop.wait_serial(sentence('Turn the computer off?'), PLENTY)
+        laptop.send_keys(['n', 'p'])
+        laptop.wait_serial(sentence('Turn the computer off?'), PLENTY)
+        laptop.send_keys(['ret'])
+        t.equal('P asks, and turns the computer off', laptop._wait_end(PLENTY), 'guest-shutdown')
+    t.that('what did not open is heard: three falling', re.fullmatch('h+987', sound.spell(sound.tones(wav))), sound.tones(wav))
 
 
 class WithoutRandomness(Laptop):
@@ -287,7 +342,7 @@ def main():
     so = os.path.join(rig.ROOT, 'build/efi/keyholt-recovery.so')
     t.equal('no undefined symbol', subprocess.run(['nm', '-u', so], capture_output=True, text=True, check=True).stdout, '')
     scenes = [the_whole_way, a_password_of_something_else, a_damaged_org_json, full_hd, two_disks, no_randomness,
-              serial_only, unplugged, foreign_stick, comes_back, unread_event, hours_of_work]
+              serial_only, unplugged, foreign_stick, clean_restart, comes_back, unread_event, hours_of_work]
     wanted = sys.argv[1:]  # names of scenes, all when none is given
     return t.run(*(s for s in scenes if not wanted or s.__name__ in wanted))
 

@@ -71,6 +71,7 @@ def escape_hatches(t, times=40):
         laptop.wait_serial(r'Arrows move', PLENTY)
         bench.shot(laptop, 'list-1280x800')
         laptop.send_keys(['esc'])
+        laptop.wait_serial(r'> _', PLENTY)  # digits that come by another line could be there before
         wrong_digits(laptop, 3)
         laptop.send_keys(['backspace'] * 48)
         _, before = free_pages(laptop, 'uki.efi')

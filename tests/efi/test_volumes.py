@@ -5,6 +5,7 @@
 Volumes made by Windows and headers made to be refused come from KEYHOLT_DATA (default ../shared/data).
 """
 import configparser
+import json
 import os
 import re
 import struct
@@ -91,6 +92,22 @@ def with_files(volume):
     return whole
 
 
+FAT_KEY = uuid.UUID('10203040-a0a0-a0a0-a0a0-a0a0a0a0a0a0')  # bitlocker_writer.c
+
+
+def to_go_with_files(path):
+    """A BitLocker volume of 1 MiB with a FAT file system in it, made by the tests' own writer; (path, digits). Of the
+    volumes that Windows made no file is left: only their first sectors are kept."""
+    fat = path + '.fat'
+    with open(fat, 'wb') as f:
+        f.truncate(rig.MIB)
+    subprocess.run(['mkfs.fat', '-F', '12', fat], check=True, capture_output=True)
+    rig.disk.put_fat(fat, 'LETTER.TXT', b'kept by Windows')
+    made = subprocess.run([os.path.join(rig.ROOT, 'build/tests/bitlocker_write'), 'to-go', path, path + '.bek', fat],
+                          check=True, capture_output=True)
+    return path, json.loads(made.stdout)['recovery'][0].replace('-', '')
+
+
 def virtio(path, n, block=512):
     return ['-drive', f'if=none,id=more{n},format=raw,file={path}', '-device',
             f'virtio-blk-pci,drive=more{n},logical_block_size={block},physical_block_size={block}']
@@ -100,51 +117,65 @@ def nvme(path, n):
     return ['-drive', f'if=none,id=more{n},format=raw,file={path}', '-device', f'nvme,drive=more{n},serial=more{n}']
 
 
+def files_in(body):
+    found = {}
+    for name, length, first in re.findall(r'^FILE (.*)\n(?:HOLDS (\w+) (\w*)$)?', body, re.M):
+        found[name] = (int(length, 16), bytes.fromhex(first)) if length else None
+    return found
+
+
 def plain_volumes(text):
-    """What the next stage read: {volume: (fields, first bytes, names)}."""
+    """What the next stage read: {volume: (fields, first bytes, files)}; files: {name: (length, first bytes)}, folders
+    {name: None}."""
     found = {}
     for part in text.split('PLAIN ')[1:]:
         head, body = part.split('\n', 1)
         fields = dict(word.split('=') for word in head.split()[1:])
         data = bytes.fromhex(''.join(re.findall(r'^  ([0-9a-f]+)$', body, re.M)))
-        found[uuid.UUID(bytes_le=bytes.fromhex(head.split()[0]))] = (fields, data, re.findall(r'^FILE (.*)$', body, re.M))
+        found[uuid.UUID(bytes_le=bytes.fromhex(head.split()[0]))] = (fields, data, files_in(body))
     return found
 
 
 def open_by_key(t, laptop, windows, name, says):
-    go_to(laptop, windows.key(name))
-    laptop.send_keys(windows.digits(name))
+    open_volume(t, laptop, name, windows.key(name), windows.digits(name), says)
+
+
+def open_volume(t, laptop, name, key, digits, says):
+    go_to(laptop, key)
+    laptop.send_keys(digits)
     said = laptop.wait_serial(sentence('The volume is open for reading, by key ') + r'(\w+)([\s\S]*?)Enter goes on', 2 * PLENTY)
-    t.equal(f'{name}: opened by the key on the screen', said.groups[0], str(windows.key(name))[:8].upper())
+    t.equal(f'{name}: opened by the key on the screen', said.groups[0], str(key)[:8].upper())
     t.that(f'{name}: and it says what it holds', says in re.sub(r'\s+', ' ', said.groups[1]), said.groups[1])
     laptop.send_keys(['ret'])
     laptop.wait_serial(r'> _', PLENTY)
 
 
 def every_kind_of_disk(t):
-    """Eight disks, one of them hostile: GPT, MBR, none; virtio, NVMe, USB; 512 and 4096 bytes; Windows and Linux."""
+    """Nine disks, one of them hostile: GPT, MBR, none; virtio, NVMe, USB; 512 and 4096 bytes; Windows and Linux."""
     windows = Windows(bench.dir)
     damaged = rig.make_volume(bench.path('damaged'), label='damaged', password=OTHER_PASSWORD, key_id=OTHER_KEY,
                               volume=MENDED)
     damaged = with_files(damaged)
     with open(damaged, 'r+b') as f:
         f.write(bytes(4096))
+    fat, fat_digits = to_go_with_files(bench.path('to-go'))
     hostile = bench.path('hostile')
     cases, refused = hostile_disk(hostile)
     extra = [*nvme(windows.path('bitlk-aes-xts-128'), 1), *stick(windows.path('bitlk-togo-aes-xts-128')),
              *virtio(windows.path('bitlk-aes-xts-128-4k'), 2, 4096), *virtio(hostile, 3),
              *nvme(mbr_disk(bench.path('mbr'), damaged), 4), *virtio(windows.path('bitlk-aes-cbc-elephant-128'), 5),
-             *nvme(windows.path('bitlk-aes-xts-128-clearkey-only'), 6)]
+             *nvme(windows.path('bitlk-aes-xts-128-clearkey-only'), 6), *virtio(fat, 7)]
     with bench.laptop(extra=extra, bus='nvme') as laptop:
         head, ready_ms = prompt(laptop)
         said = re.search(r'Volume 1 of (\d+)', head)
-        t.equal('every volume is found', said and int(said[1]), 7 + cases - refused)
+        t.equal('every volume is found', said and int(said[1]), 8 + cases - refused)
         counted = re.search(r'(\d+)\s+volumes\s+have\s+damaged', head)
         t.that(f'{refused} malformed headers do not keep the screen from coming up ({ready_ms} ms), and are told of',
                counted and 0 < int(counted[1]) <= refused, head)
         t.equal('the system comes first', key_shown(head), '7C41D9E2')
         bench.shot(laptop, 'many-volumes-1280x800')
         open_by_key(t, laptop, windows, 'bitlk-togo-aes-xts-128', 'It holds a FAT file system')
+        open_volume(t, laptop, 'to-go', FAT_KEY, fat_digits, 'It holds a FAT file system')
         for name in ('bitlk-aes-xts-128', 'bitlk-aes-xts-128-4k', 'bitlk-aes-cbc-elephant-128'):
             open_by_key(t, laptop, windows, name, 'It holds a file system (NTFS) that this firmware cannot read')
         for _ in range(30):
@@ -177,8 +208,9 @@ def check_plain(t, windows, plain):
     togo = plain[windows.volume('bitlk-togo-aes-xts-128')]
     t.equal('To Go: FAT16, with the serial number that Windows gave it', togo[1][39:43][::-1].hex().upper(),
             windows.conf['bitlk-togo-aes-xts-128']['uuid'].replace('-', ''))
-    files = plain[MENDED][2]
-    t.equal('LUKS2: the firmware\'s FAT driver reads its files', files, ['HELLO.TXT'])
+    files = [of[2] for of in plain.values() if of[2] and 'LETTER.TXT' in of[2]]
+    t.equal('BitLocker: it reads them there, too', files, [{'LETTER.TXT': (15, b'kept by Windows')}])
+    t.equal('LUKS2: the firmware\'s FAT driver reads its files', plain[MENDED][2], {'HELLO.TXT': (5, b'hello')})
     for name in ('bitlk-aes-xts-128', 'bitlk-aes-xts-128-4k', 'bitlk-aes-cbc-elephant-128',
                  'bitlk-aes-xts-128-clearkey-only'):
         fields, data, _ = plain[windows.volume(name)]
@@ -186,7 +218,7 @@ def check_plain(t, windows, plain):
                 (b'NTFS', windows.conf[name]['uuid']))
         t.equal(f'{name}: read only, within its bounds', (fields['write'], fields['beyond'], fields['end'], fields['read']),
                 ('08', '02', '00', '00'))
-    t.that('six are offered, the system is not', len(plain) == 6, list(plain))
+    t.that('seven are offered, the system is not', len(plain) == 7, list(plain))
 
 
 def luks(path, name, kib, digits):

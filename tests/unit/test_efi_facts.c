@@ -75,11 +75,8 @@ static void file_systems(void **state)
     static const struct {
         size_t off;
         const char *text, *name;
-    } row[] = {{3, "NTFS    ", "NTFS"},
-               {3, "EXFAT   ", "exFAT"},
-               {82, "FAT32   ", "FAT"},
-               {54, "FAT16   ", "FAT"},
-               {1080, "\x53\xef", "ext4"}};
+    } row[] = {{3, "NTFS    ", "NTFS"}, {3, "EXFAT   ", "exFAT"},   {82, "FAT32   ", "FAT"},
+               {54, "FAT16   ", "FAT"}, {1080, "\x53\xef", "ext4"}, {512, "LABELONE", "LVM"}};
     uint8_t head[FILE_SYSTEM_HEAD];
     (void)state;
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
@@ -154,11 +151,25 @@ static void too_long_boot_entries(void **state)
     assert_int_equal(strlen(b.title), BLS_TITLE - 1);
 }
 
+/* Only what a system that was started through this program would miss. */
+static void what_a_chip_will_not_open(void **state)
+{
+    static const struct facts own = {.chip = true, .os = true}, data = {.n_keys = 1},
+                              bound = {.chip = true, .format = FACTS_BITLOCKER},
+                              retired = {.chip = true, .retired = true};
+    static const struct facts *const at[] = {&own, &data, &retired, &bound, &bound};
+    (void)state;
+    assert_null(facts_left_to_chip(at, 0));
+    assert_null(facts_left_to_chip(at, 3));
+    assert_ptr_equal(facts_left_to_chip(at, 5), &bound);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(of_luks2),
         cmocka_unit_test(of_bitlocker),
+        cmocka_unit_test(what_a_chip_will_not_open),
         cmocka_unit_test(file_systems),
         cmocka_unit_test(boot_entries),
         cmocka_unit_test(too_long_boot_entries),

@@ -11,17 +11,18 @@
 #include <string.h>
 
 /* 0 to 9 digits, b backspace, x Delete, l r u d h e arrows, Home and End, E Enter, T Tab, Q Esc, B boot, P
- * off, R rescan, N no, L list, C contrast, F firmware, - separator, ? a key without meaning. */
+ * off, R rescan, N no, L list, C contrast, F firmware, t tones, - separator, ? a key without meaning. */
 static enum key key_of(char c)
 {
     static const struct {
         char letter;
         enum key key;
-    } map[] = {{'b', KEY_BACKSPACE}, {'x', KEY_DELETE}, {'l', KEY_LEFT},     {'r', KEY_RIGHT},
-               {'u', KEY_UP},        {'d', KEY_DOWN},   {'h', KEY_HOME},     {'e', KEY_END},
-               {'E', KEY_ENTER},     {'T', KEY_TAB},    {'Q', KEY_ESC},      {'B', KEY_BOOT},
-               {'P', KEY_OFF},       {'R', KEY_RESCAN}, {'N', KEY_NO},       {'-', KEY_SEPARATOR},
-               {'?', KEY_OTHER},     {'L', KEY_LIST},   {'C', KEY_CONTRAST}, {'F', KEY_SETUP}};
+    } map[] = {{'b', KEY_BACKSPACE}, {'x', KEY_DELETE}, {'l', KEY_LEFT}, {'r', KEY_RIGHT},
+               {'u', KEY_UP},        {'d', KEY_DOWN},   {'h', KEY_HOME}, {'e', KEY_END},
+               {'E', KEY_ENTER},     {'T', KEY_TAB},    {'Q', KEY_ESC},  {'B', KEY_BOOT},
+               {'P', KEY_OFF},       {'R', KEY_RESCAN}, {'N', KEY_NO},   {'-', KEY_SEPARATOR},
+               {'?', KEY_OTHER},     {'L', KEY_LIST},   {'U', KEY_COPY}, {'C', KEY_CONTRAST},
+               {'F', KEY_SETUP},     {'t', KEY_TONES}};
     if (c >= '0' && c <= '9')
         return (enum key)(KEY_0 + (c - '0'));
     for (size_t i = 0; i < sizeof map / sizeof map[0]; i++)
@@ -228,6 +229,29 @@ static void notices_wait_for_enter(void **state)
 
 static const struct menu menu = {.n = 12, .line = {"Debian", "Windows", "Leaves"}};
 
+/* The digits are to open the volume for its files: said as long as nothing else is to be said. */
+static void copying(void **state)
+{
+    struct model m;
+    (void)state;
+    model_init(&m, true);
+    m.may_copy = true;
+    assert_int_equal(type(&m, "U"), MODEL_COPY);
+    model_copying(&m, true);
+    assert_non_null(strstr(m.message, "to copy its files"));
+    type(&m, "084613");
+    assert_non_null(strstr(m.message, "Group 1 is not right"));
+    type(&m, "b2");
+    assert_non_null(strstr(m.message, "to copy its files"));
+    model_unlocked(&m, TONE_GOOD, "open", MODEL_NEXT_LOCKED);
+    assert_int_equal(type(&m, "U"), MODEL_COPY);
+    assert_int_equal(m.phase, MODEL_UNLOCKED);
+    assert_int_equal(type(&m, "E"), MODEL_NEXT_LOCKED);
+    model_again(&m, true);
+    assert_true(!m.copying && m.may_copy);
+    assert_string_equal(m.message, "");
+}
+
 static void choosing_a_line(void **state)
 {
     static const struct {
@@ -302,6 +326,110 @@ static void a_volume_without_protection(void **state)
     assert_int_equal(type(&m, "0E"), MODEL_NOTHING); /* digits are judged as ever */
 }
 
+/* g and b: a good and a bad group is heard, x: it did not open */
+static void what_is_heard(void **state)
+{
+    static const struct {
+        const char *name, *keys, *heard;
+    } row[] = {{"a group that is not complete", "08461", ""},
+               {"a good one", "084612", "g"},
+               {"a bad one", "084613", "b"},
+               {"one after the other", "084613336798594957", "bgg"},
+               {"corrected by its last digit", "084613b2", "bg"},
+               {"overwritten: once, at its end", "084613h084612", "bg"},
+               {"overwritten by the same", "084612h084612", "gg"},
+               {"a digit put in where it was missing", "04612llll8", "g"},
+               {"Enter that leads to a bad one", "084613336798E", "bgb"},
+               {"Enter that leads to an empty one", "084612E", "gb"},
+               {"all of them", GOOD, "gggggggg"},
+               {"switched off and on", "0846t12t336798", "gggg"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        struct model m;
+        char heard[16] = "";
+        model_init(&m, true);
+        for (const char *k = row[i].keys; *k; k++) {
+            unsigned before = m.n_sounds;
+            (void)!model_key(&m, key_of(*k));
+            if (m.n_sounds != before)
+                strcat(heard, m.sound == SOUND_GROUP_GOOD ? "g" : m.sound == SOUND_GROUP_BAD ? "b" : "x");
+        }
+        if (strcmp(heard, row[i].heard) != 0)
+            fail_msg("%s: %s", row[i].name, heard);
+    }
+}
+
+static void opening_is_heard(void **state)
+{
+    struct model m;
+    (void)state;
+    model_init(&m, true);
+    assert_int_equal(type(&m, GOOD "t"), MODEL_NOTHING);
+    unsigned n = m.n_sounds;
+    model_progress(&m, MODEL_OPENING, "Opening");
+    assert_int_equal(m.n_sounds, n);
+    model_failed(&m, true, "no");
+    assert_int_equal(m.sound, SOUND_NOT_OPENED);
+    model_wipe(&m); /* what was typed, not what was heard, nor that nobody wants to hear it */
+    assert_int_equal(m.n_sounds, n + 1);
+    assert_true(m.quiet);
+    model_progress(&m, MODEL_OPENED, "Opened");
+    assert_int_equal(m.sound, SOUND_OPENED);
+    model_unlocked(&m, TONE_GOOD, "Opened", MODEL_GO_ON);
+    assert_int_equal(m.n_sounds, n + 3);
+    assert_int_equal(type(&m, "0QBE"), MODEL_GO_ON);
+    assert_int_equal(type(&m, "R"), MODEL_RESTART);
+    model_unlocked(&m, TONE_GOOD, "Data", MODEL_NEXT_LOCKED);
+    assert_int_equal(type(&m, "E"), MODEL_NEXT_LOCKED);
+}
+
+/* Hz of each tone; 0 is a pause */
+static unsigned pattern_of(enum sound sound, uint16_t ret[static 8])
+{
+    struct tones t = {.left = 0};
+    struct tone tone;
+    unsigned n = 0, ms = 0;
+    assert_true(tones_play(&t, sound));
+    for (; tones_next(&t, &tone) && n < 8; n++) {
+        ret[n] = tone.hz;
+        ms += tone.ms;
+    }
+    assert_false(tones_next(&t, &tone));
+    assert_in_range(ms, 50, TONES_MOST_MS);
+    return n;
+}
+
+static void tones_differ_in_pitch_and_rhythm(void **state)
+{
+    uint16_t hz[8];
+    (void)state;
+    assert_int_equal(pattern_of(SOUND_GROUP_GOOD, hz), 1);
+    uint16_t high = hz[0];
+    assert_int_equal(pattern_of(SOUND_GROUP_BAD, hz), 3);
+    assert_true(hz[0] == hz[2] && hz[1] == 0 && hz[0] * 4 < high);
+    assert_int_equal(pattern_of(SOUND_OPENED, hz), 3);
+    assert_true(hz[0] < hz[1] && hz[1] < hz[2]);
+    assert_int_equal(pattern_of(SOUND_NOT_OPENED, hz), 3);
+    assert_true(hz[0] > hz[1] && hz[1] > hz[2]);
+    assert_int_equal(tones_divisor(1000), 1193); /* 1,193,182 Hz */
+}
+
+static void what_matters_more_is_heard(void **state)
+{
+    struct tones t = {.left = 0};
+    struct tone tone;
+    (void)state;
+    assert_false(tones_play(&t, SOUND_NONE));
+    assert_true(tones_play(&t, SOUND_GROUP_BAD));
+    assert_true(tones_next(&t, &tone));
+    assert_false(tones_play(&t, SOUND_GROUP_GOOD));
+    assert_false(tones_play(&t, SOUND_GROUP_BAD));
+    assert_true(tones_play(&t, SOUND_OPENED));
+    while (tones_next(&t, &tone))
+        ;
+    assert_true(tones_play(&t, SOUND_GROUP_GOOD)); /* it is over */
+}
+
 static void wiping(void **state)
 {
     struct model m;
@@ -367,10 +495,11 @@ static const struct stroke strokes[] = {
     {"l", 0, 'l', KEY_LIST},
     {"c", 0, 'C', KEY_CONTRAST},
     {"f", 0, 'f', KEY_SETUP},
+    {"t", 0, 'T', KEY_TONES},
     {"another letter", 0, 'x', KEY_OTHER},
     {"an umlaut", 0, 0xe4, KEY_OTHER},
     {"bare modifier", 0, 0, KEY_NONE},
-    {"Page Up", 9, 0, KEY_OTHER},
+    {"Page Up", 9, 0, KEY_PAGE_UP},
     {"volume key", 0x7f, 0, KEY_OTHER},
 };
 
@@ -388,6 +517,7 @@ static void key_strokes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(copying),
         cmocka_unit_test(choosing_a_line),
         cmocka_unit_test(a_volume_without_protection),
         cmocka_unit_test(a_key_on_a_stick),
@@ -396,6 +526,10 @@ int main(void)
         cmocka_unit_test(nothing_to_open),
         cmocka_unit_test(a_password_that_does_not_open),
         cmocka_unit_test(wiping),
+        cmocka_unit_test(what_is_heard),
+        cmocka_unit_test(opening_is_heard),
+        cmocka_unit_test(tones_differ_in_pitch_and_rhythm),
+        cmocka_unit_test(what_matters_more_is_heard),
         cmocka_unit_test(notices_wait_for_enter),
         cmocka_unit_test(key_strokes),
         cmocka_unit_test(long_messages_are_cut),
