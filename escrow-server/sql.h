@@ -131,6 +131,6 @@ extern const char *const sql_pg_name[STORE_HALVES];
 /* What a new connection runs, in this order. */
 extern const char *const sql_pg_server; /* version, encoding, in recovery, fsync */
 extern const char *const sql_pg_has_schema, *const sql_pg_make_schema[STORE_HALVES];
-extern const char *const sql_pg_session, *const sql_pg_path; /* $1: the schema */
+extern const char *const sql_pg_session, *const sql_pg_read_only, *const sql_pg_path; /* $1: the schema */
 extern const char *const sql_pg_lock, *const sql_pg_version_table, *const sql_pg_version_get;
 extern const char *const sql_pg_version_set; /* $1: the number */

@@ -15,6 +15,7 @@ const char *const sql_pg_make_schema[STORE_HALVES] = {"CREATE SCHEMA IF NOT EXIS
 const char *const sql_pg_path = "SELECT set_config('search_path', $1, false)";
 /* Durable before it is said, whatever the database's default; nothing waits longer than the writer does; a
  * writer that is cut off keeps no lock. Plans are made once: parameters hardly change them. */
+const char *const sql_pg_read_only = "SET default_transaction_read_only = on";
 const char *const sql_pg_session =
     "SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
     " WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false),"

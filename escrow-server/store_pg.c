@@ -178,7 +178,7 @@ static enum err make_months(struct pg *p)
 static enum err begin(struct db *d)
 {
     struct pg *p = pg_of(d);
-    if (p->c == NULL || p->standby || p->reads)
+    if (p->c == NULL || p->standby)
         return ERR_OFFLINE;
     if (pg_now_ms() < p->pause_until_ms)
         return ERR_BUSY;

@@ -163,6 +163,8 @@ static enum err make_session(struct session *s, bool standby_will_do)
 {
     TRY(check_server(s, standby_will_do));
     TRY(tell(s, sql_pg_session, NULL));
+    if (s->reads)
+        TRY(tell(s, sql_pg_read_only, NULL));
     if (s->standby || s->reads) {
         TRY(look_at_schema(s));
     } else {
