@@ -19,7 +19,7 @@ class Partition:
     def __init__(self, path):
         with open(path, 'rb') as f:
             data = f.read()
-        self.fd = None
+        self.fd = self.held = None
         self.path, self.backing = path, path + '.backing'
         with open(self.backing, 'wb') as f:
             f.seek(START)
@@ -29,6 +29,7 @@ class Partition:
             self.add(len(data))
             os.unlink(path)
             os.mknod(path, 0o600 | stat.S_IFBLK, self.number)
+            self.held = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # whoever looks for a table again finds it in use
         except OSError:
             self.close()
             raise
@@ -56,9 +57,10 @@ class Partition:
             self.number = os.makedev(*map(int, f.read().split(':')))
 
     def close(self):
-        if self.fd is not None:
-            os.close(self.fd)
-        self.fd = None
+        for fd in (self.held, self.fd):
+            if fd is not None:
+                os.close(fd)
+        self.fd = self.held = None
 
 
 def why_not(folder):
