@@ -88,6 +88,6 @@ sanitized:
 	$(Q)$(MAKE) --no-print-directory B=$(SAN) CFLAGS='-O1 -g -fno-omit-frame-pointer $(ASAN)' HARDEN= \
 	    EXTRA_CFLAGS=-Wno-format-truncation LDFLAGS='$(ASAN)' $(san_programs:%=$(SAN)/%)
 $(eval $(call unit,test_tls_sessions,escrow-server/tls_sessions.c,-pthread))
-$(eval $(call unit,test_tls_provider,escrow-server/tls_provider.c escrow-server/pki.c,))
+$(eval $(call unit,test_tls_provider,escrow-server/tls_provider.c escrow-server/pki.c escrow-server/pki_read.c,))
 $(eval $(call unit,test_web_tls,escrow-server/web_tls.c escrow-server/tls_provider.c escrow-server/tls_resume.c \
-    escrow-server/tls_sessions.c escrow-server/web_courier.c escrow-server/web_revoked.c escrow-server/pki.c,-lssl -ljson-c -pthread))
+    escrow-server/tls_sessions.c escrow-server/web_courier.c escrow-server/web_revoked.c escrow-server/pki.c escrow-server/pki_read.c,-lssl -ljson-c -pthread))
