@@ -19,7 +19,7 @@ enum err header_someone_else(struct header *h, const char *what)
 
 enum err header_wait_lock(struct header *h)
 {
-    char who[96];
+    char who[96] = "another program";
     if (disk_ops.wait_lock(h->disk, who, sizeof who) == ERR_OK)
         return ERR_OK;
     return problem_set(h->why, ERR_BUSY,

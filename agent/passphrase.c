@@ -35,8 +35,10 @@ enum err passphrase_ask(const char *prompt, struct secret *ret)
     if (tcgetattr(fd, &was) == 0) {
         quiet = was;
         quiet.c_lflag &= ~(tcflag_t)ECHO;
-        if (write(fd, prompt, strlen(prompt)) >= 0 && tcsetattr(fd, TCSAFLUSH, &quiet) == 0) {
-            e = read_line(fd, ret);
+        /* the prompt comes last: what is typed at once after it must neither be seen nor thrown away */
+        if (tcsetattr(fd, TCSAFLUSH, &quiet) == 0) {
+            if (write(fd, prompt, strlen(prompt)) >= 0)
+                e = read_line(fd, ret);
             (void)tcsetattr(fd, TCSAFLUSH, &was);
             (void)!write(fd, "\n", 1);
         }
