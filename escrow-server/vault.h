@@ -177,6 +177,8 @@ MUST_CHECK enum err vault_loss_word(struct vault *v, const struct msg_loss_word 
 /* vault_foreign.c: chains of desks and other vaults. */
 void vault_foreign_read(struct vault *v);
 MUST_CHECK enum err vault_foreign_path(const char *chain, char ret[static VAULT_FOREIGN_PATH]);
+/* Was that chain imported? */
+bool vault_foreign_has(const uint8_t chain[static 16]);
 /* err: as said in ret_detail: FORMAT, AUTH (broken), CONFLICT (contradicts), IO, FULL */
 MUST_CHECK enum err vault_import(struct vault *v, const struct msg_import *i, struct msg_imported *ret,
                                  char *ret_detail);

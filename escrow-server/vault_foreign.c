@@ -32,6 +32,13 @@ enum err vault_foreign_path(const char *chain, char ret[static VAULT_FOREIGN_PAT
     return path_of(chain, ".log", ret);
 }
 
+bool vault_foreign_has(const uint8_t chain[static 16])
+{
+    char hex[BASE16_LEN(16) + 1], path[VAULT_FOREIGN_PATH];
+    base16_encode(chain, 16, hex);
+    return vault_foreign_path(hex, path) == ERR_OK && access(path, F_OK) == 0;
+}
+
 /* One entry of a chain that is here. A disclosure that names no key of a device orders nothing. */
 static enum err take(void *ctx, const struct audit_entry *a, const char *line, size_t len)
 {

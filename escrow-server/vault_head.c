@@ -58,18 +58,21 @@ void vault_head_checkpoint(struct vault *v, uint64_t after)
         v->last_check = v->seen.n;
 }
 
-/* A word of ours, on that chain. */
-static enum err decode(const struct vault *v, const char *chain_text, const struct msg_blob *word,
-                       struct audit_head_word *ret)
+/* A word of ours, whatever chain it is on. */
+static enum err decode(const struct vault *v, const struct msg_blob *word, struct audit_head_word *ret)
 {
     struct cr_p256_pub pub;
-    uint8_t chain[16];
     if (v->audit_key == NULL)
         return ERR_NOT_FOUND;
     TRY(cr_p256_public(v->audit_key, &pub));
     TRY(audit_head_decode(word->p, word->len, &pub, ret));
-    TRY(chain_bytes(chain_text, chain));
-    return guid_equal(&ret->org, &v->org) && memcmp(chain, ret->chain, 16) == 0 ? ERR_OK : ERR_CONFLICT;
+    return guid_equal(&ret->org, &v->org) ? ERR_OK : ERR_CONFLICT;
+}
+
+static bool is_on(const struct audit_head_word *w, const char *chain_text)
+{
+    uint8_t chain[16];
+    return chain_bytes(chain_text, chain) == ERR_OK && memcmp(chain, w->chain, 16) == 0;
 }
 
 /* Read back at start: whoever changed the log could not sign this. */
@@ -80,7 +83,9 @@ static enum err judge(const struct vault *v, const struct audit_entry *a)
     size_t len;
     char prev[BASE16_LEN(32) + 1];
     TRY(base64_decode(a->note, strlen(a->note), word, sizeof word, &len));
-    TRY(decode(v, a->chain, &(struct msg_blob){word, len}, &w));
+    TRY(decode(v, &(struct msg_blob){word, len}, &w));
+    if (!is_on(&w, a->chain))
+        return ERR_CONFLICT;
     base16_encode(w.hash, sizeof w.hash, prev);
     return w.n + 1 == a->n && strcmp(prev, a->prev) == 0 ? ERR_OK : ERR_AUTH;
 }
@@ -111,8 +116,10 @@ enum err vault_heard(struct vault *v, const struct msg_heard *h, enum msg_heard_
         *ret = HEARD_UNKNOWN;
         return ERR_OK;
     }
-    /* the word may be on an earlier head than the one that the device has */
-    if (decode(v, v->seen.chain, &h->word, &w) != ERR_OK || vault_memory_has(v, w.hash)) {
+    /* The word may be on an earlier head than the one that the device has. Our key signs for one chain only:
+     * another one is lost whole, unless it was imported. */
+    if (decode(v, &h->word, &w) != ERR_OK || vault_memory_has(v, w.hash) ||
+        (!is_on(&w, v->seen.chain) && vault_foreign_has(w.chain))) {
         *ret = HEARD_ELSEWHERE;
         return ERR_OK;
     }

@@ -131,8 +131,10 @@ enum err vault_loss_prove(struct vault *v, const uint8_t device[static 32], cons
 {
     struct audit_entry a = {.time = vault_now(), .who = "keyholt", .role = "system", .action = AUDIT_ALARM};
     struct audit_gap_note note = {.word = AUDIT_GAP_ALARM, .gap = {.lost = w->n, .to = w->time}};
-    char hash[BASE16_LEN(32) + 1];
-    uint64_t have = count_until(v, w->time, &note.gap.from);
+    char hash[BASE16_LEN(32) + 1], chain[BASE16_LEN(16) + 1];
+    base16_encode(w->chain, sizeof w->chain, chain);
+    bool all = strcmp(chain, v->seen.chain) != 0; /* of a log that was replaced, nothing is there */
+    uint64_t have = all ? 0 : count_until(v, w->time, &note.gap.from);
     note.gap.have = have < w->n ? have : w->n;
     note.gap.until = first_since(v, have, w->time);
     if (is_known(v, &note.gap))
@@ -141,7 +143,7 @@ enum err vault_loss_prove(struct vault *v, const uint8_t device[static 32], cons
     base16_encode(device, 32, a.device);
     audit_gap_encode(&note, a.note);
     size_t len = strlen(a.note);
-    snprintf(a.note + len, sizeof a.note - len, " hash=%s", hash);
+    snprintf(a.note + len, sizeof a.note - len, " hash=%s%s%s", hash, all ? " chain=" : "", all ? chain : "");
     slog(SLOG_ERROR, "audit",
          "alarm=\"the log was shortened or put back: it had %llu entries at %llu; disclosures in between are "
          "not in it, and the keys of that time are going to rotate\" device=%s",

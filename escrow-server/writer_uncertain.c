@@ -77,7 +77,8 @@ static enum err take_window(struct batch *b, const struct msg_loss *l, const uin
 {
     static struct store_uncertain key[STEP_KEYS];
     struct writer_uncertain *u = &b->w->uncertain;
-    const struct store_window window = {before(l->rotate_from, GRACE_S), l->rotate_until};
+    uint64_t from = l->rotate_from > 0 ? l->rotate_from : l->proved; /* where a whole log was lost */
+    const struct store_window window = {before(from, GRACE_S), l->rotate_until};
     uint8_t after[32];
     unsigned n;
     memcpy(after, u->after, sizeof after);

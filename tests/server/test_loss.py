@@ -189,6 +189,17 @@ def test_a_person_narrows_and_stops_it():
         until('all are ordered', lambda: len(d.orders(d.sync()[2])) == 3, 60)
         eq([e['action'] for e in s.audit(code=3) if e['action'] == 'rotation'], ['rotation'] * 3, 'on record')
         holds('3 ordered' in s.command('audit', 'losses').stdout, 'for people')
+
+        # a log that somebody replaced whole by a fresh one, without an entry in it
+        head = d.sync()[2]['audit_head']
+        s.stop()
+        os.remove(s.state('vault/audit.log'))
+        s.command('audit', 'begin')
+        s.start(s.port)
+        bring_head(d, head)
+        until('all of it', lambda: [(x['lost'], x['have']) for x in losses(s)['losses']] == [(head['length'], 0)], 60)
+        until('the keys of all time', lambda: losses(s)['keys']['ordered'] == 3, 60)
+        s.command('audit', 'verify', code=3)
     except Exception:
         print(s.read_log()[-3000:])
         raise
