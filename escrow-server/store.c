@@ -110,10 +110,10 @@ const struct store_ops store_sql = {
     .boots = store_boots,
     .retain = store_retain,
     .retained = store_retained,
+    .uncertain = store_uncertain,
     .disclosed_put = store_disclosed_put,
     .command_put = store_command_put,
     .command_done = store_command_done,
     .command_open = store_command_open,
-    .uncertain = store_uncertain,
     .commands = store_commands,
 };

@@ -149,6 +149,12 @@ struct store_ops {
     /* What the retention of that moment took away, in all. err: NOT_FOUND (nothing) */
     enum err (*retained)(struct store *s, uint64_t cutoff_us, uint64_t *ret_records, uint64_t *ret_events);
 
+    /* The keys of the window, of devices behind one up to another, in the order of devices: those made before
+     * its end, by what their device says or by when they came, or by the proof that we had them; without
+     * those that had a successor before it began. */
+    enum err (*uncertain)(struct store *s, const struct store_window *w, const uint8_t after[static 32],
+                          const uint8_t last[static 32], unsigned max, struct store_uncertain *ret,
+                          unsigned *ret_n);
     /* Idempotent. An entry whose personal part was erased (who is "") erases it here, too.
      * err: CONFLICT (another disclosure has this place in the chain; it stays) */
     enum err (*disclosed_put)(struct store *s, const struct msg_entry *e);
@@ -159,12 +165,6 @@ struct store_ops {
     /* Is there an order that waits to be done? */
     enum err (*command_open)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                              bool *ret);
-    /* The keys of the window, of devices behind one up to another, in the order of devices: those made before
-     * its end, by what their device says or by when they came, or by the proof that we had them; without
-     * those that had a successor before it began. */
-    enum err (*uncertain)(struct store *s, const struct store_window *w, const uint8_t after[static 32],
-                          const uint8_t last[static 32], unsigned max, struct store_uncertain *ret,
-                          unsigned *ret_n);
     enum err (*commands)(struct store *s, const uint8_t device[static 32], unsigned max,
                          uint8_t (*ret)[COMMAND_LEN], unsigned *ret_n);
 };

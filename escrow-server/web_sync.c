@@ -123,7 +123,9 @@ static void add_common(struct json_object *o, const struct web *w, const struct 
                        const struct msg_synced *m)
 {
     bool all = !s->brief;
-    bool same_head = s->m.has_head && memcmp(s->m.audit_head, w->head.hash, sizeof s->m.audit_head) == 0;
+    /* a heartbeat that told the head had no word: who brings records gets both, or could prove no loss */
+    bool same_head =
+        s->m.n == 0 && s->m.has_head && memcmp(s->m.audit_head, w->head.hash, sizeof s->m.audit_head) == 0;
     bool same_last = m->has_known && memcmp(m->name, s->last, sizeof s->last) == 0;
     if (all || m->receipt.len > 0)
         json_object_object_add(o, "receipts", receipts_array(m));
@@ -131,8 +133,7 @@ static void add_common(struct json_object *o, const struct web *w, const struct 
         json_object_object_add(o, "commands", commands_array(m));
     if (all || !same_last)
         json_object_object_add(o, "known", known_object(m));
-    /* a heartbeat that told the head had no word: who brings records gets both, or could prove no loss */
-    if (all || !same_head || s->m.n > 0)
+    if (all || !same_head)
         json_object_object_add(o, "audit_head", head_object(&w->head, all || s->m.n > 0));
     if (all || !m->match)
         json_object_object_add(o, "envelopes_match", json_object_new_boolean(m->match));

@@ -113,10 +113,6 @@ void writer_probe(struct batch *b, struct pending *p);
 /* writer_devices.c: one step through the devices, so that /metrics knows how many are silent.
  * Returns after how many milliseconds the next one is due */
 int writer_sweep(struct writer_state *w);
-/* An order for a key that was, or may have been, disclosed at that time; signed once and kept as it is. In a
- * transaction. */
-MUST_CHECK enum err writer_order_rotation(struct batch *b, const uint8_t device[static 32],
-                                          const struct guid *key_id, uint64_t disclosed);
 /* writer_uncertain.c: all losses of the audit log, as the vault has them. */
 void writer_losses(struct writer_state *w, const struct msg_losses *m);
 /* One step towards the rotation of the keys that may have been disclosed in them, in a batch of its own.

@@ -5,13 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum err writer_order_rotation(struct batch *b, const uint8_t device[static 32], const struct guid *key_id,
-                               uint64_t disclosed)
+/* The order is signed once and kept as it is. */
+static enum err order_rotation(struct batch *b, const struct msg_entry *m)
 {
-    struct store_command order = {.key_id = *key_id, .made = writer_now()};
-    struct command c = {.order = COMMAND_ROTATE, .org = b->w->org.id, .key_id = *key_id, .time = disclosed};
-    memcpy(order.device, device, 32);
-    memcpy(c.device, device, 32);
+    struct store_command order = {.key_id = m->key_id, .made = writer_now()};
+    struct command c = {
+        .order = COMMAND_ROTATE, .org = b->w->org.id, .key_id = m->key_id, .time = order.made};
+    memcpy(order.device, m->device, 32);
+    memcpy(c.device, m->device, 32);
     memcpy(c.key, b->w->receipt_id, 32);
     TRY(command_encode(&c, b->w->receipt_key, order.bytes));
     return b->w->ops->command_put(b->w->store, &order);
@@ -45,7 +46,7 @@ static enum err store_entry(struct batch *b, struct pending *p, const struct msg
         contradicted(b, m);
     else
         TRY(e);
-    TRY(writer_order_rotation(b, m->device, &m->key_id, writer_now()));
+    TRY(order_rotation(b, m));
     return b->w->ops->command_open(b->w->store, m->device, &m->key_id, &p->order_open);
 }
 

@@ -56,8 +56,17 @@ static uint64_t allowance(struct writer_uncertain *u, int64_t now)
  * that replaced it since need not have its volume re-encrypted for that. */
 static enum err order(struct batch *b, const struct store_uncertain *k, const struct msg_loss *l)
 {
+    struct store_command o = {.key_id = k->key_id, .made = writer_now()};
+    struct command c = {.order = COMMAND_ROTATE,
+                        .org = b->w->org.id,
+                        .key_id = k->key_id,
+                        .time = before(l->rotate_from, GRACE_S)};
+    memcpy(o.device, k->device, sizeof o.device);
+    memcpy(c.device, k->device, sizeof c.device);
+    memcpy(c.key, b->w->receipt_id, sizeof c.key);
     TRY(batch_need(b, STORE_RECOVERY));
-    return writer_order_rotation(b, k->device, &k->key_id, before(l->rotate_from, GRACE_S));
+    TRY(command_encode(&c, b->w->receipt_key, o.bytes));
+    return b->w->ops->command_put(b->w->store, &o);
 }
 
 static void take(struct batch *b, const struct store_uncertain *k, const struct msg_loss *l)

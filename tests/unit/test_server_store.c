@@ -384,79 +384,6 @@ static void test_orders_wait_until_they_are_done(void **state)
     assert_int_equal(n, 0);
 }
 
-/* A key of one device and volume 0: made when its device says so, received when we say so. */
-static void put_key(struct store *s, uint8_t name, uint64_t made, uint64_t received)
-{
-    struct made m;
-    struct store_record r = make_record(1, 1, name, name);
-    char key[GUID_TEXT];
-    bool is_new;
-    snprintf(key, sizeof key, "000000%02X-0000-0000-0000-000000000000", name);
-    r.received_us = received * 1000000;
-    m = (struct made){.e = {.kind = ENVELOPE_RECOVERY_PASSWORD, .time = made}};
-    memset(m.bytes, name, sizeof m.bytes);
-    memset(m.e.device, 1, sizeof m.e.device);
-    m.e.commitment[0] = name;
-    assert_int_equal(guid_decode(key, strlen(key), &m.e.key_id), ERR_OK);
-    r.r.envelope = m.bytes;
-    r.r.envelope_len = sizeof m.bytes;
-    assert_int_equal(ops->record_put(s, STORE_RECOVERY, &r, &is_new), ERR_OK);
-    assert_int_equal(ops->envelope_put(s, &r, &m.e), ERR_OK);
-}
-
-/* Which keys may have been disclosed between 100 and 200? One volume's, in the order in which they came. */
-static void test_keys_of_a_window(void **state)
-{
-    static const struct {
-        const char *name;
-        uint64_t made, received;
-        bool lost, wanted;
-    } rows[] = {{"replaced long before", 10, 10, false, false},
-                {"the one that was there when it began", 20, 20, false, true},
-                {"made within", 150, 150, false, true},
-                {"made within, and brought again", 160, 300, false, true},
-                {"by a clock of tomorrow, and brought again", 900, 301, true, true},
-                {"by a clock of yesterday", 5, 302, false, true},
-                {"made after it", 310, 310, false, false}};
-    const struct store_window window = {100, 200};
-    const uint8_t zero[32] = {0};
-    uint8_t last[32];
-    struct store *s = *state;
-    struct store_uncertain got[8];
-    struct store_command c = {.key_id = {{0, 0, 0, 3}}, .made = 5};
-    unsigned n, at = 0;
-    for (uint8_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct store_record r = make_record(1, 1, (uint64_t)i + 1, (uint8_t)(i + 1));
-        put_key(s, (uint8_t)(i + 1), rows[i].made, rows[i].received);
-        if (rows[i].lost)
-            assert_int_equal(ops->flag_put(s, "lost", &r), ERR_OK);
-    }
-    memset(c.device, 1, sizeof c.device);
-    memset(last, 1, sizeof last);
-    assert_int_equal(guid_decode("00000003-0000-0000-0000-000000000000", 36, &c.key_id), ERR_OK);
-    assert_int_equal(ops->command_put(s, &c), ERR_OK);
-    assert_int_equal(ops->uncertain(s, &window, zero, last, 8, got, &n), ERR_OK);
-    for (uint8_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        char key[GUID_TEXT] = "", want[GUID_TEXT];
-        snprintf(want, sizeof want, "000000%02X-0000-0000-0000-000000000000", i + 1);
-        if (at < n)
-            guid_encode(&got[at].key_id, key);
-        bool there = at < n && strcmp(key, want) == 0;
-        if (there != rows[i].wanted)
-            fail_msg("%s: %d", rows[i].name, there);
-        if (there && got[at].order != (i == 2 ? STORE_ORDER_WAITS : STORE_NO_ORDER))
-            fail_msg("%s: order %d", rows[i].name, (int)got[at].order);
-        at += there;
-    }
-    assert_int_equal(at, n);
-    assert_int_equal(ops->command_done(s, c.device, &c.key_id, 6), ERR_OK);
-    assert_int_equal(ops->uncertain(s, &window, zero, last, 2, got, &n), ERR_OK);
-    assert_int_equal(n, 2);
-    assert_int_equal(got[1].order, STORE_ORDER_DONE);
-    assert_int_equal(ops->uncertain(s, &window, last, last, 8, got, &n), ERR_OK);
-    assert_int_equal(n, 0);
-}
-
 static void test_disclosures_are_idempotent(void **state)
 {
     struct store *s = *state;
@@ -613,6 +540,79 @@ static void test_texts_that_are_none(void **state)
         if (i == 0)
             assert_string_equal(got.computer, names[0]);
     }
+}
+
+/* A key of one device and volume 0: made when its device says so, received when we say so. */
+static void put_key(struct store *s, uint8_t name, uint64_t made, uint64_t received)
+{
+    struct made m;
+    struct store_record r = make_record(1, 1, name, name);
+    char key[GUID_TEXT];
+    bool is_new;
+    snprintf(key, sizeof key, "000000%02X-0000-0000-0000-000000000000", name);
+    r.received_us = received * 1000000;
+    m = (struct made){.e = {.kind = ENVELOPE_RECOVERY_PASSWORD, .time = made}};
+    memset(m.bytes, name, sizeof m.bytes);
+    memset(m.e.device, 1, sizeof m.e.device);
+    m.e.commitment[0] = name;
+    assert_int_equal(guid_decode(key, strlen(key), &m.e.key_id), ERR_OK);
+    r.r.envelope = m.bytes;
+    r.r.envelope_len = sizeof m.bytes;
+    assert_int_equal(ops->record_put(s, STORE_RECOVERY, &r, &is_new), ERR_OK);
+    assert_int_equal(ops->envelope_put(s, &r, &m.e), ERR_OK);
+}
+
+/* Which keys may have been disclosed between 100 and 200? One volume's, in the order in which they came. */
+static void test_keys_of_a_window(void **state)
+{
+    static const struct {
+        const char *name;
+        uint64_t made, received;
+        bool lost, wanted;
+    } rows[] = {{"replaced long before", 10, 10, false, false},
+                {"the one that was there when it began", 20, 20, false, true},
+                {"made within", 150, 150, false, true},
+                {"made within, and brought again", 160, 300, false, true},
+                {"by a clock of tomorrow, and brought again", 900, 301, true, true},
+                {"by a clock of yesterday", 5, 302, false, true},
+                {"made after it", 310, 310, false, false}};
+    const struct store_window window = {100, 200};
+    const uint8_t zero[32] = {0};
+    uint8_t last[32];
+    struct store *s = *state;
+    struct store_uncertain got[8];
+    struct store_command c = {.key_id = {{0, 0, 0, 3}}, .made = 5};
+    unsigned n, at = 0;
+    for (uint8_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct store_record r = make_record(1, 1, (uint64_t)i + 1, (uint8_t)(i + 1));
+        put_key(s, (uint8_t)(i + 1), rows[i].made, rows[i].received);
+        if (rows[i].lost)
+            assert_int_equal(ops->flag_put(s, "lost", &r), ERR_OK);
+    }
+    memset(c.device, 1, sizeof c.device);
+    memset(last, 1, sizeof last);
+    assert_int_equal(guid_decode("00000003-0000-0000-0000-000000000000", 36, &c.key_id), ERR_OK);
+    assert_int_equal(ops->command_put(s, &c), ERR_OK);
+    assert_int_equal(ops->uncertain(s, &window, zero, last, 8, got, &n), ERR_OK);
+    for (uint8_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char key[GUID_TEXT] = "", want[GUID_TEXT];
+        snprintf(want, sizeof want, "000000%02X-0000-0000-0000-000000000000", i + 1);
+        if (at < n)
+            guid_encode(&got[at].key_id, key);
+        bool there = at < n && strcmp(key, want) == 0;
+        if (there != rows[i].wanted)
+            fail_msg("%s: %d", rows[i].name, there);
+        if (there && got[at].order != (i == 2 ? STORE_ORDER_WAITS : STORE_NO_ORDER))
+            fail_msg("%s: order %d", rows[i].name, (int)got[at].order);
+        at += there;
+    }
+    assert_int_equal(at, n);
+    assert_int_equal(ops->command_done(s, c.device, &c.key_id, 6), ERR_OK);
+    assert_int_equal(ops->uncertain(s, &window, zero, last, 2, got, &n), ERR_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(got[1].order, STORE_ORDER_DONE);
+    assert_int_equal(ops->uncertain(s, &window, last, last, 8, got, &n), ERR_OK);
+    assert_int_equal(n, 0);
 }
 
 static void set_version(enum store_half half, int version)
@@ -774,12 +774,12 @@ static int run_all(const char *name)
         STORE_TEST(test_nobody_is_crowded_out),
         STORE_TEST(test_digest_counts_what_the_device_made),
         STORE_TEST(test_orders_wait_until_they_are_done),
-        STORE_TEST(test_keys_of_a_window),
         STORE_TEST(test_disclosures_are_idempotent),
         STORE_TEST(test_boot_events),
         STORE_TEST(test_devices),
         STORE_TEST(test_decisions_about_devices),
         STORE_TEST(test_texts_that_are_none),
+        STORE_TEST(test_keys_of_a_window),
         STORE_TEST(test_retention),
         STORE_TEST(test_retention_in_steps),
         STORE_TEST(test_only_what_was_committed_stays),
