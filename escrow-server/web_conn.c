@@ -52,8 +52,8 @@ static void free_conn(void *parent, void *p, CRYPTO_EX_DATA *ad, int idx, long a
     handshake_ends(c->web, c);
     metrics_set(METRIC_CONNECTIONS, --c->web->n_conns);
     owe(c, false);
-    if (c->deadline != NULL)
-        event_free(c->deadline);
+    event_free(c->deadline);
+    event_free(c->ahead);
     free(c);
 }
 
@@ -80,6 +80,32 @@ void web_conn_deadline(struct conn *c, long seconds)
     event_add(c->deadline, &t);
 }
 
+/* In the handshake records are read ahead: a flight of four is one system call, not eight. What lies in the
+ * TLS session then is nothing that libevent hears of: it waits for the socket, and SSL_pending() does not
+ * count records that were not looked into. So, until they are used up, it is told to read. Not at once: this
+ * is called from within. */
+static void on_ahead(evutil_socket_t fd, short what, void *ctx)
+{
+    struct conn *c = ctx;
+    bufferevent_event_cb owner;
+    (void)fd, (void)what;
+    bufferevent_getcb(c->bev, NULL, NULL, &owner, NULL);
+    if (owner == NULL) /* evhttp has ended the connection */
+        return;
+    if (c->refused != NULL)
+        web_refuse(c);
+    else if ((bufferevent_get_enabled(c->bev) & EV_READ) != 0)
+        event_active(&c->bev->ev_read, EV_READ, 0);
+}
+
+void web_conn_read_ahead(struct conn *c)
+{
+    if (c->calls > 0) /* its end comes here again */
+        return;
+    if (c->refused != NULL || SSL_has_pending(bufferevent_openssl_get_ssl(c->bev)) == 1)
+        event_active(c->ahead, EV_TIMEOUT, 0);
+}
+
 static void on_info(const SSL *ssl, int where, int ret)
 {
     struct conn *c = SSL_get_ex_data(ssl, conn_index());
@@ -89,6 +115,8 @@ static void on_info(const SSL *ssl, int where, int ret)
     handshake_ends(c->web, c);
     metrics_add(METRIC_HANDSHAKES, 1);
     web_conn_deadline(c, WEB_REQUEST_S);
+    SSL_set_read_ahead(bufferevent_openssl_get_ssl(c->bev), 0);
+    web_conn_read_ahead(c);
 }
 
 static struct conn *conn_new(struct web *w, SSL *ssl)
@@ -98,9 +126,12 @@ static struct conn *conn_new(struct web *w, SSL *ssl)
         return NULL;
     c->web = w;
     c->deadline = evtimer_new(w->base, on_deadline, c);
-    if (c->deadline == NULL || SSL_set_ex_data(ssl, conn_index(), c) != 1) {
+    c->ahead = event_new(w->base, -1, 0, on_ahead, c);
+    if (c->deadline == NULL || c->ahead == NULL || SSL_set_ex_data(ssl, conn_index(), c) != 1) {
         if (c->deadline != NULL)
             event_free(c->deadline);
+        if (c->ahead != NULL)
+            event_free(c->ahead);
         free(c);
         return NULL;
     }
@@ -130,6 +161,7 @@ struct bufferevent *web_conn_new(struct event_base *base, void *web)
         return NULL;
     }
     SSL_set_info_callback(ssl, on_info);
+    SSL_set_read_ahead(ssl, 1);
     c->bev = bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
     if (c->bev == NULL) {
         SSL_free(ssl);
@@ -150,9 +182,14 @@ static SSL *ssl_of(struct evhttp_connection *evcon)
     return bufferevent_openssl_get_ssl(evhttp_connection_get_bufferevent(evcon));
 }
 
+struct conn *web_conn_of(struct bufferevent *bev)
+{
+    return SSL_get_ex_data(bufferevent_openssl_get_ssl(bev), conn_index());
+}
+
 static struct conn *conn_of(struct evhttp_connection *evcon)
 {
-    return SSL_get_ex_data(ssl_of(evcon), conn_index());
+    return web_conn_of(evhttp_connection_get_bufferevent(evcon));
 }
 
 void web_conn_begins(struct evhttp_connection *evcon)
@@ -189,6 +226,7 @@ void web_conn_answered(struct evhttp_connection *evcon)
     c->calls = 0;
     web_conn_deadline(c, WEB_REQUEST_S);
     owe(c, false);
+    web_conn_read_ahead(c);
 }
 
 void web_peer_name(const struct sockaddr_storage *peer, char ret[static WEB_PEER_TEXT])

@@ -65,9 +65,11 @@ static void log_refusal(const struct conn *c, struct bufferevent *bev)
              c->refused->sentence);
 }
 
-static void on_input(struct bufferevent *bev, void *ctx)
+/* evhttp, which reads on "later", calls whoever is its reader by then, with what it takes for its own. */
+static void on_input(struct bufferevent *bev, void *not_ours)
 {
-    struct conn *c = ctx;
+    struct conn *c = web_conn_of(bev);
+    (void)not_ours;
     ignore(bev);
     if (c->answering)
         return;
@@ -77,6 +79,12 @@ static void on_input(struct bufferevent *bev, void *ctx)
     answer(bev, c);
 }
 
+static void take_place(struct conn *c)
+{
+    bufferevent_getcb(c->bev, &c->evhttp.read, &c->evhttp.write, &c->evhttp.event, &c->evhttp.ctx);
+    bufferevent_setcb(c->bev, on_input, on_written, on_over, c);
+}
+
 /* Before evhttp sees the bytes that were added. Taking its place here, its own reader is not called for them.
  */
 static void on_added(struct evbuffer *in, const struct evbuffer_cb_info *info, void *ctx)
@@ -84,7 +92,10 @@ static void on_added(struct evbuffer *in, const struct evbuffer_cb_info *info, v
     struct conn *c = ctx;
     struct evbuffer_ptr at;
     struct evbuffer_iovec piece[4];
-    if (info->n_added == 0 || c->refused != NULL)
+    if (info->n_added == 0)
+        return;
+    web_conn_read_ahead(c);
+    if (c->refused != NULL)
         return;
     size_t from = evbuffer_get_length(in) - info->n_added, left = info->n_added;
     while (left > 0 && c->refused == NULL) {
@@ -101,10 +112,17 @@ static void on_added(struct evbuffer *in, const struct evbuffer_cb_info *info, v
         if (n <= 0)
             return;
     }
-    if (c->refused == NULL || c->calls > 0) /* an answer is on its way; it will be the last one */
+    if (c->refused == NULL || c->calls > 0) /* an answer is on its way, and first */
         return;
-    bufferevent_getcb(c->bev, &c->evhttp.read, &c->evhttp.write, &c->evhttp.event, &c->evhttp.ctx);
-    bufferevent_setcb(c->bev, on_input, on_written, on_over, c);
+    take_place(c);
+}
+
+void web_refuse(struct conn *c)
+{
+    if (c->answering)
+        return;
+    take_place(c);
+    on_input(c->bev, NULL);
 }
 
 bool web_refuse_watch(struct conn *c)

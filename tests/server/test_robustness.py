@@ -98,6 +98,59 @@ def test_slow_loris():
         s.clean()
 
 
+# ---- many records in one packet
+
+def shake_and_say(s, records, seconds=60):
+    """What comes when the end of the handshake and all these records are one packet, until the server closes."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context(s).wrap_bio(incoming, outgoing, server_hostname='127.0.0.1')
+    data = b''
+    with socket.create_connection(('127.0.0.1', s.port), seconds) as c:
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                c.sendall(outgoing.read())
+                incoming.write(c.recv(65536))
+        for record in records:
+            tls.write(record)
+        c.sendall(outgoing.read())
+        with contextlib.suppress(ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            while True:
+                try:
+                    data += (piece := tls.read(65536))
+                    if not piece:
+                        break
+                except ssl.SSLWantReadError:
+                    piece = c.recv(65536)
+                    incoming.write(piece) if piece else incoming.write_eof()
+    return data
+
+
+def test_records_read_ahead(s):
+    """The server reads what a handshake's last packet brings at once; of no request in it is it silent, however it is cut
+    into records, and however many there are."""
+    get, last = (f'GET /healthz HTTP/1.1\r\nHost: x\r\n{more}\r\n'.encode() for more in ('', 'Connection: close\r\n'))
+    body = b'{"no":"token"}'
+    post = f'POST /v1/enroll HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n'.encode()
+    for name, records, want in (
+            ('one', [last], [200]),
+            ('cut in two', [last[:9], last[9:]], [200]),
+            ('each byte a record', [bytes([x]) for x in last], [200]),
+            ('two in one record', [get + last], [200, 200]),
+            ('three', [get, get, last], [200, 200, 200]),
+            ('across records', [get + get[:7], get[7:] + last[:3], last[3:]], [200, 200, 200]),
+            ('head and body', [post, body, last], [422, 200]),
+            ('what is refused', [get, b'no HTTP\r\n\r\n'], [200, 405])):
+        start = time.monotonic()
+        data = shake_and_say(s, records)
+        got = [int(part.split(b' ', 1)[0]) for part in data.split(b'HTTP/1.1 ')[1:]]
+        eq(got, want, f'{name}: {data}')
+        holds(b'text/html' not in data, f'{name}: evhttp itself has answered')
+        holds(time.monotonic() - start < 15, f'{name}: no deadline was waited for')
+
+
 # ---- smuggling
 
 def test_request_smuggling(s):
