@@ -55,6 +55,8 @@ static enum key from_letter(uint16_t c)
         return KEY_CONTRAST;
     case 'f':
         return KEY_SETUP;
+    case 'x':
+        return KEY_RESTART;
     case 't':
         return KEY_TONES;
     default:

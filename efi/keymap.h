@@ -27,6 +27,7 @@ enum key {
     KEY_CONTRAST,  /* C: colours of high contrast, or back */
     KEY_SETUP,     /* F: the firmware's settings */
     KEY_SHOW,      /* S: show the digits on text consoles, or hide them again */
+    KEY_RESTART,   /* X: restart from a clean start */
     KEY_TONES,     /* T: tones off, or on again */
     KEY_SEPARATOR, /* dash or space between groups: allowed, means nothing */
     KEY_OTHER,     /* a key without a meaning here */

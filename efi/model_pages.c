@@ -152,7 +152,7 @@ static enum model_action unlocked_key(const struct model *m, enum key key)
     switch (key) {
     case KEY_ENTER:
         return m->then;
-    case KEY_RESCAN: /* the letter R */
+    case KEY_RESTART:
         return MODEL_RESTART;
     default:
         return MODEL_NOTHING;
