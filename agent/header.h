@@ -97,6 +97,14 @@ MUST_CHECK enum err header_add_slot(struct header *h, unsigned slot, uint32_t co
  * IO */
 MUST_CHECK enum err header_destroy_slot(struct header *h, const struct guid *key_id, const struct guid *keep);
 
+/* Does a token of ours name this keyslot, or promise it? */
+bool header_is_named(const struct header *h, int slot);
+/* Wipe and remove a recovery keyslot that was ours and that no token of ours names.
+ * fingerprint: what it must be still; NULL for one that was never proved
+ * keep, err:   as header_destroy_slot() */
+MUST_CHECK enum err header_destroy_unnamed(struct header *h, int slot, uint32_t count,
+                                           const uint8_t *fingerprint, const struct guid *keep);
+
 /* Fingerprint of a keyslot as of now. err: as luks2_fingerprint() */
 MUST_CHECK enum err header_fingerprint(struct header *h, unsigned slot, uint8_t ret[static 32]);
 

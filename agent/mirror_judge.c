@@ -31,8 +31,9 @@ static const char *drift_text(uint8_t what)
                                        "its keyslot was removed",
                                        "this computer does not know to have made it",
                                        "it was replaced, and is in the header again",
-                                       "the header has an older sequence number than before"};
-    return text[what <= DRIFT_OLDER ? what : 0];
+                                       "the header has an older sequence number than before",
+                                       "its token was removed; its keyslot still opens the volume"};
+    return text[what <= DRIFT_UNNAMED ? what : 0];
 }
 
 enum err mirror_drift(struct mirror *m, uint8_t what, const struct guid *key_id)
@@ -102,6 +103,9 @@ enum err mirror_life(struct mirror *m)
 
 static const char *note_of(const struct mirror *m)
 {
+    if (m->n_live == 0 && m->n_left)
+        return "another program removed the token of its recovery key; the keyslot still opens it, and goes "
+               "when a new key stands; " AGAIN;
     if (m->n_live == 0)
         return "no recovery key opens it; " AGAIN;
     if (m->n_live == m->n_elsewhere)
@@ -113,6 +117,10 @@ static const char *note_of(const struct mirror *m)
         return "a recovery keyslot was changed by another program; rotate it";
     if (m->n_unknown)
         return "the header has a recovery key that this computer does not know to have made; rotate it";
+    if (m->n_unsure)
+        return "a keyslot that no token names looks like that of a removed recovery key, but is not what was "
+               "proved; it may still open the volume; if it is nobody's, remove it: cryptsetup luksDump, "
+               "luksKillSlot";
     if (m->n_left)
         return "an old recovery password still opens it: its keyslot could not be removed; remove the token "
                "of another "
