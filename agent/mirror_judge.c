@@ -32,8 +32,9 @@ static const char *drift_text(uint8_t what)
                                        "this computer does not know to have made it",
                                        "it was replaced, and is in the header again",
                                        "the header has an older sequence number than before",
-                                       "its token was removed; its keyslot still opens the volume"};
-    return text[what <= DRIFT_UNNAMED ? what : 0];
+                                       "its token was removed; its keyslot still opens the volume",
+                                       "the volume's header is destroyed"};
+    return text[what <= DRIFT_DESTROYED ? what : 0];
 }
 
 enum err mirror_drift(struct mirror *m, uint8_t what, const struct guid *key_id)
@@ -73,6 +74,47 @@ enum err mirror_note_exposed(struct agent *a, const struct guid *volume, const s
 {
     TRY(cache_begin(a->cache));
     enum err e = note_exposed(a, volume, key_id);
+    return cache_end(a->cache, e);
+}
+
+#define DESTROYED                                                                                            \
+    "its LUKS2 header is destroyed, both copies: nothing opens it now; do not write to it; ways back: "      \
+    "keyholt-agent doctor"
+
+/* The newest one that was in use. False: there is none */
+static bool newest_key(struct agent *a, const struct guid *volume, struct guid *ret)
+{
+    struct cache_key *keys = calloc(CACHE_KEYS, sizeof *keys);
+    unsigned n = 0, i = 0;
+    if (!keys || cache_keys(a->cache, volume, keys, &n) != ERR_OK)
+        n = 0;
+    while (i < n && (keys[i].state == KEY_PLANNED || keys[i].state == KEY_RETIRED))
+        i++;
+    bool found = i < n;
+    if (found)
+        *ret = keys[i].key_id;
+    free(keys);
+    return found;
+}
+
+static enum err note_destroyed(struct agent *a, struct cache_volume *v, const struct guid *key_id)
+{
+    v->state = VOLUME_DESTROYED;
+    memcpy(v->note, DESTROYED, sizeof DESTROYED);
+    TRY(cache_put_volume(a->cache, v));
+    return add_event(a, &v->uuid, EVENT_DRIFT, DRIFT_DESTROYED, key_id);
+}
+
+enum err mirror_destroyed(struct agent *a, const struct guid *volume)
+{
+    struct cache_volume v;
+    struct guid key_id;
+    TRY(cache_get_volume(a->cache, volume, &v));
+    if (v.state == VOLUME_DESTROYED || !newest_key(a, volume, &key_id))
+        return ERR_OK;
+    agent_say(a, "volume %s: %s", v.device, DESTROYED);
+    TRY(cache_begin(a->cache));
+    enum err e = note_destroyed(a, &v, &key_id);
     return cache_end(a->cache, e);
 }
 
@@ -141,7 +183,8 @@ static const char *note_of(const struct mirror *m)
  * beginning only: one that counted once goes on, whatever the servers do (invariant 6). */
 static bool waits_for_receipt(const struct mirror *m)
 {
-    return m->a->policy.escrow == POLICY_RECEIPT && m->v.state != VOLUME_PROTECTED && !m->receipted;
+    return m->a->policy.escrow == POLICY_RECEIPT && m->v.state != VOLUME_PROTECTED &&
+           m->v.state != VOLUME_DESTROYED && !m->receipted;
 }
 
 static uint8_t state_of(const struct mirror *m)
@@ -163,7 +206,7 @@ void mirror_judge(struct mirror *m)
     m->v.state = state_of(m);
     if (before == VOLUME_WAITS_RECEIPT && m->v.state == VOLUME_PROTECTED)
         agent_say(m->a, "volume %s: a server has confirmed its recovery key; it is protected", m->h->device);
-    if (m->v.state == VOLUME_PENDING || !m->v.rotate || m->restored ||
+    if (m->v.state == VOLUME_PENDING || before == VOLUME_DESTROYED || !m->v.rotate || m->restored ||
         m->n_changed) { /* else it says why a rotation is wanted */
         const char *note = note_of(m);
         memcpy(m->v.note, note, strlen(note) + 1);

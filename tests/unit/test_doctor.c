@@ -71,6 +71,13 @@ static const struct {
     {"volumes.0.problem", "\"its LUKS2 header: broken\"", "volumes", DOCTOR_BAD, "save its content"},
     {"volumes.0.state", "\"copy\"", "volumes", DOCTOR_NOTE, "/dev/mapper/x"},
     {"volumes.0.present", "false", "volumes", DOCTOR_NOTE, "is not here now"},
+    {"volumes.0.looked_at", "false", "volumes", DOCTOR_NOTE, "was not looked at"},
+    {"volumes.0",
+     "{\"name\":\"/dev/sdb\",\"uuid\":\"x\",\"state\":\"protected\",\"present\":false,\"verified\":null,"
+     "\"checked\":1799000000}",
+     "volumes", DOCTOR_NOTE, "not looked at; the last time was 11 days ago"},
+    {"volumes.0.state", "\"header-destroyed\"", "volumes", DOCTOR_BAD, "luksHeaderRestore /dev/dm-9"},
+    {"volumes.0.state", "\"header-destroyed\"", "volumes", DOCTOR_BAD, "its policy says no now"},
     {"volumes.0.format", "\"luks1\"", "volumes", DOCTOR_NOTE,
      "cryptsetup convert /dev/mapper/x --type luks2"},
     {"volumes.0", "{\"name\":\"/dev/sdb\",\"format\":\"luks1\",\"compliant\":false}", "volumes", DOCTOR_BAD,
