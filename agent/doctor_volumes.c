@@ -74,6 +74,12 @@ static void luks2(struct json_object *v, struct doctor_report *r)
         doctor_say(r, DOCTOR_BAD, "%s: %s. If it still opens, save its content first", name, problem);
     else if (is(v, "state", "copy"))
         doctor_say(r, DOCTOR_NOTE, "%s: %s", name, note);
+    else if (doctor_flag(v, "converting") && !doctor_flag(v, "verified"))
+        doctor_say(
+            r, DOCTOR_BAD,
+            "%s is being re-encrypted, and no recovery password opens it until that is done. Finish it: "
+            "cryptsetup reencrypt --resume-only %s; then: keyholt-agent protect %s",
+            name, name, doctor_text(v, "device"));
     else if (is(v, "state", "not-protected") || is(v, "state", "pending"))
         doctor_say(
             r, doctor_flag(v, "compliant") ? DOCTOR_NOTE : DOCTOR_BAD,

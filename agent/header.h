@@ -56,6 +56,9 @@ bool header_slot_made(const struct header *h, int slot, uint32_t count);
 MUST_CHECK enum err header_digest(const struct header *h, uint8_t ret[static 32]);
 /* Is this token's key in use: live, and its keyslot is still the one it describes? */
 bool header_is_live(const struct header *h, const struct luks2_token *t);
+/* Is a re-encryption pending of which this keyslot knows only the old or only the new volume key? Then its
+ * password alone does not open the volume. */
+bool header_is_half_key(const struct header *h, int slot);
 /* Number of such tokens. */
 unsigned header_count_live(const struct header *h);
 /* Whatever its state: is its keyslot, and everything that opening depends on, read now, what it was when the

@@ -152,6 +152,10 @@ static const char *note_of(const struct mirror *m)
         return "no recovery key opens it; " AGAIN;
     if (m->n_live == m->n_elsewhere)
         return "its recovery key is sealed to escrow keys that this organisation does not have; " AGAIN;
+    if (m->n_half)
+        return "not verified: it is being re-encrypted, and no recovery password opens it until that is "
+               "done; "
+               "finish it (cryptsetup reencrypt --resume-only), then protect it: keyholt-agent protect DEV";
     if (m->restored)
         return "a recovery key that was replaced is in the header again (an old header was restored?); "
                "rotate it";
@@ -191,7 +195,7 @@ static uint8_t state_of(const struct mirror *m)
 {
     uint8_t way_in = m->life.management;
     bool alone = way_in == MANAGEMENT_FILE || way_in == MANAGEMENT_TPM;
-    if (m->n_live == m->n_elsewhere) /* none at all, too */
+    if (m->n_live == m->n_elsewhere + m->n_half) /* none at all, too */
         return VOLUME_PENDING;
     if ((m->v.rotate && !alone) || way_in == MANAGEMENT_LOST)
         return VOLUME_NEEDS_SECRET;

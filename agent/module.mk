@@ -93,6 +93,7 @@ fake_volume := tests/unit/fake_disk.c tests/unit/fake_disk_outside.c tests/unit/
 $(eval $(call unit,test_disk_faults,$(volume_work) agent/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
 $(eval $(call unit,test_disk_wrong_order,$(volume_work) tests/agent/wrong_table.c $(fake_volume),-lsqlite3 -ljson-c))
 $(eval $(call unit,test_disk_tokens,$(volume_work) agent/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
+$(eval $(call unit,test_disk_header,$(volume_work) agent/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
 $(eval $(call unit,test_disk_others,$(volume_work) agent/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
 $(eval $(call fuzz,fuzz_courier,agent/errand_json.c agent/conf.c agent/problem.c agent/msg.c crypto/cursor.c formats/base.c \
     formats/host/json_strict.c,-ljson-c))

@@ -71,6 +71,11 @@ static const struct {
     {"volumes.0.problem", "\"its LUKS2 header: broken\"", "volumes", DOCTOR_BAD, "save its content"},
     {"volumes.0.state", "\"copy\"", "volumes", DOCTOR_NOTE, "/dev/mapper/x"},
     {"volumes.0.present", "false", "volumes", DOCTOR_NOTE, "is not here now"},
+    {"volumes.0",
+     "{\"name\":\"/dev/sdb\",\"device\":\"/dev/"
+     "sdb\",\"format\":\"luks2\",\"state\":\"pending\",\"converting\":true,"
+     "\"verified\":false}",
+     "volumes", DOCTOR_BAD, "reencrypt --resume-only /dev/sdb; then: keyholt-agent protect /dev/sdb"},
     {"volumes.0.looked_at", "false", "volumes", DOCTOR_NOTE, "was not looked at"},
     {"volumes.0",
      "{\"name\":\"/dev/sdb\",\"uuid\":\"x\",\"state\":\"protected\",\"present\":false,\"verified\":null,"
