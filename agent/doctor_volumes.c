@@ -201,8 +201,11 @@ static void headers(const struct doctor_facts *f, struct doctor_report *r)
         if (is(v, "re_encryption", "recommended"))
             doctor_say(r, DOCTOR_NOTE,
                        "%s: a password that was removed may still open a copy of its header. Only a "
-                       "re-encryption ends that: cryptsetup reencrypt %s",
-                       name_of(v), name_of(v));
+                       "re-encryption ends that, and it keeps one keyslot, your own: find its number "
+                       "(cryptsetup luksDump %s: one that no token names), then cryptsetup reencrypt %s "
+                       "--key-slot NUMBER. Until that is done no recovery password opens the volume, so "
+                       "save its content first; then: keyholt-agent protect %s",
+                       name_of(v), name_of(v), name_of(v), doctor_text(v, "device"));
     }
     if (r->n == before)
         doctor_say(r, DOCTOR_GOOD, "the volumes' headers are whole and have room");

@@ -106,9 +106,11 @@ static void print_notes(const struct page *p, struct json_object *v)
         strcmp(text(v, "state", ""), "header-destroyed") != 0)
         note(p, device, "its recovery key is not what was proved to open it");
     if (strcmp(text(v, "re_encryption", ""), "recommended") == 0)
-        note(p, device,
-             "re-encryption recommended: somebody may have a password and a copy of the header that it opens "
-             "(cryptsetup reencrypt)");
+        note(
+            p, device,
+            "re-encryption recommended: somebody may have a password and a copy of the header that it opens "
+            "(cryptsetup reencrypt DEVICE --key-slot NUMBER, of a keyslot of your own; until that is done no "
+            "recovery password opens it; then keyholt-agent protect DEVICE)");
     if (strcmp(text(v, "escrow", ""), "queued") == 0 && strcmp(text(v, "state", ""), "header-destroyed") != 0)
         note(p, device, "no server has confirmed its key yet; the volume's own header has it");
     if (!read)
