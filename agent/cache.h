@@ -21,10 +21,11 @@ struct cache;
 #define CACHE_NOTE 256
 
 enum cache_volume_state {
-    VOLUME_PENDING = 1,      /* no keyslot of ours opens it (yet) */
-    VOLUME_PROTECTED = 2,    /* one live key */
-    VOLUME_NEEDS_SECRET = 3, /* a rotation waits for a used recovery password or a passphrase */
-    VOLUME_WAITS_RECEIPT = 4 /* a live key, but the policy wants a server's receipt before that counts */
+    VOLUME_PENDING = 1,       /* no keyslot of ours opens it (yet) */
+    VOLUME_PROTECTED = 2,     /* one live key */
+    VOLUME_NEEDS_SECRET = 3,  /* a rotation waits for a used recovery password or a passphrase */
+    VOLUME_WAITS_RECEIPT = 4, /* a live key, but the policy wants a server's receipt before that counts */
+    VOLUME_DESTROYED = 5      /* its device was there at the last look, and no header */
 };
 
 struct cache_volume {

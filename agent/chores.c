@@ -135,8 +135,11 @@ static bool differs(struct agent *a, const struct cache_volume *v)
     struct cache_life l;
     struct header *h = NULL;
     unsigned n = 0;
-    bool other = keys && header_peek(v->device, &h) == ERR_OK && guid_equal(&h->luks.uuid, &v->uuid);
-    if (other) {
+    enum err e = keys ? header_peek(v->device, &h) : ERR_NOMEM;
+    bool read = e == ERR_OK && guid_equal(&h->luks.uuid, &v->uuid);
+    bool gone = (e == ERR_NOT_FOUND || e == ERR_FORMAT || e == ERR_TRUNCATED) && access(v->device, F_OK) == 0;
+    bool other = read ? v->state == VOLUME_DESTROYED : gone && v->state != VOLUME_DESTROYED;
+    if (read && !other) {
         other = cache_get_life(a->cache, &v->uuid, &l) != ERR_OK || l.seqid != h->luks.seqid ||
                 cache_keys(a->cache, &v->uuid, keys, &n) != ERR_OK;
         for (unsigned i = 0; !other && i < n; i++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/command.h"
+#include "agent/page.h"
 #include "formats/host/json_strict.h"
 #include <limits.h>
 #include <stdio.h>
@@ -14,9 +15,17 @@ static const char *text_of(struct json_object *o, const char *name)
 
 static void print_volume(struct json_object *v)
 {
-    struct json_object *verified;
+    struct json_object *verified, *looked;
     bool good = json_object_object_get_ex(v, "verified", &verified) && json_object_get_boolean(verified);
     const char *key = text_of(v, "key_id_short"), *note = text_of(v, "note");
+    char when[PAGE_TIME_TEXT];
+    uint64_t checked = 0;
+    if (json_object_object_get_ex(v, "looked_at", &looked) && !json_object_get_boolean(looked)) {
+        (void)!json_get_u64(v, "checked", &checked);
+        page_time(checked, when);
+        printf("%s  key %s  not looked at; last: %s\n", text_of(v, "device"), key[0] ? key : "none", when);
+        return;
+    }
     printf("%s  key %s  %s%s%s\n", text_of(v, "device"), key[0] ? key : "none",
            good ? "verified" : "NOT verified", note[0] ? ": " : "", note);
 }
@@ -55,5 +64,7 @@ const struct command command_verify = {
     "key. What another program changed is recorded and, where the management key\n"
     "opens the volume, replaced by a new recovery password at once. The keeper does\n"
     "this by itself at its start, every day (policy) and when a header is written.\n\n"
-    "Exit codes: 0 every recovery key is verified; 1 failed; 2 wrong use; 3 at least\n"
-    "one is not.\n"};
+    "A volume that is not here is neither: it is not looked at. One whose device is\n"
+    "here while its header is destroyed is not verified.\n\n"
+    "Exit codes: 0 every recovery key that was looked at is verified; 1 failed, or\n"
+    "none was here; 2 wrong use; 3 at least one is not.\n"};

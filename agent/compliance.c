@@ -14,6 +14,7 @@ static const struct {
     {"needs-unlock-secret", "a recovery password that is known to somebody waits to be replaced"},
     {"not-verified", "its recovery key is not what was proved to open it"},
     {"no-answer", "it could not be looked at"},
+    {"header-destroyed", "its header is destroyed, so that nothing opens it"},
 };
 
 static unsigned number(unsigned reason)
@@ -68,6 +69,9 @@ unsigned compliance_judge(const struct policy *p, const struct compliance_facts 
     case SEEN_OTHER_CRYPT:
         return REASON_OTHER_CRYPT;
     case SEEN_LUKS2:
+        if (f->destroyed)
+            return REASON_DESTROYED;
+        return r | of_keys(f);
     case SEEN_BITLOCKER:
         return r | of_keys(f);
     default:

@@ -16,13 +16,14 @@ enum compliance_reason {
     REASON_NOT_PROTECTED = 1 << 6, /* no recovery password of the organisation */
     REASON_NEEDS_SECRET = 1 << 7,  /* a spent password is still in use */
     REASON_NOT_VERIFIED = 1 << 8,  /* its key is not what was proved to open */
-    REASON_NO_ANSWER = 1 << 9      /* it could not be looked at */
+    REASON_NO_ANSWER = 1 << 9,     /* it could not be looked at */
+    REASON_DESTROYED = 1 << 10     /* its header is gone: nothing opens it */
 };
-#define COMPLIANCE_REASONS 10
+#define COMPLIANCE_REASONS 11
 
 struct compliance_facts {
     uint8_t class, kind; /* enum seen_class, enum volume_kind */
-    bool boot, part_clear, suspended, converting, unreadable;
+    bool boot, part_clear, suspended, converting, unreadable, destroyed;
     bool protected_, needs_secret, verified; /* by the cache: escrowed, for BitLocker */
 };
 

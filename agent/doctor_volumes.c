@@ -32,6 +32,41 @@ static void unencrypted(struct json_object *v, struct doctor_report *r)
                    doctor_flag(v, "compliant") ? ", which the policy allows" : "", name);
 }
 
+/* Nothing opens it; what can bring it back, nearest first. */
+static void destroyed(struct json_object *v, bool packages, struct doctor_report *r)
+{
+    const char *device = doctor_text(v, "device");
+    doctor_say(
+        r, DOCTOR_BAD,
+        "%s: its LUKS2 header is destroyed, both copies, so no passphrase and no recovery password "
+        "opens it; the data are there. Write nothing to it, save it whole first (dd, ddrescue). Then, "
+        "in this order: cryptsetup repair %s (where a second copy is left after all); a header backup: "
+        "cryptsetup luksHeaderRestore %s --header-backup-file FILE; %s",
+        name_of(v), device, device,
+        packages ? "the organisation's key package, at its help desk: keyholt-desk volume rebuild"
+                 : "a key package, if the organisation ever had one made (its policy says no now), at its "
+                   "help desk: keyholt-desk volume rebuild");
+}
+
+static void absent(struct json_object *v, int64_t now, struct doctor_report *r)
+{
+    int64_t checked = doctor_number(v, "checked");
+    const char *why = doctor_flag(v, "present") ? "cannot be read now" : "is not here now";
+    if (checked > 0 && checked <= now)
+        doctor_say(r, DOCTOR_NOTE,
+                   "%s (volume %s) %s, so it was not looked at; the last time was %lld days ago", name_of(v),
+                   doctor_text(v, "uuid"), why, (long long)((now - checked) / 86400));
+    else
+        doctor_say(r, DOCTOR_NOTE, "%s (volume %s) %s, so it was not looked at", name_of(v),
+                   doctor_text(v, "uuid"), why);
+}
+
+static bool is_absent(struct json_object *v)
+{
+    return (doctor_object(v, "present") && !doctor_flag(v, "present")) ||
+           (doctor_object(v, "looked_at") && !doctor_flag(v, "looked_at"));
+}
+
 static void luks2(struct json_object *v, struct doctor_report *r)
 {
     const char *name = name_of(v), *note = doctor_text(v, "note"), *problem = doctor_text(v, "problem");
@@ -39,6 +74,12 @@ static void luks2(struct json_object *v, struct doctor_report *r)
         doctor_say(r, DOCTOR_BAD, "%s: %s. If it still opens, save its content first", name, problem);
     else if (is(v, "state", "copy"))
         doctor_say(r, DOCTOR_NOTE, "%s: %s", name, note);
+    else if (doctor_flag(v, "converting") && !doctor_flag(v, "verified"))
+        doctor_say(
+            r, DOCTOR_BAD,
+            "%s is being re-encrypted, and no recovery password opens it until that is done. Finish it: "
+            "cryptsetup reencrypt --resume-only %s; then: keyholt-agent protect %s",
+            name, name, doctor_text(v, "device"));
     else if (is(v, "state", "not-protected") || is(v, "state", "pending"))
         doctor_say(
             r, doctor_flag(v, "compliant") ? DOCTOR_NOTE : DOCTOR_BAD,
@@ -118,8 +159,10 @@ static void states(const struct doctor_facts *f, struct doctor_report *r)
             doctor_say(r, doctor_flag(v, "compliant") ? DOCTOR_NOTE : DOCTOR_BAD,
                        "%s is encrypted in a way that has no recovery password: %s", name_of(v),
                        doctor_text(v, "note"));
-        else if (doctor_object(v, "present") && !doctor_flag(v, "present"))
-            doctor_say(r, DOCTOR_NOTE, "%s (volume %s) is not here now", name_of(v), doctor_text(v, "uuid"));
+        else if (is(v, "state", "header-destroyed"))
+            destroyed(v, doctor_flag(doctor_object(f->status, "policy"), "key_package"), r);
+        else if (is_absent(v))
+            absent(v, (int64_t)f->now, r);
         else
             luks2(v, r);
     }
@@ -133,7 +176,8 @@ static void headers(const struct doctor_facts *f, struct doctor_report *r)
     unsigned before = r->n;
     for (unsigned i = 0; i < doctor_count(f->status, "volumes"); i++) {
         struct json_object *v = doctor_item(f->status, "volumes", i);
-        bool is_luks2 = is(v, "format", "luks2") && !is(v, "state", "copy") && !doctor_text(v, "problem")[0];
+        bool is_luks2 = is(v, "format", "luks2") && !is(v, "state", "copy") &&
+                        !is(v, "state", "header-destroyed") && !doctor_text(v, "problem")[0];
         long long slots = (long long)doctor_number(v, "slots"), room = (long long)doctor_number(v, "room");
         if (is_luks2 && slots >= doctor_number(v, "slots_max"))
             doctor_say(r, DOCTOR_BAD,
@@ -157,8 +201,11 @@ static void headers(const struct doctor_facts *f, struct doctor_report *r)
         if (is(v, "re_encryption", "recommended"))
             doctor_say(r, DOCTOR_NOTE,
                        "%s: a password that was removed may still open a copy of its header. Only a "
-                       "re-encryption ends that: cryptsetup reencrypt %s",
-                       name_of(v), name_of(v));
+                       "re-encryption ends that, and it keeps one keyslot, your own: find its number "
+                       "(cryptsetup luksDump %s: one that no token names), then cryptsetup reencrypt %s "
+                       "--key-slot NUMBER. Until that is done no recovery password opens the volume, so "
+                       "save its content first; then: keyholt-agent protect %s",
+                       name_of(v), name_of(v), name_of(v), doctor_text(v, "device"));
     }
     if (r->n == before)
         doctor_say(r, DOCTOR_GOOD, "the volumes' headers are whole and have room");

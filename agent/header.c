@@ -143,6 +143,16 @@ bool header_is_live(const struct header *h, const struct luks2_token *t)
     return t->used && t->state == LUKS2_TOKEN_LIVE && t->assigned && header_slot_fits(h, t->slot, t->count);
 }
 
+bool header_is_half_key(const struct header *h, int slot)
+{
+    if (!h->luks.reencrypting)
+        return false;
+    for (unsigned i = 0; i < h->luks.n_digests; i++)
+        if (h->luks.digest[i].segments && (h->luks.digest[i].slots >> slot & 1) == 0)
+            return true;
+    return false;
+}
+
 unsigned header_count_live(const struct header *h)
 {
     unsigned n = 0;

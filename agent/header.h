@@ -56,6 +56,9 @@ bool header_slot_made(const struct header *h, int slot, uint32_t count);
 MUST_CHECK enum err header_digest(const struct header *h, uint8_t ret[static 32]);
 /* Is this token's key in use: live, and its keyslot is still the one it describes? */
 bool header_is_live(const struct header *h, const struct luks2_token *t);
+/* Is a re-encryption pending of which this keyslot knows only the old or only the new volume key? Then its
+ * password alone does not open the volume. */
+bool header_is_half_key(const struct header *h, int slot);
 /* Number of such tokens. */
 unsigned header_count_live(const struct header *h);
 /* Whatever its state: is its keyslot, and everything that opening depends on, read now, what it was when the
@@ -96,6 +99,14 @@ MUST_CHECK enum err header_add_slot(struct header *h, unsigned slot, uint32_t co
  * err:  CONFLICT (the keyslot is not ours, somebody's token names it alone, or keep is not proved any more),
  * IO */
 MUST_CHECK enum err header_destroy_slot(struct header *h, const struct guid *key_id, const struct guid *keep);
+
+/* Does a token of ours name this keyslot, or promise it? */
+bool header_is_named(const struct header *h, int slot);
+/* Wipe and remove a recovery keyslot that was ours and that no token of ours names.
+ * fingerprint: what it must be still; NULL for one that was never proved
+ * keep, err:   as header_destroy_slot() */
+MUST_CHECK enum err header_destroy_unnamed(struct header *h, int slot, uint32_t count,
+                                           const uint8_t *fingerprint, const struct guid *keep);
 
 /* Fingerprint of a keyslot as of now. err: as luks2_fingerprint() */
 MUST_CHECK enum err header_fingerprint(struct header *h, unsigned slot, uint8_t ret[static 32]);

@@ -127,7 +127,7 @@ enum err header_add_slot(struct header *h, unsigned slot, uint32_t count, const 
 /* A token that is not ours and names this keyslot and no other: somebody else relies on it. One that names
  * others, too ("cryptsetup token add" without a keyslot names all) still has them afterwards. -1: there is
  * none. */
-int header_foreign_claim(struct header *h, int slot, int own)
+int header_foreign_claim(const struct header *h, int slot, int own)
 {
     for (int t = 0; t < LUKS2_TOKENS; t++)
         if (t != own && !h->luks.token[t].used && h->luks.token[t].slots == UINT32_C(1) << slot)
@@ -145,19 +145,26 @@ enum err header_claimed(struct header *h, int slot, int token)
         h->device, token, h->luks.token[token].type, slot, token, h->device);
 }
 
+/* Nobody else relies on it, and what is to stay is still what was proved. */
+static enum err check_claim_and_keep(struct header *h, int slot, const struct change *c)
+{
+    int claim = header_foreign_claim(h, slot, -1), keep = c->keep ? header_find_token(h, c->keep) : -1;
+    if (claim >= 0)
+        return header_claimed(h, slot, claim);
+    if (c->keep && (keep < 0 || !header_is_proved(h, &h->luks.token[keep])))
+        return header_someone_else(h, "the keyslot of the recovery key that was to stay");
+    return ERR_OK;
+}
+
 /* All of it on the header as it was loaded for this write, which is refused when somebody changed the header
  * since, and then this is asked again. */
 static enum err destroy_slot_once(struct header *h, struct change *c, enum err *r)
 {
-    int own = header_find_token(h, c->key_id), keep = c->keep ? header_find_token(h, c->keep) : -1;
+    int own = header_find_token(h, c->key_id);
     const struct luks2_token *t = own < 0 ? NULL : &h->luks.token[own];
     if (!t || !header_slot_fits(h, t->slot, t->count))
         return header_someone_else(h, "the recovery keyslot");
-    int claim = header_foreign_claim(h, t->slot, -1);
-    if (claim >= 0)
-        return header_claimed(h, t->slot, claim);
-    if (c->keep && (keep < 0 || !header_is_proved(h, &h->luks.token[keep])))
-        return header_someone_else(h, "the keyslot of the recovery key that was to stay");
+    TRY(check_claim_and_keep(h, t->slot, c));
     *r = disk_ops.destroy_slot(h->disk, (unsigned)t->slot);
     return ERR_OK;
 }
@@ -166,6 +173,38 @@ enum err header_destroy_slot(struct header *h, const struct guid *key_id, const 
 {
     struct change c = {.key_id = key_id, .keep = keep};
     return header_run(h, "removing the recovery keyslot", destroy_slot_once, &c);
+}
+
+bool header_is_named(const struct header *h, int slot)
+{
+    for (int t = 0; t < LUKS2_TOKENS; t++)
+        if (h->luks.token[t].used && h->luks.token[t].slot == slot)
+            return true;
+    return false;
+}
+
+static bool is_what_it_was(struct header *h, const struct change *c)
+{
+    uint8_t now[32];
+    return !header_is_named(h, (int)c->slot) && header_slot_fits(h, (int)c->slot, c->count) &&
+           (!c->fingerprint ||
+            (header_fingerprint(h, c->slot, now) == ERR_OK && cr_equal(now, c->fingerprint, sizeof now)));
+}
+
+static enum err destroy_unnamed_once(struct header *h, struct change *c, enum err *r)
+{
+    if (!is_what_it_was(h, c))
+        return header_someone_else(h, "the recovery keyslot");
+    TRY(check_claim_and_keep(h, (int)c->slot, c));
+    *r = disk_ops.destroy_slot(h->disk, c->slot);
+    return ERR_OK;
+}
+
+enum err header_destroy_unnamed(struct header *h, int slot, uint32_t count, const uint8_t *fingerprint,
+                                const struct guid *keep)
+{
+    struct change c = {.slot = (unsigned)slot, .count = count, .fingerprint = fingerprint, .keep = keep};
+    return header_run(h, "removing the recovery keyslot", destroy_unnamed_once, &c);
 }
 
 enum err header_unlock(struct header *h, int slot, const struct secret *passphrase,

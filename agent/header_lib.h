@@ -13,6 +13,7 @@ struct change {
     const char *json;
     unsigned slot;
     uint32_t count;
+    const uint8_t *fingerprint; /* of a keyslot that no token names; NULL: it was never proved */
     const struct secret *volume_key, *password;
     bool again; /* the keyslot's writing was tried before */
     int ret_token;
@@ -27,7 +28,7 @@ enum err header_someone_else(struct header *h, const char *what);
 
 /* A token that is not ours and names this keyslot and no other: somebody else relies on it; -1 none.
  * own: number of the token of ours that names it, where it is not a recovery token; else -1 */
-int header_foreign_claim(struct header *h, int slot, int own);
+int header_foreign_claim(const struct header *h, int slot, int own);
 enum err header_claimed(struct header *h, int slot, int token);
 
 /* err: BUSY (the lock is held too long; the sentence names who holds it) */

@@ -36,6 +36,18 @@ bool header_management_is_proved(struct header *h, const struct management *m)
            cr_equal(now, m->fingerprint, sizeof now);
 }
 
+bool header_management_is_unnamed(const struct header *h, int slot)
+{
+    struct header_management list[LUKS2_TOKENS];
+    const struct luks2_slot *s = &h->luks.slot[slot];
+    unsigned n = header_managements(h, list);
+    bool named = header_foreign_claim(h, slot, -1) >= 0;
+    for (unsigned i = 0; i < n; i++)
+        named = named || list[i].m.slot == slot;
+    return s->used && s->iterations >= KH_PBKDF2_MANAGEMENT_MIN &&
+           s->iterations <= KH_PBKDF2_MANAGEMENT_MAX && header_slot_made(h, slot, s->iterations) && !named;
+}
+
 static bool is_there(const struct header *h, const struct change *c, struct management *ret)
 {
     return token_at(h, c->token, ret) && guid_equal(&ret->id, c->key_id);

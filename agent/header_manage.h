@@ -17,6 +17,9 @@ unsigned header_managements(const struct header *h, struct header_management *re
 bool header_management_fits(const struct header *h, const struct management *m);
 /* And everything that opening depends on what it was when it was proved to open? */
 bool header_management_is_proved(struct header *h, const struct management *m);
+/* Is this keyslot made as a management keyslot is, while no token of ours, and none of anybody's alone, names
+ * it? */
+bool header_management_is_unnamed(const struct header *h, int slot);
 
 /* Write one: a new token (HEADER_TOKEN_NEW), or in place of the one of this number, which must hold m->id.
  * err: CONFLICT, FULL, IO */

@@ -2,6 +2,7 @@
 #include "agent/manage.h"
 #include "agent/encrypted_place.h"
 #include "agent/header_manage.h"
+#include "agent/manage_again.h"
 #include "agent/management_key.h"
 #include "agent/tpm.h"
 #include "crypto/host/file.h"
@@ -128,9 +129,10 @@ static enum err tidy_up(struct agent *a, struct header *h)
             enum err e = remove_one(h, &list[i]);
             first = first == ERR_OK ? e : first;
         }
-    if (first == ERR_OK)
+    enum err again = manage_again(a, h);
+    if (first == ERR_OK && again == ERR_OK)
         forget_unnamed(a, h);
-    return first;
+    return first == ERR_OK && again != ERR_OFFLINE ? again : first;
 }
 
 /* Why none opens. last: what the last look said */

@@ -16,6 +16,7 @@
 #define FOLDER   KH_AGENT_STATE "/management"
 #define HEAD     24 /* magic and version, kind, zeros, volume */
 #define FILE_MAX (HEAD + TPM_BLOB_MAX)
+#define KEYS_MAX 64 /* of one volume; more go at the next look */
 
 enum kind { KIND_CLEAR = 1, KIND_BOUND = 2 };
 
@@ -190,24 +191,37 @@ static bool is_key(const char *name, struct guid *ret)
            guid_decode(name, GUID_TEXT - 1, ret) == ERR_OK;
 }
 
-void management_key_forget(struct agent *a, const struct guid *volume, const struct guid *keep,
-                           unsigned n_keep)
+unsigned management_key_list(struct agent *a, const struct guid *volume, struct guid *ret, unsigned max)
 {
     char dir[PATH_MAX], path[PATH_MAX + 300];
     struct guid id;
+    unsigned n = 0;
     if (file_join(a->root, FOLDER, dir, sizeof dir) != ERR_OK)
-        return;
+        return 0;
     DIR *d = opendir(dir);
-    for (struct dirent *f; d && (f = readdir(d));) {
-        bool kept = !is_key(f->d_name, &id);
-        for (unsigned i = 0; i < n_keep; i++)
-            kept = kept || guid_equal(&id, &keep[i]);
+    for (struct dirent *f; d && n < max && (f = readdir(d));) {
         (void)snprintf(path, sizeof path, "%s/%s", dir, f->d_name);
-        if (!kept && is_of(path, volume))
-            (void)unlink(path);
+        if (is_key(f->d_name, &id) && is_of(path, volume))
+            ret[n++] = id;
     }
     if (d)
         closedir(d);
+    return n;
+}
+
+void management_key_forget(struct agent *a, const struct guid *volume, const struct guid *keep,
+                           unsigned n_keep)
+{
+    char path[PATH_MAX];
+    struct guid id[KEYS_MAX];
+    unsigned n = management_key_list(a, volume, id, KEYS_MAX);
+    for (unsigned k = 0; k < n; k++) {
+        bool kept = path_of(a, &id[k], path) != ERR_OK;
+        for (unsigned i = 0; i < n_keep; i++)
+            kept = kept || guid_equal(&id[k], &keep[i]);
+        if (!kept)
+            (void)unlink(path);
+    }
 }
 
 static bool is_bound(const char *path)

@@ -23,6 +23,8 @@ MUST_CHECK enum err management_key_save(struct agent *a, const struct guid *id, 
  * be back at any time); NOMEM */
 MUST_CHECK enum err management_key_load(struct agent *a, const struct guid *id, struct secret *ret_key,
                                         bool *ret_bound);
+/* The keys of this volume. ret: max elements. Returns how many */
+unsigned management_key_list(struct agent *a, const struct guid *volume, struct guid *ret, unsigned max);
 bool management_key_exists(struct agent *a, const struct guid *id);
 /* Delete every key of this volume but these. What cannot be deleted stays. */
 void management_key_forget(struct agent *a, const struct guid *volume, const struct guid *keep,

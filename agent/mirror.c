@@ -4,6 +4,7 @@
 #include "agent/owned.h"
 #include "agent/records.h"
 #include "agent/seal.h"
+#include "agent/unnamed.h"
 #include "crypto/secret.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,6 +120,10 @@ static enum err judge_key(struct mirror *m, const struct luks2_token *t, const s
         m->n_elsewhere++;
         return ERR_OK;
     }
+    if (verified && header_is_half_key(m->h, t->slot)) { /* nobody changed it, and it does not open */
+        m->n_half++;
+        return ERR_OK;
+    }
     return stranger ? judge_stranger(m, t, e) : judge_known(m, t, k, verified, ret_good);
 }
 
@@ -209,6 +214,32 @@ static enum err gone_key(struct mirror *m, struct cache_key *k)
     return replaced ? ERR_OK : mirror_drift(m, DRIFT_REMOVED, &k->key_id);
 }
 
+/* Its token is gone and its keyslot is not: whoever knows the password can still open the volume, so it is
+ * not gone, and no server is told so, until the keyslot is. */
+static enum err unnamed_key(struct mirror *m, struct cache_key *k, enum unnamed how)
+{
+    uint8_t before = k->state;
+    if (before == KEY_PLANNED) /* start-up removes it */
+        return ERR_OK;
+    m->n_left += how == UNNAMED_OURS;
+    m->n_unsure += how == UNNAMED_UNSURE;
+    if (before == KEY_RETIRED)
+        TRY(judge_returned(m, k));
+    else if (before == KEY_LIVE)
+        k->state = KEY_UNVERIFIED;
+    if (before == KEY_LIVE)
+        TRY(mirror_drift(m, DRIFT_UNNAMED, &k->key_id));
+    return cache_put_key(m->a->cache, k);
+}
+
+static enum err absent_key(struct mirror *m, struct cache_key *k)
+{
+    enum unnamed how = unnamed_slot(m->h, k);
+    if (how != UNNAMED_NONE)
+        return unnamed_key(m, k, how);
+    return k->state == KEY_RETIRED ? ERR_OK : gone_key(m, k);
+}
+
 /* Its token is gone, or it is a live one whose keyslot somebody removed or exchanged. */
 static bool is_gone(const struct header *h, const struct guid *key_id)
 {
@@ -224,8 +255,8 @@ static enum err gone_keys(struct mirror *m)
         return ERR_NOMEM;
     enum err e = cache_keys(m->a->cache, &m->h->luks.uuid, keys, &n);
     for (unsigned i = 0; e == ERR_OK && i < n; i++)
-        if (keys[i].state != KEY_RETIRED && is_gone(m->h, &keys[i].key_id))
-            e = gone_key(m, &keys[i]);
+        if (is_gone(m->h, &keys[i].key_id))
+            e = absent_key(m, &keys[i]);
     free(keys);
     return e;
 }

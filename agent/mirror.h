@@ -16,6 +16,11 @@ MUST_CHECK enum err mirror_volume(struct agent *a, struct header *h);
 MUST_CHECK enum err mirror_note_exposed(struct agent *a, const struct guid *volume,
                                         const struct guid *key_id);
 
+/* The volume's device is here and has no LUKS2 header any more: nothing opens it. Its state, a note and an
+ * event say so, once; a header that is written back ends that at the next look. A volume without keys stays
+ * as it is. err: NOT_FOUND (no such volume), FULL, IO */
+MUST_CHECK enum err mirror_destroyed(struct agent *a, const struct guid *volume);
+
 /* Only remember that the volume is there, inside a transaction of the caller: start-up looks at every volume
  * that is remembered. One that is known stays as it is. */
 MUST_CHECK enum err mirror_note_volume(struct agent *a, struct header *h);

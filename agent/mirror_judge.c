@@ -31,8 +31,10 @@ static const char *drift_text(uint8_t what)
                                        "its keyslot was removed",
                                        "this computer does not know to have made it",
                                        "it was replaced, and is in the header again",
-                                       "the header has an older sequence number than before"};
-    return text[what <= DRIFT_OLDER ? what : 0];
+                                       "the header has an older sequence number than before",
+                                       "its token was removed; its keyslot still opens the volume",
+                                       "the volume's header is destroyed"};
+    return text[what <= DRIFT_DESTROYED ? what : 0];
 }
 
 enum err mirror_drift(struct mirror *m, uint8_t what, const struct guid *key_id)
@@ -75,6 +77,47 @@ enum err mirror_note_exposed(struct agent *a, const struct guid *volume, const s
     return cache_end(a->cache, e);
 }
 
+#define DESTROYED                                                                                            \
+    "its LUKS2 header is destroyed, both copies: nothing opens it now; do not write to it; ways back: "      \
+    "keyholt-agent doctor"
+
+/* The newest one that was in use. False: there is none */
+static bool newest_key(struct agent *a, const struct guid *volume, struct guid *ret)
+{
+    struct cache_key *keys = calloc(CACHE_KEYS, sizeof *keys);
+    unsigned n = 0, i = 0;
+    if (!keys || cache_keys(a->cache, volume, keys, &n) != ERR_OK)
+        n = 0;
+    while (i < n && (keys[i].state == KEY_PLANNED || keys[i].state == KEY_RETIRED))
+        i++;
+    bool found = i < n;
+    if (found)
+        *ret = keys[i].key_id;
+    free(keys);
+    return found;
+}
+
+static enum err note_destroyed(struct agent *a, struct cache_volume *v, const struct guid *key_id)
+{
+    v->state = VOLUME_DESTROYED;
+    memcpy(v->note, DESTROYED, sizeof DESTROYED);
+    TRY(cache_put_volume(a->cache, v));
+    return add_event(a, &v->uuid, EVENT_DRIFT, DRIFT_DESTROYED, key_id);
+}
+
+enum err mirror_destroyed(struct agent *a, const struct guid *volume)
+{
+    struct cache_volume v;
+    struct guid key_id;
+    TRY(cache_get_volume(a->cache, volume, &v));
+    if (v.state == VOLUME_DESTROYED || !newest_key(a, volume, &key_id))
+        return ERR_OK;
+    agent_say(a, "volume %s: %s", v.device, DESTROYED);
+    TRY(cache_begin(a->cache));
+    enum err e = note_destroyed(a, &v, &key_id);
+    return cache_end(a->cache, e);
+}
+
 enum err mirror_went_back(struct mirror *m, const struct guid *key_id)
 {
     TRY(records_restart(m->a));
@@ -102,10 +145,17 @@ enum err mirror_life(struct mirror *m)
 
 static const char *note_of(const struct mirror *m)
 {
+    if (m->n_live == 0 && m->n_left)
+        return "another program removed the token of its recovery key; the keyslot still opens it, and goes "
+               "when a new key stands; " AGAIN;
     if (m->n_live == 0)
         return "no recovery key opens it; " AGAIN;
     if (m->n_live == m->n_elsewhere)
         return "its recovery key is sealed to escrow keys that this organisation does not have; " AGAIN;
+    if (m->n_half)
+        return "not verified: it is being re-encrypted, and no recovery password opens it until that is "
+               "done; "
+               "finish it (cryptsetup reencrypt --resume-only), then protect it: keyholt-agent protect DEV";
     if (m->restored)
         return "a recovery key that was replaced is in the header again (an old header was restored?); "
                "rotate it";
@@ -113,6 +163,10 @@ static const char *note_of(const struct mirror *m)
         return "a recovery keyslot was changed by another program; rotate it";
     if (m->n_unknown)
         return "the header has a recovery key that this computer does not know to have made; rotate it";
+    if (m->n_unsure)
+        return "a keyslot that no token names looks like that of a removed recovery key, but is not what was "
+               "proved; it may still open the volume; if it is nobody's, remove it: cryptsetup luksDump, "
+               "luksKillSlot";
     if (m->n_left)
         return "an old recovery password still opens it: its keyslot could not be removed; remove the token "
                "of another "
@@ -133,14 +187,15 @@ static const char *note_of(const struct mirror *m)
  * beginning only: one that counted once goes on, whatever the servers do (invariant 6). */
 static bool waits_for_receipt(const struct mirror *m)
 {
-    return m->a->policy.escrow == POLICY_RECEIPT && m->v.state != VOLUME_PROTECTED && !m->receipted;
+    return m->a->policy.escrow == POLICY_RECEIPT && m->v.state != VOLUME_PROTECTED &&
+           m->v.state != VOLUME_DESTROYED && !m->receipted;
 }
 
 static uint8_t state_of(const struct mirror *m)
 {
     uint8_t way_in = m->life.management;
     bool alone = way_in == MANAGEMENT_FILE || way_in == MANAGEMENT_TPM;
-    if (m->n_live == m->n_elsewhere) /* none at all, too */
+    if (m->n_live == m->n_elsewhere + m->n_half) /* none at all, too */
         return VOLUME_PENDING;
     if ((m->v.rotate && !alone) || way_in == MANAGEMENT_LOST)
         return VOLUME_NEEDS_SECRET;
@@ -155,7 +210,7 @@ void mirror_judge(struct mirror *m)
     m->v.state = state_of(m);
     if (before == VOLUME_WAITS_RECEIPT && m->v.state == VOLUME_PROTECTED)
         agent_say(m->a, "volume %s: a server has confirmed its recovery key; it is protected", m->h->device);
-    if (m->v.state == VOLUME_PENDING || !m->v.rotate || m->restored ||
+    if (m->v.state == VOLUME_PENDING || before == VOLUME_DESTROYED || !m->v.rotate || m->restored ||
         m->n_changed) { /* else it says why a rotation is wanted */
         const char *note = note_of(m);
         memcpy(m->v.note, note, strlen(note) + 1);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LABEL 14 /* characters of a label with the space behind it */
@@ -178,4 +179,13 @@ void page_size(unsigned long long bytes, char *ret)
     for (; tenths >= 10240 && u < 5; u++)
         tenths /= 1024;
     (void)snprintf(ret, PAGE_SIZE_TEXT, "%llu.%llu %s", tenths / 10, tenths % 10, unit[u]);
+}
+
+void page_time(unsigned long long t, char *ret)
+{
+    time_t at = (time_t)t;
+    struct tm local;
+    (void)snprintf(ret, PAGE_TIME_TEXT, "never");
+    if (t && localtime_r(&at, &local))
+        (void)strftime(ret, PAGE_TIME_TEXT, "%Y-%m-%d %H:%M:%S", &local);
 }

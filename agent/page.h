@@ -42,6 +42,9 @@ void page_table_add(struct page_table *t, enum tone tone, const char *const *cel
 void page_table_print(const struct page *p, const struct page_table *t);
 void page_table_free(struct page_table *t);
 
+/* "2026-11-26 15:30:00", local time; 0: "never". ret: PAGE_TIME_TEXT bytes */
+#define PAGE_TIME_TEXT 64
+void page_time(unsigned long long t, char *ret);
 /* "512 bytes", "931.5 GiB". ret: PAGE_SIZE_TEXT bytes */
 #define PAGE_SIZE_TEXT 32
 void page_size(unsigned long long bytes, char *ret);

@@ -4,6 +4,7 @@
 #include "agent/owned.h"
 #include "agent/seal.h"
 #include "agent/token_json.h"
+#include "agent/unnamed.h"
 #include "formats/envelope.h"
 #include <string.h>
 #include <time.h>
@@ -138,5 +139,5 @@ enum err retire_settled(struct agent *a, struct header *h, bool asked)
     unsigned n = choose(a, h, asked, gone, &keep);
     for (unsigned i = 0; i < n; i++)
         first = retire_first(h, first, retire_one(a, h, &gone[i], &keep), &said);
-    return first;
+    return retire_first(h, first, unnamed_remove(a, h), &said);
 }

@@ -14,7 +14,7 @@ unsigned retire_list(struct agent *a, struct header *h, struct settle_key *ret, 
 /* Number of the token of N, or of what would be N if the token aside were not there; -1 none */
 int retire_newest(struct agent *a, struct header *h, int aside);
 
-/* Let go what may go.
+/* Let go what may go, keyslots of ours that no token names any more (agent/unnamed.h) included.
  * asked: a person wants it, so that keys which this computer does not know go, too. Else only known ones do;
  *        after a repair also those that say they are from here
  * err:   CONFLICT (what was to stay is not any more what was proved; then the others stay), IO, ...: the

@@ -107,6 +107,8 @@ static enum err put_note(struct agent *a, const struct guid *volume, uint8_t cau
     struct cache_volume v;
     TRY(cache_get_volume(a->cache, volume, &v));
     v.rotate = cause;
+    if (v.state == VOLUME_DESTROYED) /* it says so until it has a header again */
+        return cache_put_volume(a->cache, &v);
     if (v.state != VOLUME_PENDING && v.state != VOLUME_WAITS_RECEIPT)
         v.state = opens_alone(a, volume) ? VOLUME_PROTECTED : VOLUME_NEEDS_SECRET;
     (void)snprintf(v.note, sizeof v.note, "%.*s", CACHE_NOTE - 1, reason);
@@ -178,7 +180,8 @@ void rotate_pending(struct agent *a, void (*each)(struct agent *a, const struct 
     if (cache_volumes(a->cache, &v, &n) != ERR_OK)
         n = 0;
     for (unsigned i = 0; i < n; i++)
-        if (v[i].rotate && opens_alone(a, &v[i].uuid) && rotate_alone(a, &v[i], &r) == ERR_OK && each)
+        if (v[i].rotate && v[i].state != VOLUME_DESTROYED && opens_alone(a, &v[i].uuid) &&
+            rotate_alone(a, &v[i], &r) == ERR_OK && each)
             each(a, &r);
     free(v);
 }

@@ -5,7 +5,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 static const char *text(struct json_object *o, const char *name, const char *otherwise)
 {
@@ -24,14 +23,10 @@ static bool flag(struct json_object *o, const char *name)
 
 static void print_time(const struct page *p, const char *label, struct json_object *o, const char *name)
 {
-    uint64_t v;
-    char when[64] = "never";
-    if (json_get_u64(o, name, &v) == ERR_OK) {
-        time_t t = (time_t)v;
-        struct tm local;
-        if (localtime_r(&t, &local))
-            (void)strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &local);
-    }
+    uint64_t v = 0;
+    char when[PAGE_TIME_TEXT];
+    (void)!json_get_u64(o, name, &v);
+    page_time(v, when);
     page_pair(p, label, when);
 }
 
@@ -51,9 +46,13 @@ static void print_clock(const struct page *p, struct json_object *o)
 
 static enum tone tone_of(struct json_object *v, const char *state)
 {
+    struct json_object *verdict;
+    if (strcmp(state, "header-destroyed") == 0)
+        return TONE_BAD;
+    if (json_object_object_get_ex(v, "looked_at", &verdict) && !json_object_get_boolean(verdict))
+        return TONE_WARN;
     if (strcmp(state, "protected") == 0 || strcmp(state, "escrowed") == 0)
         return flag(v, "compliant") || !text(v, "kind", NULL) ? TONE_GOOD : TONE_WARN;
-    struct json_object *verdict;
     bool judged = json_object_object_get_ex(v, "compliant", &verdict);
     return judged && !flag(v, "compliant") ? TONE_BAD : TONE_WARN;
 }
@@ -83,23 +82,39 @@ static void note(const struct page *p, const char *device, const char *sentence)
     page_text(p, 2, line);
 }
 
+/* A volume that this look did not read: nothing is said of its key but when it was read. */
+static void print_absent(const struct page *p, struct json_object *v, const char *device)
+{
+    char line[200], when[PAGE_TIME_TEXT];
+    uint64_t checked = 0;
+    (void)!json_get_u64(v, "checked", &checked);
+    page_time(checked, when);
+    (void)snprintf(line, sizeof line, "it %s, so it was not looked at; last: %s",
+                   flag(v, "present") ? "cannot be read now" : "is not here now", when);
+    note(p, device, line);
+}
+
 static void print_notes(const struct page *p, struct json_object *v)
 {
     const char *device = text(v, "name", text(v, "device", "?"));
-    struct json_object *copies = NULL, *present;
+    struct json_object *copies = NULL, *looked;
     char line[512];
+    bool read = !json_object_object_get_ex(v, "looked_at", &looked) || json_object_get_boolean(looked);
     if (text(v, "note", NULL))
         note(p, device, text(v, "note", ""));
-    if (text(v, "key_id", NULL) && !flag(v, "verified"))
+    if (read && text(v, "key_id", NULL) && !flag(v, "verified") &&
+        strcmp(text(v, "state", ""), "header-destroyed") != 0)
         note(p, device, "its recovery key is not what was proved to open it");
     if (strcmp(text(v, "re_encryption", ""), "recommended") == 0)
-        note(p, device,
-             "re-encryption recommended: somebody may have a password and a copy of the header that it opens "
-             "(cryptsetup reencrypt)");
-    if (strcmp(text(v, "escrow", ""), "queued") == 0)
+        note(
+            p, device,
+            "re-encryption recommended: somebody may have a password and a copy of the header that it opens "
+            "(cryptsetup reencrypt DEVICE --key-slot NUMBER, of a keyslot of your own; until that is done no "
+            "recovery password opens it; then keyholt-agent protect DEVICE)");
+    if (strcmp(text(v, "escrow", ""), "queued") == 0 && strcmp(text(v, "state", ""), "header-destroyed") != 0)
         note(p, device, "no server has confirmed its key yet; the volume's own header has it");
-    if (json_object_object_get_ex(v, "present", &present) && !json_object_get_boolean(present))
-        note(p, device, "it is not here now");
+    if (!read)
+        print_absent(p, v, device);
     if (json_get_array(v, "copies", 1024, &copies) != ERR_OK)
         return;
     for (size_t i = 0; i < json_object_array_length(copies); i++) {

@@ -5,6 +5,7 @@
 #include "agent/identity.h"
 #include "agent/keeper.h"
 #include "agent/mirror.h"
+#include "agent/sight.h"
 #include "agent/sync.h"
 #include "agent/sync_clock.h"
 #include "agent/tpm_back.h"
@@ -117,6 +118,7 @@ static struct volume_list find_volumes(struct agent *a)
     enum err e = inventory_make(a->root, &v);
     if (e == ERR_OK) {
         e = discover_volumes_in(a, &v, look);
+        sight_look(a, &v);
         if (e == ERR_OK)
             e = volume_list(a, &v, &l);
         inventory_free(&v);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/verify.h"
-#include "agent/discover.h"
 #include "agent/manage.h"
 #include "agent/mirror.h"
 #include "agent/recover.h"
@@ -73,16 +72,4 @@ enum err verify_volume(struct agent *a, struct header *h)
     if (e != ERR_OK)
         agent_say(a, "what volume %s says cannot be kept in the cache: %s", h->device, err_text(e));
     return e;
-}
-
-static void each(struct agent *a, struct header *h)
-{
-    (void)!verify_volume(a, h); /* it said so itself; the next volume counts */
-}
-
-void verify_volumes(struct agent *a)
-{
-    enum err e = discover_volumes(a, each);
-    if (e != ERR_OK)
-        agent_say(a, "the volumes cannot be listed: %s", err_text(e));
 }

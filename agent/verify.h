@@ -11,7 +11,7 @@
 /* One volume. What is found goes into the cache and the outbox; failures are said.
  * err: what kept it from looking; ERR_OK also when a key is not verified (the cache says which) */
 MUST_CHECK enum err verify_volume(struct agent *a, struct header *h);
-/* All of this computer. */
+/* All of this computer; those that should be here and have no header any more are recorded. */
 void verify_volumes(struct agent *a);
 /* Is the newest key of this volume old enough to be replaced by policy? Then it is wanted. */
 MUST_CHECK enum err verify_schedule(struct agent *a, const struct guid *volume);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/volume_list.h"
+#include "agent/compliance.h"
 #include "agent/discover.h"
 #include "agent/inventory.h"
+#include "agent/sight.h"
 #include "agent/volume_state.h"
 #include "agent/volume_status.h"
 #include <stdio.h>
@@ -16,7 +18,8 @@ struct list {
     unsigned n_found;
     struct cache_volume *known;
     unsigned n_known;
-    bool *shown; /* of known */
+    bool *shown;    /* of known */
+    uint8_t *sight; /* of known: enum sight */
     struct json_object *volumes, *others;
 };
 
@@ -142,6 +145,7 @@ static void add_volume(struct list *l, unsigned i)
     volume_state_add(l->a, l->v, i, copy ? NULL : known, copy ? known : NULL, o);
     add_disk_facts(l, i, o);
     volume_verdict_add(l->a, l->v, i, o);
+    add_flag(o, "looked_at", true);
     add_flag(o, "present", true);
     if (known && !copy)
         add_copies(l, known, o);
@@ -158,7 +162,52 @@ static void add_other(struct list *l, unsigned i)
     json_object_array_add(l->others, o);
 }
 
-/* Image files, and disks that are not here now. */
+/* The device whose header is gone; -1: it is no block device. */
+static int lost_device(const struct list *l, unsigned k)
+{
+    return l->sight[k] == SIGHT_DESTROYED ? inventory_find(l->v, l->a->root, l->known[k].device) : -1;
+}
+
+static bool is_lost(const struct list *l, unsigned i)
+{
+    for (unsigned k = 0; k < l->n_known; k++)
+        if (lost_device(l, k) == (int)i)
+            return true;
+    return false;
+}
+
+/* What it was, for the report, too: a volume that should be there and that nothing opens. */
+static void add_lost(struct list *l, unsigned k, struct json_object *o)
+{
+    int i = lost_device(l, k);
+    add(o, "state", "header-destroyed");
+    add_flag(o, "verified", false);
+    if (i < 0)
+        return;
+    const struct compliance_facts f = {.class = SEEN_LUKS2, .kind = l->v->seen[i].kind, .destroyed = true};
+    unsigned r = compliance_judge(&l->a->policy, &f);
+    struct json_object *names = json_object_new_array();
+    add_names(l, (unsigned)i, o);
+    add(o, "format", "luks2");
+    add(o, "kind", volume_kind_name(l->v->seen[i].kind));
+    add_number(o, "size", l->v->tree.device[i].size);
+    if (r)
+        json_object_array_add(names, json_object_new_string(compliance_name(r)));
+    add_flag(o, "compliant", r == 0);
+    json_object_object_add(o, "reasons", names);
+}
+
+/* "verified" is yes or no only of what this look read. */
+static void add_sight(struct json_object *o, uint8_t sight)
+{
+    bool looked = sight == SIGHT_READ || sight == SIGHT_DESTROYED;
+    add_flag(o, "looked_at", looked);
+    if (!looked)
+        json_object_object_add(o, "verified", NULL);
+    add_flag(o, "present", sight != SIGHT_ABSENT);
+}
+
+/* Image files, disks that are not here now, and those without a header. */
 static void add_rest(struct list *l)
 {
     for (unsigned k = 0; k < l->n_known; k++) {
@@ -166,10 +215,9 @@ static void add_rest(struct list *l)
             continue;
         struct json_object *o = volume_status(l->a, &l->known[k]);
         add(o, "name", l->known[k].device);
-        /* a device that is listed, but not as this volume, holds another one now */
-        add_flag(o, "present",
-                 inventory_find(l->v, l->a->root, l->known[k].device) < 0 &&
-                     access(l->known[k].device, F_OK) == 0);
+        if (l->sight[k] == SIGHT_DESTROYED)
+            add_lost(l, k, o);
+        add_sight(o, l->sight[k]);
         add_copies(l, &l->known[k], o);
         json_object_array_add(l->volumes, o);
     }
@@ -180,7 +228,12 @@ static enum err collect(struct list *l)
     TRY(discover_in(l->a, l->v, &l->found, &l->n_found));
     TRY(cache_volumes(l->a->cache, &l->known, &l->n_known));
     l->shown = calloc(l->n_known + 1, sizeof *l->shown);
-    return l->shown ? ERR_OK : ERR_NOMEM;
+    l->sight = calloc(l->n_known + 1, sizeof *l->sight);
+    if (!l->shown || !l->sight)
+        return ERR_NOMEM;
+    for (unsigned k = 0; k < l->n_known; k++)
+        l->sight[k] = sight_of(l->a, l->v, l->found, l->n_found, &l->known[k]);
+    return ERR_OK;
 }
 
 static void build(struct list *l)
@@ -192,7 +245,7 @@ static void build(struct list *l)
             if (l->v->seen[i].class != SEEN_NONE && l->v->seen[i].kind == kind)
                 add_volume(l, i);
     for (unsigned i = 0; i < l->v->tree.n; i++)
-        if (l->v->seen[i].class == SEEN_NONE)
+        if (l->v->seen[i].class == SEEN_NONE && !is_lost(l, i))
             add_other(l, i);
     add_rest(l);
 }
@@ -208,5 +261,6 @@ enum err volume_list(struct agent *a, const struct inventory *v, struct volume_l
     free(l.found);
     free(l.known);
     free(l.shown);
+    free(l.sight);
     return e;
 }

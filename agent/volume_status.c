@@ -26,6 +26,8 @@ static const char *state_text(uint8_t state)
         return "needs-unlock-secret";
     case VOLUME_WAITS_RECEIPT:
         return "waits-for-receipt";
+    case VOLUME_DESTROYED:
+        return "header-destroyed";
     default:
         return "pending";
     }
@@ -83,7 +85,7 @@ static struct json_object *keys_json(const struct cache_key *keys, unsigned n)
     return list;
 }
 
-static void add_current(struct json_object *o, const struct cache_key *k)
+static void add_current(struct json_object *o, const struct cache_volume *v, const struct cache_key *k)
 {
     char id[GUID_TEXT] = "", brief[9] = "";
     if (k) {
@@ -93,7 +95,8 @@ static void add_current(struct json_object *o, const struct cache_key *k)
     add(o, "key_id", k ? id : NULL);
     add(o, "key_id_short", k ? brief : NULL);
     json_object_object_add(o, "slot", k ? json_object_new_int(k->slot) : NULL);
-    json_object_object_add(o, "verified", json_object_new_boolean(k && k->state == KEY_LIVE));
+    json_object_object_add(
+        o, "verified", json_object_new_boolean(k && k->state == KEY_LIVE && v->state != VOLUME_DESTROYED));
     add(o, "escrow", !k ? NULL : k->receipted ? "receipted" : "queued");
 }
 
@@ -134,10 +137,11 @@ struct json_object *volume_status(struct agent *a, const struct cache_volume *v)
     guid_encode_lower(&v->uuid, uuid);
     add(o, "device", v->device);
     add(o, "uuid", uuid);
-    const char *waits = used_wait_why(&v->uuid); /* the cache may have no room for it */
+    const char *waits =
+        v->state == VOLUME_DESTROYED ? NULL : used_wait_why(&v->uuid); /* the cache may have no room */
     add(o, "state", state_text(waits ? VOLUME_NEEDS_SECRET : v->state));
     add_note(a, o, v, waits ? waits : v->note);
-    add_current(o, k);
+    add_current(o, v, k);
     json_object_object_add(o, "keys", keys_json(keys, n));
     add_life(a, o, v, k);
     free(keys);

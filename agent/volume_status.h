@@ -7,5 +7,6 @@
 
 /* device, uuid, state, note; key_id, key_id_short, slot, verified, escrow of the key in use; keys: every key
  * in use with made, cause, verified, escrow, spent; management (how this computer opens it for a rotation);
- * checked, rotate_due (times or null); re_encryption ("recommended" or null). Returns what the caller puts */
+ * checked, rotate_due (times or null; "verified" is as of checked); re_encryption ("recommended" or null).
+ * Returns what the caller puts */
 struct json_object *volume_status(struct agent *a, const struct cache_volume *v);

@@ -33,10 +33,12 @@ enum record_event {
 /* What was found. Wire values. */
 enum record_drift {
     DRIFT_CHANGED = 1,  /* its keyslot is not any more what was proved to open */
-    DRIFT_REMOVED = 2,  /* its keyslot or token is gone, and no later key took its place */
+    DRIFT_REMOVED = 2,  /* its keyslot is gone, and no later key took its place */
     DRIFT_UNKNOWN = 3,  /* a key that the device does not know to have made */
     DRIFT_RETURNED = 4, /* it was retired, and is in the header again */
-    DRIFT_OLDER = 5     /* the header has an older sequence number than before */
+    DRIFT_OLDER = 5,    /* the header has an older sequence number than before */
+    DRIFT_UNNAMED = 6,  /* its token is gone, and its keyslot still opens the volume */
+    DRIFT_DESTROYED = 7 /* the volume's device is there, and neither copy of its header */
 };
 
 /* Who knows better. Wire values. */

@@ -370,6 +370,62 @@ def test_time(c, m, folder):
     return median
 
 
+def test_destroyed(c, org, folder):
+    """A header that is gone from a device that is here is news; a device that is elsewhere is neither yes nor no."""
+    m = Machine(folder + '/destroyed')
+    m.install_org(org.bundle(folder + '/destroyed-bundle'))
+    s = FakeSys(m.root)
+    nodes = {name: s.add(name, make_volume(f'{folder}/{name}.img', size='20M')) for name in ('sda', 'sdb')}
+    nodes['stick'] = s.add('sdc', make_volume(folder + '/sdc.img', size='20M'), bus=USB)
+    nodes['file'] = make_volume(folder + '/file.img', size='20M')
+    m.start()
+    try:
+        for node in nodes.values():
+            m.json('protect', node, '--no-esp', '--passphrase-file', '-', data=PASSPHRASE)
+        code, o, err = m.json('verify')
+        c.check(code == 0 and o['verified'] and o['not_looked_at'] == 0 and len(o['volumes']) == 4, 'all verified', (o, err))
+        saved = {}
+        for name in ('sda', 'file'):
+            with open(nodes[name], 'r+b') as f:
+                saved[name] = f.read(1 << 20)
+                f.seek(0)
+                f.write(b'\xff' * (1 << 20))
+        with open(nodes['stick'], 'r+b') as f:  # another stick in the same place, with something else on it
+            f.write(bytes(1 << 20))
+        sh('mkfs.vfat', '-I', nodes['stick'])
+        for look in range(2):
+            code, o, err = m.json('verify')
+            v = {x['device']: x for x in o['volumes']}
+            c.check(code == 3 and not o['verified'] and o['not_looked_at'] == 1, 'two without a header, one not here', (code, o, err))
+            for name in ('sda', 'file'):
+                x = v[nodes[name]]
+                c.check(x['state'] == 'header-destroyed' and x['verified'] is False and x['present'] and x['looked_at'],
+                        f'{name} is destroyed', x)
+            c.check(v[nodes['sdb']]['verified'] is True, 'one is as it was', v)
+            x = v[nodes['stick']]
+            c.check(x['verified'] is None and not x['looked_at'] and x['checked'], 'one is not looked at, and when it was', x)
+        lost = [x for x in m.status()['volumes'] if x['device'] == nodes['sda']]
+        c.check(len(lost) == 1 and lost[0]['kind'] == 'fixed' and lost[0]['reasons'] == ['header-destroyed'] and
+                not lost[0]['compliant'], 'one row, for the report, too', lost)
+        code, _, err = m.agent('verify', nodes['stick'])
+        c.check(code == 1 and 'not looked at' in err, 'verify of what is not here', err)
+        code, o, err = m.agent('doctor')
+        c.check('luksHeaderRestore ' + nodes['sda'] in o and 'keyholt-desk volume rebuild' in o, 'the ways back', o)
+        for name, content in saved.items():
+            with open(nodes[name], 'r+b') as f:
+                f.write(content)
+        code, o, err = m.json('verify')
+        c.check(code == 0 and {x['state'] for x in o['volumes'] if x['present']} == {'protected'}, 'written back, all is well', o)
+        m.stop()
+        rows = contextlib.closing(sqlite3.connect(m.path('/var/lib/keyholt/agent/cache.db')))
+        with rows as db:
+            events = [r[0] for r in db.execute('SELECT bytes FROM record WHERE kind = 3')]
+        told = [r for r in events if b'\x10\1\0\5' in r and b'\x14\1\0\7' in r]
+        c.check(len(told) == 2, 'an event for each, once', events)
+    finally:
+        m.stop()
+
+
 def main():
     if not os.path.exists(KEEPER):
         print(f'{KEEPER} is not built: make')
@@ -397,6 +453,7 @@ def main():
         test_hanging(c, c.folder, org)
         test_no_probe(c, c.folder)
         test_bitlocker_disclosed(c, org, c.folder)
+        test_destroyed(c, org, c.folder)
     finally:
         m.stop()
     return c.close()

@@ -64,5 +64,10 @@ void fake_rival_add_slot(unsigned slot, const char *passphrase);
 void fake_rival_destroy_slot(unsigned slot);
 void fake_rival_put_token(const char *json);
 void fake_rival_remove_token(int token);
+/* Whatever, to the header's text. */
+struct json_object;
+void fake_rival_edit(void (*change)(struct json_object *header));
+/* Zeros over both copies of the header. */
+void fake_rival_destroy_header(void);
 /* A bit of a keyslot's key material. */
 void fake_rival_flip(unsigned slot);

@@ -125,6 +125,24 @@ void fake_rival_remove_token(int token)
     lay_hands_on(do_remove_token, &token);
 }
 
+static void do_edit(struct disk *d, const void *with)
+{
+    void (*const *change)(json_object * header) = with;
+    (*change)(d->header);
+    if (fake_disk_commit(d, &(struct operation){0}) != ERR_OK)
+        abort();
+}
+
+void fake_rival_edit(void (*change)(struct json_object *header))
+{
+    lay_hands_on(do_edit, &change);
+}
+
+void fake_rival_destroy_header(void)
+{
+    memset(fake_disk->image.p, 0, FAKE_START);
+}
+
 void fake_rival_flip(unsigned slot)
 {
     fake_disk->image.p[fake_disk_look()->slot[slot].area_off + 1000] ^= 1;

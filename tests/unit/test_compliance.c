@@ -27,6 +27,7 @@ static const struct {
      REASON_NOT_VERIFIED | REASON_NEEDS_SECRET},
     {"re-encryption", 3, {SEEN_LUKS2, KIND_FIXED, GOOD, .converting = true}, REASON_CONVERTING},
     {"a header that cannot be read", 3, {SEEN_LUKS2, KIND_FIXED, GOOD, .unreadable = true}, REASON_NO_ANSWER},
+    {"a header that is destroyed", 3, {SEEN_LUKS2, KIND_FIXED, .destroyed = true}, REASON_DESTROYED},
     {"LUKS1", 3, {SEEN_LUKS1, KIND_FIXED, GOOD}, REASON_LUKS1},
     {"BitLocker", 3, {SEEN_BITLOCKER, KIND_FIXED, GOOD}, 0},
     {"BitLocker, not escrowed", 3, {SEEN_BITLOCKER, KIND_FIXED, .verified = true}, REASON_NOT_PROTECTED},
