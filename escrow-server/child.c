@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define READER_NICE (-10)
+#define READER_NICE 10 /* so much before the others */
 
 volatile sig_atomic_t child_stopping;
 
@@ -85,7 +85,7 @@ static void watch_signals(void)
 static void raise_priority(const struct child *c)
 {
     if (c->kind == PROCESS_READER)
-        (void)setpriority(PRIO_PROCESS, 0, READER_NICE);
+        (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) - READER_NICE);
 }
 
 static void drop(struct child *c)
