@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# make MALLOC=jemalloc: web, writer and reader with that allocator (libjemalloc-dev), for a seventh less time in a handshake
+# make MALLOC=jemalloc: web, writer and reader with that allocator (libjemalloc-dev); measure first, docs/architecture.md has figures
 server_malloc := $(if $(MALLOC),-Wl$(comma)--no-as-needed -l$(MALLOC))
 # escrow-server/: the command (its verbs and the supervisor) and the processes that it starts.
 server_child := escrow-server/child.c escrow-server/child_listen.c escrow-server/control.c escrow-server/slog.c escrow-server/places.c \
