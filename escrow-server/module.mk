@@ -82,7 +82,7 @@ $(eval $(call fuzz,fuzz_sync,escrow-server/sync_read.c escrow-server/msg_store.c
 
 # The whole server under AddressSanitizer and UBSan, for tests/server/test_sanitized.py
 SAN := $(B)/san
-san_programs := bin/keyholt-server libexec/web libexec/writer libexec/reader libexec/vault tests/record_tool
+san_programs := bin/keyholt-server libexec/web libexec/writer libexec/reader libexec/vault libexec/export tests/record_tool
 .PHONY: sanitized
 sanitized:
 	$(Q)$(MAKE) --no-print-directory B=$(SAN) CFLAGS='-O1 -g -fno-omit-frame-pointer $(ASAN)' HARDEN= \

@@ -60,7 +60,7 @@ class Machine:
             f.write(TARGET)
         shutil.copy(BUILD + '/bin/keyholt-server', self.root + '/usr/bin/')
         os.makedirs(self.root + '/usr/libexec/keyholt', exist_ok=True)
-        for name in ('web', 'writer', 'vault', 'export'):
+        for name in os.listdir(BUILD + '/libexec'):
             shutil.copy(f'{BUILD}/libexec/{name}', self.root + '/usr/libexec/keyholt/')
 
     def boot(self):
