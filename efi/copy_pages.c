@@ -182,9 +182,11 @@ void copy_page_progress(struct page *p, const struct copy_plan *plan, const stru
     sentence_add(&s, now->doing);
     sentence_add(&s, ": ");
     sentence_add_u64(&s, p->permille / 10);
-    sentence_add(&s, " % of ");
+    sentence_add(&s, " %, ");
+    sentence_add_size(&s, now->done / 2 < plan->bytes ? now->done / 2 : plan->bytes);
+    sentence_add(&s, " of ");
     sentence_add_size(&s, plan->bytes);
-    sentence_add(&s, ", written and read back. Leave the stick where it is.");
+    sentence_add(&s, ". Leave the stick where it is.");
     page_say(p, TONE_ASK, message);
 }
 
@@ -241,13 +243,13 @@ static void say_copied(struct page *p, const struct copy *c, const struct copy_p
 {
     struct sentence s = line_of(p);
     sentence_add(&s, "Copied, read back and found equal: ");
-    add_things(&s, c->sure.files, "file", "files");
+    if (c->sure.files != plan->files) {
+        add_count(&s, c->sure.files);
+        sentence_add(&s, " of ");
+    }
+    add_things(&s, plan->files, "file", "files");
     sentence_add(&s, ", ");
     sentence_add_size(&s, c->sure.bytes);
-    if (c->sure.files != plan->files) {
-        sentence_add(&s, ", of ");
-        add_count(&s, plan->files);
-    }
     sentence_add(&s, ".");
 }
 

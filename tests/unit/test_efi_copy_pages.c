@@ -214,7 +214,7 @@ static void test_result(void **state)
     c.sure = (struct copy_tally){
         .files = 1, .bytes = 999, .renamed = 1, .failed = 2, .notes_len = sizeof notes - 1};
     copy_page_result(&page, &c, &plan, COPY_DONE, "K");
-    assert_string_equal(page.line[0], "Copied, read back and found equal: 1 file, 999 bytes, of 1,204.");
+    assert_string_equal(page.line[0], "Copied, read back and found equal: 1 of 1,204 files, 999 bytes.");
     assert_string_equal(page.line[2], "Not copied: 2 files and folders.");
     assert_string_equal(page.line[3], "could not be read: a");
     assert_string_equal(page.line[4], "folder lies too deep: c");
