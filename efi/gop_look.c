@@ -64,6 +64,8 @@ void gop_make_layout(int w, int h)
         narrow ? (struct rect){gop_lay.margin + boxes_w + gop_px(24), gop_lay.boxes.y,
                                w - 2 * gop_lay.margin - boxes_w - gop_px(24), boxes_h}
                : (struct rect){gop_lay.margin, bottom + gop_px(10), w - 2 * gop_lay.margin, message_h};
+    gop_lay.below = (struct rect){gop_lay.margin, gop_lay.boxes.y, w - 2 * gop_lay.margin,
+                                  h - gop_lay.margin - gop_lay.boxes.y};
     int top = gop_lay.margin + gop_px(h / gop_lay.scale < 700 ? 86 : 100);
     gop_lay.main =
         (struct rect){gop_lay.margin, top, w - 2 * gop_lay.margin, gop_lay.boxes.y - top - gop_px(14)};

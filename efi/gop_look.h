@@ -23,6 +23,7 @@ extern const struct palette *gop_paint;
 struct layout {
     int scale, margin;
     struct rect main, boxes, message;
+    struct rect below; /* boxes, message and keys together */
     int per_row, box_w, box_h, gap;
 };
 extern struct layout gop_lay;

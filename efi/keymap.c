@@ -61,6 +61,8 @@ static enum key from_letter(uint16_t c)
         return KEY_SETUP;
     case 'u':
         return KEY_COPY;
+    case 'x':
+        return KEY_RESTART;
     case 't':
         return KEY_TONES;
     default:

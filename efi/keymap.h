@@ -28,6 +28,7 @@ enum key {
     KEY_SETUP,    /* F: the firmware's settings */
     KEY_SHOW,     /* S: show the digits on text consoles, or hide them again */
     KEY_TONES,    /* T: tones off, or on again */
+    KEY_RESTART,  /* X: restart from a clean start */
     KEY_COPY,     /* U: copy files to a USB stick */
     KEY_PAGE_UP,
     KEY_PAGE_DOWN,

@@ -16,7 +16,7 @@
 #include <stdbool.h>
 
 #define MODEL_DIGITS  6 /* of a group */
-#define MODEL_MESSAGE 320
+#define MODEL_MESSAGE 400
 #define MODEL_NAME    48 /* of what is started */
 
 enum model_phase {

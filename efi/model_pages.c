@@ -154,7 +154,7 @@ static enum model_action unlocked_key(const struct model *m, enum key key)
         return m->then;
     case KEY_COPY:
         return MODEL_COPY;
-    case KEY_RESCAN: /* the letter R */
+    case KEY_RESTART:
         return MODEL_RESTART;
     default:
         return MODEL_NOTHING;

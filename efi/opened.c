@@ -19,7 +19,7 @@ static void offer_clean_start(const struct facts *left)
     sentence_add(&s, name);
     sentence_add(&s,
                  "\" in a system started from here.  Enter: start now, and restart later for that volume.  "
-                 "R: restart now, from a clean start; the system then asks for these 48 digits, with a dash "
+                 "X: restart now, from a clean start; the system then asks for these 48 digits, with a dash "
                  "between the groups.");
     model_unlocked(&app.model, TONE_ASK, line, MODEL_GO_ON);
 }

@@ -10,7 +10,7 @@
 
 static char shown[MODEL_MESSAGE];
 static enum model_tone shown_tone;
-static bool boxes_shown, listing;
+static bool boxes_shown, listing, paged;
 static unsigned listed_at;
 static const struct content *content; /* borrowed until the next one is shown */
 static const char *resting =
@@ -29,8 +29,9 @@ static void draw_message(const struct model *m)
                      : m->tone == TONE_GOOD ? gop_paint->green
                      : m->tone == TONE_ASK  ? gop_paint->amber
                                             : gop_paint->quiet;
-    canvas_fill(gop_lay.message, gop_paint->night);
-    canvas_paragraph(gop_lay.message, m->message[0] ? m->message : resting,
+    struct rect r = m->phase == MODEL_UNLOCKED ? gop_lay.below : gop_lay.message;
+    canvas_fill(r, gop_paint->night);
+    canvas_paragraph(r, m->message[0] ? m->message : resting,
                      gop_ink(m->message[0] ? c : gop_paint->white, 1));
 }
 
@@ -49,11 +50,26 @@ static void refresh_main(const struct model *m, bool all)
     listed_at = m->menu_at;
 }
 
+/* After opening there is more to say and nothing to type. Returns true when the lower part is to be drawn
+ * anew. */
+static bool turn_page(const struct model *m, bool all)
+{
+    bool page = m->phase == MODEL_UNLOCKED, turned = all || page != paged;
+    paged = page;
+    if (!turned || page)
+        return turned;
+    canvas_fill(gop_lay.below, gop_paint->night);
+    if (content)
+        gop_words_footer(content);
+    return true;
+}
+
 /* Draw what differs; everything when all is set. */
 static void refresh(const struct model *m, bool all)
 {
     refresh_main(m, all);
-    if (boxes_shown)
+    all = turn_page(m, all);
+    if (boxes_shown && !paged)
         gop_boxes_draw(m, all);
     if (all || m->tone != shown_tone || strcmp(m->message, shown) != 0)
         draw_message(m);
@@ -66,7 +82,6 @@ void screen_gop_show(const struct content *c, const struct model *m)
     content = c;
     canvas_fill((struct rect){0, 0, canvas_width(), canvas_height()}, gop_paint->night);
     gop_words_head(c);
-    gop_words_footer(c);
     boxes_shown = c->has_volume;
     refresh(m, true);
 }

@@ -199,7 +199,7 @@ static void say_readable(struct model *m, const struct volume *v, const struct g
     sentence_add(&s, start ? " Windows will ask for the digits again. Enter starts the computer."
                            : " Enter goes on.");
     if (v->facts.chip)
-        sentence_add(&s, " R restarts it, so that the security chip may open the volume.");
+        sentence_add(&s, " X restarts it, so that the security chip may open the volume.");
     model_unlocked(m, v->published ? TONE_GOOD : TONE_ASK, line, start ? MODEL_GO_ON : MODEL_NEXT_LOCKED);
 }
 

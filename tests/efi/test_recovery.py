@@ -161,7 +161,7 @@ def two_disks(t):
         laptop.send_keys(''.join(rig.groups(OTHER_PASSWORD)))
         laptop.wait_serial(sentence('The volume is open for reading, by key 0DD0BEEF'), PLENTY)
         t.that('a data volume is opened for reading', True)
-        laptop.wait_serial(sentence('R restarts it, so that the security chip may open the volume.'), PLENTY)
+        laptop.wait_serial(sentence('X restarts it, so that the security chip may open the volume.'), PLENTY)
         t.that('one that a chip opens in everyday use: a restart is offered', True)
         laptop.send_keys(['ret'])
         laptop.wait_serial(r'Key ID\s+7C41D9E2', PLENTY)
@@ -185,8 +185,8 @@ def clean_restart(t):
         t.equal('the volume that would stay locked is named', said.groups[0], 'scratch')
         left = {v.name for v in rig.efivars.read(laptop.vars)}
         t.that('the password is handed over by now', 'KeyholtShare' in left, left)
-        laptop.send_keys(['r'])
-        t.equal('R restarts', laptop._wait_end(PLENTY), 'guest-reset')
+        laptop.send_keys(['x'])
+        t.equal('X restarts', laptop._wait_end(PLENTY), 'guest-reset')
         laptop.power_cut()
         left = {v.name for v in rig.efivars.read(laptop.vars)}
         t.that('its share is gone, the boot event stays', 'KeyholtShare' not in left and 'KeyholtEvent' in left, left)

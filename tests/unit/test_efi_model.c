@@ -11,18 +11,19 @@
 #include <string.h>
 
 /* 0 to 9 digits, b backspace, x Delete, l r u d h e arrows, Home and End, E Enter, T Tab, Q Esc, B boot, P
- * off, R rescan, N no, L list, C contrast, F firmware, t tones, - separator, ? a key without meaning. */
+ * off, R rescan, N no, L list, C contrast, F firmware, t tones, X restart, - separator, ? a key without
+ * meaning. */
 static enum key key_of(char c)
 {
     static const struct {
         char letter;
         enum key key;
-    } map[] = {{'b', KEY_BACKSPACE}, {'x', KEY_DELETE}, {'l', KEY_LEFT}, {'r', KEY_RIGHT},
-               {'u', KEY_UP},        {'d', KEY_DOWN},   {'h', KEY_HOME}, {'e', KEY_END},
-               {'E', KEY_ENTER},     {'T', KEY_TAB},    {'Q', KEY_ESC},  {'B', KEY_BOOT},
-               {'P', KEY_OFF},       {'R', KEY_RESCAN}, {'N', KEY_NO},   {'-', KEY_SEPARATOR},
-               {'?', KEY_OTHER},     {'L', KEY_LIST},   {'U', KEY_COPY}, {'C', KEY_CONTRAST},
-               {'F', KEY_SETUP},     {'t', KEY_TONES}};
+    } map[] = {{'b', KEY_BACKSPACE}, {'x', KEY_DELETE},  {'l', KEY_LEFT},     {'r', KEY_RIGHT},
+               {'u', KEY_UP},        {'d', KEY_DOWN},    {'h', KEY_HOME},     {'e', KEY_END},
+               {'E', KEY_ENTER},     {'T', KEY_TAB},     {'Q', KEY_ESC},      {'B', KEY_BOOT},
+               {'P', KEY_OFF},       {'R', KEY_RESCAN},  {'N', KEY_NO},       {'-', KEY_SEPARATOR},
+               {'?', KEY_OTHER},     {'L', KEY_LIST},    {'C', KEY_CONTRAST}, {'F', KEY_SETUP},
+               {'t', KEY_TONES},     {'X', KEY_RESTART}, {'U', KEY_COPY}};
     if (c >= '0' && c <= '9')
         return (enum key)(KEY_0 + (c - '0'));
     for (size_t i = 0; i < sizeof map / sizeof map[0]; i++)
@@ -378,7 +379,7 @@ static void opening_is_heard(void **state)
     model_unlocked(&m, TONE_GOOD, "Opened", MODEL_GO_ON);
     assert_int_equal(m.n_sounds, n + 3);
     assert_int_equal(type(&m, "0QBE"), MODEL_GO_ON);
-    assert_int_equal(type(&m, "R"), MODEL_RESTART);
+    assert_int_equal(type(&m, "X"), MODEL_RESTART);
     model_unlocked(&m, TONE_GOOD, "Data", MODEL_NEXT_LOCKED);
     assert_int_equal(type(&m, "E"), MODEL_NEXT_LOCKED);
 }
@@ -496,7 +497,8 @@ static const struct stroke strokes[] = {
     {"c", 0, 'C', KEY_CONTRAST},
     {"f", 0, 'f', KEY_SETUP},
     {"t", 0, 'T', KEY_TONES},
-    {"another letter", 0, 'x', KEY_OTHER},
+    {"x", 0, 'x', KEY_RESTART},
+    {"another letter", 0, 'y', KEY_OTHER},
     {"an umlaut", 0, 0xe4, KEY_OTHER},
     {"bare modifier", 0, 0, KEY_NONE},
     {"Page Up", 9, 0, KEY_PAGE_UP},
