@@ -25,23 +25,31 @@ void copy_page_no_stick(struct page *p, const struct copy_place *locked)
     page_say(p, TONE_ASK, "Plug in a USB stick.");
 }
 
-void copy_page_no_driver(struct page *p, const char *volume, const char *file_system, unsigned refused)
+/* FAT is known to every firmware: then it is something else. */
+static void say_why(struct page *p, bool fat, unsigned refused)
 {
-    char message[MODEL_MESSAGE];
-    struct sentence s = {.base = NULL};
-    page_init(p, COPY_TITLE, "Enter goes back");
     page_add(
         p,
-        "This computer's firmware reads FAT only. For other file systems your organisation can put a driver "
-        "into the folder EFI\\keyholt\\drivers of its EFI system partition.");
+        fat ? "The firmware's own driver does not take it: there is too little memory for it, or the file "
+              "system is damaged."
+            : "This computer's firmware reads FAT only. For other file systems your organisation can put a "
+              "driver into the folder EFI\\keyholt\\drivers of its EFI system partition.");
     if (refused) {
-        s = page_line(p);
+        struct sentence s = page_line(p);
         sentence_add_things(&s, refused, "driver there was", "drivers there were");
         sentence_add(&s, " refused by Secure Boot: not signed by a key that is trusted here.");
     }
-    page_add(p, "The files are not lost: another computer opens the disk with the same 48 digits. Ask your "
-                "help desk; "
-                "with an image of the disk they use keyholt-desk volume decrypt.");
+    page_add(p,
+             "The files are not lost: another computer opens the disk with the same 48 digits. Ask your help "
+             "desk; with an image of the disk they use keyholt-desk volume decrypt.");
+}
+
+void copy_page_no_driver(struct page *p, const char *volume, const char *file_system, unsigned refused)
+{
+    char message[MODEL_MESSAGE];
+    struct sentence s;
+    page_init(p, COPY_TITLE, "Enter goes back");
+    say_why(p, file_system && strcmp(file_system, "FAT") == 0, refused);
     sentence_init(&s, message, sizeof message);
     sentence_add(&s, volume);
     sentence_add(&s, file_system ? " holds a file system (" : " holds something that is not known here, and");

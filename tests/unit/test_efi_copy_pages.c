@@ -237,6 +237,23 @@ static void test_folder_name(void **state)
     assert_string_equal(name, "KEYHOLT-COPY");
 }
 
+static void test_no_driver(void **state)
+{
+    (void)state;
+    copy_page_no_driver(&page, "laptop data", "NTFS", 0);
+    assert_string_equal(page.message, "laptop data holds a file system (NTFS) that cannot be read here.");
+    assert_non_null(strstr(page.line[0], "EFI\\keyholt\\drivers"));
+    assert_int_equal(page.n, 2);
+    copy_page_no_driver(&page, "laptop data", NULL, 2);
+    assert_string_equal(page.message,
+                        "laptop data holds something that is not known here, and cannot be read here.");
+    assert_string_equal(page.line[1],
+                        "2 drivers there were refused by Secure Boot: not signed by a key that is trusted "
+                        "here.");
+    copy_page_no_driver(&page, "laptop data", "FAT", 0);
+    assert_non_null(strstr(page.line[0], "too little memory"));
+}
+
 static void test_no_stick(void **state)
 {
     (void)state;
@@ -257,6 +274,7 @@ int main(void)
                                        cmocka_unit_test(test_progress),
                                        cmocka_unit_test(test_result),
                                        cmocka_unit_test(test_folder_name),
+                                       cmocka_unit_test(test_no_driver),
                                        cmocka_unit_test(test_no_stick)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
