@@ -351,8 +351,8 @@ def stopped(t):
 
 
 def little_memory(t):
-    """All memory is taken but 8 MiB when the app starts: the firmware's own FAT driver wants 5 MiB for each volume, so
-    there is nothing to copy with, and that is what is said."""
+    """All memory is taken but 8 MiB when the app starts: that is too little for the firmware's own FAT driver,
+    so there is nothing to copy with, and that is what is said."""
     path = make_stick('little-stick')
     with bench.laptop(extra=[*disk(data_volume('little')), *stick(path)], launch=True, files={'EFI/next/crowded': b'1'}) as laptop:
         laptop.power_on()
