@@ -3,35 +3,6 @@
 #include "efi/sentence.h"
 #include <string.h>
 
-#define TITLE      "Copy files to a USB stick"
-#define NOTE_LINES 3
-
-/* "1,204" */
-static void add_count(struct sentence *s, uint64_t v)
-{
-    if (v >= 1000) {
-        add_count(s, v / 1000);
-        sentence_add(s, v % 1000 < 10 ? ",00" : v % 1000 < 100 ? ",0" : ",");
-        v %= 1000;
-    }
-    sentence_add_u64(s, v);
-}
-
-/* "1 file", "1,204 files" */
-static void add_things(struct sentence *s, uint64_t n, const char *one, const char *many)
-{
-    add_count(s, n);
-    sentence_add(s, " ");
-    sentence_add(s, n == 1 ? one : many);
-}
-
-static struct sentence line_of(struct page *p)
-{
-    struct sentence s;
-    sentence_init(&s, page_add(p, ""), PAGE_TEXT);
-    return s;
-}
-
 static void add_label(struct sentence *s, const struct copy_place *to)
 {
     sentence_add(s, to->label[0] ? "the stick \"" : "the stick");
@@ -41,9 +12,9 @@ static void add_label(struct sentence *s, const struct copy_place *to)
 
 void copy_page_no_stick(struct page *p, const struct copy_place *locked)
 {
-    page_init(p, TITLE, "Esc goes back");
+    page_init(p, COPY_TITLE, "Esc goes back");
     if (locked) {
-        struct sentence s = line_of(p);
+        struct sentence s = page_line(p);
         add_label(&s, locked);
         sentence_add(&s, " is write-protected: move its switch, or take another one.");
         p->line[0][0] = 'T'; /* begins a sentence */
@@ -54,23 +25,31 @@ void copy_page_no_stick(struct page *p, const struct copy_place *locked)
     page_say(p, TONE_ASK, "Plug in a USB stick.");
 }
 
+/* FAT is known to every firmware: then it is something else. */
+static void say_why(struct page *p, bool fat, unsigned refused)
+{
+    page_add(
+        p,
+        fat ? "The firmware's own driver does not take it: there is too little memory for it, or the file "
+              "system is damaged."
+            : "This computer's firmware reads FAT only. For other file systems your organisation can put a "
+              "driver into the folder EFI\\keyholt\\drivers of its EFI system partition.");
+    if (refused) {
+        struct sentence s = page_line(p);
+        sentence_add_things(&s, refused, "driver there was", "drivers there were");
+        sentence_add(&s, " refused by Secure Boot: not signed by a key that is trusted here.");
+    }
+    page_add(p,
+             "The files are not lost: another computer opens the disk with the same 48 digits. Ask your help "
+             "desk; with an image of the disk they use keyholt-desk volume decrypt.");
+}
+
 void copy_page_no_driver(struct page *p, const char *volume, const char *file_system, unsigned refused)
 {
     char message[MODEL_MESSAGE];
-    struct sentence s = {.base = NULL};
-    page_init(p, TITLE, "Enter goes back");
-    page_add(
-        p,
-        "This computer's firmware reads FAT only. For other file systems your organisation can put a driver "
-        "into the folder EFI\\keyholt\\drivers of its EFI system partition.");
-    if (refused) {
-        s = line_of(p);
-        add_things(&s, refused, "driver there was", "drivers there were");
-        sentence_add(&s, " refused by Secure Boot: not signed by a key that is trusted here.");
-    }
-    page_add(p, "The files are not lost: another computer opens the disk with the same 48 digits. Ask your "
-                "help desk; "
-                "with an image of the disk they use keyholt-desk volume decrypt.");
+    struct sentence s;
+    page_init(p, COPY_TITLE, "Enter goes back");
+    say_why(p, file_system && strcmp(file_system, "FAT") == 0, refused);
     sentence_init(&s, message, sizeof message);
     sentence_add(&s, volume);
     sentence_add(&s, file_system ? " holds a file system (" : " holds something that is not known here, and");
@@ -84,10 +63,10 @@ void copy_page_counting(struct page *p, const struct copy_plan *so_far)
 {
     char message[MODEL_MESSAGE];
     struct sentence s;
-    page_init(p, TITLE, "Esc stops");
+    page_init(p, COPY_TITLE, "Esc stops");
     sentence_init(&s, message, sizeof message);
     sentence_add(&s, "Counting: ");
-    add_things(&s, so_far->files, "file", "files");
+    sentence_add_things(&s, so_far->files, "file", "files");
     sentence_add(&s, ", ");
     sentence_add_size(&s, so_far->bytes);
     page_say(p, TONE_ASK, message);
@@ -95,9 +74,9 @@ void copy_page_counting(struct page *p, const struct copy_plan *so_far)
 
 static void say_large(struct page *p, const struct copy_plan *plan)
 {
-    struct sentence s = line_of(p);
+    struct sentence s = page_line(p);
     sentence_add(&s, "Left out: ");
-    add_things(&s, plan->n_large, "file", "files");
+    sentence_add_things(&s, plan->n_large, "file", "files");
     sentence_add(&s, " of 4 GiB and more, too large for this stick's file system: ");
     for (unsigned i = 0; i < plan->n_large && i < COPY_NAMED; i++) {
         sentence_add(&s, i ? ", " : "");
@@ -108,13 +87,13 @@ static void say_large(struct page *p, const struct copy_plan *plan)
 
 static void say_totals(struct page *p, const char *volume, const struct copy_plan *plan)
 {
-    struct sentence s = line_of(p);
+    struct sentence s = page_line(p);
     sentence_add(&s, "From ");
     sentence_add(&s, volume);
     sentence_add(&s, ": ");
-    add_things(&s, plan->files, "file", "files");
+    sentence_add_things(&s, plan->files, "file", "files");
     sentence_add(&s, " in ");
-    add_things(&s, plan->folders, "folder", "folders");
+    sentence_add_things(&s, plan->folders, "folder", "folders");
     sentence_add(&s, ", ");
     sentence_add_size(&s, plan->bytes);
     sentence_add(&s, ".");
@@ -123,7 +102,7 @@ static void say_totals(struct page *p, const char *volume, const struct copy_pla
 static void say_place(struct page *p, const struct copy_plan *plan, const struct copy_place *to,
                       const char *folder)
 {
-    struct sentence s = line_of(p);
+    struct sentence s = page_line(p);
     sentence_add(&s, "To ");
     add_label(&s, to);
     sentence_add(&s, ", into the new folder ");
@@ -133,7 +112,7 @@ static void say_place(struct page *p, const struct copy_plan *plan, const struct
     sentence_add(&s, " free.");
     if (copy_plan_fits(plan, &to->room))
         return;
-    s = line_of(p);
+    s = page_line(p);
     sentence_add(&s, "Not all of it fits: ");
     sentence_add_size(&s, plan->need);
     sentence_add(&s, " are needed. When the stick is full, copying can go on with another one.");
@@ -142,7 +121,7 @@ static void say_place(struct page *p, const struct copy_plan *plan, const struct
 void copy_page_ask(struct page *p, const char *volume, const struct copy_plan *plan,
                    const struct copy_place *to, const char *folder, bool several)
 {
-    page_init(p, TITLE,
+    page_init(p, COPY_TITLE,
               several ? "Enter copies   Tab takes another stick   Esc goes back"
                       : "Enter copies   Esc goes back");
     say_totals(p, volume, plan);
@@ -150,8 +129,8 @@ void copy_page_ask(struct page *p, const char *volume, const struct copy_plan *p
     if (plan->n_large)
         say_large(p, plan);
     if (plan->unreadable) {
-        struct sentence s = line_of(p);
-        add_things(&s, plan->unreadable, "folder", "folders");
+        struct sentence s = page_line(p);
+        sentence_add_things(&s, plan->unreadable, "folder", "folders");
         sentence_add(&s, " cannot be read and will be missing.");
     }
     if (plan->files + plan->folders == 0)
@@ -174,7 +153,7 @@ void copy_page_progress(struct page *p, const struct copy_plan *plan, const stru
 {
     char message[MODEL_MESSAGE];
     struct sentence s;
-    page_init(p, TITLE, "Esc stops after the current block");
+    page_init(p, COPY_TITLE, "Esc stops after the current block");
     copy_short_path(now->walk->path, page_add(p, ""));
     p->bar = true;
     p->permille = permille_of(plan, now->done);
@@ -182,109 +161,12 @@ void copy_page_progress(struct page *p, const struct copy_plan *plan, const stru
     sentence_add(&s, now->doing);
     sentence_add(&s, ": ");
     sentence_add_u64(&s, p->permille / 10);
-    sentence_add(&s, " % of ");
+    sentence_add(&s, " %, ");
+    sentence_add_size(&s, now->done / 2 < plan->bytes ? now->done / 2 : plan->bytes);
+    sentence_add(&s, " of ");
     sentence_add_size(&s, plan->bytes);
-    sentence_add(&s, ", written and read back. Leave the stick where it is.");
+    sentence_add(&s, ". Leave the stick where it is.");
     page_say(p, TONE_ASK, message);
-}
-
-/* The first notes, one to a line. */
-static void add_notes(struct page *p, const struct copy *c)
-{
-    const char *note = c->notes, *end = c->notes + c->sure.notes_len;
-    unsigned shown = 0;
-    while (note < end && shown < NOTE_LINES) {
-        char line[PAGE_TEXT];
-        size_t len = 0;
-        while (note + len < end && note[len] != '\r')
-            len++;
-        bool failure = strncmp(note, "other name", 10) != 0;
-        if (failure && len < sizeof line) {
-            memcpy(line, note, len);
-            line[len] = '\0';
-            page_add(p, line);
-            shown++;
-        }
-        note += len + 2;
-    }
-}
-
-static const char *end_sentence(enum copy_end end)
-{
-    switch (end) {
-    case COPY_DONE:
-        return "Done. The stick can be pulled out now.";
-    case COPY_STOPPED:
-        return "Stopped; what was copied stays on the stick.";
-    case COPY_STICK_FULL:
-        return "The stick is full; what was copied stays on it. Plug in another one and press Enter to go "
-               "on.";
-    case COPY_STICK_GONE:
-        return "The stick was pulled out or does not answer; what is counted here is on it. Plug it or "
-               "another "
-               "one in and press Enter to go on.";
-    case COPY_STICK_LOCKED:
-        return "The stick is write-protected. Move its switch, or take another one, and press Enter.";
-    case COPY_STICK_FAULT:
-        return "The stick does not take what is written to it. Plug in another one and press Enter to go on.";
-    default:
-        return "The disk with the files does not answer any more; what was copied stays on the stick.";
-    }
-}
-
-bool copy_can_go_on(enum copy_end end)
-{
-    return end != COPY_DONE && end != COPY_SOURCE_GONE;
-}
-
-static void say_copied(struct page *p, const struct copy *c, const struct copy_plan *plan)
-{
-    struct sentence s = line_of(p);
-    sentence_add(&s, "Copied, read back and found equal: ");
-    add_things(&s, c->sure.files, "file", "files");
-    sentence_add(&s, ", ");
-    sentence_add_size(&s, c->sure.bytes);
-    if (c->sure.files != plan->files) {
-        sentence_add(&s, ", of ");
-        add_count(&s, plan->files);
-    }
-    sentence_add(&s, ".");
-}
-
-static void say_failed(struct page *p, const struct copy *c)
-{
-    if (c->sure.failed == 0)
-        return;
-    struct sentence s = line_of(p);
-    sentence_add(&s, "Not copied: ");
-    add_things(&s, c->sure.failed, "file or folder.", "files and folders.");
-    add_notes(p, c);
-}
-
-void copy_page_result(struct page *p, const struct copy *c, const struct copy_plan *plan, enum copy_end end,
-                      const char *folder)
-{
-    page_init(p, TITLE, copy_can_go_on(end) ? "Enter goes on   Esc goes back" : "Enter goes back");
-    say_copied(p, c, plan);
-    if (c->sure.files) {
-        struct sentence s = line_of(p);
-        sentence_add(&s, "They are in the folder ");
-        sentence_add(&s, folder);
-        sentence_add(&s, " of the stick.");
-    }
-    say_failed(p, c);
-    if (c->sure.renamed) {
-        struct sentence s = line_of(p);
-        add_things(&s, c->sure.renamed, "name", "names");
-        sentence_add(&s, " had to be changed, because this stick's file system does not allow them.");
-    }
-    if (c->sure.notes_len && end != COPY_STICK_GONE && end != COPY_STICK_LOCKED) {
-        struct sentence s = line_of(p);
-        sentence_add(&s, "All of that is listed on the stick, in ");
-        sentence_add(&s, folder);
-        sentence_add(&s, ".txt.");
-    }
-    page_say(p, end == COPY_DONE && c->sure.failed == 0 ? TONE_GOOD : TONE_ASK, end_sentence(end));
 }
 
 static void add_two(struct sentence *s, uint64_t v)

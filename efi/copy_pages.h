@@ -5,6 +5,7 @@
 #include "efi/copy.h"
 #include "efi/page.h"
 
+#define COPY_TITLE "Copy files to a USB stick"
 #define COPY_LABEL 40 /* bytes of a stick's or volume's name */
 
 /* A stick, as far as it is said. */

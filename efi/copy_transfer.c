@@ -115,7 +115,7 @@ static bool several_sticks(const struct work *w)
 
 void copy_tell(const char *sentence)
 {
-    page_init(&copy_page, "Copy files to a USB stick", "Enter goes back");
+    page_init(&copy_page, COPY_TITLE, "Enter goes back");
     page_say(&copy_page, TONE_BAD, sentence);
     screen_page(&copy_page);
     copy_wait_answer();

@@ -3,7 +3,7 @@
 efi_pure_sources := efi/keymap.c efi/model.c efi/model_entry.c efi/model_pages.c efi/sentence.c efi/characters.c efi/content.c efi/plan.c efi/facts.c \
     efi/tones.c efi/file_system.c efi/bls.c \
     efi/walk.c efi/copy_name.c efi/copy_plan.c efi/copy_batch.c efi/copy_folders.c efi/copy_notes.c efi/copy_file.c efi/copy.c \
-    efi/page.c efi/copy_list.c efi/copy_pages.c
+    efi/page.c efi/copy_list.c efi/copy_pages.c efi/copy_result.c
 # Firmware protocols, screen looks, flow:
 efi_sources := $(efi_pure_sources) efi/libc.c efi/firmware.c efi/random.c efi/files.c efi/disk.c efi/partition.c \
     efi/plain.c efi/publish.c efi/volumes.c efi/open.c efi/variables.c efi/device_path.c efi/load_option.c \

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "efi/page.h"
-#include "efi/sentence.h"
 #include <string.h>
 
 static void set(char *to, size_t cap, const char *text)
@@ -23,6 +22,13 @@ char *page_add(struct page *p, const char *text)
     unsigned at = p->n < PAGE_LINES ? p->n++ : PAGE_LINES - 1;
     set(p->line[at], PAGE_TEXT, text);
     return p->line[at];
+}
+
+struct sentence page_line(struct page *p)
+{
+    struct sentence s;
+    sentence_init(&s, page_add(p, ""), PAGE_TEXT);
+    return s;
 }
 
 void page_say(struct page *p, enum model_tone tone, const char *message)

@@ -3,6 +3,7 @@
 /* A page of the screen that is not about digits, in words: the looks draw it. Pure. */
 
 #include "efi/model.h"
+#include "efi/sentence.h"
 
 #define PAGE_LINES 12 /* what a screen of 800 × 600 and a terminal of 24 rows hold beside the rest */
 #define PAGE_TEXT  200
@@ -24,4 +25,6 @@ struct page {
 void page_init(struct page *p, const char *title, const char *keys);
 /* One more line; without room it takes the place of the last. Returns it, PAGE_TEXT bytes to write to. */
 char *page_add(struct page *p, const char *text);
+/* The same as a sentence to be built. */
+struct sentence page_line(struct page *p);
 void page_say(struct page *p, enum model_tone tone, const char *message);

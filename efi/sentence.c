@@ -47,3 +47,22 @@ void sentence_add_size(struct sentence *s, uint64_t bytes)
     }
     sentence_add(s, unit[u]);
 }
+
+void sentence_add_count(struct sentence *s, uint64_t v)
+{
+    uint64_t part = v % 1000;
+    if (v < 1000) {
+        sentence_add_u64(s, v);
+        return;
+    }
+    sentence_add_count(s, v / 1000);
+    sentence_add(s, part < 10 ? ",00" : part < 100 ? ",0" : ",");
+    sentence_add_u64(s, part);
+}
+
+void sentence_add_things(struct sentence *s, uint64_t n, const char *one, const char *many)
+{
+    sentence_add_count(s, n);
+    sentence_add(s, " ");
+    sentence_add(s, n == 1 ? one : many);
+}

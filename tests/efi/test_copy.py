@@ -351,7 +351,8 @@ def stopped(t):
 
 
 def little_memory(t):
-    """All memory is taken but 8 MiB when the app starts."""
+    """All memory is taken but 8 MiB when the app starts: that is too little for the firmware's own FAT driver,
+    so there is nothing to copy with, and that is what is said."""
     path = make_stick('little-stick')
     with bench.laptop(extra=[*disk(data_volume('little')), *stick(path)], launch=True, files={'EFI/next/crowded': b'1'}) as laptop:
         laptop.power_on()
@@ -359,9 +360,10 @@ def little_memory(t):
         t.that(f'{pages} pages are free when it starts, at most 8 MiB', pages <= 2048)
         laptop.wait_serial(r'> _', PLENTY)
         open_data(laptop)
-        copy_all(t, laptop)
-        laptop.wait_serial(sentence('Copied, read back and found equal: 6 files, 974 KB.'), SLOW)
-    same(t, 'in little memory', next(iter(copies(tree(path)).values()), {}), FILES)
+        laptop.send_keys(['u'])
+        laptop.wait_serial(sentence('there is too little memory for it, or the file system is damaged'), PLENTY)
+        t.that('in little memory it says so', True)
+    t.equal('and nothing came to the stick', tree(path), {})
 
 
 def main():

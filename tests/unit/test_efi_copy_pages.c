@@ -214,7 +214,7 @@ static void test_result(void **state)
     c.sure = (struct copy_tally){
         .files = 1, .bytes = 999, .renamed = 1, .failed = 2, .notes_len = sizeof notes - 1};
     copy_page_result(&page, &c, &plan, COPY_DONE, "K");
-    assert_string_equal(page.line[0], "Copied, read back and found equal: 1 file, 999 bytes, of 1,204.");
+    assert_string_equal(page.line[0], "Copied, read back and found equal: 1 of 1,204 files, 999 bytes.");
     assert_string_equal(page.line[2], "Not copied: 2 files and folders.");
     assert_string_equal(page.line[3], "could not be read: a");
     assert_string_equal(page.line[4], "folder lies too deep: c");
@@ -237,6 +237,23 @@ static void test_folder_name(void **state)
     assert_string_equal(name, "KEYHOLT-COPY");
 }
 
+static void test_no_driver(void **state)
+{
+    (void)state;
+    copy_page_no_driver(&page, "laptop data", "NTFS", 0);
+    assert_string_equal(page.message, "laptop data holds a file system (NTFS) that cannot be read here.");
+    assert_non_null(strstr(page.line[0], "EFI\\keyholt\\drivers"));
+    assert_int_equal(page.n, 2);
+    copy_page_no_driver(&page, "laptop data", NULL, 2);
+    assert_string_equal(page.message,
+                        "laptop data holds something that is not known here, and cannot be read here.");
+    assert_string_equal(page.line[1],
+                        "2 drivers there were refused by Secure Boot: not signed by a key that is trusted "
+                        "here.");
+    copy_page_no_driver(&page, "laptop data", "FAT", 0);
+    assert_non_null(strstr(page.line[0], "too little memory"));
+}
+
 static void test_no_stick(void **state)
 {
     (void)state;
@@ -257,6 +274,7 @@ int main(void)
                                        cmocka_unit_test(test_progress),
                                        cmocka_unit_test(test_result),
                                        cmocka_unit_test(test_folder_name),
+                                       cmocka_unit_test(test_no_driver),
                                        cmocka_unit_test(test_no_stick)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
