@@ -95,6 +95,7 @@ $(eval $(call unit,test_disk_wrong_order,$(volume_work) tests/agent/wrong_table.
 $(eval $(call unit,test_disk_tokens,$(volume_work) agent/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
 $(eval $(call unit,test_disk_header,$(volume_work) agent/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
 $(eval $(call unit,test_disk_clock,$(volume_work) agent/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
+$(eval $(call unit,test_disk_flips,$(volume_work) $(fake_volume),-lsqlite3 -ljson-c))
 $(eval $(call unit,test_disk_others,$(volume_work) agent/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
 $(eval $(call fuzz,fuzz_courier,agent/errand_json.c agent/conf.c agent/problem.c agent/msg.c crypto/cursor.c formats/base.c \
     formats/host/json_strict.c,-ljson-c))
