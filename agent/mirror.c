@@ -4,7 +4,6 @@
 #include "agent/owned.h"
 #include "agent/records.h"
 #include "agent/seal.h"
-#include "agent/unnamed.h"
 #include "crypto/secret.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,19 +80,6 @@ static enum err judge_known(struct mirror *m, const struct luks2_token *t, struc
     return was_good ? mirror_drift(m, DRIFT_CHANGED, &k->key_id) : ERR_OK;
 }
 
-/* An old header came back: whoever kept it may have kept it with the password. */
-static enum err judge_returned(struct mirror *m, struct cache_key *k)
-{
-    bool news = k->state == KEY_RETIRED;
-    m->restored = true;
-    k->state = KEY_RETURNED;
-    if (!news)
-        return ERR_OK;
-    if (k->spent)
-        TRY(mirror_expose(m, &k->key_id));
-    return mirror_drift(m, DRIFT_RETURNED, &k->key_id);
-}
-
 /* The cache knows the volume, and not this key. One that says that it was made here, after every other, was
  * perhaps made by us, and the cache went back since; nothing proves it. */
 static enum err judge_stranger(struct mirror *m, const struct luks2_token *t, const struct envelope *e)
@@ -106,6 +92,14 @@ static enum err judge_stranger(struct mirror *m, const struct luks2_token *t, co
     return mirror_drift(m, DRIFT_UNKNOWN, &t->key_id);
 }
 
+/* The clock was in the future at an earlier look: what is seen now counts, and a schedule can go by it. */
+static void note_proof(struct cache_key *k)
+{
+    uint64_t now = (uint64_t)time(NULL);
+    if (!k->verified || k->verified > now)
+        k->verified = now;
+}
+
 /* Which kind of key in use this is; k as the cache has it, state 0 when it does not. */
 static enum err judge_key(struct mirror *m, const struct luks2_token *t, const struct envelope *e,
                           struct cache_key *k, bool *ret_good)
@@ -113,9 +107,9 @@ static enum err judge_key(struct mirror *m, const struct luks2_token *t, const s
     bool verified = still_verified(m, t, k), stranger = k->state == 0 && m->known;
     *ret_good = false;
     if (k->state == KEY_RETIRED || k->state == KEY_RETURNED)
-        return judge_returned(m, k);
-    if (verified && !k->verified)
-        k->verified = (uint64_t)time(NULL);
+        return mirror_returned(m, k);
+    if (verified)
+        note_proof(k);
     if (!seal_is_to_us(m->a, e)) {
         m->n_elsewhere++;
         return ERR_OK;
@@ -185,82 +179,6 @@ static enum err live_key(struct mirror *m, const struct luks2_token *t)
     return ERR_OK;
 }
 
-static enum err add_gone(struct mirror *m, const struct cache_key *k, bool replaced)
-{
-    struct record *r = calloc(1, sizeof *r);
-    if (!r)
-        return ERR_NOMEM;
-    r->kind = RECORD_EVENT;
-    r->event = replaced ? EVENT_ROTATED : EVENT_RETIRED;
-    r->key_id = replaced ? m->newest : k->key_id;
-    if (replaced)
-        r->other_key_id = k->key_id;
-    r->volume = k->volume;
-    r->event_time = (uint64_t)time(NULL);
-    enum err e = records_add(m->a, r, NULL);
-    free(r);
-    return e;
-}
-
-/* A key of the cache that is no longer in use: replaced by a later one, or removed by somebody. */
-static enum err gone_key(struct mirror *m, struct cache_key *k)
-{
-    bool was_used = k->state != KEY_PLANNED, replaced = m->n_good && m->newest_time >= k->made;
-    k->state = KEY_RETIRED;
-    TRY(cache_put_key(m->a->cache, k));
-    if (!was_used)
-        return ERR_OK;
-    TRY(add_gone(m, k, replaced));
-    return replaced ? ERR_OK : mirror_drift(m, DRIFT_REMOVED, &k->key_id);
-}
-
-/* Its token is gone and its keyslot is not: whoever knows the password can still open the volume, so it is
- * not gone, and no server is told so, until the keyslot is. */
-static enum err unnamed_key(struct mirror *m, struct cache_key *k, enum unnamed how)
-{
-    uint8_t before = k->state;
-    if (before == KEY_PLANNED) /* start-up removes it */
-        return ERR_OK;
-    m->n_left += how == UNNAMED_OURS;
-    m->n_unsure += how == UNNAMED_UNSURE;
-    if (before == KEY_RETIRED)
-        TRY(judge_returned(m, k));
-    else if (before == KEY_LIVE)
-        k->state = KEY_UNVERIFIED;
-    if (before == KEY_LIVE)
-        TRY(mirror_drift(m, DRIFT_UNNAMED, &k->key_id));
-    return cache_put_key(m->a->cache, k);
-}
-
-static enum err absent_key(struct mirror *m, struct cache_key *k)
-{
-    enum unnamed how = unnamed_slot(m->h, k);
-    if (how != UNNAMED_NONE)
-        return unnamed_key(m, k, how);
-    return k->state == KEY_RETIRED ? ERR_OK : gone_key(m, k);
-}
-
-/* Its token is gone, or it is a live one whose keyslot somebody removed or exchanged. */
-static bool is_gone(const struct header *h, const struct guid *key_id)
-{
-    int n = header_find_token(h, key_id);
-    return n < 0 || (h->luks.token[n].state == LUKS2_TOKEN_LIVE && !header_is_live(h, &h->luks.token[n]));
-}
-
-static enum err gone_keys(struct mirror *m)
-{
-    struct cache_key *keys = calloc(CACHE_KEYS, sizeof *keys);
-    unsigned n = 0;
-    if (!keys)
-        return ERR_NOMEM;
-    enum err e = cache_keys(m->a->cache, &m->h->luks.uuid, keys, &n);
-    for (unsigned i = 0; e == ERR_OK && i < n; i++)
-        if (is_gone(m->h, &keys[i].key_id))
-            e = absent_key(m, &keys[i]);
-    free(keys);
-    return e;
-}
-
 static enum err mirror(struct mirror *m)
 {
     TRY(load_volume(m));
@@ -270,7 +188,7 @@ static enum err mirror(struct mirror *m)
             TRY(live_key(m, t));
         m->n_left += t->used && t->state == LUKS2_TOKEN_RETIRED && header_slot_fits(m->h, t->slot, t->count);
     }
-    TRY(gone_keys(m));
+    TRY(mirror_gone(m));
     TRY(mirror_life(m));
     mirror_judge(m);
     return cache_put_volume(m->a->cache, &m->v);

@@ -24,6 +24,10 @@ struct mirror {
 
 /* What enum record_drift says of a key: an event of its own, and a new key is wanted. Once for each key. */
 MUST_CHECK enum err mirror_drift(struct mirror *m, uint8_t what, const struct guid *key_id);
+/* An old header came back: whoever kept it may have kept it with the password. The caller puts k. */
+MUST_CHECK enum err mirror_returned(struct mirror *m, struct cache_key *k);
+/* Every key of the cache that the header does not have in use: what became of it. After the keys in use. */
+MUST_CHECK enum err mirror_gone(struct mirror *m);
 /* A removed password may have been copied with the header. Recorded once. */
 MUST_CHECK enum err mirror_expose(struct mirror *m, const struct guid *key_id);
 /* The cache went back behind what the header says. A new incarnation, and an event. */

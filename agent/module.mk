@@ -16,7 +16,7 @@ keeper_core := agent/keeper_main.c agent/keeper.c agent/keeper_clients.c agent/k
     agent/verb_status.c agent/tpm_status.c agent/tpm_back.c agent/notice.c agent/verb_sync.c agent/receipt_wait.c agent/verb_verify.c agent/volume_status.c agent/verb_courier.c agent/courier_certificate.c agent/startup.c agent/used_wait.c agent/privileged.c agent/boot_event.c agent/discover.c \
     agent/protect.c agent/rotate.c agent/recover.c agent/owned.c agent/retire.c agent/unnamed.c agent/settle.c agent/unlock.c \
     agent/manage.c agent/manage_again.c agent/package.c agent/management_key.c agent/encrypted_place.c agent/header_manage.c \
-    agent/mirror.c agent/mirror_judge.c agent/verify.c agent/verify_all.c agent/sight.c agent/chores.c agent/records.c agent/identity.c agent/enrollment.c agent/sync.c agent/sync_signed.c agent/sync_audit.c agent/sync_chain.c agent/sync_known.c \
+    agent/mirror.c agent/mirror_gone.c agent/mirror_judge.c agent/verify.c agent/verify_all.c agent/sight.c agent/chores.c agent/records.c agent/identity.c agent/enrollment.c agent/sync.c agent/sync_signed.c agent/sync_audit.c agent/sync_chain.c agent/sync_known.c \
     agent/sync_set.c agent/sync_clock.c agent/conf.c agent/export.c agent/import.c agent/verb_export.c \
     agent/esp.c agent/esp_app.c agent/esp_file.c agent/boot_entry.c agent/efivar.c agent/header.c agent/header_room.c \
     agent/header_change.c agent/disk_cryptsetup.c agent/disk_lock.c agent/token_json.c agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c agent/cache_sets.c agent/cache_drafts.c agent/agent.c \
@@ -86,7 +86,7 @@ $(eval $(call unit,test_settle,agent/settle.c,))
 # the keeper's work on a volume, over the fake edges:
 cache_sources := agent/cache.c agent/cache_db.c agent/cache_rows.c agent/cache_records.c agent/cache_sets.c agent/cache_drafts.c
 volume_work := agent/protect.c agent/rotate.c agent/recover.c agent/owned.c agent/retire.c agent/unnamed.c agent/settle.c \
-    agent/unlock.c agent/manage.c agent/manage_again.c agent/package.c agent/management_key.c agent/mirror.c agent/mirror_judge.c agent/verify.c \
+    agent/unlock.c agent/manage.c agent/manage_again.c agent/package.c agent/management_key.c agent/mirror.c agent/mirror_gone.c agent/mirror_judge.c agent/verify.c \
     agent/records.c agent/seal.c agent/org_store.c agent/token_json.c agent/problem.c agent/header.c agent/header_change.c \
     agent/header_room.c agent/header_manage.c agent/device_key.c $(cache_sources) $(tpm_sources)
 fake_volume := tests/unit/fake_disk.c tests/unit/fake_disk_outside.c tests/unit/fake_disk_json.c tests/unit/luks2_image.c \
@@ -101,6 +101,8 @@ $(eval $(call unit,test_sync_exchange,$(exchange),-lsqlite3 -ljson-c -lz))
 $(eval $(call unit,test_sync_hostile,$(exchange),-lsqlite3 -ljson-c -lz))
 $(eval $(call unit,test_disk_tokens,$(volume_work) agent/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
 $(eval $(call unit,test_disk_header,$(volume_work) agent/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
+$(eval $(call unit,test_disk_clock,$(volume_work) agent/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
+$(eval $(call unit,test_disk_flips,$(volume_work) $(fake_volume),-lsqlite3 -ljson-c))
 $(eval $(call unit,test_disk_others,$(volume_work) agent/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
 $(eval $(call fuzz,fuzz_courier,agent/errand_json.c agent/conf.c agent/problem.c agent/msg.c crypto/cursor.c formats/base.c \
     formats/host/json_strict.c,-ljson-c))

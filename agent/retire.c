@@ -28,6 +28,7 @@ static struct settle_key describe(struct agent *a, struct header *h, const struc
          sealed = envelope_decode(t->envelope, t->envelope_len, &e) == ERR_OK;
     return (struct settle_key){.id = t->key_id,
                                .made = sealed ? e.time : 0,
+                               .since = settle_since(sealed ? e.time : 0, k.verified, (uint64_t)time(NULL)),
                                .cause = t->cause ? t->cause : k.cause,
                                .proved = known && k.state != KEY_RETURNED && header_is_proved(h, t),
                                /* a receipt of another organisation is none */

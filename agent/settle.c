@@ -4,6 +4,11 @@
 
 #define DAY UINT64_C(86400)
 
+uint64_t settle_since(uint64_t made, uint64_t proved, uint64_t now)
+{
+    return made <= now || proved == 0 ? made : proved < made ? proved : made;
+}
+
 static bool is_newer(const struct settle_key *a, const struct settle_key *b)
 {
     return a->preferred != b->preferred ? a->preferred : a->made > b->made;
@@ -33,7 +38,7 @@ static bool has_settled(const struct settle_key *newest, uint64_t now)
 {
     if (newest->cause != KH_CAUSE_SCHEDULE)
         return newest->receipted;
-    bool old = now >= newest->made && now - newest->made >= POLICY_PACK_DAYS * DAY;
+    bool old = now >= newest->since && now - newest->since >= POLICY_PACK_DAYS * DAY;
     return newest->packed || (newest->receipted && old);
 }
 

@@ -16,11 +16,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* When a key began to count, for its age: when it was made; where that lies in the future, because the clock
+ * was wrong then, when it was first seen to be proved with a clock that says less. made, proved: times,
+ * proved 0 never. Not later than now, unless both are */
+uint64_t settle_since(uint64_t made, uint64_t proved, uint64_t now);
+
 struct settle_key {
     struct guid id;
-    uint64_t made; /* time, as the envelope says */
-    uint8_t cause; /* enum kh_cause */
-    bool proved;   /* in use, known to be ours, and its keyslot is what was proved to open */
+    uint64_t made;  /* time, as the envelope says: for the order */
+    uint64_t since; /* time, settle_since(): for its age */
+    uint8_t cause;  /* enum kh_cause */
+    bool proved;    /* in use, known to be ours, and its keyslot is what was proved to open */
     bool receipted, packed, spent;
     bool preferred; /* made on this computer for this organisation: newer than any that is not */
 };

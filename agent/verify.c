@@ -4,6 +4,7 @@
 #include "agent/mirror.h"
 #include "agent/recover.h"
 #include "agent/rotate.h"
+#include "agent/settle.h"
 #include <stdlib.h>
 #include <time.h>
 
@@ -38,7 +39,7 @@ static enum err newest_made(struct agent *a, const struct guid *volume, uint64_t
     uint64_t made = 0;
     for (unsigned i = n; e == ERR_OK && i-- > 0;) /* newest first */
         if (keys[i].state == KEY_LIVE)
-            made = keys[i].made;
+            made = settle_since(keys[i].made, keys[i].verified, (uint64_t)time(NULL));
     free(keys);
     if (e == ERR_OK)
         *ret = made;

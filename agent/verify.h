@@ -13,5 +13,6 @@
 MUST_CHECK enum err verify_volume(struct agent *a, struct header *h);
 /* All of this computer; those that should be here and have no header any more are recorded. */
 void verify_volumes(struct agent *a);
-/* Is the newest key of this volume old enough to be replaced by policy? Then it is wanted. */
+/* Is the newest key of this volume old enough to be replaced by policy? Then it is wanted. One that was made
+ * with a clock in the future is as old as its first look with a clock that says less. */
 MUST_CHECK enum err verify_schedule(struct agent *a, const struct guid *volume);

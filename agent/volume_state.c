@@ -24,6 +24,15 @@ static bool is_escrowed(struct agent *a, const struct probed *p)
     return false;
 }
 
+/* Windows keeps the keys of its volumes: what the cache remembers was proved once, and counts only while this
+ * look finds its protector. */
+static void check_bitlocker(struct agent *a, const struct probed *p, struct json_object *o)
+{
+    struct json_object *verified;
+    if (json_object_object_get_ex(o, "verified", &verified) && !is_escrowed(a, p))
+        json_object_object_add(o, "verified", json_object_new_boolean(false));
+}
+
 static const char *bitlocker_state(struct agent *a, const struct probed *p, const struct cache_volume *known)
 {
     if (!is_escrowed(a, p))
@@ -91,6 +100,8 @@ void volume_state_add(struct agent *a, const struct inventory *v, unsigned i,
     char note[NOTE], name[PATH_MAX];
     const char *state = state_of(a, &v->seen[i], &v->probed[i], known);
     inventory_name(&v->tree.device[i], name);
+    if (v->seen[i].class == SEEN_BITLOCKER)
+        check_bitlocker(a, &v->probed[i], o);
     if (copy_of) {
         state = "copy";
         (void)snprintf(note, sizeof note, "it has the UUID of %s; it is left alone", copy_of->device);

@@ -6,10 +6,9 @@
 #include "agent/inventory.h"
 #include <json-c/json.h>
 
-/* "state" and "note" where the disk says more than the cache: of volumes that the cache does not know, and of
- * formats that keep their keys themselves.
- * i: device. known: the cache's volume, NULL none. copy_of: the volume of which this device is a copy, or
- * NULL */
+/* "state" and "note" (and "verified" of BitLocker) where the disk says more than the cache: of volumes that
+ * the cache does not know, and of formats that keep their keys themselves. i: device. known: the cache's
+ * volume, NULL none. copy_of: the volume of which this device is a copy, or NULL */
 void volume_state_add(struct agent *a, const struct inventory *v, unsigned i,
                       const struct cache_volume *known, const struct cache_volume *copy_of,
                       struct json_object *o);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/volume_status.h"
+#include "agent/settle.h"
 #include "agent/used_wait.h"
 #include "formats/names.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define DAY UINT64_C(86400)
 
@@ -108,7 +110,10 @@ static void add_life(struct agent *a, struct json_object *o, const struct cache_
     add(o, "management", management_text(l.management));
     add_time(o, "checked", l.checked);
     add(o, "rotate", cause_text(v->rotate));
-    add_time(o, "rotate_due", k && a->policy.rotate_days ? k->made + a->policy.rotate_days * DAY : 0);
+    add_time(o, "rotate_due",
+             k && a->policy.rotate_days
+                 ? settle_since(k->made, k->verified, (uint64_t)time(NULL)) + a->policy.rotate_days * DAY
+                 : 0);
     add(o, "re_encryption", l.is_exposed ? "recommended" : NULL);
 }
 

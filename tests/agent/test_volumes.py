@@ -266,6 +266,7 @@ def test_bitlocker_disclosed(c, org, folder):
         m.start()
         code, o, err = m.json('protect', node, '--recovery-password-file', '-', data=conf['RP2'].encode())
         v = by_name(m.status())['sda']
+        c.check(m.agent('verify')[0] == 0, 'verified: its protector is there')
         c.check(code == 0 and v['state'] == 'escrowed' and not v['reasons'], 'once it is gone, all is well', (err, v))
         courier = Courier(m)
         events = [r for r in courier.batch()['records'] if r[4] == 3 and gone.bytes_le in r]
@@ -370,6 +371,36 @@ def test_time(c, m, folder):
     return median
 
 
+def test_bitlocker_replaced(c, org, folder):
+    """Windows made another recovery password: what was escrowed is not on the volume any more."""
+    made = bitlocker('bitlk-aes-xts-128-two-recovery')
+    if not made:
+        return
+    m = Machine(folder + '/replaced')
+    m.install_org(org.bundle(folder + '/replaced-bundle'))
+    node = FakeSys(m.root).add('sda', sparse_copy(made[0], folder + '/replaced.img'))
+    m.start()
+    try:
+        m.json('protect', node, '--recovery-password-file', '-', data=made[1]['RP'].encode())
+        code, o, err = m.json('verify')
+        c.check(code == 0 and o['verified'], 'BitLocker, verified', (o, err))
+        m.stop()
+        with contextlib.closing(sqlite3.connect(m.path('/var/lib/keyholt/agent/cache.db'))) as db:
+            db.execute('UPDATE key SET key_id = ?', (uuid.uuid4().bytes_le,))
+            db.commit()
+        m.start()
+        code, o, err = m.json('verify')
+        c.check(code == 3 and not o['verified'] and o['volumes'][0]['state'] == 'not-escrowed' and
+                o['volumes'][0]['verified'] is False, 'replaced: verify says no', (o, err))
+        v = by_name(m.status())['sda']
+        c.check(v['state'] == 'not-escrowed' and v['verified'] is False, 'status, too', v)
+        os.unlink(node)
+        code, _, err = m.agent('verify', node)
+        c.check(code == 1, 'and of one that is not here, nothing', err)
+    finally:
+        m.stop()
+
+
 def test_destroyed(c, org, folder):
     """A header that is gone from a device that is here is news; a device that is elsewhere is neither yes nor no."""
     m = Machine(folder + '/destroyed')
@@ -453,6 +484,7 @@ def main():
         test_hanging(c, c.folder, org)
         test_no_probe(c, c.folder)
         test_bitlocker_disclosed(c, org, c.folder)
+        test_bitlocker_replaced(c, org, c.folder)
         test_destroyed(c, org, c.folder)
     finally:
         m.stop()

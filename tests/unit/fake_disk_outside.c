@@ -19,13 +19,19 @@ static struct opened {
 } * remembered; /* shared with child processes, too */
 static unsigned *next_one;
 
-static void name_of(const struct luks2_slot *s, const void *passphrase, size_t len, uint8_t ret[static 32])
+static void name_of(const struct luks2 *l, unsigned slot, const void *passphrase, size_t len,
+                    uint8_t ret[static 32])
 {
+    const struct luks2_slot *s = &l->slot[slot];
+    const struct luks2_digest *d = &l->digest[0];
     const struct cr_part parts[] = {{s->salt, sizeof s->salt},
                                     {&s->iterations, sizeof s->iterations},
                                     {fake_disk->image.p + s->area_off, FAKE_AREA},
+                                    {&d->iterations, sizeof d->iterations},
+                                    {d->salt, sizeof d->salt},
+                                    {d->value, sizeof d->value},
                                     {passphrase, len}};
-    if (cr_hash_parts(CR_SHA256, parts, 4, ret) != ERR_OK)
+    if (cr_hash_parts(CR_SHA256, parts, 7, ret) != ERR_OK)
         abort();
 }
 
@@ -37,7 +43,7 @@ enum err fake_disk_open_slot(const struct luks2 *l, unsigned slot, const void *p
     struct volume_io io = image_io(&fake_disk->image);
     if (slot >= LUKS2_SLOTS || !l->slot[slot].supported)
         return ERR_NOT_FOUND;
-    name_of(&l->slot[slot], passphrase, len, of);
+    name_of(l, slot, passphrase, len, of);
     struct opened *o = NULL;
     for (unsigned i = 0; !o && i < REMEMBERED; i++)
         o = memcmp(remembered[i].of, of, sizeof of) == 0 ? &remembered[i] : NULL;

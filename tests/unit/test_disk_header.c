@@ -200,6 +200,84 @@ static void reencryption_is_left_alone(void **state)
     assert_memory_equal(before, fake_disk->image.p, IMAGE_SIZE);
 }
 
+static json_object *ours(json_object *header)
+{
+    return slot_of(header, (unsigned)made.slot);
+}
+
+static void other_salt(json_object *header)
+{
+    add(fake_json_get(ours(header), "kdf", NULL), "salt", "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"");
+}
+
+static void other_count(json_object *header)
+{
+    add(fake_json_get(ours(header), "kdf", NULL), "iterations", "2000000");
+}
+
+static void other_hash(json_object *header)
+{
+    add(fake_json_get(ours(header), "kdf", NULL), "hash", "\"sha512\"");
+}
+
+static void other_af(json_object *header)
+{
+    add(fake_json_get(ours(header), "af", NULL), "hash", "\"sha512\"");
+}
+
+static void other_area(json_object *header)
+{
+    json_object *area = fake_json_get(ours(header), "area", NULL);
+    add(area, "encryption", "\"aes-cbc-essiv:sha256\"");
+}
+
+static void other_digest(json_object *header)
+{
+    add(fake_json_get(header, "digests", "0"), "iterations", "1001");
+}
+
+static void other_digest_value(json_object *header)
+{
+    add(fake_json_get(header, "digests", "0"), "digest", "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"");
+}
+
+/* Everything that opening depends on: found at the next look, told once, and replaced where the volume can
+ * still be opened. */
+static const struct {
+    const char *name;
+    void (*change)(json_object *header);
+    uint8_t told; /* enum record_drift */
+    bool opens;   /* the management key still does */
+} changes[] = {
+    {"the keyslot's salt", other_salt, DRIFT_CHANGED, true},
+    {"its count", other_count, DRIFT_REMOVED, true}, /* another one took its number */
+    {"its hash", other_hash, DRIFT_REMOVED, true},
+    {"the hash of its stripes", other_af, DRIFT_CHANGED, true},
+    {"its area's cipher", other_area, DRIFT_REMOVED, true},
+    {"the digest's count", other_digest, DRIFT_CHANGED, false},
+    {"the digest", other_digest_value, DRIFT_CHANGED, false},
+};
+
+static void every_change_is_drift(void **state)
+{
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        setup(state);
+        fake_rival_edit(changes[i].change);
+        for (int looks = 0; looks < 2; looks++)
+            assert_int_equal(fake_verify(), ERR_OK);
+        if (drift(changes[i].told) != 1 || drift(0) != 1 || key_state() == KEY_LIVE ||
+            volume().rotate != KH_CAUSE_DRIFT)
+            fail_msg("%s: %u of %u events, key in state %u, rotation wanted: %u", changes[i].name,
+                     drift(changes[i].told), drift(0), key_state(), volume().rotate);
+        rotate_pending(&fake_agent, NULL);
+        fake_look_from_outside(&w);
+        if (w.live != changes[i].opens || (volume().rotate == 0) != changes[i].opens)
+            fail_msg("%s: %u keys in use afterwards, rotation wanted: %u", changes[i].name, w.live,
+                     volume().rotate);
+        teardown(state);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -208,6 +286,7 @@ int main(void)
         TEST(destroyed),
         TEST(reencryption_is_not_verified),
         TEST(reencryption_is_left_alone),
+        cmocka_unit_test(every_change_is_drift),
     };
     fake_keeper_make();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,8 +17,11 @@
  * made elsewhere; S made by schedule. Dash: none of these. A capital X stands in go for "may go". */
 static struct settle_key key(const char *text, unsigned at, unsigned n)
 {
-    struct settle_key k = {
-        .made = START - (n - 1 - at) * DAY, .proved = true, .cause = KH_CAUSE_COMMAND, .preferred = true};
+    struct settle_key k = {.made = START - (n - 1 - at) * DAY,
+                           .since = START - (n - 1 - at) * DAY,
+                           .proved = true,
+                           .cause = KH_CAUSE_COMMAND,
+                           .preferred = true};
     k.id.bytes[0] = (uint8_t)at;
     for (; *text && *text != ' '; text++) {
         k.receipted = k.receipted || *text == 'r' || *text == 'p';
