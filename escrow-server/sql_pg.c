@@ -239,8 +239,9 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
                      "SELECT DISTINCT sender FROM envelopes AS e WHERE key_id = $2 AND device = $1 AND"
                      " own = 0 AND EXISTS (SELECT 1 FROM envelopes WHERE volume = e.volume AND own = 1 AND"
                      " sender = e.sender) ORDER BY sender LIMIT $3"},
+    /* In no order: what a device can never answer (a volume is wiped) must not stand before all else. */
     [SQL_COMMANDS] = {SQL_RECOVERY, "SELECT bytes FROM commands WHERE device = $1 AND done IS NULL"
-                                    " ORDER BY made LIMIT $2"},
+                                    " ORDER BY random() LIMIT $2"},
     [SQL_UNCERTAIN] =
         {SQL_RECOVERY,
          "SELECT e.device, e.key_id, CAST(CASE WHEN c.key_id IS NULL THEN 0 WHEN c.done IS NULL THEN 1 ELSE "

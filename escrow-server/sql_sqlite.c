@@ -190,8 +190,9 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
                      "SELECT DISTINCT sender FROM envelopes AS e WHERE key_id = ?2 AND device = ?1 AND"
                      " own = 0 AND EXISTS (SELECT 1 FROM envelopes WHERE volume = e.volume AND own = 1 AND"
                      " sender = e.sender) ORDER BY sender LIMIT ?3"},
+    /* In no order: what a device can never answer (a volume is wiped) must not stand before all else. */
     [SQL_COMMANDS] = {SQL_RECOVERY, "SELECT bytes FROM commands WHERE device = ?1 AND done IS NULL"
-                                    " ORDER BY made LIMIT ?2"},
+                                    " ORDER BY random() LIMIT ?2"},
     /* A replaced key is of the window when its successor came after the window began. The plus: of the
      * device's envelopes, not of the volume's, which anybody may bring. */
     [SQL_UNCERTAIN] =
