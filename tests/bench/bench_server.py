@@ -123,14 +123,20 @@ def bench_commit(b):
             compare('PostgreSQL', pg.start().url, 0)
         finally:
             pg.clean()
+    bench_commit_whole(b)
+
+
+def bench_commit_whole(b):
+    got = []
     with running() as s:
-        load = rig.Load(s.bundle, s.port, 64)
-        alone = load.run('escrow kept', 1, 300)
-        many = load.run('escrow kept', 64, 4000)
-        load.close()
+        for _ in range(b.runs):
+            load = rig.Load(s.bundle, s.port, 64)  # new devices: nobody has as many keys as these would have in the end
+            got.append((load.run('escrow kept', 1, 300), load.run('escrow kept', 64, 3000)))
+            load.close()
+    ratio = statistics.median(many['per_second'] / alone['per_second'] for alone, many in got)
+    one, all64 = (statistics.median(run['per_second'] for run in side) for side in zip(*got))
     b.row('the whole server, escrow syncs on kept connections, 64 devices at once, beside one',
-          f'{many["per_second"] / alone["per_second"]:.1f} x ({many["per_second"]:.0f} and {alone["per_second"]:.0f} receipts/s, '
-          f'p99 {many["p99_ms"]:.0f} ms)', True, 'reported only')
+          f'{ratio:.1f} x ({all64:.0f} and {one:.0f} receipts/s)', True, 'reported only')
 
 
 def key_id(i):
