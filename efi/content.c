@@ -225,8 +225,9 @@ const char *content_keys(const struct content *c, bool graphics)
     if (graphics)
         return c->several ? "Tab next  " KEYS_START "C contrast  " KEYS_END
                           : KEYS_START "C contrast  " KEYS_END;
+    /* a terminal has room for two lines, and none for a key on one and its word on the next */
     if (!c->has_volume)
-        return KEYS_START KEYS_END;
-    return c->several ? "Tab next volume  S show digits  " KEYS_START KEYS_END
-                      : "S show digits  " KEYS_START KEYS_END;
+        return KEYS_START "\n" KEYS_END;
+    return c->several ? "Tab next  S show digits  " KEYS_START "\n" KEYS_END
+                      : "S show digits  " KEYS_START "\n" KEYS_END;
 }
