@@ -37,6 +37,7 @@ void content_init(struct content *c, const struct org *org, const char *computer
     }
     set(c->computer, sizeof c->computer, computer);
     set(c->reason, sizeof c->reason, reason_sentence(reason));
+    c->may_copy = !org || !org->no_copying;
     c->can_hand_off = can_hand_off;
 }
 
@@ -151,9 +152,13 @@ static void make_count(struct content *c, const struct content_volumes *v)
 /* What a person should know before typing. */
 static const char *note_of(const struct content *c, const struct facts *f)
 {
-    if (f->open)
+    if (f->open && !c->may_copy)
         return "This volume is open: programs of the firmware can read it until an operating system takes "
                "over.";
+    if (f->open)
+        return "This volume is open: U copies files from it to a USB stick. Programs of the firmware can "
+               "read it "
+               "until an operating system takes over.";
     if (f->suspended)
         return "Its protection is suspended: Enter opens it without any digits, to be read only.";
     if (f->format == FACTS_BITLOCKER && f->n_keys == 0)
@@ -219,15 +224,22 @@ const char *content_step(const struct content *c, unsigned step, bool with_qr)
 /* Short: at 800 x 600 a line holds 93 characters. */
 #define KEYS_START "B start  L boot menu  R look again  "
 #define KEYS_END   "T tones  F firmware  P power off"
+#define KEYS_COPY  "U copy  "
+
+/* [several volumes][copying allowed] */
+static const char *const drawn[2][2] = {
+    {KEYS_START "C contrast  " KEYS_END, KEYS_START KEYS_COPY "C contrast  " KEYS_END},
+    {"Tab next  " KEYS_START "C contrast  " KEYS_END,
+     "Tab next  " KEYS_START KEYS_COPY "C contrast  T tones  F firmware  P off"}};
+/* A terminal has room for two lines, and none for a key on one and its word on the next. */
+static const char *const printed[2][2] = {
+    {"S show digits  " KEYS_START "\n" KEYS_END, "S show digits  " KEYS_START KEYS_COPY "\n" KEYS_END},
+    {"Tab next  S show digits  " KEYS_START "\n" KEYS_END,
+     "Tab next  S show digits  " KEYS_START KEYS_COPY "\n" KEYS_END}};
 
 const char *content_keys(const struct content *c, bool graphics)
 {
-    if (graphics)
-        return c->several ? "Tab next  " KEYS_START "C contrast  " KEYS_END
-                          : KEYS_START "C contrast  " KEYS_END;
-    /* a terminal has room for two lines, and none for a key on one and its word on the next */
     if (!c->has_volume)
-        return KEYS_START "\n" KEYS_END;
-    return c->several ? "Tab next  S show digits  " KEYS_START "\n" KEYS_END
-                      : "S show digits  " KEYS_START "\n" KEYS_END;
+        return graphics ? drawn[0][0] : KEYS_START "\n" KEYS_END;
+    return (graphics ? drawn : printed)[c->several][c->may_copy];
 }

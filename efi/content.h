@@ -28,6 +28,7 @@ struct content {
     unsigned n_list, list_at; /* list_at: the one that is shown */
     char count[CONTENT_LINE]; /* "Volume 1 of 2 (Tab shows the next)", or "" */
     bool several;             /* Tab leads somewhere */
+    bool may_copy;            /* files may be copied to a stick */
     bool can_hand_off;        /* the next stage may be given the password */
     char note[CONTENT_LINE];  /* what the user has to know before, or "" */
     char qr[QR_TEXT_MAX + 1]; /* text of the QR, or "" */

@@ -3,15 +3,17 @@
 #include <string.h>
 
 #define EXT_MAGIC_OFF 1080
+#define LVM_OFF       512
 
 static const struct {
     size_t off;
     const char *text;
     enum file_system f;
 } mark[] = {
-    {3, "NTFS    ", FILE_SYSTEM_NTFS}, {3, "EXFAT   ", FILE_SYSTEM_EXFAT},
-    {82, "FAT32", FILE_SYSTEM_FAT},    {54, "FAT16", FILE_SYSTEM_FAT},
-    {54, "FAT12", FILE_SYSTEM_FAT},    {EXT_MAGIC_OFF, "\x53\xef", FILE_SYSTEM_EXT},
+    {3, "NTFS    ", FILE_SYSTEM_NTFS},      {3, "EXFAT   ", FILE_SYSTEM_EXFAT},
+    {82, "FAT32", FILE_SYSTEM_FAT},         {54, "FAT16", FILE_SYSTEM_FAT},
+    {54, "FAT12", FILE_SYSTEM_FAT},         {EXT_MAGIC_OFF, "\x53\xef", FILE_SYSTEM_EXT},
+    {LVM_OFF, "LABELONE", FILE_SYSTEM_LVM},
 };
 
 enum file_system file_system_of(const uint8_t *head, size_t len)
@@ -35,6 +37,8 @@ const char *file_system_name(enum file_system f)
         return "NTFS";
     case FILE_SYSTEM_EXT:
         return "ext4";
+    case FILE_SYSTEM_LVM:
+        return "LVM";
     default:
         return NULL;
     }

@@ -25,6 +25,10 @@ static enum key from_scan(uint16_t scan)
         return KEY_END;
     case 0x08:
         return KEY_DELETE;
+    case 0x09:
+        return KEY_PAGE_UP;
+    case 0x0a:
+        return KEY_PAGE_DOWN;
     case 0x15:
         return KEY_BOOT;
     case 0x16:
@@ -55,6 +59,8 @@ static enum key from_letter(uint16_t c)
         return KEY_CONTRAST;
     case 'f':
         return KEY_SETUP;
+    case 'u':
+        return KEY_COPY;
     case 'x':
         return KEY_RESTART;
     case 't':

@@ -23,12 +23,15 @@ enum key {
     KEY_OFF,    /* P or F12: power off */
     KEY_RESCAN, /* R: look for disks again */
     KEY_NO,
-    KEY_LIST,      /* L: what else can be started */
-    KEY_CONTRAST,  /* C: colours of high contrast, or back */
-    KEY_SETUP,     /* F: the firmware's settings */
-    KEY_SHOW,      /* S: show the digits on text consoles, or hide them again */
-    KEY_RESTART,   /* X: restart from a clean start */
-    KEY_TONES,     /* T: tones off, or on again */
+    KEY_LIST,     /* L: what else can be started */
+    KEY_CONTRAST, /* C: colours of high contrast, or back */
+    KEY_SETUP,    /* F: the firmware's settings */
+    KEY_SHOW,     /* S: show the digits on text consoles, or hide them again */
+    KEY_TONES,    /* T: tones off, or on again */
+    KEY_RESTART,  /* X: restart from a clean start */
+    KEY_COPY,     /* U: copy files to a USB stick */
+    KEY_PAGE_UP,
+    KEY_PAGE_DOWN,
     KEY_SEPARATOR, /* dash or space between groups: allowed, means nothing */
     KEY_OTHER,     /* a key without a meaning here */
     KEY_NONE       /* no key: a bare modifier */

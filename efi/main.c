@@ -2,6 +2,7 @@
 /* keyholt-recovery.efi: from the firmware's boot menu to an opened disk. The loop only; its parts are listed
  * in app.h. */
 #include "efi/app.h"
+#include "efi/copy_screen.h"
 #include "efi/keyboard.h"
 #include "efi/leave.h"
 #include "efi/opened.h"
@@ -42,6 +43,9 @@ static bool act(enum model_action action)
         break;
     case MODEL_TAKE:
         opened_use_stick();
+        break;
+    case MODEL_COPY:
+        copy_screen();
         break;
     case MODEL_RECOLOR:
         screen_recolor();

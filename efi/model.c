@@ -22,6 +22,10 @@ static const char *resting_sentence(const struct model *m)
 {
     if (m->phase == MODEL_NO_VOLUME)
         return "No locked disk was found. Plug in what is missing and press R to look again.";
+    if (m->copying)
+        return "The digits will open this volume to copy its files to a USB stick; the computer is not "
+               "started "
+               "then. U changes back.";
     return "";
 }
 
@@ -37,7 +41,7 @@ void model_name_wrong_groups(struct model *m)
     for (unsigned g = 0; g < RP_GROUPS; g++)
         n += model_group_wrong(m, g);
     if (n == 0) {
-        model_say(m, TONE_QUIET, resting_sentence(m));
+        model_say(m, m->copying ? TONE_ASK : TONE_QUIET, resting_sentence(m));
         return;
     }
     sentence_init(&s, m->message, sizeof m->message);
@@ -68,6 +72,7 @@ void model_wipe(struct model *m)
                          .back = MODEL_ENTRY,
                          .tone = TONE_QUIET,
                          .opened = m->opened,
+                         .may_copy = m->may_copy,
                          .quiet = m->quiet,
                          .sound = m->sound,
                          .n_sounds = m->n_sounds};
@@ -150,6 +155,13 @@ void model_again(struct model *m, bool has_volume)
     model_has_volume(m, has_volume);
 }
 
+void model_copying(struct model *m, bool copying)
+{
+    m->copying = copying;
+    m->tried = false;
+    model_name_wrong_groups(m);
+}
+
 void model_failed(struct model *m, bool wrong, const char *why)
 {
     m->phase = m->back = MODEL_ENTRY;
@@ -204,6 +216,8 @@ static enum model_action anywhere(struct model *m, enum key key)
         return MODEL_NOTHING;
     case KEY_CONTRAST:
         return MODEL_RECOLOR;
+    case KEY_COPY:
+        return MODEL_COPY;
     default:
         return m->phase == MODEL_ENTRY ? model_entry_key(m, key) : MODEL_NOTHING;
     }

@@ -49,6 +49,7 @@ enum model_action {
     MODEL_TAKE,      /* use what was offered */
     MODEL_REFUSED,   /* or do not */
     MODEL_RECOLOR,
+    MODEL_COPY, /* files of the volume to a USB stick; opening it first where it is locked */
     MODEL_GO_ON /* the notice was read */
 };
 
@@ -70,6 +71,8 @@ struct model {
     bool reveal;      /* digits on text consoles, whose output may be logged, are shown on demand only */
     bool tried;       /* these very digits did not open */
     bool keyless;     /* the volume opens without digits: Enter on nothing opens */
+    bool copying;     /* the digits open the volume for its files, not to start from it */
+    bool may_copy;    /* files may be copied to a stick: the organisation's word, set by the caller */
     bool opened;      /* a volume was opened: leaving means going on */
     const struct menu *menu; /* borrowed */
     unsigned menu_at;
@@ -111,6 +114,8 @@ bool model_offer(struct model *m, const char *what);
 void model_fill(struct model *m, const struct secret *digits);
 /* Back to the entry, empty, after something was opened. */
 void model_again(struct model *m, bool has_volume);
+/* Are the digits to open the volume for its files? While nobody types, the message line says so. */
+void model_copying(struct model *m, bool copying);
 /* Show a sentence until Enter is pressed. */
 void model_notice(struct model *m, enum model_tone tone, const char *what);
 /* The page after a volume was opened that stays: what it holds, and the keys for what can be done with it.

@@ -152,6 +152,8 @@ static enum model_action unlocked_key(const struct model *m, enum key key)
     switch (key) {
     case KEY_ENTER:
         return m->then;
+    case KEY_COPY:
+        return MODEL_COPY;
     case KEY_RESTART:
         return MODEL_RESTART;
     default:

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # efi/: keyholt-recovery.efi. Pure logic, also built hosted for its unit tests:
 efi_pure_sources := efi/keymap.c efi/model.c efi/model_entry.c efi/model_pages.c efi/sentence.c efi/characters.c efi/content.c efi/plan.c efi/facts.c \
-    efi/tones.c efi/file_system.c efi/bls.c
+    efi/tones.c efi/file_system.c efi/bls.c \
+    efi/walk.c efi/copy_name.c efi/copy_plan.c efi/copy_batch.c efi/copy_folders.c efi/copy_notes.c efi/copy_file.c efi/copy.c \
+    efi/page.c efi/copy_list.c efi/copy_pages.c efi/copy_result.c
 # Firmware protocols, screen looks, flow:
 efi_sources := $(efi_pure_sources) efi/libc.c efi/firmware.c efi/random.c efi/files.c efi/disk.c efi/partition.c \
     efi/plain.c efi/publish.c efi/volumes.c efi/open.c efi/variables.c efi/device_path.c efi/load_option.c \
     efi/boot_list.c efi/boot_next.c efi/stick.c efi/started.c efi/keyboard.c efi/speaker.c efi/font.c efi/glyph.c efi/canvas.c efi/qr.c \
     efi/screen.c efi/console.c efi/screen_text.c \
     efi/gop_look.c efi/gop_words.c efi/gop_boxes.c efi/screen_gop.c efi/unlock.c efi/app.c efi/startup.c \
-    efi/opened.c efi/leave.c efi/main.c
+    efi/opened.c efi/leave.c \
+    efi/gop_page.c efi/text_page.c efi/tree_efi.c efi/copy_stick.c efi/drivers.c efi/copy_transfer.c efi/copy_screen.c efi/main.c
 efi_objects := $(patsubst %.c,$(B)/efi/obj/%.o,$(efi_sources))
 EFI_MAX_BYTES := 409600
 
@@ -72,6 +75,9 @@ $(eval $(call unit,test_efi_model,$(efi_pure_sources)))
 $(eval $(call unit,test_efi_content,$(efi_pure_sources)))
 $(eval $(call unit,test_efi_plan,$(efi_pure_sources)))
 $(eval $(call unit,test_efi_facts,$(efi_pure_sources)))
+$(eval $(call unit,test_efi_copy_name,$(efi_pure_sources)))
+$(eval $(call unit,test_efi_copy_pages,$(efi_pure_sources) tests/unit/fake_tree.c))
+$(eval $(call unit,test_efi_copy,$(efi_pure_sources) tests/unit/fake_tree.c))
 # $(eval $(call fuzz,…)) is defined in formats/module.mk
 $(eval $(call fuzz,fuzz_app,$(efi_pure_sources) formats/recovery_password.c formats/qr_text.c formats/base.c formats/guid.c \
     formats/envelope.c formats/luks2_names.c crypto/cursor.c crypto/secret.c crypto/err.c))

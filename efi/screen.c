@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "efi/screen.h"
 #include "efi/firmware.h"
+#include "efi/gop_page.h"
 #include "efi/speaker.h"
+#include "efi/text_page.h"
 
-static bool graphics;
+static bool graphics, paging; /* paging: a page stands in place of the rest */
 
 void screen_open(void)
 {
@@ -23,6 +25,7 @@ void screen_begin(const struct content *c, const struct model *m)
 
 void screen_show(const struct content *c, const struct model *m)
 {
+    paging = false;
     if (graphics)
         screen_gop_show(c, m);
     screen_text_show(c, m);
@@ -40,6 +43,14 @@ void screen_update(const struct model *m)
     if (graphics)
         screen_gop_update(m);
     screen_text_update(m);
+}
+
+void screen_page(const struct page *p)
+{
+    if (graphics)
+        gop_page_draw(p, !paging);
+    text_page_print(p, !paging);
+    paging = true;
 }
 
 void screen_recolor(void)

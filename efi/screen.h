@@ -5,6 +5,7 @@
 
 #include "efi/content.h"
 #include "efi/model.h"
+#include "efi/page.h"
 
 /* Take over screen and consoles. */
 void screen_open(void);
@@ -14,6 +15,8 @@ void screen_begin(const struct content *c, const struct model *m);
 void screen_show(const struct content *c, const struct model *m);
 /* Show what a key changed. cost: a few milliseconds; keys wait meanwhile in the firmware's queues */
 void screen_update(const struct model *m);
+/* Show a page in place of the rest, until the next screen_show(). */
+void screen_page(const struct page *p);
 /* Colours of high contrast, or back; to be seen at the next screen_show(). */
 void screen_recolor(void);
 /* Let be heard what a key did: each key on its own, while the drawing waits until no key does. */

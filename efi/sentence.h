@@ -14,5 +14,9 @@ struct sentence {
 void sentence_init(struct sentence *s, char *base, size_t cap);
 void sentence_add(struct sentence *s, const char *text);
 void sentence_add_u64(struct sentence *s, uint64_t v);
-/* As disks are sold: "512 GB", "1.0 TB", "64 MB". */
+/* As disks are sold: "512 GB", "1.0 TB", "64 MB"; small files: "12 bytes". */
 void sentence_add_size(struct sentence *s, uint64_t bytes);
+/* "1,204" */
+void sentence_add_count(struct sentence *s, uint64_t v);
+/* "1 file", "1,204 files" */
+void sentence_add_things(struct sentence *s, uint64_t n, const char *one, const char *many);

@@ -83,6 +83,7 @@ void startup(void)
     firmware_free(computer);
     screen_open();
     model_init(&app.model, true);
+    app.model.may_copy = app.content.may_copy;
     model_progress(&app.model, MODEL_OPENING, LOOKING);
     screen_begin(&app.content, &app.model);
     find_volumes(false);

@@ -171,9 +171,9 @@ static void say_content(struct sentence *s, const struct volume *v)
     sentence_add(s, name ? " It holds a file system (" : " It holds something that is not known here");
     sentence_add(s, name ? name : "");
     sentence_add(s, name ? ") that this firmware cannot read" : "");
-    sentence_add(
-        s, v->luks ? "; another Linux computer opens the disk with these digits, dashes between the groups."
-                   : "; another computer with Windows opens the disk with these 48 digits.");
+    sentence_add(s, v->luks
+                        ? "; another Linux computer opens it with these digits and dashes between the groups."
+                        : "; another Windows computer opens it with these 48 digits.");
 }
 
 /* "The volume is open, with key 7C41D9E2. …" */
@@ -188,6 +188,7 @@ static void say_readable(struct model *m, const struct volume *v, const struct g
     sentence_add(&s, id);
     sentence_add(&s, ".");
     if (v->published) {
+        sentence_add(&s, m->may_copy ? " U copies files to a USB stick." : "");
         say_content(&s, v);
     } else {
         sentence_add(&s, " It cannot be read here: ");
@@ -240,7 +241,7 @@ enum unlocked unlock_try(struct volume *v, struct model *m, uint8_t reason)
     struct plain *plain = NULL;
     struct showing showing = {.m = m, .v = v};
     struct open_progress progress = {.step = show_step, .ctx = &showing};
-    bool hand = v->luks && v->facts.os;
+    bool hand = v->luks && v->facts.os && !m->copying;
     uint64_t start = firmware_uptime_ms();
     enum err e = model_password(m, &password);
     if (e == ERR_OK)

@@ -29,7 +29,8 @@ struct setup {
     const struct option_list *urls;
     const char *bundle_dir;
     char desk_dir[PATH_MAX];
-    bool as_root; /* files can be given to other users */
+    bool no_copying; /* at the recovery screen */
+    bool as_root;    /* files can be given to other users */
     uint64_t token_days, token_uses;
     struct secret root_passphrase, desk_passphrase, vault_passphrase, user_password;
     const char *user;

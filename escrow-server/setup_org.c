@@ -65,6 +65,8 @@ static enum err add_texts(const struct setup *s, struct json_object *o)
     TRY(add_text(o, "name", s->org_name));
     TRY(add_text(o, "message", s->message));
     TRY(add_text(o, "url", s->recovery_url));
+    if (s->no_copying && json_object_object_add(o, "copy_files", json_object_new_boolean(0)) != 0)
+        return ERR_NOMEM;
     return add_text(o, "ca", s->ca_pem);
 }
 

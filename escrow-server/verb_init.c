@@ -25,7 +25,7 @@ static const char usage[] =
     "      --user NAME --user-password-file FILE --desk-passphrase-file FILE\n"
     "      [--vault-passphrase-file FILE] [--root-passphrase-file FILE]\n"
     "      [--web-uid N] [--writer-uid N] [--vault-uid N] [--export-uid N]\n"
-    "      [--web-workers N]\n"
+    "      [--web-workers N] [--no-copying]\n"
     "      [--token-days N] [--token-uses N] [--json]\n";
 
 struct words {
@@ -65,6 +65,7 @@ static enum err parse(int argc, char *const *argv, struct setup *s, struct words
         {"web-workers", OPTION_NUMBER, false, &w->workers},
         {"token-days", OPTION_NUMBER, false, &s->token_days},
         {"token-uses", OPTION_NUMBER, false, &s->token_uses},
+        {"no-copying", OPTION_FLAG, false, &s->no_copying},
         {"json", OPTION_FLAG, false, &w->json},
     };
     return options_parse(argc, argv, defs, sizeof defs / sizeof defs[0], usage);

@@ -25,6 +25,7 @@
 #define KH_ESP_FALLBACK     "\\EFI\\BOOT\\BOOTX64.EFI" /* what firmware starts when it knows no entry */
 #define KH_ESP_ORG          "\\EFI\\keyholt\\org.json"
 #define KH_ESP_COMPUTER     "\\EFI\\keyholt\\computer" /* the computer's name, one line of UTF-8 */
+#define KH_ESP_DRIVERS      "\\EFI\\keyholt\\drivers"  /* file-system drivers of the organisation's choice */
 #define KH_APP_MARK         ",keyholt-recovery,"       /* stands in every build of the app: efi/sbat.S */
 #define KH_BOOT_ENTRY       "Keyholt recovery"
 

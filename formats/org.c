@@ -122,6 +122,17 @@ static enum err head(const struct jw *j, struct org *o)
     return guid_decode(id, len, &o->id);
 }
 
+/* Optional: files written before have none. */
+static enum err copying(const struct jw *j, struct org *o)
+{
+    int node = jw_get(j, JW_ROOT, "copy_files");
+    bool allowed = true;
+    if (node != JW_NONE)
+        TRY(jw_bool(j, node, &allowed));
+    o->no_copying = !allowed;
+    return ERR_OK;
+}
+
 enum err org_decode(const char *json, size_t len, void *scratch, size_t scratch_len, struct org *ret)
 {
     struct jw j;
@@ -138,6 +149,7 @@ enum err org_decode(const char *json, size_t len, void *scratch, size_t scratch_
     TRY(servers(&j, &o));
     TRY(keys(&j, &o));
     TRY(revoked(&j));
+    TRY(copying(&j, &o));
     *ret = o;
     return ERR_OK;
 }

@@ -6,6 +6,7 @@
 #include "crypto/err.h"
 #include "formats/guid.h"
 #include "formats/qr_text.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,7 @@ struct org_key {
 struct org {
     uint64_t version; /* rising; an older one is refused */
     struct guid id;
+    bool no_copying; /* people are not to copy files at the recovery screen; optional, false without */
     char name[ORG_TEXT + 1];
     char message[ORG_MESSAGE + 1]; /* pre-boot message, UTF-8 */
     char url[QR_URL_MAX + 1];      /* self-service address */

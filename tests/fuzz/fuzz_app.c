@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Any bytes as a boot entry's file, as the first bytes of an opened volume, and as key strokes of the
- * recovery app. */
+/* Any bytes as a name of a file to be copied, as a boot entry's file, as the first bytes of an opened volume,
+ * and as key strokes of the recovery app. */
 #include "efi/bls.h"
+#include "efi/copy_name.h"
+#include "efi/copy_plan.h"
 #include "efi/file_system.h"
 #include "efi/model.h"
 #include "tests/fuzz/fuzz.h"
@@ -32,6 +34,24 @@ static void typed(const uint8_t *data, size_t len)
     }
 }
 
+/* Any name that a driver gives: what comes out fits, ends, and is safe as it stands. */
+static void named(const uint8_t *data, size_t len)
+{
+    uint16_t name[TREE_NAME], mended[TREE_NAME], safe[TREE_NAME], again[TREE_NAME];
+    char text[COPY_NAME_TEXT];
+    size_t n = len / 2 < TREE_NAME - 1 ? len / 2 : TREE_NAME - 1;
+    memcpy(name, data, n * sizeof *name);
+    name[n] = 0;
+    copy_name_mend(name, mended);
+    copy_name_make_safe(mended, safe);
+    copy_short_path(safe, text);
+    if (tree_len(safe) == 0 || tree_len(safe) >= TREE_NAME || copy_name_make_safe(safe, again))
+        abort();
+    copy_name_other(safe, 2 + (unsigned)len, again);
+    if (tree_len(again) >= TREE_NAME)
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct bls b;
@@ -41,5 +61,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         abort();
     (void)file_system_name(file_system_of(data, len));
     typed(data, len);
+    named(data, len);
     return 0;
 }

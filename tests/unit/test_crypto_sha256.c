@@ -4,6 +4,7 @@
 #include "crypto/hash.h"
 #include "crypto/random.h"
 #include "crypto/sha256.h"
+#include "crypto/sha256_sum.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -117,6 +118,35 @@ static void check_two(const char *path)
     }
 }
 
+/* Piece by piece gives what all at once gives, however it is cut. */
+static void check_sum(const char *path)
+{
+    for (unsigned r = 0; r < ROUNDS; r++) {
+        uint8_t msg[MESSAGE_MAX], want[CR_SHA256_SIZE], got[CR_SHA256_SIZE];
+        struct cr_sha256_sum sum;
+        uint16_t cut[4];
+        assert_int_equal(cr_random(msg, sizeof msg), ERR_OK);
+        assert_int_equal(cr_random(cut, sizeof cut), ERR_OK);
+        size_t len = r < sizeof msg ? r : cut[0] % sizeof msg, at = 0;
+        cr_sha256_sum_init(&sum);
+        for (unsigned i = 1; i < 4; at += cut[i++]) {
+            cut[i] = (uint16_t)(cut[i] % (len - at + 1));
+            cr_sha256_sum_add(&sum, msg + at, cut[i]);
+        }
+        cr_sha256_sum_add(&sum, msg + at, len - at);
+        cr_sha256_sum_end(&sum, got);
+        assert_int_equal(cr_sha256(msg, len, want), ERR_OK);
+        if (memcmp(got, want, sizeof got) != 0)
+            fail_msg("%s, %zu bytes in pieces: other digest than OpenSSL's", path, len);
+    }
+}
+
+static void test_sum(void **state)
+{
+    (void)state;
+    on_every_path(check_sum);
+}
+
 static void test_vectors(void **state)
 {
     (void)state;
@@ -151,10 +181,8 @@ static void test_force(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors),
-        cmocka_unit_test(test_random),
-        cmocka_unit_test(test_two),
-        cmocka_unit_test(test_force),
+        cmocka_unit_test(test_vectors), cmocka_unit_test(test_random), cmocka_unit_test(test_two),
+        cmocka_unit_test(test_sum),     cmocka_unit_test(test_force),
     };
     print_message("path in use: %s\n", cr_sha256_path_name(cr_sha256_path()));
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,6 +102,14 @@ static void without_an_organisation(void **state)
     assert_int_equal(c.list_at, 1);
     assert_string_equal(c.list[2], "3. 7C41D9E2  LUKS2 system, 512 GB, laptop root");
     assert_non_null(strstr(content_keys(&c, true), "Tab"));
+    assert_non_null(strstr(content_keys(&c, true), "U copy"));
+    for (int several = 0; several < 2; several++) {
+        c.several = several;
+        assert_true(strlen(content_keys(&c, true)) <= 93);
+    }
+    c.may_copy = false;
+    assert_null(strstr(content_keys(&c, true), "U copy"));
+    assert_null(strstr(content_keys(&c, false), "U copy"));
     assert_non_null(strstr(content_step(&c, 0, true), "Call your help desk"));
 }
 
@@ -187,9 +195,17 @@ static void sizes(void **state)
     static const struct {
         uint64_t bytes;
         const char *text;
-    } row[] = {{0, "0.0 KB"},        {999, "0.9 KB"},          {9900, "9.9 KB"},
-               {10000, "10 KB"},     {999999, "999 KB"},       {1000000, "1.0 MB"},
-               {25165824, "25 MB"},  {512110190592, "512 GB"}, {1000204886016, "1.0 TB"},
+    } row[] = {{0, "0 bytes"},
+               {1, "1 byte"},
+               {999, "999 bytes"},
+               {1000, "1.0 KB"},
+               {9900, "9.9 KB"},
+               {10000, "10 KB"},
+               {999999, "999 KB"},
+               {1000000, "1.0 MB"},
+               {25165824, "25 MB"},
+               {512110190592, "512 GB"},
+               {1000204886016, "1.0 TB"},
                {UINT64_MAX, "18 EB"}};
     (void)state;
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {

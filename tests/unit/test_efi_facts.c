@@ -75,11 +75,8 @@ static void file_systems(void **state)
     static const struct {
         size_t off;
         const char *text, *name;
-    } row[] = {{3, "NTFS    ", "NTFS"},
-               {3, "EXFAT   ", "exFAT"},
-               {82, "FAT32   ", "FAT"},
-               {54, "FAT16   ", "FAT"},
-               {1080, "\x53\xef", "ext4"}};
+    } row[] = {{3, "NTFS    ", "NTFS"}, {3, "EXFAT   ", "exFAT"},   {82, "FAT32   ", "FAT"},
+               {54, "FAT16   ", "FAT"}, {1080, "\x53\xef", "ext4"}, {512, "LABELONE", "LVM"}};
     uint8_t head[FILE_SYSTEM_HEAD];
     (void)state;
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {

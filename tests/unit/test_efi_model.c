@@ -18,12 +18,12 @@ static enum key key_of(char c)
     static const struct {
         char letter;
         enum key key;
-    } map[] = {{'b', KEY_BACKSPACE}, {'x', KEY_DELETE}, {'l', KEY_LEFT},     {'r', KEY_RIGHT},
-               {'u', KEY_UP},        {'d', KEY_DOWN},   {'h', KEY_HOME},     {'e', KEY_END},
-               {'E', KEY_ENTER},     {'T', KEY_TAB},    {'Q', KEY_ESC},      {'B', KEY_BOOT},
-               {'P', KEY_OFF},       {'R', KEY_RESCAN}, {'N', KEY_NO},       {'-', KEY_SEPARATOR},
-               {'?', KEY_OTHER},     {'L', KEY_LIST},   {'C', KEY_CONTRAST}, {'F', KEY_SETUP},
-               {'t', KEY_TONES},     {'X', KEY_RESTART}};
+    } map[] = {{'b', KEY_BACKSPACE}, {'x', KEY_DELETE},  {'l', KEY_LEFT},     {'r', KEY_RIGHT},
+               {'u', KEY_UP},        {'d', KEY_DOWN},    {'h', KEY_HOME},     {'e', KEY_END},
+               {'E', KEY_ENTER},     {'T', KEY_TAB},     {'Q', KEY_ESC},      {'B', KEY_BOOT},
+               {'P', KEY_OFF},       {'R', KEY_RESCAN},  {'N', KEY_NO},       {'-', KEY_SEPARATOR},
+               {'?', KEY_OTHER},     {'L', KEY_LIST},    {'C', KEY_CONTRAST}, {'F', KEY_SETUP},
+               {'t', KEY_TONES},     {'X', KEY_RESTART}, {'U', KEY_COPY}};
     if (c >= '0' && c <= '9')
         return (enum key)(KEY_0 + (c - '0'));
     for (size_t i = 0; i < sizeof map / sizeof map[0]; i++)
@@ -229,6 +229,29 @@ static void notices_wait_for_enter(void **state)
 }
 
 static const struct menu menu = {.n = 12, .line = {"Debian", "Windows", "Leaves"}};
+
+/* The digits are to open the volume for its files: said as long as nothing else is to be said. */
+static void copying(void **state)
+{
+    struct model m;
+    (void)state;
+    model_init(&m, true);
+    m.may_copy = true;
+    assert_int_equal(type(&m, "U"), MODEL_COPY);
+    model_copying(&m, true);
+    assert_non_null(strstr(m.message, "to copy its files"));
+    type(&m, "084613");
+    assert_non_null(strstr(m.message, "Group 1 is not right"));
+    type(&m, "b2");
+    assert_non_null(strstr(m.message, "to copy its files"));
+    model_unlocked(&m, TONE_GOOD, "open", MODEL_NEXT_LOCKED);
+    assert_int_equal(type(&m, "U"), MODEL_COPY);
+    assert_int_equal(m.phase, MODEL_UNLOCKED);
+    assert_int_equal(type(&m, "E"), MODEL_NEXT_LOCKED);
+    model_again(&m, true);
+    assert_true(!m.copying && m.may_copy);
+    assert_string_equal(m.message, "");
+}
 
 static void choosing_a_line(void **state)
 {
@@ -478,7 +501,7 @@ static const struct stroke strokes[] = {
     {"another letter", 0, 'y', KEY_OTHER},
     {"an umlaut", 0, 0xe4, KEY_OTHER},
     {"bare modifier", 0, 0, KEY_NONE},
-    {"Page Up", 9, 0, KEY_OTHER},
+    {"Page Up", 9, 0, KEY_PAGE_UP},
     {"volume key", 0x7f, 0, KEY_OTHER},
 };
 
@@ -496,6 +519,7 @@ static void key_strokes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(copying),
         cmocka_unit_test(choosing_a_line),
         cmocka_unit_test(a_volume_without_protection),
         cmocka_unit_test(a_key_on_a_stick),

@@ -115,6 +115,8 @@ static const struct {
     {"nobody revoked", "\"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"", "", ERR_OK},
     {"a short ID revoked", "\"00112233", "\"", ERR_FORMAT},
     {"a bit of a key", "MFkwEwYHKoZIzj0CAQ", "MFkwEwYHKoZIzj0CAR", ERR_FORMAT},
+    {"copying allowed", "\"later\"", "\"copy_files\":true,\"later\"", ERR_OK},
+    {"copying is a text", "\"later\"", "\"copy_files\":\"no\",\"later\"", ERR_FORMAT},
     {"a comma too many", "\"revoked\"", ",\"revoked\"", ERR_FORMAT},
 };
 
@@ -135,6 +137,18 @@ static bool untouched(void)
         if (p[i] != 0xa5)
             return false;
     return true;
+}
+
+static void test_copying(void **state)
+{
+    (void)state;
+    make_text();
+    assert_int_equal(decode(text), ERR_OK);
+    assert_false(o.no_copying);
+    assert_int_equal(decode(edit("\"later\"", "\"copy_files\":false,\"later\"")), ERR_OK);
+    assert_true(o.no_copying);
+    assert_int_equal(decode(edit("\"later\"", "\"copy_files\":true,\"later\"")), ERR_OK);
+    assert_false(o.no_copying);
 }
 
 static void test_edits(void **state)
@@ -210,10 +224,8 @@ static void test_signature(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_edits),
-        cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_signature),
+        cmocka_unit_test(test_values),  cmocka_unit_test(test_copying),   cmocka_unit_test(test_edits),
+        cmocka_unit_test(test_lengths), cmocka_unit_test(test_signature),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
