@@ -231,14 +231,15 @@ static const char *const drawn[2][2] = {
     {KEYS_START "C contrast  " KEYS_END, KEYS_START KEYS_COPY "C contrast  " KEYS_END},
     {"Tab next  " KEYS_START "C contrast  " KEYS_END,
      "Tab next  " KEYS_START KEYS_COPY "C contrast  T tones  F firmware  P off"}};
+/* A terminal has room for two lines, and none for a key on one and its word on the next. */
 static const char *const printed[2][2] = {
-    {"S show digits  " KEYS_START KEYS_END, "S show digits  " KEYS_START KEYS_COPY KEYS_END},
-    {"Tab next volume  S show digits  " KEYS_START KEYS_END,
-     "Tab next volume  S show digits  " KEYS_START KEYS_COPY KEYS_END}};
+    {"S show digits  " KEYS_START "\n" KEYS_END, "S show digits  " KEYS_START KEYS_COPY "\n" KEYS_END},
+    {"Tab next  S show digits  " KEYS_START "\n" KEYS_END,
+     "Tab next  S show digits  " KEYS_START KEYS_COPY "\n" KEYS_END}};
 
 const char *content_keys(const struct content *c, bool graphics)
 {
     if (!c->has_volume)
-        return graphics ? drawn[0][0] : KEYS_START KEYS_END;
+        return graphics ? drawn[0][0] : KEYS_START "\n" KEYS_END;
     return (graphics ? drawn : printed)[c->several][c->may_copy];
 }
