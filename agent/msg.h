@@ -196,7 +196,7 @@ struct msg {
             uint32_t flags;         /* enum msg_probe_flags */
         } probe;
         struct {
-            struct msg_span json; /* agent/probed.h */
+            struct msg_span json; /* agent/device/probed.h */
         } probed;
     };
 };

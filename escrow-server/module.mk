@@ -2,58 +2,52 @@
 # make MALLOC=jemalloc: web, writer and reader with that allocator (libjemalloc-dev); measure first, docs/architecture.md has figures
 server_malloc := $(if $(MALLOC),-Wl$(comma)--no-as-needed -l$(MALLOC))
 # escrow-server/: the command (its verbs and the supervisor) and the processes that it starts.
-server_child := escrow-server/child.c escrow-server/child_listen.c escrow-server/control.c escrow-server/slog.c escrow-server/places.c \
-    escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_devices.c escrow-server/msg_vault.c escrow-server/msg_loss.c \
-    escrow-server/state.c escrow-server/passphrase.c escrow-server/metrics.c
+server_child := $(addprefix escrow-server/process/,child.c child_listen.c control.c slog.c chan.c msg_piece.c \
+    msg_store.c msg_devices.c msg_vault.c msg_loss.c passphrase.c metrics.c) escrow-server/places.c \
+    escrow-server/state.c
 # PKCS#11 tokens through p11-kit, in the two programs that may meet one
-escrow_key := escrow-server/escrow_key.c crypto/pkcs11/p256_token.c
+escrow_key := escrow-server/vault/escrow_key.c crypto/pkcs11/p256_token.c
 $(B)/obj/crypto/pkcs11/%.o: CPPFLAGS += -isystem /usr/include/p11-kit-1
 
-server_store := escrow-server/store_sqlite.c escrow-server/store.c escrow-server/store_query.c \
-    escrow-server/store_devices.c escrow-server/store_records.c escrow-server/store_find.c escrow-server/store_uncertain.c escrow-server/store_retain.c \
-    escrow-server/sql_sqlite.c escrow-server/cwd_vfs.c escrow-server/store_pg.c escrow-server/store_pg_connect.c \
-    escrow-server/store_pg_wire.c escrow-server/sql_pg.c
+server_store := $(addprefix escrow-server/store/,store_sqlite.c store.c store_query.c store_devices.c \
+    store_records.c store_find.c store_uncertain.c store_retain.c sql_sqlite.c cwd_vfs.c store_pg.c \
+    store_pg_connect.c store_pg_wire.c sql_pg.c)
 server_store_libs := -lsqlite3 -lpq -pthread
 
-$(eval $(call program,bin/keyholt-server,escrow-server/main.c escrow-server/options.c escrow-server/places.c \
-    escrow-server/slog.c escrow-server/verb_init.c escrow-server/setup_keys.c escrow-server/setup_state.c \
-    escrow-server/setup_org.c escrow-server/pki.c escrow-server/pki_read.c escrow-server/people.c escrow-server/totp.c escrow-server/verb_approve.c escrow-server/verb_serve.c \
-    escrow-server/listen.c escrow-server/tls_sessions.c escrow-server/supervise.c escrow-server/control.c escrow-server/local.c \
-    escrow-server/verb_recover.c escrow-server/verb_audit.c escrow-server/audit_view.c escrow-server/audit_reading.c escrow-server/audit_gaps.c \
-    escrow-server/audit_import.c escrow-server/verb_audit_erase.c escrow-server/verb_audit_losses.c escrow-server/verb_audit_begin.c escrow-server/verb_audit_export.c escrow-server/verb_user.c escrow-server/verb_token.c escrow-server/state.c \
-    escrow-server/state_store.c escrow-server/state_backup.c escrow-server/store_rows.c escrow-server/store_check.c \
-    escrow-server/sql_tables.c escrow-server/verb_backup.c escrow-server/verb_restore.c escrow-server/verb_verify.c \
-    escrow-server/verb_move.c escrow-server/verb_retain.c escrow-server/verb_import.c escrow-server/verb_keys.c \
-    escrow-server/verb_check_config.c escrow-server/verb_device.c escrow-server/verb_policy.c \
-    escrow-server/answer.c escrow-server/listen_given.c escrow-server/metrics.c \
-    $(escrow_key) escrow-server/passphrase.c $(server_store),\
-    -ljson-c -lcrypt -lp11-kit $(server_store_libs)))
+$(eval $(call program,bin/keyholt-server,escrow-server/places.c escrow-server/pki.c escrow-server/pki_read.c \
+    escrow-server/state.c $(escrow_key) $(server_store) \
+    $(addprefix escrow-server/verb/,main.c options.c verb_init.c setup_keys.c setup_state.c setup_org.c \
+    verb_approve.c verb_serve.c verb_recover.c verb_audit.c verb_audit_erase.c verb_audit_losses.c \
+    verb_audit_begin.c verb_audit_export.c verb_user.c verb_token.c state_store.c state_backup.c verb_backup.c \
+    verb_restore.c verb_verify.c verb_move.c verb_retain.c verb_import.c verb_keys.c verb_check_config.c \
+    verb_device.c verb_policy.c answer.c) \
+    $(addprefix escrow-server/process/,slog.c listen.c supervise.c control.c local.c listen_given.c metrics.c \
+    passphrase.c) escrow-server/vault/people.c escrow-server/vault/totp.c escrow-server/web/tls_sessions.c \
+    $(addprefix escrow-server/audit/,audit_view.c audit_reading.c audit_gaps.c audit_import.c) \
+    $(addprefix escrow-server/store/,store_rows.c store_check.c sql_tables.c),-ljson-c -lcrypt -lp11-kit $(server_store_libs)))
 
-$(eval $(call program,libexec/web,$(server_child) escrow-server/web_main.c escrow-server/web_back.c \
-    escrow-server/web_replay.c escrow-server/web_tls.c escrow-server/tls_provider.c escrow-server/tls_sessions.c escrow-server/tls_resume.c escrow-server/web_courier.c escrow-server/web_conn.c escrow-server/web_http.c \
-    escrow-server/web_gzip.c escrow-server/web_enroll.c escrow-server/web_sync.c escrow-server/sync_read.c escrow-server/web_health.c \
-    escrow-server/web_vault.c escrow-server/web_losses.c escrow-server/web_heads.c \
-    escrow-server/web_revoked.c escrow-server/web_local.c escrow-server/web_local_ops.c escrow-server/web_outbox.c \
-    escrow-server/web_devices.c escrow-server/web_refuse.c escrow-server/http_guard.c escrow-server/web_metrics.c \
-    escrow-server/metrics_text.c escrow-server/web_org.c escrow-server/web_shed.c escrow-server/web_records.c escrow-server/web_recover.c escrow-server/pki.c escrow-server/pki_read.c,\
-    -levent_openssl -levent_core -levent_extra -ljson-c -lssl -lz $(server_malloc)))
+$(eval $(call program,libexec/web,$(server_child) escrow-server/pki.c escrow-server/pki_read.c \
+    $(addprefix escrow-server/web/,web_main.c web_back.c web_replay.c web_tls.c tls_provider.c tls_sessions.c \
+    tls_resume.c web_courier.c web_conn.c web_http.c web_gzip.c web_enroll.c web_sync.c sync_read.c web_health.c \
+    web_vault.c web_losses.c web_heads.c web_revoked.c web_local.c web_local_ops.c web_outbox.c web_devices.c \
+    web_refuse.c http_guard.c web_metrics.c web_org.c web_shed.c web_records.c web_recover.c) \
+    escrow-server/process/metrics_text.c,-levent_openssl -levent_core -levent_extra -ljson-c -lssl -lz $(server_malloc)))
 
-$(eval $(call program,libexec/writer,$(server_child) escrow-server/webs.c escrow-server/writer_main.c escrow-server/writer_batch.c \
-    escrow-server/writer_sync.c escrow-server/writer_enroll.c escrow-server/writer_disclosed.c escrow-server/writer_orders.c escrow-server/writer_seen.c \
-    escrow-server/writer_devices.c escrow-server/writer_loss.c escrow-server/writer_uncertain.c escrow-server/pki.c escrow-server/pki_read.c \
-    $(server_store),$(server_store_libs) $(server_malloc)))
+$(eval $(call program,libexec/writer,$(server_child) escrow-server/pki.c escrow-server/pki_read.c $(server_store) \
+    escrow-server/process/webs.c \
+    $(addprefix escrow-server/writer/,writer_main.c writer_batch.c writer_sync.c writer_enroll.c writer_disclosed.c \
+    writer_orders.c writer_seen.c writer_devices.c writer_loss.c writer_uncertain.c),$(server_store_libs) $(server_malloc)))
 
-$(eval $(call program,libexec/reader,$(server_child) escrow-server/webs.c escrow-server/reader_main.c \
-    escrow-server/reader_answer.c escrow-server/reader_sweep.c $(server_store),$(server_store_libs) $(server_malloc)))
+$(eval $(call program,libexec/reader,$(server_child) $(server_store) escrow-server/process/webs.c \
+    $(addprefix escrow-server/writer/,reader_main.c reader_answer.c reader_sweep.c),$(server_store_libs) $(server_malloc)))
 
-$(eval $(call program,libexec/vault,$(server_child) escrow-server/vault_main.c escrow-server/vault_take.c escrow-server/vault_keys.c \
-    $(escrow_key) escrow-server/vault_state.c escrow-server/vault_memory.c escrow-server/vault_head.c escrow-server/vault_loss.c \
-    escrow-server/vault_foreign.c escrow-server/vault_erase.c escrow-server/vault_export.c \
-    escrow-server/vault_log.c escrow-server/vault_person.c escrow-server/vault_disclose.c \
-    escrow-server/vault_seccomp.c escrow-server/vault_approval.c escrow-server/people.c escrow-server/totp.c,-ljson-c -lcrypt -lseccomp -lp11-kit))
+$(eval $(call program,libexec/vault,$(server_child) $(escrow_key) \
+    $(addprefix escrow-server/vault/,vault_main.c vault_take.c vault_keys.c vault_state.c vault_memory.c vault_head.c \
+    vault_loss.c vault_foreign.c vault_erase.c vault_export.c vault_log.c vault_person.c vault_disclose.c \
+    vault_seccomp.c vault_approval.c people.c totp.c),-ljson-c -lcrypt -lseccomp -lp11-kit))
 
-$(eval $(call program,libexec/export,$(server_child) escrow-server/export_main.c escrow-server/export_target.c \
-    escrow-server/export_form.c escrow-server/export_syslog.c,-ljson-c))
+$(eval $(call program,libexec/export,$(server_child) \
+    $(addprefix escrow-server/export/,export_main.c export_target.c export_form.c export_syslog.c),-ljson-c))
 
 # tests/server/test_killed.py: stops the writer between a record and its receipt
 all: $(B)/tests/kill_shim.so
@@ -63,21 +57,21 @@ $(B)/tests/kill_shim.so: tests/server/kill_shim.c Makefile
 # Makes what a device would say, for tests/server/test_server.py
 $(eval $(call program,tests/record_tool,tests/server/record_tool.c,))
 
-$(eval $(call unit,test_server_msg,escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c \
-    escrow-server/msg_devices.c escrow-server/msg_vault.c escrow-server/msg_loss.c,))
-$(eval $(call unit,test_export_form,escrow-server/export_form.c,-ljson-c))
-$(eval $(call unit,test_server_store,$(server_store) escrow-server/slog.c,$(server_store_libs)))
-$(eval $(call unit,test_server_people,escrow-server/people.c escrow-server/totp.c escrow-server/options.c escrow-server/places.c,\
+$(eval $(call unit,test_server_msg,$(addprefix escrow-server/process/,chan.c msg_piece.c msg_store.c msg_devices.c \
+    msg_vault.c msg_loss.c),))
+$(eval $(call unit,test_export_form,escrow-server/export/export_form.c,-ljson-c))
+$(eval $(call unit,test_server_store,$(server_store) escrow-server/process/slog.c,$(server_store_libs)))
+$(eval $(call unit,test_server_people,escrow-server/vault/people.c escrow-server/vault/totp.c escrow-server/verb/options.c escrow-server/places.c,\
     -ljson-c -lcrypt))
-$(eval $(call unit,test_server_writer,escrow-server/writer_batch.c escrow-server/writer_sync.c \
-    escrow-server/writer_enroll.c escrow-server/writer_disclosed.c escrow-server/writer_orders.c escrow-server/writer_seen.c escrow-server/writer_devices.c \
-    escrow-server/writer_loss.c escrow-server/writer_uncertain.c escrow-server/webs.c escrow-server/child_listen.c escrow-server/control.c escrow-server/metrics.c escrow-server/pki.c escrow-server/pki_read.c \
-    escrow-server/chan.c escrow-server/msg_piece.c escrow-server/msg_store.c escrow-server/msg_devices.c escrow-server/msg_vault.c escrow-server/msg_loss.c \
-    escrow-server/slog.c $(server_store),$(server_store_libs)))
+$(eval $(call unit,test_server_writer,escrow-server/pki.c escrow-server/pki_read.c $(server_store) \
+    $(addprefix escrow-server/writer/,writer_batch.c writer_sync.c writer_enroll.c writer_disclosed.c writer_orders.c \
+    writer_seen.c writer_devices.c writer_loss.c writer_uncertain.c) \
+    $(addprefix escrow-server/process/,webs.c child_listen.c control.c metrics.c chan.c msg_piece.c msg_store.c \
+    msg_devices.c msg_vault.c msg_loss.c slog.c),$(server_store_libs)))
 
-$(eval $(call unit,test_http_guard,escrow-server/http_guard.c,))
-$(eval $(call fuzz,fuzz_http,escrow-server/http_guard.c))
-$(eval $(call fuzz,fuzz_sync,escrow-server/sync_read.c escrow-server/msg_store.c escrow-server/msg_piece.c crypto/cursor.c formats/base.c \
+$(eval $(call unit,test_http_guard,escrow-server/web/http_guard.c,))
+$(eval $(call fuzz,fuzz_http,escrow-server/web/http_guard.c))
+$(eval $(call fuzz,fuzz_sync,escrow-server/web/sync_read.c escrow-server/process/msg_store.c escrow-server/process/msg_piece.c crypto/cursor.c formats/base.c \
     formats/host/json_strict.c,-ljson-c))
 
 # The whole server under AddressSanitizer and UBSan, for tests/server/test_sanitized.py
@@ -87,7 +81,7 @@ san_programs := bin/keyholt-server libexec/web libexec/writer libexec/reader lib
 sanitized:
 	$(Q)$(MAKE) --no-print-directory B=$(SAN) CFLAGS='-O1 -g -fno-omit-frame-pointer $(ASAN)' HARDEN= \
 	    EXTRA_CFLAGS=-Wno-format-truncation LDFLAGS='$(ASAN)' $(san_programs:%=$(SAN)/%)
-$(eval $(call unit,test_tls_sessions,escrow-server/tls_sessions.c,-pthread))
-$(eval $(call unit,test_tls_provider,escrow-server/tls_provider.c escrow-server/pki.c escrow-server/pki_read.c,))
-$(eval $(call unit,test_web_tls,escrow-server/web_tls.c escrow-server/tls_provider.c escrow-server/tls_resume.c \
-    escrow-server/tls_sessions.c escrow-server/web_courier.c escrow-server/web_revoked.c escrow-server/pki.c escrow-server/pki_read.c,-lssl -ljson-c -pthread))
+$(eval $(call unit,test_tls_sessions,escrow-server/web/tls_sessions.c,-pthread))
+$(eval $(call unit,test_tls_provider,escrow-server/web/tls_provider.c escrow-server/pki.c escrow-server/pki_read.c,))
+$(eval $(call unit,test_web_tls,escrow-server/pki.c escrow-server/pki_read.c \
+    $(addprefix escrow-server/web/,web_tls.c tls_provider.c tls_resume.c tls_sessions.c web_courier.c web_revoked.c),-lssl -ljson-c -pthread))

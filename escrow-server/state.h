@@ -3,7 +3,7 @@
 /* What the verbs that work on a server's state from outside share: its lock, organisation and stores. */
 
 #include "escrow-server/places.h"
-#include "escrow-server/store.h"
+#include "escrow-server/store/store.h"
 #include "formats/org.h"
 
 /* No server may run, or start, until the process ends. err: BUSY, DENIED, IO */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* tpm_tool TCTI VERB [FILE]: agent/tpm*.c on a real TPM without a keeper around it, and what a test does to a
- * TPM that no program of Keyholt may do. A failure is one line on stderr: the error's name. */
-#include "agent/tpm.h"
-#include "agent/tpm_esys.h"
+/* tpm_tool TCTI VERB [FILE]: agent/tpm/tpm*.c on a real TPM without a keeper around it, and what a test does
+ * to a TPM that no program of Keyholt may do. A failure is one line on stderr: the error's name. */
+#include "agent/tpm/tpm.h"
+#include "agent/tpm/tpm_esys.h"
 #include "crypto/host/file.h"
 #include <stdio.h>
 #include <stdlib.h>

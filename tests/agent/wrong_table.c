@@ -2,7 +2,7 @@
 /* The mutant: the same keeper with the token written after the keyslot. A power cut between the two leaves a
  * recovery keyslot whose envelope is nowhere that can be read while the volume is locked. tests/agent/
  * test_crash.py must catch it; nothing but that test is linked with this table. */
-#include "agent/protect.h"
+#include "agent/volume/protect.h"
 
 const struct protect_step protect_steps[] = {
     {"check", protect_check},

@@ -5,7 +5,7 @@
  * folder, or a PostgreSQL connection string. */
 #include "crypto/hash.h"
 #include "crypto/random.h"
-#include "escrow-server/store.h"
+#include "escrow-server/store/store.h"
 #include "tests/bench/bench_fill.h"
 #include <stdio.h>
 #include <stdlib.h>

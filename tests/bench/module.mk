@@ -11,4 +11,4 @@ bench: all
 bench-large: all
 	$(Q)tests/bench/bench.py --runs $(BENCH_RUNS) --size large --json $(B)/bench-large.json lookup
 # the store alone, for tests/bench/server.py
-$(eval $(call program,tests/bench_store,tests/bench/bench_store.c tests/bench/bench_fill.c $(server_store) escrow-server/slog.c,$(server_store_libs)))
+$(eval $(call program,tests/bench_store,tests/bench/bench_store.c tests/bench/bench_fill.c $(server_store) escrow-server/process/slog.c,$(server_store_libs)))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Any text as what a server answers, and as agent.conf. */
-#include "agent/conf.h"
-#include "agent/errand.h"
+#include "agent/courier/errand.h"
+#include "agent/state/conf.h"
 #include "tests/fuzz/fuzz.h"
 #include <stdlib.h>
 #include <string.h>

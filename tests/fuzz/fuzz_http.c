@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Any bytes as a stream of HTTP: in whatever pieces they come, the verdict is one. */
-#include "escrow-server/http_guard.h"
+#include "escrow-server/web/http_guard.h"
 #include "tests/fuzz/fuzz.h"
 #include <stdlib.h>
 

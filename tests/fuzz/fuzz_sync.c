@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Any bytes as the body of a sync; what is taken keeps its bounds, and passes to the writer and back
  * unchanged. */
-#include "escrow-server/sync_read.h"
+#include "escrow-server/web/sync_read.h"
 #include "formats/receipt.h"
 #include "formats/record.h"
 #include "tests/fuzz/fuzz.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Any bytes as the file of a wrapped TPM object; the seeds, in hexadecimal, are from a real one. */
-#include "agent/tpm_blob.h"
+#include "agent/tpm/tpm_blob.h"
 #include "tests/fuzz/fuzz.h"
 #include <stdlib.h>
 #include <string.h>

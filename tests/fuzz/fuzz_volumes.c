@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Any text as what the probe says and as a line of the mount table, any bytes as a LUKS1 header. */
-#include "agent/mounts.h"
-#include "agent/probed.h"
+#include "agent/device/mounts.h"
+#include "agent/device/probed.h"
 #include "formats/luks1.h"
 #include "formats/text.h"
 #include "tests/fuzz/fuzz.h"

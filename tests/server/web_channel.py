@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A web worker that was taken over: speaks to the vault or the writer as one does (escrow-server/msg.h)."""
+"""A web worker that was taken over: speaks to the vault or the writer as one does (escrow-server/process/msg.h)."""
 import array
 import os
 import re

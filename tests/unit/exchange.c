@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "tests/unit/exchange.h"
-#include "agent/enrollment.h"
-#include "agent/report.h"
+#include "agent/report/report.h"
+#include "agent/sync/enrollment.h"
 #include "tests/unit/fake_tpm.h"
 #include <setjmp.h>
 #include <stdarg.h>

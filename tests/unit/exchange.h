@@ -3,7 +3,7 @@
 /* One computer with a protected volume (fake_keeper.h) and one server (fake_server.h), and what the keeper,
  * the courier and an errand do between them. */
 
-#include "agent/sync.h"
+#include "agent/sync/sync.h"
 #include "tests/unit/fake_keeper.h"
 #include "tests/unit/fake_server.h"
 

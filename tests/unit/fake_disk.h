@@ -5,7 +5,7 @@
  * up, and lets another writer in. The memory is shared with child processes, so that a process can end in the
  * middle of a change and another one find what it left. */
 
-#include "agent/disk.h"
+#include "agent/volume/disk.h"
 #include "tests/unit/luks2_image.h"
 
 #define FAKE_DISK            "/fake/disk"

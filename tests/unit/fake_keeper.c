@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "tests/unit/fake_keeper.h"
-#include "agent/discover.h"
-#include "agent/encrypted_place.h"
-#include "agent/org_store.h"
-#include "agent/rotate.h"
-#include "agent/verify.h"
+#include "agent/state/org_store.h"
+#include "agent/volume/discover.h"
+#include "agent/volume/encrypted_place.h"
+#include "agent/volume/rotate.h"
+#include "agent/volume/verify.h"
 #include "crypto/hash.h"
 #include "crypto/host/file.h"
 #include "formats/base.h"
@@ -49,7 +49,7 @@ enum err discover_volumes(struct agent *a, void (*each)(struct agent *a, struct 
     return ERR_UNSUPPORTED;
 }
 
-/* The real ones are the keeper's (agent/agent.c), with a person or the journal behind them. */
+/* The real ones are the keeper's (agent/state/agent.c), with a person or the journal behind them. */
 void agent_say(struct agent *a, const char *fmt, ...)
 {
     (void)a;

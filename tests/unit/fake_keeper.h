@@ -5,9 +5,9 @@
  * too.
  */
 
-#include "agent/agent.h"
-#include "agent/header.h"
-#include "agent/protect.h"
+#include "agent/state/agent.h"
+#include "agent/volume/header.h"
+#include "agent/volume/protect.h"
 #include "formats/recovery_password.h"
 #include "tests/unit/fake_disk.h"
 

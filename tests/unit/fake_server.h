@@ -4,7 +4,7 @@
  * set of envelopes, and loses answers, its database, or its honesty, where it is told to. source:
  * docs/formats.md#sync */
 
-#include "agent/errand.h"
+#include "agent/courier/errand.h"
 #include "crypto/p256.h"
 #include "formats/guid.h"
 #include "formats/receipt.h"

@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A TPM in memory behind tpm_ops: its keys are software keys, wrapped by writing its seed beside them. */
 
-#include "agent/tpm.h"
+#include "agent/tpm/tpm.h"
 
 struct fake_tpm {
     uint8_t seed;               /* another one is another TPM */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "agent/cache.h"
+#include "agent/state/cache.h"
 #include "crypto/hash.h"
 #include "formats/receipt.h"
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "agent/conf.h"
+#include "agent/state/conf.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The set exchange and the clock, over a real cache. */
-#include "agent/export.h"
-#include "agent/records.h"
-#include "agent/sync_clock.h"
-#include "agent/sync_set.h"
+#include "agent/state/records.h"
+#include "agent/sync/export.h"
+#include "agent/sync/sync_clock.h"
+#include "agent/sync/sync_set.h"
 #include "crypto/hash.h"
 #include "formats/outbox.h"
 #include <setjmp.h>
@@ -15,7 +15,7 @@
 /* after setjmp.h and stdarg.h, as cmocka wants */
 #include <cmocka.h>
 
-/* The real one is the keeper's (agent/agent.c), with a person or the journal behind it. */
+/* The real one is the keeper's (agent/state/agent.c), with a person or the journal behind it. */
 void agent_say(struct agent *a, const char *fmt, ...)
 {
     va_list args;

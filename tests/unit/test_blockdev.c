@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Block devices out of a folder that looks like /sys, and the table of mounts. */
-#include "agent/blockdev.h"
-#include "agent/mounts.h"
+#include "agent/device/blockdev.h"
+#include "agent/device/mounts.h"
 #include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>

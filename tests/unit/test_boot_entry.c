@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "agent/boot_entry.h"
-#include "agent/efivar.h"
+#include "agent/boot/boot_entry.h"
+#include "agent/boot/efivar.h"
 #include "formats/names.h"
 #include <setjmp.h>
 #include <stdarg.h>

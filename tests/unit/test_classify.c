@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What each block device is: computers as tables, a row per device, with the verdict that is right for it. */
-#include "agent/classify.h"
+#include "agent/device/classify.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

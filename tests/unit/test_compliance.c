@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The verdict over a volume: a row per case. */
-#include "agent/compliance.h"
+#include "agent/report/compliance.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "agent/courier.h"
-#include "agent/errand.h"
+#include "agent/courier/courier.h"
+#include "agent/courier/errand.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Which identity a computer has, whatever its TPM does (a fake). */
-#include "agent/device_key.h"
+#include "agent/tpm/device_key.h"
 #include "crypto/host/file.h"
 #include "tests/unit/fake_tpm.h"
 #include <setjmp.h>

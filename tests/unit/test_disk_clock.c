@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A computer whose clock is wrong by years: scheduled rotation goes on once it is right. */
-#include "agent/rotate.h"
-#include "agent/settle.h"
+#include "agent/volume/rotate.h"
+#include "agent/volume/settle.h"
 #include "tests/unit/fake_keeper.h"
 #include "tests/unit/fake_tpm.h"
 #include <setjmp.h>

@@ -4,7 +4,7 @@
  * volume and whose envelope can be read while it is locked (invariant 3), no keyslot without its envelope
  * (invariant 1), nothing of anybody else's changed (invariant 5); and the next start brings all in order,
  * also with the cache lost. */
-#include "agent/rotate.h"
+#include "agent/volume/rotate.h"
 #include "tests/unit/fake_keeper.h"
 #include "tests/unit/fake_tpm.h"
 #include <setjmp.h>

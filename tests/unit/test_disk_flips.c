@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* One bit flips on the way, in memory or on the disk: nothing is called protected but what the sealed bytes
  * opened, and what reads back as it was written. */
-#include "agent/protect.h"
+#include "agent/volume/protect.h"
 #include "tests/unit/fake_keeper.h"
 #include "tests/unit/fake_tpm.h"
 #include <setjmp.h>
@@ -69,7 +69,7 @@ STEP(8, assign)
 STEP(9, read_back)
 STEP(10, enroll)
 
-/* As in agent/protect_table.c, whose order is tested elsewhere. */
+/* As in agent/volume/protect_table.c, whose order is tested elsewhere. */
 const struct protect_step protect_steps[] = {
     {"check", check},         {"generate", generate}, {"seal", seal},
     {"cache", cache},         {"token", token},       {"keyslot", keyslot},

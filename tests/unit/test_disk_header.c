@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A volume whose header others change or destroy under a key that was proved: what is said of it, and what is
  * done. */
-#include "agent/mirror.h"
-#include "agent/rotate.h"
+#include "agent/volume/mirror.h"
+#include "agent/volume/rotate.h"
 #include "formats/record.h"
 #include "tests/unit/fake_disk_json.h"
 #include "tests/unit/fake_keeper.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The keeper's work on a volume that is not its own alone: other writers in between, a full or locked header,
  * keyslots that others change, headers that come back, a cache or a TPM that is gone. */
-#include "agent/rotate.h"
+#include "agent/volume/rotate.h"
 #include "formats/record.h"
 #include "tests/unit/fake_keeper.h"
 #include "tests/unit/fake_tpm.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Somebody removes our tokens and leaves the keyslots: their passwords still open the volume. A key is gone
  * only when its keyslot is, and that is brought about, with nothing touched that is not provably ours. */
-#include "agent/rotate.h"
+#include "agent/volume/rotate.h"
 #include "formats/record.h"
 #include "tests/unit/fake_keeper.h"
 #include "tests/unit/fake_tpm.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What doctor says: a row per trouble, each a small change to a computer on which all is well. */
-#include "agent/doctor.h"
+#include "agent/command/doctor.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Audit entries as they go out: JSON lines, RFC 5424, with and without octet counting. */
-#include "escrow-server/export.h"
+#include "escrow-server/export/export.h"
 #include "formats/host/audit_chain.h"
 // clang-format off
 #include <setjmp.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The boot entry that the initramfs makes for a disk from another computer; libefivar is what knows better.
  */
-#include "agent/efivar.h"
-#include "agent/handoff.h"
+#include "agent/boot/efivar.h"
+#include "agent/boot/handoff.h"
 #include <efivar/efiboot.h>
 #include <efivar/efivar.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What passes the guard has one meaning for every reader of HTTP; everything that smuggles requests does not.
  */
-#include "escrow-server/http_guard.h"
+#include "escrow-server/web/http_guard.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

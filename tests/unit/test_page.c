@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Tables and texts for people: aligned, broken at the width, no colour where none is wanted. */
-#include "agent/page.h"
+#include "agent/command/page.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

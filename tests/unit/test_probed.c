@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What the probe says of a device, on its way to the keeper; and the header of LUKS1. */
-#include "agent/probed.h"
+#include "agent/device/probed.h"
 #include "formats/luks1.h"
 #include <setjmp.h>
 #include <stdarg.h>

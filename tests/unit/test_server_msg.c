@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Messages between the server's processes: round trips, truncation at every byte, frames over a socket. */
-#include "escrow-server/chan.h"
-#include "escrow-server/msg.h"
+#include "escrow-server/process/chan.h"
+#include "escrow-server/process/msg.h"
 // clang-format off
 #include <setjmp.h>
 #include <stdarg.h>

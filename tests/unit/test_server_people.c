@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* People, options, configuration: what a person writes, read strictly. */
 #include "crypto/host/file.h"
-#include "escrow-server/options.h"
-#include "escrow-server/people.h"
 #include "escrow-server/places.h"
+#include "escrow-server/vault/people.h"
+#include "escrow-server/verb/options.h"
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,7 +4,7 @@
  * and in files; with a connection string on PostgreSQL, whose two schemas it drops and makes again for each
  * test (tests/server/test_postgres.py). */
 #include "crypto/hash.h"
-#include "escrow-server/sql.h"
+#include "escrow-server/store/sql.h"
 #include <ftw.h>
 #include <postgresql/libpq-fe.h>
 #include <setjmp.h>

@@ -3,7 +3,7 @@
  * stored, and signed by an enrolled device. The store is in memory; its faults are played. */
 #include "crypto/hash.h"
 #include "escrow-server/pki.h"
-#include "escrow-server/writer.h"
+#include "escrow-server/writer/writer.h"
 #include "formats/enroll_text.h"
 #include "formats/key_package.h"
 #include "formats/receipt.h"

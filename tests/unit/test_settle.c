@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Which recovery keys stay: every row is a volume's keys, oldest first, and what may go. */
-#include "agent/settle.h"
+#include "agent/volume/settle.h"
 #include "formats/names.h"
 #include <setjmp.h>
 #include <stdarg.h>

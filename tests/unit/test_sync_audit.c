@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Audit heads of several vaults: which one goes out, and that none is forgotten for another's sake. */
-#include "agent/sync_parts.h"
+#include "agent/sync/sync_parts.h"
 #include "crypto/p256.h"
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
 /* The whole exchange, from the keeper's cache through the errand's JSON to a server in memory and back, until
  * all is said: every record is receipted, none is lost, none has two sets of bytes, within so many rounds;
  * whatever the server loses or repeats. */
-#include "agent/records.h"
+#include "agent/state/records.h"
 #include "tests/unit/exchange.h"
 #include <setjmp.h>
 #include <stdarg.h>

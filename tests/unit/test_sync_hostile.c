@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A server that lies: receipts and orders that are not for us, not by the organisation, or of before; answers
  * that are none. Nothing of it takes a record out of the outbox or a key out of a volume. */
-#include "agent/rotate.h"
+#include "agent/volume/rotate.h"
 #include "formats/command.h"
 #include "tests/unit/exchange.h"
 #include <setjmp.h>

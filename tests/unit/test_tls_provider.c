@@ -2,7 +2,7 @@
 /* The lean OpenSSL of the web workers: it reads P-256 certificates as the whole one does, and no more. */
 #include "crypto/p256.h"
 #include "escrow-server/pki.h"
-#include "escrow-server/tls_provider.h"
+#include "escrow-server/web/tls_provider.h"
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The table of TLS sessions that all web workers share: what one puts another takes, once. */
-#include "escrow-server/tls_sessions.h"
+#include "escrow-server/web/tls_sessions.h"
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>

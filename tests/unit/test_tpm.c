@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* agent/tpm.c over a fake, the blob's bytes, and every code that tpm2-tss may answer. */
-#include "agent/tpm.h"
-#include "agent/tpm_esys.h"
+/* agent/tpm/tpm.c over a fake, the blob's bytes, and every code that tpm2-tss may answer. */
+#include "agent/tpm/tpm.h"
+#include "agent/tpm/tpm_esys.h"
 #include "tests/unit/fake_tpm.h"
 #include <setjmp.h>
 #include <stdarg.h>

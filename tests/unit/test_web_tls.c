@@ -2,9 +2,9 @@
 /* TLS of a web worker, in memory: whose certificate is taken, what it says, and that any worker resumes. */
 #include "escrow-server/pki.h"
 #include "escrow-server/places.h"
-#include "escrow-server/tls_provider.h"
-#include "escrow-server/tls_sessions.h"
-#include "escrow-server/web.h"
+#include "escrow-server/web/tls_provider.h"
+#include "escrow-server/web/tls_sessions.h"
+#include "escrow-server/web/web.h"
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <setjmp.h>

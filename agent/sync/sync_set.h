@@ -1,0 +1,22 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a server lacks is sent again (invariants 9, 10): envelopes, and key packages likewise. Where the
+ * digests over all of a kind differ the server asks for the set; it gets the hashes page by page and names
+ * those that it lacks; their records go into the outbox again, and to nobody a second time for the same loss.
+ * docs/formats.md#sync */
+
+#include "agent/msg.h"
+#include "agent/state/agent.h"
+#include "crypto/err.h"
+
+#define SYNC_SET_PAGE 512 /* hashes; as many as a server takes */
+
+enum sync_set { SYNC_ENVELOPES = 0, SYNC_PACKAGES = 1, SYNC_SETS = 2 };
+
+/* The page that goes with the next batch; n is 0 while no server has asked. ret: SYNC_SET_PAGE elements */
+MUST_CHECK enum err sync_set_page(struct agent *a, enum sync_set which, uint8_t (*ret)[32], unsigned *ret_n);
+/* Take in what an answer (MSG_SYNC_ANSWER) says of one kind. waiting: such records still in the outbox; while
+ * there are any, the digests differ for a good reason.
+ * ret_more: something is to be sent at once */
+MUST_CHECK enum err sync_set_take(struct agent *a, enum sync_set which, const struct msg *answer,
+                                  unsigned waiting, bool *ret_more);

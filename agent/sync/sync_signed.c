@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/report/report.h"
+#include "agent/state/records.h"
+#include "agent/sync/sync_parts.h"
+#include "agent/volume/mirror.h"
+#include "agent/volume/rotate.h"
+#include "crypto/p256.h"
+#include "formats/command.h"
+#include "formats/receipt.h"
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static bool is_for(const struct agent *a, const uint8_t us[static 32], const struct guid *org,
+                   const uint8_t device[static 32])
+{
+    return guid_equal(org, &a->org->id) && memcmp(device, us, 32) == 0;
+}
+
+static bool receipt_key(const struct agent *a, unsigned i, struct cr_p256_pub *ret)
+{
+    const struct org_key *k = &a->org->receipt[i];
+    return cr_p256_from_spki(k->spki, sizeof k->spki, ret) == ERR_OK;
+}
+
+enum err sync_take_receipt(struct agent *a, const uint8_t device[static 32], struct msg_span s,
+                           struct sync_outcome *o)
+{
+    struct cr_p256_pub pub;
+    struct receipt r;
+    for (unsigned i = 0; i < a->org->n_receipt; i++)
+        if (receipt_key(a, i, &pub) && receipt_decode(s.p, s.len, &pub, &r) == ERR_OK &&
+            is_for(a, device, &r.org, r.device)) {
+            unsigned n = 0;
+            TRY(cache_add_receipt(a->cache, s.p, s.len, &r, &n));
+            o->receipted += n;
+            a->wanted = a->wanted || n; /* a key that waited for it may go */
+            return ERR_OK;
+        }
+    o->refused++;
+    return ERR_OK;
+}
+
+static enum err add_rotated(struct agent *a, const struct cache_key *old, const struct guid *successor)
+{
+    struct record *r = calloc(1, sizeof *r);
+    if (!r)
+        return ERR_NOMEM;
+    r->kind = RECORD_EVENT;
+    r->event = EVENT_ROTATED;
+    r->key_id = *successor;
+    r->other_key_id = old->key_id;
+    r->volume = old->volume;
+    r->event_time = (uint64_t)time(NULL);
+    enum err e = cache_begin(a->cache);
+    if (e == ERR_OK)
+        e = records_add(a, r, NULL);
+    e = cache_end(a->cache, e);
+    free(r);
+    return e;
+}
+
+/* The ordered key is retired, but no record says what replaced it: say so if something did. */
+static enum err say_rotated(struct agent *a, const struct cache_key *old, struct sync_outcome *o)
+{
+    unsigned n = 0, i = 0;
+    TRY(cache_drafts(a->cache, &n));
+    if (n) /* it may be among what waits for the device key */
+        return ERR_OK;
+    struct cache_key *keys = calloc(CACHE_KEYS, sizeof *keys);
+    enum err e = keys ? cache_keys(a->cache, &old->volume, keys, &n) : ERR_NOMEM;
+    while (i < n && keys[i].state != KEY_LIVE) /* newest first */
+        i++;
+    if (e == ERR_OK && i < n) {
+        e = add_rotated(a, old, &keys[i].key_id);
+        o->more = e == ERR_OK;
+    }
+    free(keys);
+    return e;
+}
+
+/* A password was shown to somebody although the server knew that it was replaced: he may have a copy of the
+ * header from before. */
+static enum err note_late_disclosure(struct agent *a, const struct command *c, const struct cache_key *k)
+{
+    uint64_t known = 0;
+    enum err e = cache_rotation_time(a->cache, &k->key_id, &known);
+    if (e == ERR_NOT_FOUND || (e == ERR_OK && c->time <= known))
+        return ERR_OK;
+    return e == ERR_OK ? mirror_note_exposed(a, &k->volume, &k->key_id) : e;
+}
+
+/* An order stays open, and is repeated, until it can be answered truthfully: not for a key that we do not
+ * know and not without a successor. The answer is one record for ever: an order that comes again, even an old
+ * one, gets the same bytes (invariant 7). */
+static enum err do_rotate(struct agent *a, const struct command *c, struct sync_outcome *o)
+{
+    struct cache_key k;
+    enum err e = cache_get_key(a->cache, &c->key_id, &k);
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    if (k.state != KEY_RETIRED) {
+        e = rotate_spend(a, &k.key_id, KH_CAUSE_DISCLOSED,
+                         "the organisation wants its recovery password replaced");
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    }
+    TRY(note_late_disclosure(a, c, &k));
+    e = cache_resend_rotation(a->cache, &c->key_id);
+    return e == ERR_NOT_FOUND ? say_rotated(a, &k, o) : e;
+}
+
+/* The same order again gets the same answer, and no second report. */
+static enum err do_report(struct agent *a, const struct command *c, struct sync_outcome *o)
+{
+    bool made = false;
+    enum err e = cache_resend_rotation(a->cache, &c->key_id);
+    if (e != ERR_NOT_FOUND)
+        return e;
+    TRY(report_order(a, &c->key_id, &made));
+    o->more = o->more || made;
+    return ERR_OK;
+}
+
+enum err sync_take_command(struct agent *a, struct msg_span s, struct sync_outcome *o)
+{
+    struct cr_p256_pub pub;
+    struct command c;
+    for (unsigned i = 0; i < a->org->n_receipt; i++)
+        if (receipt_key(a, i, &pub) && command_decode(s.p, s.len, &pub, &c) == ERR_OK &&
+            is_for(a, a->key.id, &c.org, c.device))
+            return c.order == COMMAND_ROTATE ? do_rotate(a, &c, o) : do_report(a, &c, o);
+    o->refused++;
+    return ERR_OK;
+}

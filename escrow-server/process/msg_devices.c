@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/process/msg_piece.h"
+
+void msg_put_devices(struct writer *w, const struct msg_devices *m)
+{
+    writer_u8(w, m->has_after);
+    writer_u8(w, m->waiting);
+    writer_bytes(w, m->after, sizeof m->after);
+}
+
+enum err msg_get_devices(const uint8_t *p, size_t len, struct msg_devices *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    ret->has_after = msg_get_bool(&r);
+    ret->waiting = msg_get_bool(&r);
+    reader_bytes(&r, ret->after, sizeof ret->after);
+    return reader_end(&r);
+}
+
+void msg_put_devices_are(struct writer *w, const struct msg_devices_are *m)
+{
+    writer_u16(w, (uint16_t)m->n);
+    for (unsigned i = 0; i < m->n; i++) {
+        writer_bytes(w, m->item[i].device, 32);
+        writer_u8(w, m->item[i].approved);
+        writer_u8(w, m->item[i].revoked);
+        writer_u64(w, m->item[i].enrolled);
+        writer_u64(w, m->item[i].seen);
+        msg_put_text(w, m->item[i].computer);
+    }
+}
+
+enum err msg_get_devices_are(const uint8_t *p, size_t len, struct msg_devices_are *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    ret->n = msg_get_count(&r, MSG_DEVICES_MAX);
+    for (unsigned i = 0; i < ret->n; i++) {
+        struct msg_device_row *row = &ret->item[i];
+        reader_bytes(&r, row->device, 32);
+        row->approved = reader_u8(&r);
+        row->revoked = msg_get_bool(&r);
+        row->enrolled = reader_u64(&r);
+        row->seen = reader_u64(&r);
+        msg_get_text(&r, row->computer, sizeof row->computer);
+        if (row->approved > DEVICE_BACK)
+            return ERR_RANGE;
+    }
+    return reader_end(&r);
+}
+
+void msg_put_change(struct writer *w, const struct msg_change *m)
+{
+    writer_bytes(w, m->device, sizeof m->device);
+    writer_u8(w, m->change);
+}
+
+enum err msg_get_change(const uint8_t *p, size_t len, struct msg_change *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    reader_bytes(&r, ret->device, sizeof ret->device);
+    ret->change = reader_u8(&r);
+    if (ret->change < CHANGE_APPROVE || ret->change > CHANGE_REPORT)
+        return ERR_RANGE;
+    return reader_end(&r);
+}
+
+void msg_put_adopt(struct writer *w, const struct msg_adopt *m)
+{
+    writer_bytes(w, m->spki, sizeof m->spki);
+    msg_put_blob(w, &m->cert);
+}
+
+enum err msg_get_adopt(const uint8_t *p, size_t len, struct msg_adopt *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    reader_bytes(&r, ret->spki, sizeof ret->spki);
+    msg_get_blob(&r, &ret->cert);
+    return reader_end(&r);
+}

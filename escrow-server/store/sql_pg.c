@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/store/sql.h"
+
+/* Bytes are bytea, numbers and truth values bigint (so that every result is 8 bytes in binary form), texts
+ * text; key IDs compare as bytes, whatever the database's collation, so that a prefix is a range. */
+
+const char *const sql_pg_name[STORE_HALVES] = {"keyholt_recovery", "keyholt_compliance"};
+
+const char *const sql_pg_server = "SELECT current_setting('server_version_num')::int >= 130000, "
+                                  "current_setting('server_encoding') = 'UTF8',"
+                                  " NOT pg_is_in_recovery(), current_setting('fsync') = 'on'";
+const char *const sql_pg_has_schema = "SELECT 1 WHERE to_regnamespace($1) IS NOT NULL";
+const char *const sql_pg_make_schema[STORE_HALVES] = {"CREATE SCHEMA IF NOT EXISTS keyholt_recovery",
+                                                      "CREATE SCHEMA IF NOT EXISTS keyholt_compliance"};
+const char *const sql_pg_path = "SELECT set_config('search_path', $1, false)";
+/* Durable before it is said, whatever the database's default; nothing waits longer than the writer does; a
+ * writer that is cut off keeps no lock. Plans are made once: parameters hardly change them. */
+const char *const sql_pg_read_only = "SET default_transaction_read_only = on";
+const char *const sql_pg_session =
+    "SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
+    " WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false),"
+    " set_config('statement_timeout', '8s', false), set_config('lock_timeout', '5s', false),"
+    " set_config('idle_in_transaction_session_timeout', '30s', false),"
+    " set_config('plan_cache_mode', 'force_generic_plan', false), set_config('jit', 'off', false),"
+    " set_config('bytea_output', 'hex', false), set_config('TimeZone', 'UTC', false)";
+/* One server migrates at a time. */
+const char *const sql_pg_lock = "SELECT pg_advisory_xact_lock(hashtext('keyholt migration'))";
+const char *const sql_pg_version_table =
+    "CREATE TABLE IF NOT EXISTS keyholt_schema (version bigint NOT NULL)";
+const char *const sql_pg_version_get = "SELECT coalesce(max(version), 0) FROM keyholt_schema";
+const char *const sql_pg_version_set = "INSERT INTO keyholt_schema (version) VALUES ($1)";
+
+/* What retention took away, as far as the chain of a device needs it: see sql_sqlite.c. */
+#define SCHEMA_FORGOTTEN                                                                                     \
+    "CREATE TABLE forgotten (device bytea NOT NULL, incarnation bytea NOT NULL, sequence bigint NOT NULL,"   \
+    " name bytea NOT NULL, received_us bigint NOT NULL, PRIMARY KEY (device, incarnation));"
+
+#define RECORD_COLUMNS                                                                                       \
+    " (name bytea NOT NULL, device bytea NOT NULL, incarnation bytea NOT NULL, sequence bigint NOT NULL,"    \
+    " previous bytea NOT NULL, kind bigint NOT NULL, time bigint NOT NULL, received_us bigint NOT NULL,"     \
+    " bytes bytea NOT NULL, PRIMARY KEY "
+
+#define RECORD_INDEXES                                                                                       \
+    "CREATE INDEX records_chain ON records (device, incarnation, sequence);"                                 \
+    "CREATE INDEX records_received ON records (device, received_us, sequence);"
+
+const char *const sql_pg_schema[STORE_HALVES][SQL_PG_VERSION] = {
+    [STORE_RECOVERY] =
+        {"CREATE TABLE records" RECORD_COLUMNS "(name));" RECORD_INDEXES SCHEMA_FORGOTTEN
+         "CREATE TABLE devices (id bytea PRIMARY KEY, spki bytea NOT NULL, courier bytea NOT NULL,"
+         " revoked bigint NOT NULL DEFAULT 0, computer text NOT NULL, enrolled bigint NOT NULL,"
+         " seen bigint, audit_head bytea) WITH (fillfactor = 70);"
+         "CREATE TABLE tokens (hash bytea PRIMARY KEY, expires bigint NOT NULL, uses bigint NOT NULL,"
+         " made bigint NOT NULL);"
+         "CREATE TABLE envelopes (hash bytea NOT NULL, sender bytea NOT NULL, record bytea NOT NULL,"
+         " key_id text COLLATE \"C\" NOT NULL, volume bytea NOT NULL, device bytea NOT NULL,"
+         " own bigint NOT NULL, commitment bytea NOT NULL, computer text NOT NULL, label text NOT NULL,"
+         " time bigint NOT NULL, received_us bigint NOT NULL, bytes bytea NOT NULL,"
+         " PRIMARY KEY (hash, sender));"
+         "CREATE INDEX envelopes_key ON envelopes (key_id);"
+         "CREATE INDEX envelopes_device ON envelopes (device, hash);"
+         "CREATE INDEX envelopes_volume ON envelopes (volume);"
+         "CREATE VIEW sightings AS SELECT key_id, volume, device AS owner, sender AS seen_by, received_us"
+         " FROM envelopes WHERE own = 0;"
+         "CREATE TABLE disclosures (chain text NOT NULL, n bigint NOT NULL, time bigint NOT NULL,"
+         " who text NOT NULL, key_id text COLLATE \"C\" NOT NULL, volume bytea NOT NULL,"
+         " device bytea NOT NULL, PRIMARY KEY (chain, n));"
+         "CREATE INDEX disclosures_key ON disclosures (key_id);"
+         "CREATE TABLE commands (device bytea NOT NULL, key_id text COLLATE \"C\" NOT NULL,"
+         " made bigint NOT NULL, done bigint, bytes bytea NOT NULL, PRIMARY KEY (device, key_id));"
+         "CREATE TABLE flags (device bytea NOT NULL, kind text NOT NULL, incarnation bytea NOT NULL,"
+         " sequence bigint NOT NULL, record bytea NOT NULL, received_us bigint NOT NULL,"
+         " PRIMARY KEY (device, kind, record));",
+         "ALTER TABLE devices ADD COLUMN approved bigint NOT NULL DEFAULT 1;"
+         "CREATE INDEX devices_waiting ON devices (id) WHERE approved <> 1;"},
+    [STORE_COMPLIANCE] =
+        /* One partition for each month of arrival (UTC), so that retention drops a table and deletes no row.
+         * A key that is unique over all of them cannot be had: see SQL_RECORD_LOCK. */
+    {"CREATE TABLE records" RECORD_COLUMNS
+     "(name, received_us)) PARTITION BY RANGE (received_us);" RECORD_INDEXES SCHEMA_FORGOTTEN
+     "CREATE TABLE events (record bytea NOT NULL, device bytea NOT NULL, event bigint NOT NULL,"
+     " key_id text COLLATE \"C\" NOT NULL, other_key_id text COLLATE \"C\" NOT NULL,"
+     " volume bytea NOT NULL, result bigint NOT NULL, reason bigint NOT NULL, time bigint NOT NULL,"
+     " received_us bigint NOT NULL, PRIMARY KEY (record, received_us)) PARTITION BY RANGE (received_us);"
+     "CREATE INDEX events_key ON events (event, key_id);"
+     "CREATE INDEX events_device ON events (device, time);"
+     "CREATE TABLE retentions (cutoff_us bigint PRIMARY KEY, time bigint NOT NULL,"
+     " records bigint NOT NULL, events bigint NOT NULL);"
+     /* drops the months that end at the moment or before it; what is dropped is on record */
+     "CREATE FUNCTION keyholt_drop(cutoff bigint, now bigint) RETURNS void LANGUAGE plpgsql AS $$ DECLARE"
+     " p record; n bigint; sums bigint[] := ARRAY[0, 0]; BEGIN"
+     " PERFORM pg_advisory_xact_lock(hashtext('keyholt months'));"
+     " FOR p IN SELECT c.oid::regclass AS part, i.inhparent = 'records'::regclass AS is_record"
+     " FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+     " WHERE i.inhparent IN ('records'::regclass, 'events'::regclass) AND c.relkind = 'r' AND"
+     " extract(epoch FROM (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month')) * 1000000"
+     " <= cutoff ORDER BY c.relname LOOP"
+     " IF p.is_record THEN EXECUTE format('INSERT INTO forgotten AS f (device, incarnation, sequence,"
+     " name, received_us) SELECT DISTINCT ON (device, incarnation) device, incarnation, sequence, name,"
+     " received_us FROM %s ORDER BY device, incarnation, sequence DESC"
+     " ON CONFLICT (device, incarnation) DO UPDATE SET sequence = excluded.sequence,"
+     " name = excluded.name, received_us = excluded.received_us WHERE excluded.sequence > f.sequence',"
+     " p.part); END IF;"
+     " EXECUTE format('SELECT count(*) FROM %s', p.part) INTO n;"
+     " sums[CASE WHEN p.is_record THEN 1 ELSE 2 END] :="
+     " sums[CASE WHEN p.is_record THEN 1 ELSE 2 END] + n;"
+     " EXECUTE format('DROP TABLE %s', p.part); END LOOP;"
+     " IF sums[1] > 0 OR sums[2] > 0 THEN INSERT INTO retentions AS r (cutoff_us, time, records, events)"
+     " VALUES (cutoff, now, sums[1], sums[2]) ON CONFLICT (cutoff_us) DO UPDATE SET"
+     " time = excluded.time, records = r.records + excluded.records,"
+     " events = r.events + excluded.events; END IF; END $$;"
+     /* makes the partitions of a moment's month and of the one after it */
+     "CREATE FUNCTION keyholt_months(us bigint) RETURNS void LANGUAGE plpgsql AS $$ DECLARE"
+     " m timestamp := date_trunc('month', to_timestamp(us / 1000000) AT TIME ZONE 'UTC'); t text;"
+     " BEGIN FOR i IN 0..1 LOOP FOREACH t IN ARRAY ARRAY['records', 'events'] LOOP"
+     " IF to_regclass(t || to_char(m, '_YYYY_MM')) IS NULL THEN"
+     " PERFORM pg_advisory_xact_lock(hashtext('keyholt months'));"
+     " EXECUTE format('CREATE TABLE IF NOT EXISTS %I PARTITION OF %I FOR VALUES FROM (%s) TO (%s)',"
+     " t || to_char(m, '_YYYY_MM'), t, (extract(epoch FROM m) * 1000000)::bigint,"
+     " (extract(epoch FROM m + interval '1 month') * 1000000)::bigint);"
+     " END IF; END LOOP; m := m + interval '1 month'; END LOOP; END $$;",
+     "SELECT 1;"},
+};
+
+const struct sql_statement sql_pg[SQL_COUNT] = {
+    [SQL_BEGIN] = {SQL_BOTH, "BEGIN"},
+    [SQL_COMMIT] = {SQL_BOTH, "COMMIT"},
+    [SQL_ROLLBACK] = {SQL_BOTH, "ROLLBACK"},
+    [SQL_MARK] = {SQL_BOTH, "SAVEPOINT request"},
+    [SQL_UNDO] = {SQL_BOTH, "ROLLBACK TO request"},
+    [SQL_RELEASE] = {SQL_BOTH, "RELEASE request"},
+    /* Two servers may get one record at once: the second waits for the first one's commit, and its next
+     * statement then sees the row. */
+    [SQL_RECORD_LOCK] = {SQL_COMPLIANCE,
+                         "SELECT pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 0)),"
+                         " keyholt_months($2)"},
+    [SQL_MONTHS] = {SQL_COMPLIANCE, "SELECT keyholt_months($1)"},
+    [SQL_RECORD_PUT] = {SQL_BOTH, "INSERT INTO records (name, device, incarnation, sequence, previous, kind,"
+                                  " time, received_us, bytes) SELECT $1::bytea, $2::bytea, $3::bytea,"
+                                  " $4::bigint, $5::bytea, $6::bigint, $7::bigint, $8::bigint, $9::bytea"
+                                  " WHERE NOT EXISTS (SELECT 1 FROM records WHERE name = $1::bytea)"
+                                  " ON CONFLICT DO NOTHING"},
+    [SQL_FORKED] = {SQL_BOTH, "SELECT 1 FROM records WHERE device = $1 AND incarnation = $2 AND"
+                              " sequence BETWEEN $3::bigint - 1 AND $3::bigint AND name <>"
+                              " CASE WHEN sequence = $3::bigint THEN $4::bytea ELSE $5::bytea END LIMIT 1"},
+    [SQL_HAS_SEQUENCE] = {SQL_BOTH, "SELECT 1 FROM records WHERE device = $1 AND incarnation = $2 AND"
+                                    " sequence BETWEEN $3::bigint AND CASE $3::bigint WHEN 0 THEN"
+                                    " 9223372036854775807 ELSE $3::bigint END UNION ALL"
+                                    " SELECT 1 FROM forgotten WHERE device = $1 AND incarnation = $2 AND"
+                                    " sequence >= $3::bigint LIMIT 1"},
+    [SQL_KNOWN] = {SQL_BOTH,
+                   "SELECT incarnation, sequence, name, received_us FROM records WHERE device = $1 AND"
+                   " incarnation = (SELECT incarnation FROM records WHERE device = $1"
+                   " ORDER BY received_us DESC, sequence DESC LIMIT 1) ORDER BY sequence DESC LIMIT 1"},
+    [SQL_KNOWN_FORGOTTEN] = {SQL_BOTH, "SELECT incarnation, sequence, name, received_us FROM forgotten"
+                                       " WHERE device = $1 ORDER BY received_us DESC LIMIT 1"},
+    [SQL_WAL] = {SQL_BOTH, "SELECT pg_logical_emit_message(true, 'keyholt', '')::text"},
+    [SQL_STANDBY] = {SQL_BOTH, "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming' AND"
+                               " sync_state IN ('sync', 'quorum') AND flush_lsn > $1::text::pg_lsn LIMIT 1"},
+    [SQL_DEVICE_GET] =
+        {SQL_RECOVERY,
+         "SELECT spki, courier, revoked, computer, enrolled, approved FROM devices WHERE id = $1"},
+    [SQL_DEVICE_PUT] = {SQL_RECOVERY, "INSERT INTO devices (id, spki, courier, computer, enrolled, approved)"
+                                      " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET"
+                                      " courier = excluded.courier, computer = excluded.computer,"
+                                      " enrolled = CASE WHEN devices.approved = 3 THEN excluded.enrolled"
+                                      " ELSE devices.enrolled END"},
+    [SQL_DEVICE_SEEN] = {SQL_RECOVERY,
+                         "UPDATE devices SET seen = $2, audit_head = coalesce($3::bytea, audit_head)"
+                         " WHERE id = $1"},
+    [SQL_DEVICES] = {SQL_RECOVERY, "SELECT id, computer, approved, revoked, enrolled, coalesce(seen, 0)"
+                                   " FROM devices WHERE id > $1 ORDER BY id LIMIT $2"},
+    [SQL_DEVICES_WAITING] = {SQL_RECOVERY,
+                             "SELECT id, computer, approved, revoked, enrolled, coalesce(seen, 0)"
+                             " FROM devices WHERE id > $1 AND approved <> 1 ORDER BY id LIMIT $2"},
+    [SQL_DEVICE_APPROVED] = {SQL_RECOVERY, "UPDATE devices SET approved = $2 WHERE id = $1"},
+    [SQL_DEVICE_REVOKED] = {SQL_RECOVERY, "UPDATE devices SET revoked = $2 WHERE id = $1"},
+    [SQL_TOKEN_PUT] = {SQL_RECOVERY, "INSERT INTO tokens (hash, expires, uses, made) VALUES ($1, $2, $3, $4)"
+                                     " ON CONFLICT (hash) DO NOTHING"},
+    [SQL_TOKEN_USE] = {SQL_RECOVERY, "UPDATE tokens SET uses = uses - 1 WHERE hash = $1 AND expires > $2 AND"
+                                     " uses > 0"},
+    [SQL_TOKEN_CHECK] = {SQL_RECOVERY, "SELECT 1 FROM tokens WHERE hash = $1 AND expires > $2"},
+    [SQL_ENVELOPE_PUT] = {SQL_RECOVERY,
+                          "INSERT INTO envelopes (hash, sender, record, key_id, volume, device, own,"
+                          " commitment, computer, label, time, received_us, bytes)"
+                          " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+                          " ON CONFLICT (hash, sender) DO NOTHING"},
+    [SQL_FLAG_PUT] = {SQL_RECOVERY, "INSERT INTO flags (device, kind, incarnation, sequence, record,"
+                                    " received_us) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING"},
+    [SQL_DIGEST] = {SQL_RECOVERY, "SELECT DISTINCT hash FROM envelopes WHERE device = $1 AND own = 1"
+                                  " ORDER BY hash"},
+    [SQL_PACKAGES] = {SQL_RECOVERY, "SELECT name FROM records WHERE device = $1 AND kind = 4 ORDER BY name"},
+    [SQL_HAS_PACKAGE] = {SQL_RECOVERY, "SELECT 1 FROM records WHERE name = $1 AND device = $2 AND kind = 4"},
+    [SQL_MISSING] = {SQL_RECOVERY,
+                     "SELECT asked.hash FROM (SELECT at, substring($1::bytea FROM at FOR 32) AS hash FROM"
+                     " generate_series(1, length($1::bytea) - 31, 32) AS at) AS asked WHERE NOT EXISTS"
+                     " (SELECT 1 FROM envelopes AS e WHERE e.hash = asked.hash AND e.sender = $2)"
+                     " ORDER BY asked.at"},
+    /* As in sql_sqlite.c, where it is explained. */
+    [SQL_FIND] =
+        {SQL_RECOVERY,
+         "SELECT bytes, found.computer, label, own, newest, fits FROM (SELECT d.*, count(*) OVER () AS fits,"
+         " row_number() OVER (PARTITION BY sender, key_id ORDER BY newest DESC) AS of_key,"
+         " row_number() OVER (PARTITION BY sender ORDER BY newest DESC) AS turn"
+         " FROM (SELECT DISTINCT ON (key_id, volume, device, commitment) bytes, computer, label, own, sender,"
+         " key_id, received_us AS newest FROM envelopes AS e WHERE key_id >= $1 AND key_id < $2 AND"
+         " upper(encode(device, 'hex')) LIKE upper($3) AND (own = 1 OR NOT EXISTS (SELECT 1 FROM envelopes"
+         " AS o WHERE o.key_id = e.key_id AND o.device = e.device AND o.own = 1))"
+         " ORDER BY key_id, volume, device, commitment, received_us DESC) AS d) AS found"
+         " LEFT JOIN devices ON id = sender WHERE of_key <= 2"
+         " ORDER BY own DESC, turn, enrolled NULLS FIRST, newest LIMIT $4"},
+    [SQL_DISCLOSED_PUT] =
+        {SQL_RECOVERY, "INSERT INTO disclosures (chain, n, time, who, key_id, volume, device)"
+                       " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (chain, n) DO"
+                       " UPDATE SET who = excluded.who WHERE excluded.who = '' AND disclosures.who <> '' AND"
+                       " disclosures.time = excluded.time AND disclosures.key_id = excluded.key_id AND"
+                       " disclosures.volume = excluded.volume AND disclosures.device = excluded.device"},
+    [SQL_DISCLOSED_SAME] =
+        {SQL_RECOVERY,
+         "SELECT 1 FROM disclosures WHERE chain = $1 AND n = $2 AND time = $3 AND (who = $4 OR who = '')"
+         " AND key_id = $5 AND volume = $6 AND device = $7"},
+    [SQL_COMMAND_PUT] = {SQL_RECOVERY,
+                         "INSERT INTO commands (device, key_id, made, bytes) VALUES ($1, $2, $3, $4)"
+                         " ON CONFLICT (device, key_id) DO NOTHING"},
+    [SQL_COMMAND_DONE] = {SQL_RECOVERY, "UPDATE commands SET done = $3 WHERE device = $1 AND key_id = $2 AND"
+                                        " done IS NULL"},
+    /* done, too, when whoever holds the volume since its owner was last seen has done it */
+    [SQL_COMMAND_OPEN] =
+        {SQL_RECOVERY,
+         "SELECT 1 FROM commands WHERE device = $1 AND key_id = $2 AND done IS NULL AND NOT EXISTS"
+         " (SELECT 1 FROM commands AS o JOIN devices AS h ON h.id = o.device JOIN devices AS f ON f.id = $1"
+         " WHERE o.key_id = $2 AND o.device <> $1 AND o.done IS NOT NULL AND"
+         " coalesce(f.seen, 0) < h.enrolled)"},
+    [SQL_COMMAND_FORMER] = {SQL_RECOVERY,
+                            "SELECT 1 FROM envelopes AS e JOIN commands AS c ON c.device = e.device AND"
+                            " c.key_id = e.key_id WHERE e.key_id = $2 AND e.sender = $1 AND e.own = 0 AND"
+                            " c.done IS NULL"},
+    [SQL_HOLDERS] = {SQL_RECOVERY,
+                     "SELECT DISTINCT sender FROM envelopes AS e WHERE key_id = $2 AND device = $1 AND"
+                     " own = 0 AND EXISTS (SELECT 1 FROM envelopes WHERE volume = e.volume AND own = 1 AND"
+                     " sender = e.sender) ORDER BY sender LIMIT $3"},
+    /* In no order: what a device can never answer (a volume is wiped) must not stand before all else. */
+    [SQL_COMMANDS] = {SQL_RECOVERY, "SELECT bytes FROM commands WHERE device = $1 AND done IS NULL"
+                                    " ORDER BY random() LIMIT $2"},
+    [SQL_UNCERTAIN] =
+        {SQL_RECOVERY,
+         "SELECT e.device, e.key_id, CAST(CASE WHEN c.key_id IS NULL THEN 0 WHEN c.done IS NULL THEN 1 ELSE "
+         "2 END AS bigint)"
+         " FROM (SELECT device, key_id, volume, min(received_us) AS received FROM envelopes AS o WHERE"
+         " device > $1 AND device <= $2 AND own = 1 AND (received_us <= $4 OR time <= $5 OR EXISTS"
+         " (SELECT 1 FROM flags WHERE flags.device = o.device AND kind = 'lost' AND flags.record = o.record))"
+         " GROUP BY device, key_id, volume) AS e LEFT JOIN commands AS c ON c.device = e.device AND"
+         " c.key_id = e.key_id WHERE NOT EXISTS (SELECT 1 FROM envelopes AS n WHERE n.device = e.device AND"
+         " n.own = 1 AND n.volume = e.volume AND n.key_id <> e.key_id AND n.received_us > e.received AND"
+         " n.received_us < $3) ORDER BY e.device, e.key_id LIMIT $6"},
+    [SQL_EVENT_PUT] = {SQL_COMPLIANCE,
+                       "INSERT INTO events (record, device, event, key_id, other_key_id, volume, result,"
+                       " reason, time, received_us) SELECT $1::bytea, $2::bytea, $3::bigint, $4::text,"
+                       " $5::text, $6::bytea, $7::bigint, $8::bigint, $9::bigint, $10::bigint"
+                       " WHERE NOT EXISTS (SELECT 1 FROM events WHERE record = $1::bytea)"},
+    [SQL_RETAINED] = {SQL_COMPLIANCE, "SELECT keyholt_drop($1, $2)"},
+    [SQL_RETENTION] = {SQL_COMPLIANCE, "SELECT records, events FROM retentions WHERE cutoff_us = $1"},
+    [SQL_PATIENT] = {SQL_BOTH, "SELECT set_config('statement_timeout', '0', false),"
+                               " set_config('idle_in_transaction_session_timeout', '0', false)"},
+    [SQL_BOOTS] = {SQL_COMPLIANCE,
+                   "SELECT time, received_us, device, key_id, volume, result, reason FROM events"
+                   " WHERE event = 1 AND key_id >= $1 AND key_id < $2 ORDER BY received_us DESC LIMIT $3"},
+};

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/store/sql.h"
+
+const char *const sql_sqlite_open =
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+    "PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY;"
+    /* a batch changes some hundred pages, most of them again in the next: 16 MiB of them in memory, 32 in the
+       log */
+    "PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=8192;";
+
+const char *const sql_sqlite_read =
+    "PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16384;";
+
+/* Both stores keep the records that are theirs, whole; all other tables can be made again from them. */
+#define SCHEMA_RECORDS                                                                                       \
+    "CREATE TABLE records (name BLOB PRIMARY KEY, device BLOB NOT NULL, incarnation BLOB NOT NULL,"          \
+    " sequence INTEGER NOT NULL, previous BLOB NOT NULL, kind INTEGER NOT NULL, time INTEGER NOT NULL,"      \
+    " received_us INTEGER NOT NULL, bytes BLOB NOT NULL) WITHOUT ROWID;"                                     \
+    "CREATE INDEX records_chain ON records (device, incarnation, sequence);"                                 \
+    "CREATE INDEX records_received ON records (device, received_us, sequence);"
+
+/* What retention took away, as far as the chain of a device needs it: the last record of each incarnation, so
+ * that what follows it is no gap. */
+#define SCHEMA_FORGOTTEN                                                                                     \
+    "CREATE TABLE forgotten (device BLOB NOT NULL, incarnation BLOB NOT NULL, sequence INTEGER NOT NULL,"    \
+    " name BLOB NOT NULL, received_us INTEGER NOT NULL, PRIMARY KEY (device, incarnation)) WITHOUT ROWID;"
+
+/* One row that is written to see whether the disk takes it. */
+#define SCHEMA_HEALTH "CREATE TABLE health (one INTEGER PRIMARY KEY, time INTEGER NOT NULL);"
+
+const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
+    [STORE_RECOVERY] =
+        {SCHEMA_RECORDS
+         "CREATE TABLE devices (id BLOB PRIMARY KEY, spki BLOB NOT NULL, courier BLOB NOT NULL,"
+         " revoked INTEGER NOT NULL DEFAULT 0, computer TEXT NOT NULL, enrolled INTEGER NOT NULL,"
+         " seen INTEGER, audit_head BLOB) WITHOUT ROWID;"
+         "CREATE TABLE tokens (hash BLOB PRIMARY KEY, expires INTEGER NOT NULL, uses INTEGER NOT NULL,"
+         " made INTEGER NOT NULL) WITHOUT ROWID;"
+         /* key_id is text as people read it, so that a prefix is a range; not unique (DESIGN section 4) */
+         "CREATE TABLE envelopes (hash BLOB NOT NULL, sender BLOB NOT NULL, record BLOB NOT NULL,"
+         " key_id TEXT NOT NULL, volume BLOB NOT NULL, device BLOB NOT NULL, own INTEGER NOT NULL,"
+         " commitment BLOB NOT NULL, computer TEXT NOT NULL, label TEXT NOT NULL, time INTEGER NOT NULL,"
+         " received_us INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (hash, sender)) WITHOUT ROWID;"
+         "CREATE INDEX envelopes_key ON envelopes (key_id);"
+         "CREATE INDEX envelopes_device ON envelopes (device, hash);"
+         "CREATE INDEX envelopes_volume ON envelopes (volume);"
+         /* another device brought the key of this owner */
+         "CREATE VIEW sightings AS SELECT key_id, volume, device AS owner, sender AS seen_by, received_us"
+         " FROM envelopes WHERE own = 0;"
+         "CREATE TABLE disclosures (chain TEXT NOT NULL, n INTEGER NOT NULL, time INTEGER NOT NULL,"
+         " who TEXT NOT NULL, key_id TEXT NOT NULL, volume BLOB NOT NULL, device BLOB NOT NULL,"
+         " PRIMARY KEY (chain, n)) WITHOUT ROWID;"
+         "CREATE INDEX disclosures_key ON disclosures (key_id);"
+         "CREATE TABLE commands (device BLOB NOT NULL, key_id TEXT NOT NULL, made INTEGER NOT NULL,"
+         " done INTEGER, bytes BLOB NOT NULL, PRIMARY KEY (device, key_id)) WITHOUT ROWID;"
+         "CREATE TABLE flags (device BLOB NOT NULL, kind TEXT NOT NULL, incarnation BLOB NOT NULL,"
+         " sequence INTEGER NOT NULL, record BLOB NOT NULL, received_us INTEGER NOT NULL,"
+         " PRIMARY KEY (device, kind, record)) WITHOUT ROWID;",
+         SCHEMA_FORGOTTEN,
+         SCHEMA_HEALTH "ALTER TABLE devices ADD COLUMN approved INTEGER NOT NULL DEFAULT 1;"
+                       "CREATE INDEX devices_waiting ON devices (id) WHERE approved <> 1;"},
+    [STORE_COMPLIANCE] =
+        {SCHEMA_RECORDS
+         "CREATE TABLE events (record BLOB PRIMARY KEY, device BLOB NOT NULL, event INTEGER NOT NULL,"
+         " key_id TEXT NOT NULL, other_key_id TEXT NOT NULL, volume BLOB NOT NULL, result INTEGER NOT NULL,"
+         " reason INTEGER NOT NULL, time INTEGER NOT NULL, received_us INTEGER NOT NULL) WITHOUT ROWID;"
+         "CREATE INDEX events_key ON events (event, key_id);"
+         "CREATE INDEX events_device ON events (device, time);",
+         /* No table for each month, as in PostgreSQL: a statement names its tables, so every one would be
+          * made anew each month and join dozens of them. Retention deletes by these indexes, some rows at a
+          * time; the pages are used again. */
+         SCHEMA_FORGOTTEN "CREATE INDEX records_age ON records (received_us, name);"
+                          "CREATE INDEX events_age ON events (received_us, record);"
+                          "CREATE TABLE retentions (cutoff_us INTEGER PRIMARY KEY, time INTEGER NOT NULL,"
+                          " records INTEGER NOT NULL, events INTEGER NOT NULL);",
+         SCHEMA_HEALTH},
+};
+
+const struct sql_statement sql_sqlite[SQL_COUNT] = {
+    [SQL_LOOK] = {SQL_BOTH, "BEGIN"},
+    [SQL_BEGIN] = {SQL_BOTH, "BEGIN IMMEDIATE"},
+    [SQL_COMMIT] = {SQL_BOTH, "COMMIT"},
+    [SQL_ROLLBACK] = {SQL_BOTH, "ROLLBACK"},
+    [SQL_MARK] = {SQL_BOTH, "SAVEPOINT request"},
+    [SQL_UNDO] = {SQL_BOTH, "ROLLBACK TO request"},
+    [SQL_RELEASE] = {SQL_BOTH, "RELEASE request"},
+    [SQL_RECORD_PUT] = {SQL_BOTH, "INSERT INTO records (name, device, incarnation, sequence, previous, kind,"
+                                  " time, received_us, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+                                  " ON CONFLICT (name) DO NOTHING"},
+    [SQL_FORKED] = {SQL_BOTH,
+                    /* a range first: with the OR alone a whole chain would be read */
+                    "SELECT 1 FROM records WHERE device = ?1 AND incarnation = ?2 AND"
+                    " sequence BETWEEN ?3 - 1 AND ?3 AND"
+                    " name <> CASE WHEN sequence = ?3 THEN ?4 ELSE ?5 END LIMIT 1"},
+    [SQL_HAS_SEQUENCE] = {SQL_BOTH, "SELECT 1 FROM records WHERE device = ?1 AND incarnation = ?2 AND"
+                                    " sequence BETWEEN ?3 AND CASE ?3 WHEN 0 THEN 9223372036854775807 ELSE ?3"
+                                    " END UNION ALL SELECT 1 FROM forgotten WHERE"
+                                    " device = ?1 AND incarnation = ?2 AND sequence >= ?3 LIMIT 1"},
+    /* the incarnation that spoke last, and the highest number it reached */
+    [SQL_KNOWN] = {SQL_BOTH,
+                   "SELECT incarnation, sequence, name, received_us FROM records WHERE device = ?1 AND"
+                   " incarnation = (SELECT incarnation FROM records WHERE device = ?1"
+                   " ORDER BY received_us DESC, sequence DESC LIMIT 1) ORDER BY sequence DESC LIMIT 1"},
+    [SQL_KNOWN_FORGOTTEN] = {SQL_BOTH, "SELECT incarnation, sequence, name, received_us FROM forgotten"
+                                       " WHERE device = ?1 ORDER BY received_us DESC LIMIT 1"},
+    [SQL_PROBE] = {SQL_BOTH, "INSERT INTO health (one, time) VALUES (1, ?1)"
+                             " ON CONFLICT (one) DO UPDATE SET time = excluded.time"},
+    [SQL_DEVICE_GET] =
+        {SQL_RECOVERY,
+         "SELECT spki, courier, revoked, computer, enrolled, approved FROM devices WHERE id = ?1"},
+    [SQL_DEVICE_PUT] = {SQL_RECOVERY, "INSERT INTO devices (id, spki, courier, computer, enrolled, approved)"
+                                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO UPDATE SET"
+                                      " courier = excluded.courier, computer = excluded.computer,"
+                                      " enrolled = CASE WHEN devices.approved = 3 THEN excluded.enrolled"
+                                      " ELSE devices.enrolled END"},
+    [SQL_DEVICE_SEEN] = {SQL_RECOVERY, "UPDATE devices SET seen = ?2, audit_head = coalesce(?3, audit_head)"
+                                       " WHERE id = ?1"},
+    [SQL_DEVICES] = {SQL_RECOVERY, "SELECT id, computer, approved, revoked, enrolled, coalesce(seen, 0)"
+                                   " FROM devices WHERE id > ?1 ORDER BY id LIMIT ?2"},
+    [SQL_DEVICES_WAITING] = {SQL_RECOVERY,
+                             "SELECT id, computer, approved, revoked, enrolled, coalesce(seen, 0)"
+                             " FROM devices WHERE id > ?1 AND approved <> 1 ORDER BY id LIMIT ?2"},
+    [SQL_DEVICE_APPROVED] = {SQL_RECOVERY, "UPDATE devices SET approved = ?2 WHERE id = ?1"},
+    [SQL_DEVICE_REVOKED] = {SQL_RECOVERY, "UPDATE devices SET revoked = ?2 WHERE id = ?1"},
+    [SQL_TOKEN_PUT] = {SQL_RECOVERY, "INSERT INTO tokens (hash, expires, uses, made) VALUES (?1, ?2, ?3, ?4)"
+                                     " ON CONFLICT (hash) DO NOTHING"},
+    [SQL_TOKEN_USE] = {SQL_RECOVERY, "UPDATE tokens SET uses = uses - 1 WHERE hash = ?1 AND expires > ?2 AND"
+                                     " uses > 0"},
+    [SQL_TOKEN_CHECK] = {SQL_RECOVERY, "SELECT 1 FROM tokens WHERE hash = ?1 AND expires > ?2"},
+    [SQL_ENVELOPE_PUT] = {SQL_RECOVERY,
+                          "INSERT INTO envelopes (hash, sender, record, key_id, volume, device, own,"
+                          " commitment, computer, label, time, received_us, bytes)"
+                          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+                          " ON CONFLICT (hash, sender) DO NOTHING"},
+    [SQL_FLAG_PUT] = {SQL_RECOVERY,
+                      "INSERT INTO flags (device, kind, incarnation, sequence, record, received_us)"
+                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING"},
+    [SQL_DIGEST] = {SQL_RECOVERY, "SELECT DISTINCT hash FROM envelopes WHERE device = ?1 AND own = 1"
+                                  " ORDER BY hash"},
+    /* kind 4 is the key package */
+    [SQL_PACKAGES] = {SQL_RECOVERY, "SELECT name FROM records WHERE device = ?1 AND kind = 4 ORDER BY name"},
+    [SQL_HAS_PACKAGE] = {SQL_RECOVERY, "SELECT 1 FROM records WHERE name = ?1 AND device = ?2 AND kind = 4"},
+    [SQL_MISSING] = {SQL_RECOVERY,
+                     "WITH RECURSIVE asked (at) AS (SELECT 1 WHERE length(?1) >= 32 UNION ALL"
+                     " SELECT at + 32 FROM asked WHERE at + 63 <= length(?1))"
+                     " SELECT substr(?1, at, 32) FROM asked WHERE NOT EXISTS (SELECT 1 FROM envelopes WHERE"
+                     " hash = substr(?1, at, 32) AND sender = ?2) ORDER BY at"},
+    /* A key that came with its own device's signature shadows the same key brought by others, so that
+     * nobody can put another envelope in its place; among one password's envelopes the newest is enough.
+     * No device can crowd the others out of the list: two rows of each for one key ID, everybody's first row
+     * before anybody's second, and those who enrolled first in front. */
+    [SQL_FIND] =
+        {SQL_RECOVERY,
+         "SELECT bytes, found.computer, label, own, newest, fits FROM (SELECT *, count(*) OVER () AS fits,"
+         " row_number() OVER (PARTITION BY sender, key_id ORDER BY newest DESC) AS of_key,"
+         " row_number() OVER (PARTITION BY sender ORDER BY newest DESC) AS turn"
+         " FROM (SELECT bytes, computer, label, own, sender, key_id, max(received_us) AS newest"
+         " FROM envelopes AS e WHERE key_id >= ?1 AND key_id < ?2 AND hex(device) LIKE ?3 AND"
+         " (own = 1 OR NOT EXISTS (SELECT 1 FROM envelopes WHERE key_id = e.key_id AND"
+         " device = e.device AND own = 1)) GROUP BY key_id, volume, device, commitment)) AS found"
+         " LEFT JOIN devices ON id = sender WHERE of_key <= 2"
+         " ORDER BY own DESC, turn, enrolled, newest LIMIT ?4"},
+    [SQL_DISCLOSED_PUT] =
+        {SQL_RECOVERY, "INSERT INTO disclosures (chain, n, time, who, key_id, volume, device)"
+                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (chain, n) DO"
+                       " UPDATE SET who = excluded.who WHERE excluded.who = '' AND disclosures.who <> '' AND"
+                       " disclosures.time = excluded.time AND disclosures.key_id = excluded.key_id AND"
+                       " disclosures.volume = excluded.volume AND disclosures.device = excluded.device"},
+    [SQL_DISCLOSED_SAME] =
+        {SQL_RECOVERY,
+         "SELECT 1 FROM disclosures WHERE chain = ?1 AND n = ?2 AND time = ?3 AND (who = ?4 OR who = '')"
+         " AND key_id = ?5 AND volume = ?6 AND device = ?7"},
+    [SQL_COMMAND_PUT] = {SQL_RECOVERY,
+                         "INSERT INTO commands (device, key_id, made, bytes) VALUES (?1, ?2, ?3, ?4)"
+                         " ON CONFLICT (device, key_id) DO NOTHING"},
+    [SQL_COMMAND_DONE] = {SQL_RECOVERY, "UPDATE commands SET done = ?3 WHERE device = ?1 AND key_id = ?2 AND"
+                                        " done IS NULL"},
+    /* done, too, when whoever holds the volume since its owner was last seen has done it */
+    [SQL_COMMAND_OPEN] =
+        {SQL_RECOVERY,
+         "SELECT 1 FROM commands WHERE device = ?1 AND key_id = ?2 AND done IS NULL AND NOT EXISTS"
+         " (SELECT 1 FROM commands AS o JOIN devices AS h ON h.id = o.device JOIN devices AS f ON f.id = ?1"
+         " WHERE o.key_id = ?2 AND o.device <> ?1 AND o.done IS NOT NULL AND"
+         " coalesce(f.seen, 0) < h.enrolled)"},
+    [SQL_COMMAND_FORMER] = {SQL_RECOVERY,
+                            "SELECT 1 FROM envelopes AS e JOIN commands AS c ON c.device = e.device AND"
+                            " c.key_id = e.key_id WHERE e.key_id = ?2 AND e.sender = ?1 AND e.own = 0 AND"
+                            " c.done IS NULL"},
+    [SQL_HOLDERS] = {SQL_RECOVERY,
+                     "SELECT DISTINCT sender FROM envelopes AS e WHERE key_id = ?2 AND device = ?1 AND"
+                     " own = 0 AND EXISTS (SELECT 1 FROM envelopes WHERE volume = e.volume AND own = 1 AND"
+                     " sender = e.sender) ORDER BY sender LIMIT ?3"},
+    /* In no order: what a device can never answer (a volume is wiped) must not stand before all else. */
+    [SQL_COMMANDS] = {SQL_RECOVERY, "SELECT bytes FROM commands WHERE device = ?1 AND done IS NULL"
+                                    " ORDER BY random() LIMIT ?2"},
+    /* A replaced key is of the window when its successor came after the window began. The plus: of the
+     * device's envelopes, not of the volume's, which anybody may bring. */
+    [SQL_UNCERTAIN] =
+        {SQL_RECOVERY,
+         "SELECT e.device, e.key_id, CASE WHEN c.key_id IS NULL THEN 0 WHEN c.done IS NULL THEN 1 ELSE 2 END"
+         " FROM (SELECT device, key_id, volume, min(received_us) AS received FROM envelopes AS o WHERE"
+         " device > ?1 AND device <= ?2 AND own = 1 AND (received_us <= ?4 OR time <= ?5 OR EXISTS"
+         " (SELECT 1 FROM flags WHERE flags.device = o.device AND kind = 'lost' AND flags.record = o.record))"
+         " GROUP BY device, key_id, volume) AS e LEFT JOIN commands AS c ON c.device = e.device AND"
+         " c.key_id = e.key_id WHERE NOT EXISTS (SELECT 1 FROM envelopes AS n WHERE n.device = e.device AND"
+         " n.own = 1 AND +n.volume = e.volume AND n.key_id <> e.key_id AND n.received_us > e.received AND"
+         " n.received_us < ?3) ORDER BY e.device, e.key_id LIMIT ?6"},
+    [SQL_EVENT_PUT] = {SQL_COMPLIANCE,
+                       "INSERT INTO events (record, device, event, key_id, other_key_id, volume,"
+                       " result, reason, time, received_us)"
+                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+                       " ON CONFLICT (record) DO NOTHING"},
+    /* One step of retention, in this order, of at most SQL_RETAIN_STEP rows each. */
+    [SQL_RETAINED] = {SQL_COMPLIANCE,
+                      "INSERT INTO retentions (cutoff_us, time, records, events) SELECT ?1, ?2,"
+                      " (SELECT count(*) FROM (SELECT 1 FROM records WHERE received_us < ?1 LIMIT 1000)),"
+                      " (SELECT count(*) FROM (SELECT 1 FROM events WHERE received_us < ?1 LIMIT 1000))"
+                      " WHERE EXISTS (SELECT 1 FROM records WHERE received_us < ?1)"
+                      " OR EXISTS (SELECT 1 FROM events WHERE received_us < ?1)"
+                      " ON CONFLICT (cutoff_us) DO UPDATE SET time = excluded.time,"
+                      " records = records + excluded.records, events = events + excluded.events"},
+    [SQL_FORGET] =
+        {SQL_COMPLIANCE,
+         "INSERT INTO forgotten (device, incarnation, sequence, name, received_us)"
+         " SELECT device, incarnation, max(sequence), name, received_us FROM (SELECT * FROM records"
+         " WHERE received_us < ?1 ORDER BY received_us, name LIMIT 1000) WHERE true"
+         " GROUP BY device, incarnation ON CONFLICT (device, incarnation) DO UPDATE SET"
+         " sequence = excluded.sequence, name = excluded.name, received_us = excluded.received_us"
+         " WHERE excluded.sequence > sequence"},
+    [SQL_RETAIN] = {SQL_COMPLIANCE, "DELETE FROM records WHERE name IN (SELECT name FROM records WHERE"
+                                    " received_us < ?1 ORDER BY received_us, name LIMIT 1000)"},
+    [SQL_RETAIN_EVENTS] = {SQL_COMPLIANCE,
+                           "DELETE FROM events WHERE record IN (SELECT record FROM events WHERE"
+                           " received_us < ?1 ORDER BY received_us, record LIMIT 1000)"},
+    [SQL_RETENTION] = {SQL_COMPLIANCE, "SELECT records, events FROM retentions WHERE cutoff_us = ?1"},
+    [SQL_BOOTS] = {SQL_COMPLIANCE,
+                   "SELECT time, received_us, device, key_id, volume, result, reason FROM events"
+                   " WHERE event = 1 AND key_id >= ?1 AND key_id < ?2 ORDER BY received_us DESC"
+                   " LIMIT ?3"},
+};

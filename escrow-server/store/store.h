@@ -1,0 +1,181 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The two stores, recovery and compliance, behind one table of operations; each is a SQLite file or a
+ * PostgreSQL database. While the server runs only the writer and the reader open them. */
+
+#include "crypto/err.h"
+#include "escrow-server/process/msg.h"
+#include "formats/record.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum store_half { STORE_RECOVERY = 0, STORE_COMPLIANCE = 1, STORE_HALVES = 2 };
+
+#define STORE_OPEN_MS 5000
+
+struct store; /* both halves, opened */
+
+struct store_device {
+    uint8_t id[32], spki[91];
+    uint8_t courier[32]; /* SHA-256 of the SPKI of its courier's certificate */
+    bool revoked;
+    uint8_t approved; /* enum device_approval */
+    char computer[RECORD_TEXT_MAX + 1];
+    uint64_t enrolled, seen; /* seen: only in a list */
+};
+
+/* A record as it came, with what its header says. */
+struct store_record {
+    const uint8_t *bytes; /* borrowed */
+    size_t len;
+    uint8_t name[32];
+    struct record r; /* decoded, borrows bytes */
+    uint64_t received_us;
+};
+
+struct store_known {
+    uint8_t incarnation[16], name[32];
+    uint64_t sequence, received_us;
+};
+
+struct store_command {
+    uint8_t device[32];
+    struct guid key_id;
+    uint64_t made;
+    uint8_t bytes[COMMAND_LEN]; /* signed once */
+};
+
+/* Keys that a volume had at some time between these two, seconds. */
+struct store_window {
+    uint64_t from, until;
+};
+
+enum store_order { STORE_NO_ORDER = 0, STORE_ORDER_WAITS, STORE_ORDER_DONE, STORE_ORDERS };
+
+struct store_uncertain {
+    uint8_t device[32];
+    struct guid key_id;
+    enum store_order order; /* to replace it */
+};
+
+/* Where the halves are. */
+struct store_place {
+    const char *dir; /* folder of the SQLite files, "." without walking there; NULL: in memory (tests) */
+    const char *url[STORE_HALVES]; /* libpq connection string, borrowed while open; NULL or "": SQLite */
+    bool patient; /* a command's, not the writer's: statements may take long; a server must be reached */
+    bool reads;   /* the reader's: nothing is made, migrated or changed */
+};
+
+struct store_ops {
+    /* Creates and migrates. A PostgreSQL server that cannot be reached is no failure: its half is OFFLINE
+     * until tend() has found it.
+     * err: VERSION (made by a newer program; to be read: by another one), UNSUPPORTED (the log says why), IO,
+     * FULL, DENIED cost: waits at most STORE_OPEN_MS for each half */
+    enum err (*open)(const struct store_place *place, struct store **ret);
+    void (*close)(struct store *s);
+    /* Between two batches: notice a lost connection, take up a new one. Never waits.
+     * Returns after how many milliseconds to call again, -1: no need */
+    int (*tend)(struct store *s);
+
+    /* One transaction per half serves many requests; each of them is bracketed by mark
+     * and then either undo or release, so that an undo never reaches another request's mark.
+     * err of begin and commit: IO, FULL, BUSY, OFFLINE, as of all operations. After a failed commit nothing
+     * in it is durable: as a rule it is gone; where durability is unknown it may be there. A failure of what
+     * stands between two marks may be reported by a later operation of the same half, at last by commit.
+     * ret_replicated: a synchronous standby has it too */
+    enum err (*begin)(struct store *s, enum store_half half);
+    enum err (*commit)(struct store *s, enum store_half half, bool *ret_replicated);
+    void (*abandon)(struct store *s, enum store_half half);
+    enum err (*mark)(struct store *s, enum store_half half);
+    void (*undo)(struct store *s, enum store_half half);
+    enum err (*release)(struct store *s, enum store_half half);
+
+    /* Write something, to see whether that half can. In a transaction. */
+    enum err (*probe)(struct store *s, enum store_half half, uint64_t now);
+
+    /* err: NOT_FOUND */
+    enum err (*device_get)(struct store *s, const uint8_t id[static 32], struct store_device *ret);
+    /* Adds, or takes the new courier key and computer name of one that is there; approval stays as it is. */
+    enum err (*device_put)(struct store *s, const struct store_device *d);
+    enum err (*device_seen)(struct store *s, const uint8_t id[static 32], uint64_t now,
+                            const uint8_t *audit_head);
+
+    /* The devices behind one (NULL: from the first on), in the order of their IDs, at most max. waiting: only
+     * those that no person approved */
+    enum err (*devices)(struct store *s, const uint8_t *after, bool waiting, unsigned max,
+                        struct store_device *ret, unsigned *ret_n);
+    /* err: NOT_FOUND */
+    enum err (*device_approve)(struct store *s, const uint8_t id[static 32], enum device_approval approved);
+    enum err (*device_revoke)(struct store *s, const uint8_t id[static 32], bool revoked);
+
+    enum err (*token_put)(struct store *s, const struct msg_token *t, uint64_t now);
+    /* Counts one use. err: DENIED (unknown, expired or used up) */
+    enum err (*token_use)(struct store *s, const uint8_t hash[static 32], uint64_t now, bool count);
+
+    /* Idempotent by name. ret_new: it was not there before */
+    enum err (*record_put)(struct store *s, enum store_half half, const struct store_record *r,
+                           bool *ret_new);
+    /* What an escrow record carries, indexed. sender: the device that signed the record */
+    enum err (*envelope_put)(struct store *s, const struct store_record *r, const struct envelope *e);
+    enum err (*event_put)(struct store *s, const struct store_record *r);
+    /* Is there a record with this place in the device's chain, and another name? (a fork) */
+    enum err (*forked)(struct store *s, enum store_half half, const struct store_record *r, bool *ret);
+    enum err (*flag_put)(struct store *s, const char *kind, const struct store_record *r);
+    /* Is there a record with this number (0: any) of the device's incarnation? */
+    enum err (*has_sequence)(struct store *s, enum store_half half, const uint8_t device[static 32],
+                             const uint8_t incarnation[static 16], uint64_t sequence, bool *ret);
+    /* err: NOT_FOUND */
+    enum err (*known)(struct store *s, enum store_half half, const uint8_t device[static 32],
+                      struct store_known *ret);
+    /* SHA-256 over the sorted hashes of all envelopes that the device made. */
+    enum err (*digest)(struct store *s, const uint8_t device[static 32], uint8_t ret[static 32]);
+    /* Which of these envelopes did the device not bring here? hashes: n × 32 bytes; ret may be the same
+     * place. cost: one statement, whatever n is */
+    enum err (*missing)(struct store *s, const uint8_t device[static 32], const uint8_t *hashes, unsigned n,
+                        uint8_t (*ret)[32], unsigned *ret_n);
+    /* Key packages by the names of their records: SHA-256 over the sorted names, and is one here? */
+    enum err (*packages)(struct store *s, const uint8_t device[static 32], uint8_t ret[static 32]);
+    enum err (*has_package)(struct store *s, const uint8_t device[static 32], const uint8_t name[static 32],
+                            bool *ret);
+
+    /* The newest envelope of each password that fits, those that came from their own device first,
+     * and at most two of one sender for one key ID. more: not all that fit are there.
+     * ret's pointers are good until the next call. */
+    enum err (*find)(struct store *s, const struct msg_find *f, struct msg_found *ret);
+    enum err (*boots)(struct store *s, const struct msg_find *f, struct msg_boots *ret);
+    /* The only deletion there is: one step of taking away what the compliance store got before cutoff_us, the
+     * beginning of a month, with an entry in its table `retentions`. The last record of each chain leaves its
+     * number behind. In a transaction. ret_more: another step is needed */
+    enum err (*retain)(struct store *s, uint64_t cutoff_us, uint64_t now, bool *ret_more);
+    /* What the retention of that moment took away, in all. err: NOT_FOUND (nothing) */
+    enum err (*retained)(struct store *s, uint64_t cutoff_us, uint64_t *ret_records, uint64_t *ret_events);
+
+    /* Idempotent. An entry whose personal part was erased (who is "") erases it here, too.
+     * err: CONFLICT (another disclosure has this place in the chain; it stays) */
+    enum err (*disclosed_put)(struct store *s, const struct msg_entry *e);
+    /* Idempotent: one order for a key of a device, for ever */
+    enum err (*command_put)(struct store *s, const struct store_command *c);
+    enum err (*command_done)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
+                             uint64_t now);
+    /* Is there an order that waits to be done? No more once another device did it that was enrolled after
+     * this one was seen last: the computer got another identity, or the disk is elsewhere. When this one is
+     * seen again after all, it waits as before. */
+    enum err (*command_open)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
+                             bool *ret);
+    /* Does one wait for the owner of a key that this device, which is another one, brought? */
+    enum err (*command_former)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
+                               bool *ret);
+    /* Who else has the volume of a key of this device: brought that key, and made one of its own for it. */
+    enum err (*holders)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
+                        unsigned max, uint8_t (*ret)[32], unsigned *ret_n);
+    /* The keys of the window, of devices behind one up to another, in the order of devices: those made before
+     * its end, by what their device says or by when they came, or by the proof that we had them; without
+     * those that had a successor before it began. */
+    enum err (*uncertain)(struct store *s, const struct store_window *w, const uint8_t after[static 32],
+                          const uint8_t last[static 32], unsigned max, struct store_uncertain *ret,
+                          unsigned *ret_n);
+    enum err (*commands)(struct store *s, const uint8_t device[static 32], unsigned max,
+                         uint8_t (*ret)[COMMAND_LEN], unsigned *ret_n);
+};
+
+extern const struct store_ops store_sql;

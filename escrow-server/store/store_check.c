@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/store/store_check.h"
+#include "crypto/hash.h"
+#include "crypto/p256.h"
+#include "formats/base.h"
+#include "formats/command.h"
+#include <string.h>
+
+static enum err wrong(struct store_check *c, const char *what, const struct db_column *id)
+{
+    char hex[BASE16_LEN(32) + 1] = "";
+    if (id->len <= 32)
+        base16_encode(id->p, id->len, hex);
+    c->say(what, hex);
+    c->n_wrong++;
+    return ERR_OK;
+}
+
+static bool same(const struct db_column *a, const void *p, size_t len)
+{
+    return a->p != NULL && a->len == len && memcmp(a->p, p, len) == 0;
+}
+
+static bool same_guid(const struct db_column *text, const struct guid *g)
+{
+    char want[GUID_TEXT];
+    guid_encode(g, want);
+    return same(text, want, strlen(want));
+}
+
+/* Is there a row with this key? The statement is the third free one of its half. */
+static enum err has(struct store_check *c, enum store_half half, const void *a, const void *b, bool *ret)
+{
+    QUERY(q, c->store, half, SQL_FREE_3, "check");
+    query_blob(&q, a, 32);
+    if (b != NULL)
+        query_blob(&q, b, 32);
+    return query_any(&q, ret);
+}
+
+/* Records. Columns: enum sql_table_name. */
+
+static enum err find_device(struct store_check *c, const uint8_t id[static 32])
+{
+    if (c->n_devices > 0 && memcmp(c->device.id, id, 32) == 0)
+        return ERR_OK;
+    return store_sql.device_get(c->store, id, &c->device);
+}
+
+static bool header_fits(const struct db_column *col, const struct record *r)
+{
+    return same(&col[2], r->device, 32) && same(&col[3], r->incarnation, 16) &&
+           col[4].number == r->sequence && same(&col[5], r->previous, 32) && col[6].number == r->kind &&
+           col[7].number == r->time;
+}
+
+static enum err check_signature(struct store_check *c, const struct db_column *col, const struct record *r)
+{
+    struct cr_p256_pub pub;
+    enum err e = find_device(c, r->device);
+    if (e == ERR_NOT_FOUND)
+        return wrong(c, "a record of a device that is not enrolled", &col[0]);
+    TRY(e);
+    if (cr_p256_from_spki(c->device.spki, sizeof c->device.spki, &pub) != ERR_OK ||
+        record_verify(col[8].p, col[8].len, &pub) != ERR_OK)
+        return wrong(c, "a record whose signature does not verify", &col[0]);
+    return ERR_OK;
+}
+
+/* What was made from the record must be there. */
+static enum err check_index(struct store_check *c, const struct db_column *col, const struct record *r)
+{
+    uint8_t hash[32];
+    struct envelope e;
+    bool there = true;
+    if (r->kind == RECORD_ESCROW) {
+        if (envelope_decode(r->envelope, r->envelope_len, &e) != ERR_OK)
+            return wrong(c, "a record whose envelope is none", &col[0]);
+        TRY(cr_sha256(r->envelope, r->envelope_len, hash));
+        TRY(has(c, STORE_RECOVERY, hash, r->device, &there));
+    }
+    if (r->kind == RECORD_EVENT)
+        TRY(has(c, STORE_COMPLIANCE, col[0].p, NULL, &there));
+    return there ? ERR_OK : wrong(c, "a record that is not indexed", &col[0]);
+}
+
+static enum err check_record(void *ctx, const struct db_column *col)
+{
+    struct store_check *c = ctx;
+    struct record r;
+    uint8_t name[32];
+    c->n_records++;
+    TRY(record_name(col[8].p, col[8].len, name));
+    if (!same(&col[0], name, sizeof name))
+        return wrong(c, "a record whose bytes changed", &col[0]);
+    if (record_decode(col[8].p, col[8].len, &r) != ERR_OK)
+        return wrong(c, "a record that is none", &col[0]);
+    if (!header_fits(col, &r))
+        return wrong(c, "a record that is filed wrongly", &col[0]);
+    TRY(check_signature(c, col, &r));
+    return check_index(c, col, &r);
+}
+
+static enum err check_envelope(void *ctx, const struct db_column *col)
+{
+    struct store_check *c = ctx;
+    struct envelope e;
+    uint8_t hash[32];
+    bool there;
+    c->n_envelopes++;
+    TRY(cr_sha256(col[12].p, col[12].len, hash));
+    if (!same(&col[0], hash, sizeof hash))
+        return wrong(c, "an envelope whose bytes changed", &col[0]);
+    if (envelope_decode(col[12].p, col[12].len, &e) != ERR_OK)
+        return wrong(c, "an envelope that is none", &col[0]);
+    if (!same_guid(&col[3], &e.key_id) || !same(&col[4], e.volume.bytes, 16) ||
+        !same(&col[5], e.device, 32) || col[6].number != same(&col[1], e.device, 32) ||
+        !same(&col[7], e.commitment, 32))
+        return wrong(c, "an envelope that is filed wrongly", &col[0]);
+    if (col[2].len != 32)
+        return wrong(c, "an envelope without its record", &col[0]);
+    TRY(has(c, STORE_RECOVERY, col[2].p, NULL, &there));
+    return there ? ERR_OK : wrong(c, "an envelope without its record", &col[0]);
+}
+
+static enum err check_device(void *ctx, const struct db_column *col)
+{
+    struct store_check *c = ctx;
+    struct cr_p256_pub pub;
+    uint8_t id[32];
+    c->n_devices++;
+    if (cr_p256_from_spki(col[1].p, col[1].len, &pub) != ERR_OK || cr_p256_id(&pub, id) != ERR_OK ||
+        !same(&col[0], id, sizeof id))
+        return wrong(c, "a device whose key is another's", &col[0]);
+    return ERR_OK;
+}
+
+static enum err check_order(void *ctx, const struct db_column *col)
+{
+    struct store_check *c = ctx;
+    struct cr_p256_pub pub;
+    struct command order;
+    c->n_orders++;
+    for (unsigned i = 0; i < c->org->n_receipt; i++)
+        if (cr_p256_from_spki(c->org->receipt[i].spki, sizeof c->org->receipt[i].spki, &pub) == ERR_OK &&
+            command_decode(col[4].p, col[4].len, &pub, &order) == ERR_OK && same(&col[0], order.device, 32) &&
+            same_guid(&col[1], &order.key_id))
+            return ERR_OK;
+    return wrong(c, "an order that no receipt key of this organisation signed", &col[0]);
+}
+
+static enum err each(struct store_check *c, enum sql_table_name table, const char *ask, row_visit *visit)
+{
+    const struct sql_table *t = &sql_tables[table];
+    struct db *d = c->store->db[t->half];
+    if (ask != NULL)
+        TRY(d->ops->prepare(d, SQL_FREE_3, ask));
+    return store_each(c->store, t, visit, c);
+}
+
+enum err store_check(struct store_check *c)
+{
+    TRY(each(c, TABLE_DEVICES, NULL, check_device));
+    TRY(each(c, TABLE_RECORDS, sql_has_envelope, check_record));
+    TRY(each(c, TABLE_COMPLIANCE_RECORDS, sql_has_event, check_record));
+    TRY(each(c, TABLE_ENVELOPES, sql_has_record, check_envelope));
+    return each(c, TABLE_COMMANDS, NULL, check_order);
+}
+
+enum err store_check_disclosure(struct store_check *c, const char *chain, uint64_t n, bool *ret)
+{
+    struct db *d = c->store->db[STORE_RECOVERY];
+    TRY(d->ops->prepare(d, SQL_FREE_3, sql_has_disclosure));
+    QUERY(q, c->store, STORE_RECOVERY, SQL_FREE_3, "check-disclosure");
+    query_text(&q, chain);
+    query_u64(&q, n);
+    return query_any(&q, ret);
+}

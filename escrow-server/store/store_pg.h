@@ -1,0 +1,71 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* PostgreSQL behind store_db.h: what its parts share. store_pg_connect.c makes connections, in a thread of
+ * its own, because looking up names and trying hosts one after another waits; store_pg_wire.c sends and
+ * receives (pipeline mode); store_pg.c has transactions and the engine's table. */
+
+#include "escrow-server/store/store_db.h"
+#include <postgresql/libpq-fe.h>
+
+#define PG_WAIT_MS        10000 /* for one answer; the server gives up after 8 s (sql_pg_session) */
+#define PG_PATIENT_MS     (24 * 3600 * 1000)
+#define PG_CANCEL_MS      3000 /* for the answer to a cancellation */
+#define PG_SYNC_MS        4000 /* for a commit, before the wait for a standby is cancelled */
+#define PG_BACKOFF_MIN_MS 100
+#define PG_BACKOFF_MAX_MS 5000
+#define PG_IDLE_MS        1000 /* how often an idle connection is looked at */
+#define PG_PAUSE_MS       5000 /* no writing for so long after no standby had answered */
+
+struct pg_job; /* a connection being made */
+
+struct pg {
+    struct db db; /* first */
+    const char *url;
+    PGconn *c;    /* NULL: offline */
+    bool standby; /* c is to a standby: it reads, and nothing else */
+    struct pg_job *job;
+    int64_t again_ms, pause_until_ms;
+    unsigned backoff_ms;
+    bool in_tx;
+    unsigned posted; /* statements whose results were not read */
+    bool warned;     /* a warning came since this was cleared */
+    uint64_t months_at_s;
+    bool patient, reads;
+    unsigned prepared[SQL_COUNT]; /* how often a free statement got another text */
+};
+
+static inline struct pg *pg_of(struct db *d)
+{
+    return (struct pg *)d;
+}
+int64_t pg_now_ms(void);
+
+/* Start to connect, in a thread: to a primary, and where none answers, to a standby with the same schema,
+ * which can be read. With such a connection already, or for a command (patient), a primary only. Where p only
+ * reads, the schema must be there already. */
+void pg_job_start(struct pg *p);
+/* Is it done? Then p->job is gone, and on ERR_OK p->c (an older one is closed) and p->standby are set.
+ * err: BUSY, OFFLINE, VERSION, UNSUPPORTED, DENIED, IO */
+MUST_CHECK enum err pg_job_take(struct pg *p);
+/* Ask the server to give up what it does for p, in a thread. */
+void pg_cancel(const struct pg *p);
+/* Leave it alone: it ends by itself. */
+void pg_job_drop(struct pg *p);
+
+/* Notice receiver: remembers warnings, logs them. arg: struct pg */
+void pg_notice(void *arg, const PGresult *r);
+/* From SQLSTATE, or a lost connection. */
+enum err pg_error(const PGresult *r);
+void pg_log(const struct pg *p, const char *doing, const char *state, const char *text);
+
+/* The connection is of no use any more. */
+void pg_lose(struct pg *p, const char *reason);
+/* Its name on the server. */
+void pg_name(const struct pg *p, enum sql which, char ret[static 24]);
+/* Send a statement and read nothing. */
+MUST_CHECK enum err pg_post(struct pg *p, const struct query *q);
+/* Read the results of all that was posted; what is not there in time is cancelled, and the connection lost
+ * if that helps nothing. doing: for the log
+ * ret: result of the last one (PQclear it), may be NULL
+ * err: the first failure */
+MUST_CHECK enum err pg_wait(struct pg *p, int timeout_ms, const char *doing, PGresult **ret);

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/hash.h"
+#include "escrow-server/store/store_db.h"
+#include <openssl/evp.h>
+#include <string.h>
+
+static enum err lock_name(struct store *s, const struct store_record *r)
+{
+    QUERY(q, s, STORE_COMPLIANCE, SQL_RECORD_LOCK, "record-lock");
+    query_blob(&q, r->name, sizeof r->name);
+    query_u64(&q, r->received_us);
+    return query_run(&q);
+}
+
+enum err store_record_put(struct store *s, enum store_half half, const struct store_record *r, bool *ret_new)
+{
+    if (half == STORE_COMPLIANCE)
+        TRY(lock_name(s, r));
+    QUERY(q, s, half, SQL_RECORD_PUT, "record-put");
+    query_blob(&q, r->name, sizeof r->name);
+    query_blob(&q, r->r.device, sizeof r->r.device);
+    query_blob(&q, r->r.incarnation, sizeof r->r.incarnation);
+    query_u64(&q, r->r.sequence);
+    query_blob(&q, r->r.previous, sizeof r->r.previous);
+    query_u64(&q, r->r.kind);
+    query_u64(&q, r->r.time);
+    query_u64(&q, r->received_us);
+    query_blob(&q, r->bytes, r->len);
+    uint64_t changed;
+    TRY(query_changed(&q, &changed));
+    *ret_new = changed == 1;
+    return ERR_OK;
+}
+
+enum err store_envelope_put(struct store *s, const struct store_record *r, const struct envelope *e)
+{
+    uint8_t hash[32];
+    TRY(cr_sha256(r->r.envelope, r->r.envelope_len, hash));
+    QUERY(q, s, STORE_RECOVERY, SQL_ENVELOPE_PUT, "envelope-put");
+    query_blob(&q, hash, sizeof hash);
+    query_blob(&q, r->r.device, sizeof r->r.device);
+    query_blob(&q, r->name, sizeof r->name);
+    query_guid(&q, &e->key_id);
+    query_blob(&q, e->volume.bytes, 16);
+    query_blob(&q, e->device, sizeof e->device);
+    query_u64(&q, memcmp(e->device, r->r.device, 32) == 0);
+    query_blob(&q, e->commitment, sizeof e->commitment);
+    query_text(&q, r->r.computer);
+    query_text(&q, r->r.label);
+    query_u64(&q, e->time);
+    query_u64(&q, r->received_us);
+    query_blob(&q, r->r.envelope, r->r.envelope_len);
+    return query_run(&q);
+}
+
+enum err store_event_put(struct store *s, const struct store_record *r)
+{
+    QUERY(q, s, STORE_COMPLIANCE, SQL_EVENT_PUT, "event-put");
+    query_blob(&q, r->name, sizeof r->name);
+    query_blob(&q, r->r.device, sizeof r->r.device);
+    query_u64(&q, r->r.event);
+    query_guid(&q, &r->r.key_id);
+    query_guid(&q, &r->r.other_key_id);
+    query_blob(&q, r->r.volume.bytes, 16);
+    query_u64(&q, r->r.result);
+    query_u64(&q, r->r.reason);
+    query_u64(&q, r->r.event_time);
+    query_u64(&q, r->received_us);
+    return query_run(&q);
+}
+
+enum err store_forked(struct store *s, enum store_half half, const struct store_record *r, bool *ret)
+{
+    QUERY(q, s, half, SQL_FORKED, "forked");
+    query_blob(&q, r->r.device, sizeof r->r.device);
+    query_blob(&q, r->r.incarnation, sizeof r->r.incarnation);
+    query_u64(&q, r->r.sequence);
+    query_blob(&q, r->name, sizeof r->name);
+    query_blob(&q, r->r.previous, sizeof r->r.previous);
+    return query_any(&q, ret);
+}
+
+enum err store_flag_put(struct store *s, const char *kind, const struct store_record *r)
+{
+    QUERY(q, s, STORE_RECOVERY, SQL_FLAG_PUT, "flag-put");
+    query_blob(&q, r->r.device, sizeof r->r.device);
+    query_text(&q, kind);
+    query_blob(&q, r->r.incarnation, sizeof r->r.incarnation);
+    query_u64(&q, r->r.sequence);
+    query_blob(&q, r->name, sizeof r->name);
+    query_u64(&q, r->received_us);
+    return query_run(&q);
+}
+
+enum err store_has_sequence(struct store *s, enum store_half half, const uint8_t device[static 32],
+                            const uint8_t incarnation[static 16], uint64_t sequence, bool *ret)
+{
+    QUERY(q, s, half, SQL_HAS_SEQUENCE, "has-sequence");
+    query_blob(&q, device, 32);
+    query_blob(&q, incarnation, 16);
+    query_u64(&q, sequence);
+    return query_any(&q, ret);
+}
+
+static enum err known(struct store *s, enum store_half half, enum sql which, const uint8_t device[static 32],
+                      struct store_known *ret)
+{
+    QUERY(q, s, half, which, "known");
+    query_blob(&q, device, 32);
+    TRY(query_row(&q));
+    struct store_known k = {.sequence = column_u64(&q, 1), .received_us = column_u64(&q, 3)};
+    TRY(column_blob(&q, 0, k.incarnation, sizeof k.incarnation));
+    TRY(column_blob(&q, 2, k.name, sizeof k.name));
+    *ret = k;
+    return ERR_OK;
+}
+
+enum err store_known(struct store *s, enum store_half half, const uint8_t device[static 32],
+                     struct store_known *ret)
+{
+    enum err e = known(s, half, SQL_KNOWN, device, ret);
+    return e == ERR_NOT_FOUND ? known(s, half, SQL_KNOWN_FORGOTTEN, device, ret) : e;
+}
+
+enum err store_missing(struct store *s, const uint8_t device[static 32], const uint8_t *hashes, unsigned n,
+                       uint8_t (*ret)[32], unsigned *ret_n)
+{
+    uint8_t missing[MSG_SET][32];
+    unsigned count = 0;
+    enum err e = ERR_NOT_FOUND;
+    if (n > MSG_SET)
+        return ERR_RANGE;
+    if (n > 0) {
+        QUERY(q, s, STORE_RECOVERY, SQL_MISSING, "missing");
+        query_blob(&q, hashes, 32 * (size_t)n);
+        query_blob(&q, device, 32);
+        while (count < n && (e = query_row(&q)) == ERR_OK)
+            TRY(column_blob(&q, 0, missing[count++], 32));
+    }
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    memcpy(ret, missing, 32 * (size_t)count);
+    *ret_n = count;
+    return ERR_OK;
+}
+
+enum err store_probe(struct store *s, enum store_half half, uint64_t now)
+{
+    QUERY(q, s, half, SQL_PROBE, "probe");
+    query_u64(&q, now);
+    return query_run(&q);
+}
+
+enum err store_has_package(struct store *s, const uint8_t device[static 32], const uint8_t name[static 32],
+                           bool *ret)
+{
+    QUERY(q, s, STORE_RECOVERY, SQL_HAS_PACKAGE, "has-package");
+    query_blob(&q, name, 32);
+    query_blob(&q, device, 32);
+    return query_any(&q, ret);
+}
+
+/* Over the hashes that a query yields, in its order. */
+static enum err digest_of(struct query *q, uint8_t ret[static 32])
+{
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    if (md == NULL)
+        return ERR_NOMEM;
+    enum err e = EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 ? ERR_OK : ERR_INTERNAL;
+    while (e == ERR_OK && (e = query_row(q)) == ERR_OK) {
+        uint8_t hash[32];
+        e = column_blob(q, 0, hash, sizeof hash);
+        if (e == ERR_OK && EVP_DigestUpdate(md, hash, sizeof hash) != 1)
+            e = ERR_INTERNAL;
+    }
+    if (e == ERR_NOT_FOUND)
+        e = EVP_DigestFinal_ex(md, ret, NULL) == 1 ? ERR_OK : ERR_INTERNAL;
+    EVP_MD_CTX_free(md);
+    return e;
+}
+
+enum err store_digest(struct store *s, const uint8_t device[static 32], uint8_t ret[static 32])
+{
+    QUERY(q, s, STORE_RECOVERY, SQL_DIGEST, "digest");
+    query_blob(&q, device, 32);
+    return digest_of(&q, ret);
+}
+
+enum err store_packages(struct store *s, const uint8_t device[static 32], uint8_t ret[static 32])
+{
+    QUERY(q, s, STORE_RECOVERY, SQL_PACKAGES, "packages");
+    query_blob(&q, device, 32);
+    return digest_of(&q, ret);
+}

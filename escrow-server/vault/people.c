@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/vault/people.h"
+#include "crypto/host/file.h"
+#include "crypto/random.h"
+#include "formats/base.h"
+#include "formats/host/json_strict.h"
+#include "formats/text.h"
+#include <crypt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PASSWORD_MIN 8
+#define METHOD       "$y$" /* yescrypt */
+
+static const struct {
+    enum people_role role;
+    const char *text;
+} roles[] = {{PEOPLE_HELP_DESK, "helpdesk"},
+             {PEOPLE_ADVANCED, "advanced"},
+             {PEOPLE_READER, "reader"},
+             {PEOPLE_AUDITOR, "auditor"},
+             {PEOPLE_ADMINISTRATOR, "administrator"}};
+
+enum err people_role_from_text(const char *text, enum people_role *ret)
+{
+    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
+        if (strcmp(roles[i].text, text) == 0) {
+            *ret = roles[i].role;
+            return ERR_OK;
+        }
+    return ERR_NOT_FOUND;
+}
+
+const char *people_role_text(enum people_role role)
+{
+    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
+        if (roles[i].role == role)
+            return roles[i].text;
+    return "?";
+}
+
+bool people_name_is_good(const char *name)
+{
+    size_t len = strlen(name);
+    return len >= 1 && len <= PEOPLE_NAME && text_is_printable(name, len) &&
+           strpbrk(name, " \"'\\:,") == NULL;
+}
+
+/* The password leaves our secret only into libcrypt's own memory, which is wiped. */
+static enum err hash(const struct secret *password, const char *setting, char ret[static CRYPT_OUTPUT_SIZE])
+{
+    struct crypt_data *data = calloc(1, sizeof *data);
+    SECRET(text);
+    if (data == NULL)
+        return ERR_NOMEM;
+    enum err e =
+        password->len < SECRET_MAX && memchr(password->bytes, 0, password->len) == NULL ? ERR_OK : ERR_RANGE;
+    if (e == ERR_OK) {
+        memcpy(text.bytes, password->bytes, password->len);
+        text.bytes[password->len] = 0;
+        const char *out = crypt_r((const char *)text.bytes, setting, data);
+        e = out != NULL && out[0] != '*' && strlen(out) < CRYPT_OUTPUT_SIZE ? ERR_OK : ERR_UNSUPPORTED;
+        if (e == ERR_OK)
+            memcpy(ret, out, strlen(out) + 1);
+    }
+    cr_wipe(data, sizeof *data);
+    free(data);
+    return e;
+}
+
+static enum err fresh_setting(char ret[static CRYPT_GENSALT_OUTPUT_SIZE])
+{
+    char random[32];
+    TRY(cr_random(random, sizeof random));
+    return crypt_gensalt_rn(METHOD, 0, random, sizeof random, ret, CRYPT_GENSALT_OUTPUT_SIZE) != NULL
+               ? ERR_OK
+               : ERR_UNSUPPORTED;
+}
+
+static enum err load(const char *path, struct json_object **ret)
+{
+    uint8_t *text = NULL;
+    size_t len;
+    TRY(file_read(path, JSON_BYTES_MAX, &text, &len));
+    enum err e = json_strict_parse((const char *)text, len, ret);
+    free(text);
+    return e;
+}
+
+/* ret: borrowed from the file's object. err: NOT_FOUND */
+static enum err find(struct json_object *file, const char *name, struct json_object **ret)
+{
+    struct json_object *users;
+    TRY(json_get_array(file, "users", PEOPLE_MAX, &users));
+    for (size_t i = 0; i < json_object_array_length(users); i++) {
+        struct json_object *user = json_object_array_get_idx(users, i);
+        const char *is;
+        TRY(json_get_text(user, "name", PEOPLE_NAME, &is));
+        if (strcmp(is, name) == 0) {
+            *ret = user;
+            return ERR_OK;
+        }
+    }
+    return ERR_NOT_FOUND;
+}
+
+static enum err append(struct json_object *file, const char *name, enum people_role role, const char *hashed)
+{
+    struct json_object *users, *user = json_object_new_object();
+    TRY(json_get_array(file, "users", PEOPLE_MAX - 1, &users));
+    if (user == NULL)
+        return ERR_NOMEM;
+    json_object_object_add(user, "name", json_object_new_string(name));
+    json_object_object_add(user, "role", json_object_new_string(people_role_text(role)));
+    json_object_object_add(user, "password", json_object_new_string(hashed));
+    return json_object_array_add(users, user) == 0 ? ERR_OK : ERR_NOMEM;
+}
+
+static enum err save(const char *path, struct json_object *file)
+{
+    const char *text = json_object_to_json_string_ext(file, JSON_C_TO_STRING_PRETTY);
+    return text == NULL ? ERR_NOMEM : file_write(path, text, strlen(text), 0600);
+}
+
+enum err people_add(const char *path, const char *name, enum people_role role, const struct secret *password)
+{
+    char setting[CRYPT_GENSALT_OUTPUT_SIZE], hashed[CRYPT_OUTPUT_SIZE];
+    struct json_object *file = NULL, *there;
+    if (!people_name_is_good(name))
+        return ERR_FORMAT;
+    if (password->len < PASSWORD_MIN)
+        return ERR_RANGE;
+    TRY(fresh_setting(setting));
+    TRY(hash(password, setting, hashed));
+    enum err e = load(path, &file);
+    if (e == ERR_NOT_FOUND) {
+        file = json_object_new_object();
+        json_object_object_add(file, "users", json_object_new_array());
+        e = ERR_OK;
+    }
+    if (e == ERR_OK && (e = find(file, name, &there)) == ERR_OK)
+        e = ERR_CONFLICT;
+    if (e == ERR_NOT_FOUND)
+        e = append(file, name, role, hashed);
+    if (e == ERR_OK)
+        e = save(path, file);
+    json_object_put(file);
+    return e;
+}
+
+enum err people_set_totp(const char *path, const char *name, const uint8_t seed[static TOTP_SECRET])
+{
+    char text[BASE32_LEN(TOTP_SECRET) + 1];
+    struct json_object *file = NULL, *user;
+    TRY(load(path, &file));
+    enum err e = find(file, name, &user);
+    if (e == ERR_OK) {
+        base32_encode(seed, TOTP_SECRET, text);
+        json_object_object_add(user, "totp", json_object_new_string(text));
+        e = save(path, file);
+    }
+    json_object_put(file);
+    return e;
+}
+
+static enum err read_totp(struct json_object *user, struct person *ret)
+{
+    const char *text;
+    size_t len;
+    enum err e = json_get_text(user, "totp", BASE32_LEN(TOTP_SECRET), &text);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK;
+    TRY(e);
+    TRY(base32_decode(text, strlen(text), ret->totp, sizeof ret->totp, &len));
+    ret->has_totp = len == sizeof ret->totp;
+    return ret->has_totp ? ERR_OK : ERR_FORMAT;
+}
+
+static enum err check_user(struct json_object *user, const struct secret *password, struct person *ret)
+{
+    struct person p = {.role = 0};
+    char hashed[CRYPT_OUTPUT_SIZE];
+    const char *want, *role;
+    TRY(json_get_text(user, "password", CRYPT_OUTPUT_SIZE - 1, &want));
+    TRY(json_get_text(user, "role", PEOPLE_NAME, &role));
+    TRY(people_role_from_text(role, &p.role));
+    TRY(read_totp(user, &p));
+    TRY(hash(password, want, hashed));
+    if (strlen(hashed) != strlen(want) || !cr_equal(hashed, want, strlen(want)))
+        return ERR_AUTH;
+    *ret = p;
+    return ERR_OK;
+}
+
+/* The work of a check, for nothing. */
+static enum err waste(const struct secret *password)
+{
+    char setting[CRYPT_GENSALT_OUTPUT_SIZE], hashed[CRYPT_OUTPUT_SIZE];
+    TRY(fresh_setting(setting));
+    TRY(hash(password, setting, hashed));
+    return ERR_AUTH;
+}
+
+enum err people_known(const char *path, const char *name, bool *ret)
+{
+    struct json_object *file = NULL, *user;
+    TRY(load(path, &file));
+    enum err e = find(file, name, &user);
+    json_object_put(file);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    *ret = e == ERR_OK;
+    return ERR_OK;
+}
+
+enum err people_check(const char *path, const char *name, const struct secret *password, struct person *ret)
+{
+    struct json_object *file = NULL, *user;
+    TRY(load(path, &file));
+    enum err e = find(file, name, &user);
+    if (e == ERR_OK)
+        e = check_user(user, password, ret);
+    else if (e == ERR_NOT_FOUND)
+        e = waste(password);
+    json_object_put(file);
+    return e;
+}

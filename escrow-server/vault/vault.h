@@ -1,0 +1,238 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The vault: the one process that holds escrow private keys and writes the audit log. It checks the person,
+ * the role, the reason and the quota itself, makes the entry durable, and only then opens an envelope. */
+
+#include "crypto/p256.h"
+#include "escrow-server/process/chan.h"
+#include "escrow-server/process/child.h"
+#include "escrow-server/process/msg.h"
+#include "escrow-server/vault/escrow_key.h"
+#include "escrow-server/vault/people.h"
+#include "formats/audit_head.h"
+#include "formats/host/audit_chain.h"
+
+#define VAULT_WEBS CONF_WORKERS_MAX
+#define VAULT_THROTTLED                                                                                      \
+    (PEOPLE_MAX + 1)        /* everybody there is, and one row for all names that are nobody's               \
+                             */
+#define VAULT_FREE_TRIES 5  /* wrong passwords before waiting begins */
+#define VAULT_WAIT_S     10 /* then this, doubling */
+#define VAULT_WAIT_MAX_S 900
+
+/* Wrong passwords of all names together: so many at once, then one in so many seconds. Each is an entry of
+ * the audit log, so this bounds that, too. */
+#define VAULT_BURST   60
+#define VAULT_SPACE_S 10
+
+#define VAULT_CHECK_EVERY   32    /* entries; also at start and end */
+#define VAULT_ERASE_AFTER_S 86400 /* personal data of younger entries is not erased */
+#define VAULT_FOREIGN_PATH  64
+
+/* What the vault keeps of an entry of its own log: 16 bytes of the hash are enough to find it by. */
+struct vault_mark {
+    uint8_t hash[16];
+    uint64_t time, off; /* where it begins in the file */
+    bool erased;
+};
+
+/* Whose personal part is to go. */
+struct vault_order {
+    char chain[33];
+    uint64_t n;
+    bool done;
+};
+
+/* Parts of an entry's note: a one-time code's step, which is used with it; a wish for approval, and its end.
+ */
+#define NOTE_STEP     "totp="
+#define NOTE_WANTED   "wanted=approval"
+#define NOTE_APPROVES "approves="
+#define NOTE_APPROVAL "approval="
+
+#define VAULT_APPROVAL_S 3600
+#define VAULT_WISHES     64
+
+/* A request that waits for a second person, or for its repetition. */
+struct vault_wish {
+    uint64_t n, time; /* entry that refused it; of that, or of the approval */
+    char who[MSG_NAME + 1], key_id[GUID_TEXT], volume[GUID_TEXT], device[65];
+    bool approved;
+};
+
+/* Who asks, after step-up. */
+struct vault_asker {
+    enum people_role role;
+    uint64_t step; /* of the one-time code; 0: none was needed */
+};
+
+/* The last one-time code of somebody. */
+struct vault_step {
+    char who[MSG_NAME + 1];
+    uint64_t step;
+};
+
+struct throttle {
+    char who[MSG_NAME + 1];
+    unsigned failures;
+    uint64_t until;
+};
+
+struct vault {
+    struct conf conf;
+    struct guid org;
+    struct escrow_key key[ESCROW_KEYS]; /* every epoch, also those that cannot be opened */
+    unsigned n_keys;
+    struct audit_chain *log; /* NULL: cannot be written now */
+    uint64_t size;           /* bytes of the log that were read back */
+    struct audit_head seen;  /* where it stood last; what is opened later must go on from there */
+    uint64_t opened;         /* when that was, last */
+    bool told_log;           /* what the web workers know of it */
+    uint64_t told_loss_words;
+    bool goes_on;                  /* while it is read back: the entry of seen was met */
+    struct cr_p256_key *audit_key; /* NULL: nothing is signed */
+    uint8_t word[AUDIT_HEAD_LEN];  /* signed, on seen */
+    bool has_word;
+    uint64_t last_check;         /* entry with the last checkpoint */
+    uint64_t lost;               /* entries that the fleet proved the log once had, when it has not */
+    struct msg_losses losses;    /* each such gap */
+    uint64_t loss_words;         /* entries about them that were taken; told when it changes */
+    struct vault_mark *mark;     /* of every entry */
+    struct msg_entry *disclosed; /* every disclosure: of our log, oldest first, then of imported chains */
+    struct vault_order *order;   /* every order to erase */
+    struct vault_step step[PEOPLE_MAX];
+    struct vault_wish wish[VAULT_WISHES];
+    size_t n_marks, cap_marks, n_disclosed, cap_disclosed, n_orders, cap_orders;
+    struct throttle throttle[VAULT_THROTTLED]; /* number 0: names that are nobody's */
+    uint64_t spent_until;                      /* when all of the burst is there again */
+    struct chan web[VAULT_WEBS], export;
+};
+
+uint64_t vault_now(void);
+
+/* vault_keys.c: every epoch in keys/ is opened and proved with its canary; one that cannot be, or that org
+ * names and that is not there, is an alarm (a log line, MSG_VAULT_IS), and the others serve.
+ * err: IO (the folder), RANGE (more than ESCROW_KEYS) */
+MUST_CHECK enum err vault_keys_open(struct vault *v, const struct org *org, const struct secret *passphrase);
+unsigned vault_keys_good(const struct vault *v);
+/* Is any of them in a token? */
+bool vault_keys_in_token(const struct vault *v);
+/* Is there none, only because a token does not answer? */
+bool vault_keys_wait(const struct vault *v);
+/* The key that an envelope is sealed to. err: NOT_FOUND (none of ours), UNSUPPORTED (one of ours that cannot
+ * be opened) */
+MUST_CHECK enum err vault_key_for(const struct vault *v, const struct msg_blob *envelope,
+                                  const struct escrow_key **ret);
+
+/* vault_state.c: how the vault is, for /healthz and `keyholt-server keys`. Unasked, on every change. */
+void vault_state_announce(struct vault *v, struct chan *c);
+/* After each turn: tell everybody what changed. */
+void vault_state_tend(struct vault *v);
+
+/* vault_log.c: the audit log. Opened when needed: a log that cannot be written now may be writable later. */
+/* err: what keeps an entry from being written now */
+MUST_CHECK enum err vault_log_ready(struct vault *v);
+/* Durable on ERR_OK; tells the web workers the new head. ret_n: number of the entry */
+MUST_CHECK enum err vault_log_append(struct vault *v, const struct audit_entry *e, uint64_t *ret_n);
+/* The same into an open log, and nobody is told: for vault_head.c. */
+MUST_CHECK enum err vault_log_write(struct vault *v, const struct audit_entry *e);
+void vault_log_announce(struct vault *v, struct chan *c);
+void vault_log_announce_all(struct vault *v);
+
+/* vault_memory.c: what is kept of the logs, for quota, orders and the fleet's heads. err: NOMEM, FORMAT */
+void vault_memory_clear(struct vault *v);
+void vault_memory_free(struct vault *v);
+/* Room for one mark more. */
+MUST_CHECK enum err vault_memory_reserve(struct vault *v);
+void vault_memory_mark(struct vault *v, const struct audit_entry *a, uint64_t off);
+MUST_CHECK enum err vault_memory_disclosed(struct vault *v, const struct msg_entry *e);
+MUST_CHECK enum err vault_memory_order(struct vault *v, const char *chain, uint64_t n);
+/* An entry of any chain: kept if it is a disclosure. err: FORMAT (it names no key of a device) */
+MUST_CHECK enum err vault_memory_entry(struct vault *v, const struct audit_entry *a);
+/* An audit_visit for our own log. ctx: the vault */
+MUST_CHECK enum err vault_memory_take(void *ctx, const struct audit_entry *a, const char *line, size_t len);
+bool vault_memory_has(const struct vault *v, const uint8_t hash[static 32]);
+
+/* vault_head.c: signed words on where the log stands: checkpoints within it, heads in sync answers. */
+void vault_head_open(struct vault *v, const struct secret *passphrase);
+void vault_head_sign(struct vault *v);
+/* Where so many entries came since the last one. */
+void vault_head_checkpoint(struct vault *v, uint64_t after);
+/* A checkpoint read back. err: CONFLICT (its signature is none, or it tells another story) */
+MUST_CHECK enum err vault_head_judge(struct vault *v, const struct audit_entry *a);
+/* A head that a device brings. One that the log had and has not is put on record. err: of vault_log_ready()
+ */
+MUST_CHECK enum err vault_heard(struct vault *v, const struct msg_heard *h, enum msg_heard_is *ret);
+
+/* vault_loss.c: what the log lost. */
+/* A head of ours that the log has not: it is put on record, once. err: of vault_log_append() */
+MUST_CHECK enum err vault_loss_prove(struct vault *v, const uint8_t device[static 32],
+                                     const struct audit_head_word *w);
+/* An entry of our own log: kept if it is about a loss. */
+void vault_loss_take(struct vault *v, const struct audit_entry *a);
+void vault_loss_count(const struct vault *v); /* for /metrics */
+/* What a person says of a loss. err: as said in ret_detail */
+MUST_CHECK enum err vault_loss_word(struct vault *v, const struct msg_loss_word *m, char *ret_detail);
+
+/* vault_foreign.c: chains of desks and other vaults. */
+void vault_foreign_read(struct vault *v);
+MUST_CHECK enum err vault_foreign_path(const char *chain, char ret[static VAULT_FOREIGN_PATH]);
+/* Was that chain imported? */
+bool vault_foreign_has(const uint8_t chain[static 16]);
+/* err: as said in ret_detail: FORMAT, AUTH (broken), CONFLICT (contradicts), IO, FULL */
+MUST_CHECK enum err vault_import(struct vault *v, const struct msg_import *i, struct msg_imported *ret,
+                                 char *ret_detail);
+
+/* vault_erase.c: personal data. */
+/* Our own entry, read back: is it an order? err: NOMEM */
+MUST_CHECK enum err vault_erase_take(struct vault *v, const struct audit_entry *a);
+void vault_erase_seen(struct vault *v, const struct audit_entry *a);
+void vault_erase_finish(struct vault *v);
+/* err: as said in ret_detail */
+MUST_CHECK enum err vault_erase(struct vault *v, const struct msg_erase *e, unsigned *ret_n,
+                                char *ret_detail);
+
+/* vault_person.c: who asks, and may he? Refusals say why in ret_detail (MSG_DETAIL bytes and a zero). */
+/* Password and, where the person has a seed, a one-time code that was not used before. err: AUTH, BUSY (too
+ * many tries), IO */
+MUST_CHECK enum err vault_step_up(struct vault *v, const char *who, const struct msg_blob *password,
+                                  const char *code, struct vault_asker *ret, char *ret_detail);
+/* Does the text show nothing? */
+bool vault_is_blank(const char *text);
+/* err: also DENIED */
+MUST_CHECK enum err vault_person(struct vault *v, const struct msg_disclose *d, struct vault_asker *ret,
+                                 char *ret_detail);
+/* The limit of this vault is its part of the whole. err: BUSY */
+MUST_CHECK enum err vault_quota(const struct vault *v, const char *who, char *ret_detail);
+/* The code that was used goes into the entry's note, and is read back from there. */
+void vault_note_step(struct audit_entry *a, const struct vault_asker *asker);
+void vault_step_take(struct vault *v, const struct audit_entry *a);
+
+/* vault_approval.c */
+/* The setting: a word that is no role would ask for nothing, and nobody would know. err: NOT_FOUND */
+MUST_CHECK enum err vault_approval_check(const struct vault *v);
+bool vault_needs_approval(const struct vault *v, enum people_role role);
+void vault_wish_add(struct vault *v, const struct audit_entry *refused, uint64_t n);
+/* The wish of this person for this key that was approved and not used; 0: none. */
+uint64_t vault_approved(const struct vault *v, const struct audit_entry *a);
+void vault_wish_end(struct vault *v, uint64_t n);
+/* Our own entry, read back. */
+void vault_approval_take(struct vault *v, const struct audit_entry *a);
+/* err: as said in ret_detail */
+MUST_CHECK enum err vault_approve(struct vault *v, const struct msg_approve *m, char *ret_detail);
+
+/* vault_take.c: a question of a web worker, answered. err: FORMAT (it is none), NOMEM */
+MUST_CHECK enum err vault_take(struct vault *v, struct chan *c, const struct msg_frame *m);
+
+/* vault_export.c: a request of the exporter; the log itself is the spool. err: FORMAT */
+MUST_CHECK enum err vault_export(struct vault *v, const struct msg_frame *m);
+
+/* vault_disclose.c. err: as said in ret_detail */
+MUST_CHECK enum err vault_disclose(struct vault *v, const struct msg_disclose *d, struct msg_opened *ret,
+                                   char *ret_detail);
+/* Disclosures from that place of the list on. */
+void vault_since(const struct vault *v, uint64_t from, struct msg_entries *ret);
+
+/* vault_seccomp.c: has_module: a PKCS#11 module was loaded. From here on no socket can be made, no program
+ * run, no process traced. err: INTERNAL */
+MUST_CHECK enum err vault_confine(bool has_module);

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/process/slog.h"
+#include "escrow-server/vault/vault.h"
+#include "formats/text.h"
+#include <stdio.h>
+#include <string.h>
+
+/* Where a role needs a second person: the first request is refused, on record, and can be approved; within an
+ * hour of that the same person may read that key once. All of it stands in the log and is read back from it.
+ */
+
+static bool is_listed(const char *list, const char *word)
+{
+    size_t len = strlen(word);
+    for (const char *at = list; (at = strstr(at, word)) != NULL; at += len)
+        if ((at == list || strchr(", ", at[-1]) != NULL) && strchr(", ", at[len]) != NULL) /* also the end */
+            return true;
+    return false;
+}
+
+enum err vault_approval_check(const struct vault *v)
+{
+    char list[PATH_MAX], *rest = NULL;
+    enum people_role role;
+    snprintf(list, sizeof list, "%s", v->conf.approval);
+    for (char *word = strtok_r(list, ", ", &rest); word != NULL; word = strtok_r(NULL, ", ", &rest))
+        TRY(people_role_from_text(word, &role));
+    return ERR_OK;
+}
+
+bool vault_needs_approval(const struct vault *v, enum people_role role)
+{
+    return is_listed(v->conf.approval, people_role_text(role));
+}
+
+static bool is_open(const struct vault_wish *w)
+{
+    return w->n != 0 && w->time + VAULT_APPROVAL_S > vault_now();
+}
+
+void vault_wish_add(struct vault *v, const struct audit_entry *a, uint64_t n)
+{
+    struct vault_wish *w = &v->wish[0];
+    for (unsigned i = 0; i < VAULT_WISHES; i++) /* the oldest makes room */
+        if (v->wish[i].time < w->time)
+            w = &v->wish[i];
+    *w = (struct vault_wish){.n = n, .time = a->time};
+    snprintf(w->who, sizeof w->who, "%.*s", MSG_NAME, a->who);
+    snprintf(w->key_id, sizeof w->key_id, "%s", a->key_id);
+    snprintf(w->volume, sizeof w->volume, "%s", a->volume);
+    snprintf(w->device, sizeof w->device, "%s", a->device);
+}
+
+uint64_t vault_approved(const struct vault *v, const struct audit_entry *a)
+{
+    for (unsigned i = 0; i < VAULT_WISHES; i++) {
+        const struct vault_wish *w = &v->wish[i];
+        if (is_open(w) && w->approved && strcmp(w->who, a->who) == 0 && strcmp(w->key_id, a->key_id) == 0)
+            return w->n;
+    }
+    return 0;
+}
+
+void vault_wish_end(struct vault *v, uint64_t n)
+{
+    for (unsigned i = 0; i < VAULT_WISHES; i++)
+        if (n != 0 && v->wish[i].n == n)
+            v->wish[i] = (struct vault_wish){.n = 0};
+}
+
+static void mark_approved(struct vault *v, uint64_t n, uint64_t time)
+{
+    for (unsigned i = 0; i < VAULT_WISHES; i++)
+        if (n != 0 && v->wish[i].n == n) {
+            v->wish[i].approved = true;
+            v->wish[i].time = time;
+        }
+}
+
+void vault_approval_take(struct vault *v, const struct audit_entry *a)
+{
+    unsigned long long n;
+    const char *at;
+    if (a->erased)
+        return;
+    if (strcmp(a->action, AUDIT_REFUSE) == 0 && strstr(a->note, NOTE_WANTED) != NULL)
+        vault_wish_add(v, a, a->n);
+    else if (strcmp(a->action, AUDIT_APPROVE) == 0 && (at = strstr(a->note, NOTE_APPROVES)) != NULL &&
+             sscanf(at + strlen(NOTE_APPROVES), "%llu", &n) == 1)
+        mark_approved(v, n, a->time);
+    else if (strcmp(a->action, AUDIT_DISCLOSE) == 0 && (at = strstr(a->note, NOTE_APPROVAL)) != NULL &&
+             sscanf(at + strlen(NOTE_APPROVAL), "%llu", &n) == 1)
+        vault_wish_end(v, n);
+}
+
+static enum err check(const struct vault_wish *w, const struct msg_approve *m, enum people_role role,
+                      char *ret_detail)
+{
+    snprintf(ret_detail, MSG_DETAIL,
+             "There is no request of the last hour with the number %llu that waits for an approval.",
+             (unsigned long long)m->n);
+    if (w == NULL || w->approved)
+        return ERR_NOT_FOUND;
+    snprintf(ret_detail, MSG_DETAIL, "Nobody approves a request of his own.");
+    if (strcmp(w->who, m->who) == 0)
+        return ERR_DENIED;
+    snprintf(ret_detail, MSG_DETAIL, "The role %s may not approve; an advanced or an administrator may.",
+             people_role_text(role));
+    return role == PEOPLE_ADVANCED || role == PEOPLE_ADMINISTRATOR ? ERR_OK : ERR_DENIED;
+}
+
+static struct vault_wish *find(struct vault *v, uint64_t n)
+{
+    for (unsigned i = 0; i < VAULT_WISHES; i++)
+        if (v->wish[i].n == n && is_open(&v->wish[i]))
+            return &v->wish[i];
+    return NULL;
+}
+
+enum err vault_approve(struct vault *v, const struct msg_approve *m, char *ret_detail)
+{
+    struct audit_entry a = {.time = vault_now(), .action = AUDIT_APPROVE};
+    struct vault_asker asker;
+    uint64_t n;
+    TRY(vault_log_ready(v));
+    TRY(vault_step_up(v, m->who, &m->password, m->code, &asker, ret_detail));
+    struct vault_wish *w = find(v, m->n);
+    TRY(check(w, m, asker.role, ret_detail));
+    text_clean(m->who, strlen(m->who), a.who, sizeof a.who);
+    snprintf(a.role, sizeof a.role, "%s", people_role_text(asker.role));
+    snprintf(a.key_id, sizeof a.key_id, "%s", w->key_id);
+    snprintf(a.volume, sizeof a.volume, "%s", w->volume);
+    snprintf(a.device, sizeof a.device, "%s", w->device);
+    snprintf(a.note, sizeof a.note, NOTE_APPROVES "%llu", (unsigned long long)m->n);
+    vault_note_step(&a, &asker);
+    snprintf(ret_detail, MSG_DETAIL, "The vault's audit log cannot be written; nothing was approved.");
+    TRY(vault_log_append(v, &a, &n));
+    w->approved = true;
+    w->time = a.time;
+    return ERR_OK;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/process/slog.h"
+#include "escrow-server/vault/vault.h"
+#include "formats/base.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What the vault keeps of its logs: each entry's hash, and every disclosure. */
+
+static enum err grow(void **p, size_t *cap, size_t n, size_t size)
+{
+    if (n < *cap)
+        return ERR_OK;
+    size_t want = *cap == 0 ? 64 : *cap * 2;
+    void *q = reallocarray(*p, want, size);
+    if (q == NULL)
+        return ERR_NOMEM;
+    *p = q;
+    *cap = want;
+    return ERR_OK;
+}
+
+void vault_memory_clear(struct vault *v)
+{
+    v->n_disclosed = v->n_marks = v->n_orders = 0;
+    v->last_check = v->lost = v->size = 0;
+    v->losses.n = 0;
+    memset(v->wish, 0, sizeof v->wish);
+}
+
+void vault_memory_free(struct vault *v)
+{
+    free(v->disclosed);
+    free(v->mark);
+    free(v->order);
+}
+
+enum err vault_memory_reserve(struct vault *v)
+{
+    void *p = v->mark;
+    enum err e = grow(&p, &v->cap_marks, v->n_marks, sizeof *v->mark);
+    v->mark = p;
+    return e;
+}
+
+void vault_memory_mark(struct vault *v, const struct audit_entry *a, uint64_t off)
+{
+    struct vault_mark *m = &v->mark[v->n_marks++];
+    memcpy(m->hash, a->hash, sizeof m->hash);
+    m->time = a->time;
+    m->off = off;
+    m->erased = a->erased;
+}
+
+enum err vault_memory_disclosed(struct vault *v, const struct msg_entry *e)
+{
+    void *p = v->disclosed;
+    enum err err = grow(&p, &v->cap_disclosed, v->n_disclosed, sizeof *v->disclosed);
+    v->disclosed = p;
+    TRY(err);
+    v->disclosed[v->n_disclosed++] = *e;
+    return ERR_OK;
+}
+
+enum err vault_memory_order(struct vault *v, const char *chain, uint64_t n)
+{
+    void *p = v->order;
+    enum err err = grow(&p, &v->cap_orders, v->n_orders, sizeof *v->order);
+    v->order = p;
+    TRY(err);
+    struct vault_order *o = &v->order[v->n_orders++];
+    *o = (struct vault_order){.n = n};
+    snprintf(o->chain, sizeof o->chain, "%s", chain);
+    return ERR_OK;
+}
+
+enum err vault_memory_entry(struct vault *v, const struct audit_entry *a)
+{
+    struct msg_entry e = {.n = a->n, .time = a->time};
+    size_t got;
+    if (strcmp(a->action, AUDIT_DISCLOSE) != 0)
+        return ERR_OK;
+    TRY(guid_decode(a->key_id, strlen(a->key_id), &e.key_id));
+    TRY(guid_decode(a->volume, strlen(a->volume), &e.volume));
+    TRY(base16_decode(a->device, strlen(a->device), e.device, sizeof e.device, &got));
+    if (got != sizeof e.device)
+        return ERR_FORMAT;
+    snprintf(e.chain, sizeof e.chain, "%s", a->chain);
+    snprintf(e.who, sizeof e.who, "%.*s", MSG_NAME, a->who);
+    return vault_memory_disclosed(v, &e);
+}
+
+enum err vault_memory_take(void *ctx, const struct audit_entry *a, const char *line, size_t len)
+{
+    struct vault *v = ctx;
+    (void)line;
+    if (a->n == v->seen.n)
+        v->goes_on = memcmp(a->hash, v->seen.hash, sizeof a->hash) == 0;
+    TRY(vault_head_judge(v, a));
+    TRY(vault_memory_reserve(v));
+    vault_memory_mark(v, a, v->size);
+    v->size += len;
+    vault_loss_take(v, a);
+    vault_step_take(v, a);
+    vault_approval_take(v, a);
+    TRY(vault_erase_take(v, a));
+    return vault_memory_entry(v, a);
+}
+
+bool vault_memory_has(const struct vault *v, const uint8_t hash[static 32])
+{
+    for (size_t i = v->n_marks; i-- > 0;)
+        if (memcmp(v->mark[i].hash, hash, sizeof v->mark[i].hash) == 0)
+            return true;
+    return false;
+}

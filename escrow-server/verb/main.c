@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/process/slog.h"
+#include "escrow-server/verb/verbs.h"
+#include "formats/names.h"
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const struct verb *const verbs[] = {
+    &verb_init,    &verb_serve,  &verb_recover, &verb_approve, &verb_audit,        &verb_user,
+    &verb_keys,    &verb_token,  &verb_device,  &verb_policy,  &verb_check_config, &verb_backup,
+    &verb_restore, &verb_verify, &verb_move,    &verb_retain,  &verb_import};
+#define N_VERBS (sizeof verbs / sizeof verbs[0])
+
+static int help(FILE *f, int code)
+{
+    fputs("keyholt-server " KEYHOLT_VERSION ": keeps the recovery keys of an organisation's disks\n\n", f);
+    for (size_t i = 0; i < N_VERBS; i++)
+        fprintf(f, "%s: %s\n%s\n", verbs[i]->name, verbs[i]->does, verbs[i]->usage);
+    fputs("Exit codes: 0 done, 1 failed, 2 usage, 3 the answer is no, 4 not now.\n", f);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    slog_open("server");
+    umask(022);
+    if (argc < 2)
+        return help(stderr, KH_EXIT_USAGE);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)
+        return help(stdout, KH_EXIT_OK);
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("keyholt-server " KEYHOLT_VERSION);
+        return KH_EXIT_OK;
+    }
+    for (size_t i = 0; i < N_VERBS; i++) {
+        if (strcmp(argv[1], verbs[i]->name) != 0)
+            continue;
+        if (argc == 3 && strcmp(argv[2], "--help") == 0) {
+            printf("%s: %s\n%s", verbs[i]->name, verbs[i]->does, verbs[i]->usage);
+            return KH_EXIT_OK;
+        }
+        return verbs[i]->run(argc - 2, argv + 2);
+    }
+    fprintf(stderr, "keyholt-server: no such command: %s\n", argv[1]);
+    return help(stderr, KH_EXIT_USAGE);
+}

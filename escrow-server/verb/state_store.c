@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/host/file.h"
+#include "escrow-server/state.h"
+#include "escrow-server/store/store_db.h"
+#include <stdio.h>
+#include <unistd.h>
+
+bool state_is_sqlite(const struct conf *conf, enum store_half half)
+{
+    return conf->store[half][0] == '\0';
+}
+
+enum err state_sqlite_path(const char *root, enum store_half half, char ret[static PATH_MAX])
+{
+    char place[PATH_MAX];
+    int n = snprintf(place, sizeof place, PLACE_WRITER "/%s", store_sqlite_file[half]);
+    return n > 0 && (size_t)n < sizeof place ? file_join(root, place, ret, PATH_MAX) : ERR_RANGE;
+}
+
+/* A file that is missing must not be made here, by another user than the writer. */
+enum err state_store(const char *root, const struct conf *conf, struct store **ret)
+{
+    char dir[PATH_MAX], path[PATH_MAX];
+    struct store_place place = {.dir = dir, .url = {conf->store[0], conf->store[1]}, .patient = true};
+    TRY(file_join(root, PLACE_WRITER, dir, sizeof dir));
+    for (unsigned half = 0; half < STORE_HALVES; half++) {
+        TRY(state_sqlite_path(root, half, path));
+        if (state_is_sqlite(conf, half) && access(path, R_OK | W_OK) != 0)
+            return ERR_NOT_FOUND;
+    }
+    return store_sql.open(&place, ret);
+}

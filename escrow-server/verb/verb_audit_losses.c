@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/host/process.h"
+#include "escrow-server/process/local.h"
+#include "escrow-server/state.h"
+#include "escrow-server/verb/answer.h"
+#include "escrow-server/verb/audit_verbs.h"
+#include "formats/host/json_strict.h"
+#include "formats/names.h"
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define TIME_FORM "%Y-%m-%dT%H:%M:%SZ"
+
+/* What was lost of the audit log, and a person's word on it. */
+
+/* ret_answer: on KH_EXIT_OK, to be put */
+static int ask(const struct audit_words *a, struct json_object *request, const struct secret *secret,
+               const char *what, struct json_object **ret_answer)
+{
+    const char *detail = "";
+    struct json_object *answer = NULL;
+    enum err e = local_ask(a->root, request, secret, &answer, NULL);
+    json_object_put(request);
+    if (e != ERR_OK)
+        return state_complain(e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_FAILED, what,
+                              e == ERR_OFFLINE ? "the server is not running here" : err_text(e));
+    e = local_result(answer, &detail);
+    if (e == ERR_OK) {
+        *ret_answer = answer;
+        return KH_EXIT_OK;
+    }
+    int code = state_complain(e == ERR_BUSY || e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_NO, what, detail);
+    json_object_put(answer);
+    return code;
+}
+
+static uint64_t number(struct json_object *o, const char *name)
+{
+    uint64_t v = 0;
+    return json_get_u64(o, name, &v) == ERR_OK ? v : 0;
+}
+
+static const char *time_text(uint64_t t, char ret[static 32])
+{
+    struct tm tm;
+    if (gmtime_r(&(time_t){(time_t)t}, &tm) == NULL || strftime(ret, 32, TIME_FORM, &tm) == 0)
+        snprintf(ret, 32, "?");
+    return ret;
+}
+
+static void print_loss(struct json_object *o)
+{
+    char from[32], until[32], proved[32];
+    struct json_object *rotates = NULL;
+    printf("entry %llu: of %llu entries at most %llu are there; lost between %s and %s, proved %s\n",
+           (unsigned long long)number(o, "entry"), (unsigned long long)number(o, "lost"),
+           (unsigned long long)number(o, "have"), time_text(number(o, "from"), from),
+           time_text(number(o, "until"), until), time_text(number(o, "proved"), proved));
+    if (number(o, "acknowledged") != 0)
+        printf("  acknowledged by entry %llu\n", (unsigned long long)number(o, "acknowledged"));
+    else
+        puts("  not acknowledged");
+    if (json_object_object_get_ex(o, "rotates", &rotates) && json_object_get_boolean(rotates))
+        printf("  keys that were there between %s and %s rotate\n", time_text(number(o, "rotate_from"), from),
+               time_text(number(o, "rotate_until"), until));
+    else
+        puts("  its keys do not rotate: a person stopped it");
+}
+
+int audit_losses_verb(const struct audit_words *a)
+{
+    struct json_object *answer = NULL, *list = NULL, *keys = NULL, *o = json_object_new_object();
+    json_object_object_add(o, "op", json_object_new_string("losses"));
+    int code = ask(a, o, NULL, "audit losses", &answer);
+    if (code != KH_EXIT_OK)
+        return code;
+    if (a->json) {
+        json_object_object_del(answer, "status");
+        puts(json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    } else if (json_get_array(answer, "losses", 64, &list) == ERR_OK &&
+               json_object_object_get_ex(answer, "keys", &keys)) {
+        for (size_t i = 0; i < json_object_array_length(list); i++)
+            print_loss(json_object_array_get_idx(list, i));
+        if (json_object_array_length(list) == 0)
+            puts("no loss was proved");
+        else
+            printf("keys of those times: %llu to be ordered, %llu ordered, %llu rotated\n",
+                   (unsigned long long)number(keys, "to_order"), (unsigned long long)number(keys, "ordered"),
+                   (unsigned long long)number(keys, "rotated"));
+    }
+    json_object_put(answer);
+    return KH_EXIT_OK;
+}
+
+/* err: FORMAT; 0 where nothing is said */
+static enum err read_time(const char *text, uint64_t *ret)
+{
+    struct tm tm = {0};
+    *ret = 0;
+    if (text == NULL)
+        return ERR_OK;
+    const char *end = strptime(text, TIME_FORM, &tm);
+    if (end == NULL || *end != '\0')
+        return ERR_FORMAT;
+    *ret = (uint64_t)timegm(&tm);
+    return ERR_OK;
+}
+
+static int say(const struct audit_words *a, const char *word, const char *what, uint64_t from, uint64_t until)
+{
+    SECRET(password);
+    struct json_object *answer = NULL, *o;
+    enum err e = secret_from_file(a->password_file, &password);
+    if (e != ERR_OK)
+        return state_complain(KH_EXIT_FAILED, a->password_file, err_text(e));
+    o = json_object_new_object();
+    json_object_object_add(o, "op", json_object_new_string("loss"));
+    json_object_object_add(o, "word", json_object_new_string(word));
+    json_object_object_add(o, "as", json_object_new_string(a->as));
+    json_object_object_add(o, "entry", json_object_new_uint64(a->entry));
+    json_object_object_add(o, "reason", json_object_new_string(a->reason));
+    json_object_object_add(o, "from", json_object_new_uint64(from));
+    json_object_object_add(o, "until", json_object_new_uint64(until));
+    json_object_object_add(o, "code", json_object_new_string(a->code));
+    int code = ask(a, o, &password, what, &answer);
+    json_object_put(answer);
+    if (code == KH_EXIT_OK && a->json)
+        ANSWER_JSON({"entry", NULL, a->entry}, {"word", word, 0});
+    else if (code == KH_EXIT_OK)
+        fputs("keyholt-server: it is on record\n", stderr);
+    return code;
+}
+
+/* What both words want. */
+static int check(struct audit_words *a, const char *what)
+{
+    if (a->entry == 0 || a->reason == NULL || a->password_file == NULL)
+        return state_complain(KH_EXIT_USAGE, what, "--entry, --reason, --as and --password-file are wanted");
+    if (a->code_file != NULL && local_read_code(a->code_file, a->code, sizeof a->code) != ERR_OK)
+        return state_complain(KH_EXIT_FAILED, a->code_file, "a one-time code of 6 digits is wanted");
+    return KH_EXIT_OK;
+}
+
+int audit_acknowledge_verb(struct audit_words *a)
+{
+    int code = check(a, "audit acknowledge");
+    return code == KH_EXIT_OK ? say(a, "acknowledge", "audit acknowledge", 0, 0) : code;
+}
+
+int audit_rotation_verb(struct audit_words *a)
+{
+    uint64_t from, until;
+    int code = check(a, "audit rotation");
+    if (code != KH_EXIT_OK)
+        return code;
+    if (read_time(a->from, &from) != ERR_OK || read_time(a->until, &until) != ERR_OK)
+        return state_complain(KH_EXIT_USAGE, "audit rotation", "a time is wanted as 2026-01-31T09:30:00Z");
+    if (a->stop && (a->from != NULL || a->until != NULL))
+        return state_complain(KH_EXIT_USAGE, "audit rotation", "--stop, or --from and --until");
+    return say(a, a->stop ? "stop" : "rotate", "audit rotation", from, until);
+}

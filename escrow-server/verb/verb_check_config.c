@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/host/file.h"
+#include "escrow-server/places.h"
+#include "escrow-server/verb/options.h"
+#include "escrow-server/verb/verbs.h"
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const char usage[] = "  keyholt-server check-config [--root DIR] [--file FILE] [--json]\n"
+                            "  keyholt-server check-config --defaults\n";
+
+static void add_text(struct json_object *o, const char *name, const char *text)
+{
+    json_object_object_add(o, name, json_object_new_string(text));
+}
+
+static int say_json(const char *path, enum err e, const struct conf_mistake *m)
+{
+    struct json_object *o = json_object_new_object();
+    add_text(o, "file", path);
+    json_object_object_add(o, "good", json_object_new_boolean(e == ERR_OK));
+    if (e == ERR_FORMAT)
+        json_object_object_add(o, "line", json_object_new_int64(m->line));
+    if (e == ERR_FORMAT && m->key[0] != '\0')
+        add_text(o, "key", m->key);
+    if (e != ERR_OK)
+        add_text(o, "reason", e == ERR_FORMAT ? m->reason : err_text(e));
+    puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    json_object_put(o);
+    return e == ERR_OK ? KH_EXIT_OK : e == ERR_FORMAT ? KH_EXIT_NO : KH_EXIT_FAILED;
+}
+
+static int say(const char *path, enum err e, const struct conf_mistake *m)
+{
+    if (e == ERR_OK) {
+        printf("%s: good\n", path);
+        return KH_EXIT_OK;
+    }
+    if (e == ERR_FORMAT) {
+        fprintf(stderr, "keyholt-server: %s: line %u%s%s: %s\n", path, m->line, m->key[0] != '\0' ? ": " : "",
+                m->key, m->reason);
+        return KH_EXIT_NO;
+    }
+    fprintf(stderr, "keyholt-server: %s: %s\n", path, err_text(e));
+    return KH_EXIT_FAILED;
+}
+
+static int print_defaults(void)
+{
+    struct conf c;
+    char *text = NULL;
+    size_t len = 0;
+    conf_init(&c);
+    if (conf_text(&c, &text, &len) != ERR_OK)
+        return KH_EXIT_FAILED;
+    bool written = fwrite(text, 1, len, stdout) == len && fflush(stdout) == 0;
+    free(text);
+    return written ? KH_EXIT_OK : KH_EXIT_FAILED;
+}
+
+/* What a whole file can still get wrong. */
+static enum err check_whole(const struct conf *c, struct conf_mistake *m)
+{
+    const uid_t *uid = c->uid;
+    bool three = uid[PROCESS_WEB] != uid[PROCESS_WRITER] && uid[PROCESS_WEB] != uid[PROCESS_VAULT] &&
+                 uid[PROCESS_WRITER] != uid[PROCESS_VAULT] && uid[PROCESS_WEB] != 0 &&
+                 uid[PROCESS_WRITER] != 0 && uid[PROCESS_VAULT] != 0;
+    if (three || geteuid() != 0)
+        return ERR_OK;
+    *m = (struct conf_mistake){.key = "vault-uid",
+                               .reason = "web, writer and vault need three different users above 0"};
+    return ERR_FORMAT;
+}
+
+static int run(int argc, char *const *argv)
+{
+    const char *root = "/", *file = NULL;
+    char absolute[PATH_MAX], path[PATH_MAX];
+    bool json = false, defaults = false;
+    struct conf c;
+    struct conf_mistake m = {.line = 0};
+    const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root},
+                                      {"file", OPTION_TEXT, false, &file},
+                                      {"json", OPTION_FLAG, false, &json},
+                                      {"defaults", OPTION_FLAG, false, &defaults}};
+    if (options_parse(argc, argv, defs, sizeof defs / sizeof defs[0], usage) != ERR_OK)
+        return KH_EXIT_USAGE;
+    if (defaults)
+        return print_defaults();
+    enum err e = place_absolute(file != NULL ? file : root, absolute);
+    if (e == ERR_OK && file == NULL)
+        e = file_join(absolute, PLACE_CONF, path, sizeof path);
+    if (e != ERR_OK)
+        return say(root, e, &m);
+    const char *at = file != NULL ? absolute : path;
+    e = conf_read(at, &c, &m);
+    if (e == ERR_OK)
+        e = check_whole(&c, &m);
+    return json ? say_json(at, e, &m) : say(at, e, &m);
+}
+
+const struct verb verb_check_config = {"check-config", run, usage, "try server.conf; nothing is started"};

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/places.h"
+#include "escrow-server/process/local.h"
+#include "escrow-server/verb/options.h"
+#include "escrow-server/verb/verbs.h"
+#include "formats/host/json_strict.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char usage[] =
+    "  keyholt-server device list [--root DIR] [--waiting] [--json]\n"
+    "  keyholt-server device approve|refuse|revoke|allow|report [--root DIR] [--json] DEVICE...\n";
+
+struct words {
+    const char *root;
+    bool waiting, json;
+    struct option_list ids;
+};
+
+static int complain(int code, const char *reason)
+{
+    fprintf(stderr, "keyholt-server: device: %s\n", reason);
+    return code;
+}
+
+/* Takes the request. */
+static int ask(const char *root, struct json_object *request, struct json_object **ret)
+{
+    const char *detail = "";
+    enum err e = local_ask(root, request, NULL, ret, NULL);
+    json_object_put(request);
+    if (e == ERR_OFFLINE)
+        return complain(KH_EXIT_QUEUED, "the server is not running here; start it first");
+    if (e != ERR_OK)
+        return complain(KH_EXIT_FAILED, err_text(e));
+    e = local_result(*ret, &detail);
+    if (e == ERR_OK)
+        return KH_EXIT_OK;
+    return complain(e == ERR_NOT_FOUND || e == ERR_DENIED ? KH_EXIT_NO
+                    : e == ERR_OFFLINE                    ? KH_EXIT_QUEUED
+                                                          : KH_EXIT_FAILED,
+                    detail);
+}
+
+static void print_row(struct json_object *row)
+{
+    const char *device = "", *state = "", *computer = "";
+    uint64_t seen = 0;
+    if (json_get_text(row, "device", 64, &device) != ERR_OK ||
+        json_get_text(row, "state", 16, &state) != ERR_OK ||
+        json_get_text(row, "computer", 64, &computer) != ERR_OK || json_get_u64(row, "seen", &seen) != ERR_OK)
+        return;
+    printf("%s  %-8s  %10" PRIu64 "  %s\n", device, state, seen, computer);
+}
+
+/* One page; ret_last: behind which the next one begins, empty when this was the last. */
+static int page(const struct words *w, const char *after, struct json_object *all, char ret_last[static 65])
+{
+    struct json_object *answer = NULL, *list = NULL, *more = NULL, *o = json_object_new_object();
+    const char *last = "";
+    json_object_object_add(o, "op", json_object_new_string("devices"));
+    json_object_object_add(o, "waiting", json_object_new_boolean(w->waiting));
+    if (after[0] != '\0')
+        json_object_object_add(o, "after", json_object_new_string(after));
+    int code = ask(w->root, o, &answer);
+    ret_last[0] = '\0';
+    size_t n = code == KH_EXIT_OK && json_get_array(answer, "devices", 4096, &list) == ERR_OK
+                   ? json_object_array_length(list)
+                   : 0;
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *row = json_object_array_get_idx(list, i);
+        if (w->json)
+            json_object_array_add(all, json_object_get(row));
+        else
+            print_row(row);
+        if (i + 1 == n && json_object_object_get_ex(answer, "more", &more) && json_object_get_boolean(more) &&
+            json_get_text(row, "device", 64, &last) == ERR_OK)
+            snprintf(ret_last, 65, "%s", last);
+    }
+    json_object_put(answer);
+    return code;
+}
+
+static void print_json(struct json_object *o)
+{
+    puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    json_object_put(o);
+}
+
+static int list(const struct words *w)
+{
+    char after[65] = "", last[65];
+    struct json_object *all = json_object_new_array(), *o = json_object_new_object();
+    int code;
+    do {
+        code = page(w, after, all, last);
+        memcpy(after, last, sizeof after);
+    } while (code == KH_EXIT_OK && last[0] != '\0');
+    json_object_object_add(o, "devices", all);
+    if (w->json && code == KH_EXIT_OK)
+        print_json(o);
+    else
+        json_object_put(o);
+    return code;
+}
+
+static int change(const struct words *w, const char *word)
+{
+    struct json_object *done = json_object_new_array(), *o = json_object_new_object();
+    int code = KH_EXIT_OK;
+    for (unsigned i = 0; i < w->ids.n && code == KH_EXIT_OK; i++) {
+        struct json_object *answer = NULL, *request = json_object_new_object();
+        json_object_object_add(request, "op", json_object_new_string("device"));
+        json_object_object_add(request, "device", json_object_new_string(w->ids.item[i]));
+        json_object_object_add(request, "change", json_object_new_string(word));
+        code = ask(w->root, request, &answer);
+        json_object_put(answer);
+        if (code == KH_EXIT_OK)
+            json_object_array_add(done, json_object_new_string(w->ids.item[i]));
+    }
+    json_object_object_add(o, "change", json_object_new_string(word));
+    json_object_object_add(o, "done", done);
+    if (w->json)
+        print_json(o);
+    else
+        json_object_put(o);
+    return code;
+}
+
+static int run(int argc, char *const *argv)
+{
+    static const char *const words[] = {"approve", "refuse", "revoke", "allow", "report"};
+    char absolute[PATH_MAX];
+    struct words w = {.root = "/"};
+    const struct option_def defs[] = {{"root", OPTION_TEXT, false, &w.root},
+                                      {"waiting", OPTION_FLAG, false, &w.waiting},
+                                      {"json", OPTION_FLAG, false, &w.json},
+                                      {NULL, OPTION_REST, false, &w.ids}};
+    const char *word = argc > 0 ? argv[0] : "";
+    bool lists = strcmp(word, "list") == 0, known = lists;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        known = known || strcmp(words[i], word) == 0;
+    if (!known) {
+        fputs(usage, stderr);
+        return KH_EXIT_USAGE;
+    }
+    if (options_parse(argc - 1, argv + 1, defs, sizeof defs / sizeof defs[0], usage) != ERR_OK)
+        return KH_EXIT_USAGE;
+    if (lists != (w.ids.n == 0) || (!lists && w.waiting)) {
+        fputs(usage, stderr);
+        return KH_EXIT_USAGE;
+    }
+    if (place_absolute(w.root, absolute) != ERR_OK)
+        return complain(KH_EXIT_FAILED, "the path of --root is too long");
+    w.root = absolute;
+    return lists ? list(&w) : change(&w, word);
+}
+
+const struct verb verb_device = {"device", run, usage,
+                                 "the enrolled laptops: list, approve, refuse, revoke, order a report"};

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/host/file.h"
+#include "escrow-server/store/store_db.h"
+#include "escrow-server/verb/answer.h"
+#include "escrow-server/verb/options.h"
+#include "escrow-server/verb/state_backup.h"
+#include "escrow-server/verb/verbs.h"
+#include "formats/host/audit_chain.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char usage[] = "  keyholt-server restore [--root DIR] BACKUP-FOLDER [--json]\n";
+
+struct restore {
+    const char *root, *dir;
+    const struct conf *conf;
+    FILE *told;     /* what a person should know besides */
+    char aside[32]; /* ending of what stood there before */
+};
+
+static enum err in_backup(const struct restore *r, const char *name, char ret[static PATH_MAX])
+{
+    return file_join(r->dir, name, ret, PATH_MAX);
+}
+
+struct bytes {
+    uint8_t *p;
+    size_t len;
+};
+
+static void bytes_free(struct bytes *b)
+{
+    free(b->p);
+}
+#define BYTES(name) __attribute__((cleanup(bytes_free))) struct bytes name = {.p = NULL}
+
+/* Of this organisation? */
+static enum err check_org(const struct restore *r)
+{
+    BYTES(ours);
+    BYTES(theirs);
+    struct org org;
+    char path[PATH_MAX];
+    TRY(state_org(r->root, &org, &ours.p, &ours.len));
+    TRY(in_backup(r, "root.pub", path));
+    TRY(file_read(path, 1024, &theirs.p, &theirs.len));
+    free(ours.p);
+    ours.p = NULL;
+    TRY(file_join(r->root, PLACE_ROOT_PUB, path, sizeof path));
+    TRY(file_read(path, 1024, &ours.p, &ours.len));
+    return ours.len == theirs.len && memcmp(ours.p, theirs.p, ours.len) == 0 ? ERR_OK : ERR_CONFLICT;
+}
+
+static enum err move_aside(const struct restore *r, const char *path, const char *ending)
+{
+    char from[PATH_MAX + 8], to[PATH_MAX + 64];
+    snprintf(from, sizeof from, "%s%s", path, ending);
+    snprintf(to, sizeof to, "%s%s%s", path, r->aside, ending);
+    return rename(from, to) == 0 || errno == ENOENT ? ERR_OK : err_from_errno(errno);
+}
+
+static enum err put_back(const struct restore *r, const char *from, const char *to, enum process_kind owner)
+{
+    uid_t uid = r->conf->uid[owner];
+    TRY(backup_copy(from, to));
+    return geteuid() != 0 || chown(to, uid, uid) == 0 ? ERR_OK : err_from_errno(errno);
+}
+
+/* With its log, or it would be another file's. */
+static enum err restore_store(const struct restore *r, enum store_half half)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+    if (!state_is_sqlite(r->conf, half)) {
+        fprintf(r->told, "%s is in PostgreSQL: put it back with pg_restore, or from a base backup\n",
+                half == STORE_RECOVERY ? "recovery" : "compliance");
+        return ERR_OK;
+    }
+    TRY(in_backup(r, store_sqlite_file[half], from));
+    if (access(from, R_OK) != 0)
+        return ERR_NOT_FOUND;
+    TRY(state_sqlite_path(r->root, half, to));
+    TRY(move_aside(r, to, ""));
+    TRY(move_aside(r, to, "-wal"));
+    TRY(move_aside(r, to, "-shm"));
+    return put_back(r, from, to, PROCESS_WRITER);
+}
+
+/* A log is never put back over a longer one: what it says happened. err: CONFLICT (two stories) */
+static enum err restore_log(const struct restore *r, const char *ours, const char *theirs)
+{
+    uint64_t n_ours, n_theirs, common;
+    enum err e = audit_compare(ours, theirs, &n_ours, &n_theirs, &common);
+    if (e == ERR_AUTH || e == ERR_FORMAT || (e == ERR_OK && common < n_ours && common < n_theirs))
+        e = ERR_CONFLICT;
+    if (e == ERR_CONFLICT)
+        fprintf(stderr, "keyholt-server: %s and %s tell two stories; neither was changed\n", ours, theirs);
+    TRY(e);
+    if (n_ours >= n_theirs)
+        return ERR_OK;
+    TRY(move_aside(r, ours, ""));
+    return put_back(r, theirs, ours, PROCESS_VAULT);
+}
+
+static enum err restore_foreign(const struct restore *r)
+{
+    char ours[PATH_MAX], theirs[PATH_MAX], place[PATH_MAX];
+    enum err e = ERR_OK;
+    DIR *d = opendir(r->dir);
+    if (d == NULL)
+        return err_from_errno(errno);
+    for (const struct dirent *item; e == ERR_OK && (item = readdir(d)) != NULL;) {
+        if (strlen(item->d_name) != 32 + 4 || strcmp(item->d_name + 32, ".log") != 0)
+            continue;
+        snprintf(place, sizeof place, PLACE_FOREIGN "/%s", item->d_name);
+        e = file_join(r->root, place, ours, sizeof ours);
+        if (e == ERR_OK)
+            e = in_backup(r, item->d_name, theirs);
+        if (e == ERR_OK)
+            e = restore_log(r, ours, theirs);
+    }
+    closedir(d);
+    return e;
+}
+
+static enum err restore_audit(const struct restore *r)
+{
+    char ours[PATH_MAX], theirs[PATH_MAX];
+    TRY(file_join(r->root, PLACE_AUDIT, ours, sizeof ours));
+    TRY(in_backup(r, BACKUP_LOG, theirs));
+    TRY(restore_log(r, ours, theirs));
+    return restore_foreign(r);
+}
+
+/* Everything is checked before anything is changed; the log goes first, because it can say no. */
+static enum err restore(const struct restore *r)
+{
+    TRY(backup_check(r->dir));
+    TRY(check_org(r));
+    TRY(restore_audit(r));
+    for (unsigned half = 0; half < STORE_HALVES; half++)
+        TRY(restore_store(r, half));
+    return ERR_OK;
+}
+
+static const char *reason_of(enum err e)
+{
+    return e == ERR_CONFLICT ? "it is another organisation's, or its audit log contradicts this one"
+           : e == ERR_AUTH   ? "a file is not as it was when the backup was made; nothing was changed"
+                             : err_text(e);
+}
+
+static int run(int argc, char *const *argv)
+{
+    struct backup_words w;
+    int code = backup_begin(argc, argv, usage, &w);
+    if (code != KH_EXIT_OK)
+        return code;
+    struct restore r = {.root = w.root, .dir = w.dir, .conf = &w.conf, .told = w.json ? stderr : stdout};
+    snprintf(r.aside, sizeof r.aside, ".before-%lld", (long long)time(NULL));
+    enum err e = state_lock(w.root);
+    if (e == ERR_BUSY)
+        return state_complain(KH_EXIT_FAILED, w.root, "the server runs; stop it first");
+    if (e == ERR_OK)
+        e = restore(&r);
+    if (e != ERR_OK)
+        return state_complain(e == ERR_CONFLICT || e == ERR_AUTH ? KH_EXIT_NO : KH_EXIT_FAILED, w.dir,
+                              reason_of(e));
+    if (w.json) {
+        ANSWER_JSON({"restored", w.dir, 0}, {"before", r.aside, 0});
+        return KH_EXIT_OK;
+    }
+    printf("restored; what stood there before ends in %s. Newer envelopes come back from the devices\n",
+           r.aside);
+    return KH_EXIT_OK;
+}
+
+const struct verb verb_restore = {"restore", run, usage, "put a backup back, with the server stopped"};

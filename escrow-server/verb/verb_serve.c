@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/host/file.h"
+#include "escrow-server/process/listen.h"
+#include "escrow-server/process/listen_given.h"
+#include "escrow-server/process/slog.h"
+#include "escrow-server/process/supervise.h"
+#include "escrow-server/state.h"
+#include "escrow-server/verb/options.h"
+#include "escrow-server/verb/verbs.h"
+#include "escrow-server/web/tls_sessions.h"
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static const char usage[] = "  keyholt-server serve [--root DIR] [--listen ADDRESS:PORT]\n";
+
+/* Beside the program: ../libexec/keyholt when installed, ../libexec in the build tree. */
+static enum err find_libexec(char ret[static PATH_MAX])
+{
+    char self[PATH_MAX], path[PATH_MAX];
+    static const char *const places[] = {"../libexec/keyholt", "../libexec"};
+    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (len < 0)
+        return ERR_IO;
+    self[len] = '\0';
+    const char *dir = dirname(self);
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        int n = snprintf(path, sizeof path, "%s/%s/writer", dir, places[i]);
+        if (n > 0 && (size_t)n < sizeof path && access(path, X_OK) == 0) {
+            path[(size_t)n - strlen("/writer")] = '\0';
+            memcpy(ret, path, strlen(path) + 1);
+            return ERR_OK;
+        }
+    }
+    return ERR_NOT_FOUND;
+}
+
+static int complain(const char *what, enum err e, const char *next)
+{
+    fprintf(stderr, "keyholt-server: %s: %s%s\n", what, err_text(e), next);
+    return KH_EXIT_FAILED;
+}
+
+static enum err open_local(const char *root, const char *place, int *ret)
+{
+    char path[PATH_MAX], dir[PATH_MAX];
+    TRY(file_join(root, KH_RUN, dir, sizeof dir));
+    TRY(file_mkdirs(dir, 0755));
+    TRY(file_join(root, place, path, sizeof path));
+    return listen_local(path, ret);
+}
+
+/* Walls between processes stand only between different users; init saw to that, but the file can be edited.
+ */
+static bool has_three_users(const struct conf *c)
+{
+    uid_t web = c->uid[PROCESS_WEB], writer = c->uid[PROCESS_WRITER], vault = c->uid[PROCESS_VAULT];
+    uid_t export = c->uid[PROCESS_EXPORT];
+    bool exports = c->audit_file[0] != '\0' || c->audit_syslog[0] != '\0';
+    if (exports && (export == 0 || export == web || export == writer || export == vault))
+        return false;
+    return web != 0 && writer != 0 && vault != 0 && web != writer && web != vault && writer != vault;
+}
+
+/* What was handed over, and for the rest our own. */
+static int open_sockets(const char *root, const char *address, const struct conf *conf,
+                        const struct listen_given *given, struct supervise_sockets *s, char *name)
+{
+    enum err e = ERR_OK;
+    memcpy(s->tcp, given->tcp, sizeof s->tcp);
+    s->n_tcp = given->n_tcp;
+    s->local = given->local;
+    s->metrics = given->metrics;
+    if (s->n_tcp > 0) {
+        e = listen_name(s->tcp[0], name);
+    } else {
+        e = listen_tcp(address, conf_workers(conf), s->tcp, name);
+        s->n_tcp = conf_workers(conf);
+    }
+    if (e != ERR_OK)
+        return complain(address, e, "; give --listen a numeric address and a free port, as 127.0.0.1:8443");
+    if (s->local < 0 && (e = open_local(root, KH_SERVER_SOCK, &s->local)) != ERR_OK)
+        return complain(KH_SERVER_SOCK, e, "; a shorter --root may help");
+    if (s->metrics < 0)
+        e = conf->metrics[0] != '\0' ? listen_one(conf->metrics, &s->metrics)
+                                     : open_local(root, KH_METRICS_SOCK, &s->metrics);
+    if (e != ERR_OK)
+        return complain(conf->metrics[0] != '\0' ? conf->metrics : KH_METRICS_SOCK, e,
+                        "; `metrics` in server.conf is a numeric address and a free port, or empty");
+    return KH_EXIT_OK;
+}
+
+/* Each connection of a device is one; whoever set the hard limit meant it. */
+static void raise_files(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+        r.rlim_cur = r.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &r); /* then it stays as it was */
+    }
+}
+
+static int serve(const char *root, const char *address, const struct conf *conf)
+{
+    char libexec[PATH_MAX], name[LISTEN_TEXT];
+    struct supervise_sockets sockets = {.sessions = -1};
+    raise_files();
+    enum err e = find_libexec(libexec);
+    if (e != ERR_OK)
+        return complain("the programs web, writer and vault", e, "; reinstall keyholt");
+    struct listen_given given;
+    e = listen_given(&given);
+    if (e != ERR_OK)
+        return complain("the sockets of LISTEN_FDS", e, "");
+    int code = open_sockets(root, address, conf, &given, &sockets, name);
+    if (code != KH_EXIT_OK)
+        return code;
+    if (conf->tls_sessions > 0 && (e = tls_sessions_make(conf->tls_sessions, &sockets.sessions)) != ERR_OK)
+        return complain("tls-sessions", e, "");
+    if (geteuid() != 0)
+        slog(SLOG_WARN, "start",
+             "warning=\"NOT STARTED AS ROOT: web, writer and vault all run as uid %u; nothing keeps a "
+             "taken-over "
+             "web worker from the vault's key\"",
+             (unsigned)geteuid());
+    slog(SLOG_INFO, "listening", "address=%s workers=%u given=%u", name, conf_workers(conf), given.n_tcp);
+    e = supervise(root, libexec, conf, &sockets);
+    if (e != ERR_OK)
+        return complain("the server did not run", e, "; the lines above say why");
+    return KH_EXIT_OK;
+}
+
+/* The package brings server.conf; the organisation is init's. */
+static bool has_organisation(const char *root)
+{
+    char path[PATH_MAX];
+    return file_join(root, PLACE_ORG, path, sizeof path) == ERR_OK && access(path, F_OK) == 0;
+}
+
+static int run(int argc, char *const *argv)
+{
+    const char *root = "/", *address = NULL;
+    char absolute[PATH_MAX];
+    struct conf conf;
+    const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root},
+                                      {"listen", OPTION_TEXT, false, &address}};
+    if (options_parse(argc, argv, defs, 2, usage) != ERR_OK)
+        return KH_EXIT_USAGE;
+    enum err e = place_absolute(root, absolute);
+    if (e == ERR_OK)
+        e = conf_load(absolute, &conf);
+    if (e == ERR_NOT_FOUND)
+        return complain(root, e, ": no server was set up here; run keyholt-server init");
+    if (e != ERR_OK)
+        return complain(root, e, "");
+    if (!has_organisation(absolute))
+        return complain(root, ERR_NOT_FOUND, ": no organisation was set up here; run keyholt-server init");
+    if (geteuid() == 0 && !has_three_users(&conf))
+        return complain(PLACE_CONF, ERR_RANGE,
+                        ": web-uid, writer-uid, vault-uid and export-uid must be different numbers above 0");
+    e = state_lock(absolute);
+    if (e != ERR_OK)
+        return complain(root, e, e == ERR_BUSY ? ": a server is running here already" : "");
+    return serve(absolute, address != NULL ? address : conf.listen, &conf);
+}
+
+const struct verb verb_serve = {"serve", run, usage, "run the server until it is told to stop (SIGTERM)"};

@@ -1,0 +1,194 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One web worker: TLS, HTTP and the local socket. It holds no key but its TLS key, opens no store and no
+ * envelope; it asks writer, reader and vault. */
+
+#include "crypto/err.h"
+#include "escrow-server/process/chan.h"
+#include "escrow-server/process/child.h"
+#include "escrow-server/process/msg.h"
+#include "formats/base.h"
+#include "formats/policy.h"
+#include <event2/event.h>
+#include <event2/http.h>
+#include <openssl/ssl.h>
+#include <stdbool.h>
+
+#define WEB_WAITING     4096 /* questions under way at writer, reader and vault together */
+#define WEB_WAIT_S      15
+#define WEB_HANDSHAKE_S 10
+#define WEB_REQUEST_S   20         /* from the handshake, or the answer before, to the end of the answer */
+#define WEB_HANDSHAKES  512        /* under way together; the oldest goes when there are more */
+#define WEB_BODY_MAX    (1u << 20) /* as it comes, and inflated */
+#define WEB_HEADERS_MAX 16384
+#define WEB_DRAIN_S     5 /* after SIGTERM, for what has begun */
+
+enum back_kind { BACK_WRITER = 0, BACK_READER = 1, BACK_VAULT = 2, BACK_KINDS = 3 };
+
+/* The answer to a question. err: OFFLINE (the process is away), TIMEOUT; m is NULL then. A MSG_FAILED comes
+ * as its own err, with m. m is borrowed for the call. */
+typedef void back_done(void *ctx, enum err e, const struct msg_frame *m);
+
+struct back_waiting {
+    uint64_t id; /* 0: free */
+    enum back_kind kind;
+    back_done *done;
+    void *ctx;
+    int64_t until_ms;
+};
+
+struct back {
+    struct web *web;
+    enum back_kind kind;
+    struct chan chan;
+    struct event *in, *out;
+};
+
+/* What the vault said of a head that some device has. */
+struct web_head {
+    uint8_t hash[32];
+    uint8_t is; /* enum msg_heard_is; 0: free, or not answered yet */
+};
+#define WEB_HEADS 256
+
+struct web_policy {
+    struct policy policy;
+    char json[BASE64_LEN(POLICY_MAX) + 1], sig[BASE64_LEN(POLICY_SIG) + 1]; /* base64 */
+};
+
+struct web {
+    struct child child;
+    struct event_base *base;
+    struct evhttp *http;
+    SSL_CTX *tls;
+    struct back back[BACK_KINDS];
+    struct back_waiting waiting[WEB_WAITING];
+    uint64_t last_id;
+    unsigned n_waiting, n_handshakes, n_calls;
+    unsigned n_conns, n_owed; /* connections; those that an answer is owed to, from the handshake on */
+    struct conn *oldest_handshake, *newest_handshake; /* web_conn.c */
+    struct msg_head head;                             /* of the vault's audit log, as last heard */
+    uint8_t word[MSG_WORD];                           /* what head.word borrows */
+    bool vault_said;                                  /* how it is: */
+    struct msg_vault_is vault;
+    bool losses_due;                  /* the writer has not heard of vault.losses */
+    struct web_head heads[WEB_HEADS]; /* web_heads.c */
+    uint8_t (*revoked)[32];           /* sorted */
+    size_t n_revoked;
+    struct web_policy *policy; /* NULL: there is none */
+    struct web_stamp {
+        uint64_t inode, size, time_ns;
+    } org_stamp, policy_stamp;
+    uint64_t n_asked; /* in this second */
+    struct evhttp_bound_socket *bound;
+    struct evhttp *metrics; /* another listener, without TLS */
+    struct event *control, *tick, *term, *local;
+    bool stopping, have_tcp, have_local, have_metrics;
+    struct {
+        bool running, again;
+        uint64_t since;
+    } replay;
+};
+
+/* web_back.c: the channels. */
+/* Take a new channel (its predecessor is closed, its questions answered with OFFLINE). */
+void back_take(struct web *w, enum back_kind kind, int fd);
+void back_close(struct web *w, enum back_kind kind);
+static inline bool back_is_up(const struct web *w, enum back_kind kind)
+{
+    return chan_is_open(&w->back[kind].chan);
+}
+/* Begin a question; the body is written through the cursor. NULL: not possible now, done is not called. */
+struct writer *back_begin(struct web *w, enum back_kind kind, uint8_t type, back_done *done, void *ctx,
+                          uint64_t *ret_id);
+/* Send it. Afterwards done is called exactly once, unless it is forgotten. */
+void back_send(struct web *w, enum back_kind kind);
+void back_forget(struct web *w, uint64_t id);
+void back_tick(struct web *w); /* once a second: what waited too long */
+
+/* web_replay.c: what the vault logged and the writer does not know yet (orders to rotate). */
+void replay_start(struct web *w, uint64_t since);
+
+/* web_tls.c, web_conn.c */
+MUST_CHECK enum err web_tls_open(struct web *w);
+/* tls_resume.c: from now on sessions can be resumed, and each handshake sends one ticket. fd: of
+ * tls_sessions.h, taken over. err: FORMAT, NOMEM */
+MUST_CHECK enum err web_tls_resume(struct web *w, int fd);
+/* For evhttp: a connection with absolute deadlines. */
+struct bufferevent *web_conn_new(struct event_base *base, void *web);
+/* A whole request is here. */
+void web_conn_begins(struct evhttp_connection *evcon);
+/* Is this answer the last one on its connection? */
+bool web_conn_is_last(struct evhttp_connection *evcon);
+/* Send what was just answered in one record, in this turn of the event loop. */
+void web_conn_push(struct evhttp_connection *evcon);
+/* The request on this connection was answered: the next one has its own time. */
+void web_conn_answered(struct evhttp_connection *evcon);
+/* Device and key of the client certificate, or of the one that the session began with. err: NOT_FOUND (none)
+ */
+MUST_CHECK enum err web_conn_courier(struct evhttp_connection *evcon, uint8_t ret_device[static 32],
+                                     uint8_t ret_key[static 32]);
+
+/* The client certificate, DER, malloc'ed. err: NOT_FOUND, NOMEM */
+MUST_CHECK enum err web_conn_certificate(struct evhttp_connection *evcon, uint8_t **ret, size_t *ret_len);
+/* Is that certificate due for renewal? ret_spki: its key, then */
+bool web_conn_courier_due(struct evhttp_connection *evcon, uint8_t ret_spki[static 91]);
+
+/* web_courier.c: what the client's certificate says of the device and its key; for OpenSSL, its verify
+ * callback. It is good for nothing before the writer has said that the key is the enrolled one (MSG_DEVICE).
+ */
+int web_courier_verify(X509_STORE_CTX *store, void *unused);
+/* err: NOT_FOUND (none was shown) */
+MUST_CHECK enum err web_courier(const SSL *ssl, uint8_t ret_device[static 32], uint8_t ret_key[static 32]);
+bool web_courier_due(const SSL *ssl, uint8_t ret_spki[static 91]);
+
+/* web_records.c: are all records of that device, whole and signed by it? ret_detail: a sentence on failure */
+MUST_CHECK enum err web_records_check(const struct msg_sync *m, const uint8_t spki[static 91],
+                                      char *ret_detail, size_t cap);
+
+/* web_revoked.c: the revocation list of org.json. err: FORMAT, NOMEM; then the one before holds */
+MUST_CHECK enum err web_revoked_load(struct web *w);
+MUST_CHECK enum err web_revoked_read(struct web *w, const uint8_t *json, size_t len);
+bool web_revoked(const struct web *w, const uint8_t device[static 32]);
+
+/* web_org.c: once a second, what a person may have replaced. */
+void web_org_tick(struct web *w);
+
+/* web_shed.c: is there too much to do for this sync? Counted. */
+bool web_shed(struct web *w, bool escrow);
+unsigned web_shed_retry_s(bool escrow);
+/* May a device be asked now for the set of its envelopes? Counted. */
+bool web_may_ask(struct web *w);
+
+/* web_http.c: routes. */
+MUST_CHECK enum err web_http_open(struct web *w);
+/* The words of an HTTP status. */
+const char *web_title(int status);
+
+/* web_metrics.c: /metrics, on a socket of its own. */
+MUST_CHECK enum err web_metrics_open(struct web *w);
+void web_metrics_tick(const struct web *w);
+
+/* web_main.c: when the worker is to stop and owes nobody anything, it does. */
+void web_drained(struct web *w);
+
+/* web_heads.c: audit heads that devices bring back. What nobody has judged yet goes to the vault; word:
+ * signed, may be empty */
+void web_heads_take(struct web *w, const uint8_t device[static 32], const uint8_t hash[static 32],
+                    struct msg_blob word);
+/* enum msg_heard_is, 0 where nobody knows yet */
+unsigned web_heads_get(struct web *w, const uint8_t hash[static 32]);
+
+/* web_vault.c: "escrow_keys" of /healthz; nothing while the vault is away. */
+struct json_object;
+void web_vault_health(const struct web *w, struct json_object *o);
+/* Can anything be disclosed? */
+bool web_vault_discloses(const struct web *w);
+/* web_losses.c: "audit_lost" of /healthz and what goes with it, where a device proved a loss; once a second,
+ * what the writer must know of it. */
+void web_losses_health(const struct web *w, struct json_object *o);
+void web_losses_tick(struct web *w);
+
+/* web_local.c: recover, token, import, boots for people on this machine. */
+void web_local_accept(evutil_socket_t fd, short what, void *web);
+unsigned web_local_open_count(void);

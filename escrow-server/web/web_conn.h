@@ -1,0 +1,42 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One TLS connection of a device. For web_conn.c and web_refuse.c. */
+
+#include "escrow-server/web/http_guard.h"
+#include "escrow-server/web/web.h"
+#include <event2/bufferevent.h>
+#include <sys/socket.h>
+
+/* evhttp's timers are for inactivity: a header dripped byte by byte lives for ever. So each connection has
+ * one absolute deadline of ours; when it passes, the socket is shut down and evhttp cleans up. */
+struct conn {
+    struct web *web;
+    struct event *deadline, *ahead;
+    struct bufferevent *bev; /* borrowed; outlives the TLS session that owns us */
+    bool handshaking;
+    bool owed; /* an answer: the server does not end before it was given, or the time for that has passed */
+    unsigned calls;             /* of ours that are being answered: 0 or 1 */
+    struct conn *older, *newer; /* while handshaking */
+    struct http_guard guard;
+    const struct http_refusal *refused;
+    bool answering, over;
+    struct {
+        bufferevent_data_cb read, write;
+        bufferevent_event_cb event;
+        void *ctx;
+    } evhttp; /* what we took the place of */
+};
+
+#define WEB_PEER_TEXT 64
+
+struct conn *web_conn_of(struct bufferevent *bev);
+void web_conn_deadline(struct conn *c, long seconds);
+/* Something was read, or can be again: go on with what lies in the TLS session, or refuse what came. Later in
+ * this turn of the event loop. */
+void web_conn_read_ahead(struct conn *c);
+/* Numeric address without the port: a machine has as many of those as it likes. */
+void web_peer_name(const struct sockaddr_storage *peer, char ret[static WEB_PEER_TEXT]);
+/* web_refuse.c: look at everything that comes. false: no memory */
+bool web_refuse_watch(struct conn *c);
+/* What came is no HTTP, and nothing is being answered any more. */
+void web_refuse(struct conn *c);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/pki.h"
+#include "escrow-server/web/web.h"
+#include <openssl/x509_vfy.h>
+#include <string.h>
+
+/* What a courier's certificate says lies in the TLS session, so that a resumed one, which has no certificate,
+ * says it too. */
+struct courier {
+    uint8_t device[32], key[32]; /* key: SHA-256 of spki */
+    uint8_t spki[CR_P256_SPKI];
+    bool due; /* for renewal */
+};
+
+static enum err read_certificate(const X509 *cert, struct courier *ret)
+{
+    *ret = (struct courier){0};
+    TRY(pki_read_courier(cert, ret->device, ret->key));
+    return pki_courier_due(cert, &ret->due, ret->spki);
+}
+
+int web_courier_verify(X509_STORE_CTX *store, void *unused)
+{
+    struct courier c;
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    const X509 *cert = X509_STORE_CTX_get0_cert(store);
+    (void)unused;
+    bool ok = cert != NULL && read_certificate(cert, &c) == ERR_OK &&
+              SSL_SESSION_set1_ticket_appdata(SSL_get0_session(ssl), &c, sizeof c) == 1;
+    X509_STORE_CTX_set_error(store, ok ? X509_V_OK : X509_V_ERR_CERT_REJECTED);
+    return ok;
+}
+
+/* err: NOT_FOUND (it showed no certificate) */
+static enum err courier_of(const SSL *ssl, struct courier *ret)
+{
+    void *p;
+    size_t len;
+    SSL_SESSION *session = SSL_get0_session(ssl);
+    if (session == NULL || SSL_SESSION_get0_ticket_appdata(session, &p, &len) != 1 || p == NULL ||
+        len != sizeof *ret)
+        return ERR_NOT_FOUND;
+    memcpy(ret, p, len);
+    return ERR_OK;
+}
+
+enum err web_courier(const SSL *ssl, uint8_t ret_device[static 32], uint8_t ret_key[static 32])
+{
+    struct courier c;
+    TRY(courier_of(ssl, &c));
+    memcpy(ret_device, c.device, sizeof c.device);
+    memcpy(ret_key, c.key, sizeof c.key);
+    return ERR_OK;
+}
+
+bool web_courier_due(const SSL *ssl, uint8_t ret_spki[static CR_P256_SPKI])
+{
+    struct courier c;
+    if (courier_of(ssl, &c) != ERR_OK || !c.due)
+        return false;
+    memcpy(ret_spki, c.spki, sizeof c.spki);
+    return true;
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/web/web_local.h"
+#include "escrow-server/process/slog.h"
+#include "formats/host/json_strict.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static unsigned n_open;
+
+static const struct {
+    const char *op;
+    bool privileged;
+    void (*run)(struct local *l);
+} ops[] = {
+    {"recover", false, local_recover}, {"boots", true, local_boots},   {"token", true, local_token},
+    {"import", true, local_import},    {"erase", true, local_erase},   {"approve", false, local_approve},
+    {"outbox", true, local_outbox},    {"vault", true, local_vault},   {"devices", true, local_devices},
+    {"device", true, local_device},    {"losses", true, local_losses}, {"loss", false, local_loss}};
+
+unsigned web_local_open_count(void)
+{
+    return n_open;
+}
+
+static void local_free(struct local *l)
+{
+    if (l->waiting != 0)
+        back_forget(l->web, l->waiting);
+    if (l->readable != NULL)
+        event_free(l->readable);
+    if (l->deadline != NULL)
+        event_free(l->deadline);
+    close(l->fd);
+    json_object_put(l->request);
+    json_object_put(l->keys);
+    free(l->bytes);
+    free(l->state);
+    cr_wipe(l, sizeof *l);
+    free(l);
+    n_open--;
+}
+
+/* Answers are small and the socket is fresh, so they fit; a client that does not read loses its answer. */
+static bool put(int fd, const void *p, size_t len)
+{
+    const char *at = p;
+    while (len > 0) {
+        ssize_t n = send(fd, at, len, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        at += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+void local_answer(struct local *l, struct json_object *answer, const struct secret *secret)
+{
+    const char *line =
+        json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+    bool sent = line != NULL && put(l->fd, line, strlen(line)) && put(l->fd, "\n", 1);
+    if (sent && secret != NULL)
+        sent = put(l->fd, secret->bytes, secret->len) && put(l->fd, "\n", 1);
+    if (!sent)
+        slog(SLOG_WARN, "local", "warning=\"whoever asked did not take the answer\"");
+    json_object_put(answer);
+    local_free(l);
+}
+
+void local_fail(struct local *l, enum err e, const char *detail)
+{
+    struct json_object *o = json_object_new_object();
+    json_object_object_add(o, "status", json_object_new_string("failed"));
+    json_object_object_add(o, "err", json_object_new_string(err_name(e)));
+    json_object_object_add(o, "detail", json_object_new_string(detail));
+    if (e == ERR_CONFLICT && l->keys != NULL) {
+        json_object_object_add(o, "keys", json_object_get(l->keys));
+        json_object_object_add(o, "more", json_object_new_boolean(l->more_keys));
+    }
+    local_answer(l, o, NULL);
+}
+
+void local_failed(struct local *l, enum err e, const struct msg_frame *m, const char *offline)
+{
+    struct msg_failed failed;
+    if (m != NULL && m->type == MSG_FAILED && msg_get_failed(m->body, m->len, &failed) == ERR_OK &&
+        failed.detail[0] != '\0')
+        return local_fail(l, e, failed.detail);
+    if (e == ERR_OFFLINE || e == ERR_TIMEOUT)
+        return local_fail(l, e, offline);
+    local_fail(l, e, "The server cannot do this now.");
+}
+
+static void run(struct local *l)
+{
+    const char *op;
+    if (json_get_text(l->request, "op", 16, &op) != ERR_OK)
+        return local_fail(l, ERR_FORMAT, "The request has no op.");
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        if (strcmp(ops[i].op, op) != 0)
+            continue;
+        if (ops[i].privileged && !l->privileged)
+            return local_fail(l, ERR_DENIED, "Only root, or the user that runs the server, may ask this.");
+        return ops[i].run(l);
+    }
+    local_fail(l, ERR_UNSUPPORTED,
+               "The running server does not know this request; it may be older than the command.");
+}
+
+/* Line two, when line one says that there is a secret. err: BUSY (more to come) */
+static enum err take_secret(struct local *l, const char *line)
+{
+    size_t left = l->len - (size_t)(line - l->in);
+    const char *last = memchr(line, '\n', left);
+    if (last == NULL)
+        return l->len < sizeof l->in ? ERR_BUSY : ERR_RANGE;
+    if ((size_t)(last - line) > SECRET_MAX)
+        return ERR_RANGE;
+    l->secret.len = (size_t)(last - line);
+    memcpy(l->secret.bytes, line, l->secret.len);
+    return ERR_OK;
+}
+
+/* What of the bytes came along with line one; the rest is read to its place. err: BUSY (more to come) */
+static enum err begin_bytes(struct local *l, const char *from)
+{
+    uint64_t want = 0;
+    enum err e = json_get_u64(l->request, "bytes", &want);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK;
+    TRY(e);
+    size_t have = l->len - (size_t)(from - l->in);
+    if (!l->privileged)
+        return ERR_DENIED;
+    if (want > LOCAL_BYTES_MAX || have > want)
+        return ERR_RANGE;
+    l->bytes = malloc(want + 1);
+    if (l->bytes == NULL)
+        return ERR_NOMEM;
+    memcpy(l->bytes, from, have);
+    l->n_bytes = have;
+    l->want_bytes = want;
+    return have < want ? ERR_BUSY : ERR_OK;
+}
+
+/* The whole request? Line one is JSON. err: BUSY (more to come) */
+static enum err take_request(struct local *l)
+{
+    char *end = memchr(l->in, '\n', l->len);
+    if (end == NULL)
+        return l->len < sizeof l->in ? ERR_BUSY : ERR_RANGE;
+    if (l->request == NULL)
+        TRY(json_strict_parse(l->in, (size_t)(end - l->in), &l->request));
+    struct json_object *has;
+    if (json_object_object_get_ex(l->request, "secret", &has) && json_object_get_boolean(has))
+        return take_secret(l, end + 1);
+    return begin_bytes(l, end + 1);
+}
+
+/* err: BUSY (more to come), OFFLINE (it will not), and what the request is refused with */
+static enum err read_more(struct local *l, int fd)
+{
+    bool into_bytes = l->bytes != NULL;
+    ssize_t n = into_bytes ? recv(fd, l->bytes + l->n_bytes, l->want_bytes - l->n_bytes, 0)
+                           : recv(fd, l->in + l->len, sizeof l->in - l->len, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return ERR_BUSY;
+    if (n <= 0)
+        return ERR_OFFLINE;
+    if (into_bytes) {
+        l->n_bytes += (size_t)n;
+        return l->n_bytes < l->want_bytes ? ERR_BUSY : ERR_OK;
+    }
+    l->len += (size_t)n;
+    return take_request(l);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *ctx)
+{
+    struct local *l = ctx;
+    (void)what;
+    enum err e = read_more(l, fd);
+    if (e == ERR_BUSY)
+        return;
+    if (e == ERR_OFFLINE)
+        return local_free(l);
+    cr_wipe(l->in, sizeof l->in);
+    l->len = 0;
+    event_del(l->readable); /* one request, one answer */
+    if (e == ERR_DENIED)
+        return local_fail(l, e, "Only root, or the user that runs the server, may ask this.");
+    if (e != ERR_OK)
+        return local_fail(l, e, "The request is not in the form of the local socket.");
+    run(l);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd, (void)what;
+    local_free(ctx);
+}
+
+static bool is_privileged(int fd)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+           (peer.uid == 0 || peer.uid == getuid());
+}
+
+void web_local_accept(evutil_socket_t listener, short what, void *web)
+{
+    struct web *w = web;
+    const struct timeval limit = {.tv_sec = LOCAL_SECONDS};
+    (void)what;
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        return;
+    struct local *l = n_open < LOCAL_OPEN_MAX ? calloc(1, sizeof *l) : NULL;
+    if (l == NULL) {
+        close(fd);
+        return;
+    }
+    n_open++;
+    l->web = w;
+    l->fd = fd;
+    l->privileged = is_privileged(fd);
+    l->readable = event_new(w->base, fd, EV_READ | EV_PERSIST, on_readable, l);
+    l->deadline = evtimer_new(w->base, on_deadline, l);
+    if (l->readable == NULL || l->deadline == NULL || event_add(l->readable, NULL) != 0 ||
+        event_add(l->deadline, &limit) != 0)
+        local_free(l);
+}

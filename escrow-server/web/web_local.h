@@ -1,0 +1,67 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One connection on the local socket (local.h), and what its requests do. */
+
+#include "crypto/secret.h"
+#include "escrow-server/web/web.h"
+#include <json-c/json.h>
+
+#define LOCAL_REQUEST_MAX 8192
+#define LOCAL_BYTES_MAX   (2u << 20)
+#define LOCAL_OPEN_MAX    32
+#define LOCAL_SECONDS     40
+
+struct local {
+    struct web *web;
+    int fd;
+    struct event *readable, *deadline;
+    uint64_t waiting;
+    bool privileged; /* root, or the server's own user */
+    struct json_object *request;
+    struct secret secret;
+    size_t len;
+    char in[LOCAL_REQUEST_MAX];
+    uint8_t *bytes; /* what follows the request, when it says "bytes" */
+    size_t n_bytes, want_bytes;
+    void *state;       /* the request's own; free() */
+    bool known_device; /* outbox: enrolled before */
+    /* recover */
+    struct msg_find find;
+    struct json_object *keys; /* the candidates, for an answer that lists them */
+    bool more_keys;           /* and there are others */
+    struct msg_entry entry;   /* of the disclosure, while its order is stored */
+    struct secret digits;
+};
+
+/* Each ends the connection: it must not be touched afterwards. secret may be NULL. */
+void local_answer(struct local *l, struct json_object *answer,
+                  const struct secret *secret); /* takes answer */
+void local_fail(struct local *l, enum err e, const char *detail);
+/* A failed question. offline: the sentence for a process that is away */
+void local_failed(struct local *l, enum err e, const struct msg_frame *m, const char *offline);
+/* A back_done for a question whose answer is that it was done. ctx: the struct local */
+void local_done(void *ctx, enum err e, const struct msg_frame *m);
+
+/* A key ID or the beginning of one, which may be empty; any case, with or without braces. err: FORMAT */
+MUST_CHECK enum err local_key(struct json_object *request, char ret[static GUID_TEXT]);
+
+/* web_recover.c */
+void local_recover(struct local *l);
+/* web_local_ops.c */
+void local_boots(struct local *l);
+void local_token(struct local *l);
+void local_import(struct local *l);
+void local_erase(struct local *l);
+void local_approve(struct local *l);
+/* "code" of a request; "" where there is none. err: FORMAT */
+MUST_CHECK enum err local_code(struct json_object *request, char ret[static MSG_CODE + 1]);
+/* web_vault.c */
+void local_vault(struct local *l);
+/* web_losses.c */
+void local_losses(struct local *l);
+void local_loss(struct local *l);
+/* web_outbox.c */
+void local_outbox(struct local *l);
+/* web_devices.c */
+void local_devices(struct local *l);
+void local_device(struct local *l);

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/web/web_local.h"
+#include "formats/base.h"
+#include "formats/host/json_strict.h"
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WRITER_AWAY "The store writer is away; the server starts it again, try in a moment."
+#define VAULT_AWAY  "The vault is away, so nothing can be put on record; the server's log says why."
+
+enum err local_key(struct json_object *request, char ret[static GUID_TEXT])
+{
+    const char *text;
+    size_t n = 0, digits = 0;
+    TRY(json_get_text(request, "key", GUID_TEXT + 2, &text));
+    for (; *text != '\0'; text++) {
+        if (*text == '{' || *text == '}' || *text == '-' || *text == ' ')
+            continue;
+        if (!isxdigit((unsigned char)*text) || digits == 32)
+            return ERR_FORMAT;
+        if (digits == 8 || digits == 12 || digits == 16 || digits == 20)
+            ret[n++] = '-';
+        ret[n++] = (char)toupper((unsigned char)*text);
+        digits++;
+    }
+    ret[n] = '\0';
+    return ERR_OK;
+}
+
+static struct json_object *ok(void)
+{
+    struct json_object *o = json_object_new_object();
+    json_object_object_add(o, "status", json_object_new_string("ok"));
+    return o;
+}
+
+void local_done(void *ctx, enum err e, const struct msg_frame *m)
+{
+    struct local *l = ctx;
+    l->waiting = 0;
+    if (e != ERR_OK)
+        return local_failed(l, e, m, "The process that should do this is away; try again in a moment.");
+    local_answer(l, ok(), NULL);
+}
+
+void local_token(struct local *l)
+{
+    struct msg_token t;
+    if (json_get_hex(l->request, "hash", t.hash, sizeof t.hash) != ERR_OK ||
+        json_get_u64(l->request, "expires", &t.expires) != ERR_OK ||
+        json_get_u64(l->request, "uses", &t.uses) != ERR_OK)
+        return local_fail(l, ERR_FORMAT, "A field of the token is missing.");
+    struct writer *body = back_begin(l->web, BACK_WRITER, MSG_TOKEN, local_done, l, &l->waiting);
+    if (body == NULL)
+        return local_fail(l, ERR_OFFLINE, WRITER_AWAY);
+    msg_put_token(body, &t);
+    back_send(l->web, BACK_WRITER);
+}
+
+/* What it disclosed is told to the store, and its keys are ordered to rotate. */
+static void on_imported(void *ctx, enum err e, const struct msg_frame *m)
+{
+    struct local *l = ctx;
+    struct msg_imported is;
+    l->waiting = 0;
+    if (e == ERR_OK)
+        e = msg_get_imported(m->body, m->len, &is);
+    if (e != ERR_OK)
+        return local_failed(l, e, m, VAULT_AWAY);
+    if (is.added > 0)
+        l->web->replay.again = true;
+    struct json_object *o = ok();
+    json_object_object_add(o, "entries", json_object_new_int64((int64_t)is.n));
+    json_object_object_add(o, "added", json_object_new_int64((int64_t)is.added));
+    local_answer(l, o, NULL);
+}
+
+void local_import(struct local *l)
+{
+    struct msg_import i = {0};
+    const char *who, *chain;
+    if (json_get_text(l->request, "as", MSG_NAME, &who) != ERR_OK ||
+        json_get_text(l->request, "chain", MSG_CHAIN, &chain) != ERR_OK)
+        return local_fail(l, ERR_FORMAT, "A field of the import is missing.");
+    snprintf(i.who, sizeof i.who, "%s", who);
+    snprintf(i.chain, sizeof i.chain, "%s", chain);
+    struct writer *body = back_begin(l->web, BACK_VAULT, MSG_IMPORT, on_imported, l, &l->waiting);
+    if (body == NULL)
+        return local_fail(l, ERR_OFFLINE, VAULT_AWAY);
+    msg_put_import(body, &i);
+    back_send(l->web, BACK_VAULT);
+}
+
+static void on_erased(void *ctx, enum err e, const struct msg_frame *m)
+{
+    struct local *l = ctx;
+    uint64_t n = 0;
+    l->waiting = 0;
+    if (e == ERR_OK)
+        e = msg_get_u64(m->body, m->len, &n);
+    if (e != ERR_OK)
+        return local_failed(l, e, m, VAULT_AWAY);
+    l->web->replay.again = true; /* the store has names, too */
+    struct json_object *o = ok();
+    json_object_object_add(o, "erased", json_object_new_int64((int64_t)n));
+    local_answer(l, o, NULL);
+}
+
+/* One-time codes may be left out. err: FORMAT */
+enum err local_code(struct json_object *request, char ret[static MSG_CODE + 1])
+{
+    const char *text = "";
+    enum err e = json_get_text(request, "code", MSG_CODE, &text);
+    if (e != ERR_NOT_FOUND)
+        TRY(e);
+    snprintf(ret, MSG_CODE + 1, "%s", text);
+    return ERR_OK;
+}
+
+void local_approve(struct local *l)
+{
+    struct msg_approve a = {.password = {l->secret.bytes, l->secret.len}};
+    const char *who;
+    if (json_get_text(l->request, "as", MSG_NAME, &who) != ERR_OK ||
+        json_get_u64(l->request, "entry", &a.n) != ERR_OK || local_code(l->request, a.code) != ERR_OK)
+        return local_fail(l, ERR_FORMAT, "A field of the approval is missing.");
+    snprintf(a.who, sizeof a.who, "%s", who);
+    struct writer *body = back_begin(l->web, BACK_VAULT, MSG_APPROVE, local_done, l, &l->waiting);
+    if (body == NULL)
+        return local_fail(l, ERR_OFFLINE, VAULT_AWAY);
+    msg_put_approve(body, &a);
+    secret_wipe(&l->secret);
+    back_send(l->web, BACK_VAULT);
+}
+
+static enum err read_erase(struct local *l, struct msg_erase *ret)
+{
+    const char *who, *chain;
+    struct json_object *list;
+    TRY(json_get_text(l->request, "as", MSG_NAME, &who));
+    TRY(json_get_text(l->request, "chain", MSG_CHAIN, &chain));
+    TRY(json_get_array(l->request, "entries", MSG_ERASE_MAX, &list));
+    TRY(local_code(l->request, ret->code));
+    snprintf(ret->who, sizeof ret->who, "%s", who);
+    snprintf(ret->chain, sizeof ret->chain, "%s", chain);
+    ret->count = (unsigned)json_object_array_length(list);
+    for (unsigned i = 0; i < ret->count; i++)
+        ret->n[i] = json_object_get_uint64(json_object_array_get_idx(list, i));
+    return ret->count > 0 ? ERR_OK : ERR_RANGE;
+}
+
+void local_erase(struct local *l)
+{
+    struct msg_erase e = {.password = {l->secret.bytes, l->secret.len}};
+    if (read_erase(l, &e) != ERR_OK)
+        return local_fail(l, ERR_FORMAT, "A field is missing, or too many entries are named at once.");
+    struct writer *body = back_begin(l->web, BACK_VAULT, MSG_ERASE, on_erased, l, &l->waiting);
+    if (body == NULL)
+        return local_fail(l, ERR_OFFLINE, VAULT_AWAY);
+    msg_put_erase(body, &e);
+    secret_wipe(&l->secret);
+    back_send(l->web, BACK_VAULT);
+}
+
+static struct json_object *boot_object(const struct msg_boot *b)
+{
+    char key[GUID_TEXT], volume[GUID_TEXT], device[BASE16_LEN(32) + 1];
+    struct json_object *o = json_object_new_object();
+    guid_encode(&b->key_id, key);
+    guid_encode(&b->volume, volume);
+    base16_encode(b->device, sizeof b->device, device);
+    json_object_object_add(o, "time", json_object_new_int64((int64_t)b->time));
+    json_object_object_add(o, "received", json_object_new_int64((int64_t)b->received));
+    json_object_object_add(o, "device", json_object_new_string(device));
+    json_object_object_add(o, "key_id", json_object_new_string(key));
+    json_object_object_add(o, "volume", json_object_new_string(volume));
+    json_object_object_add(o, "result", json_object_new_int(b->result));
+    json_object_object_add(o, "reason", json_object_new_int(b->reason));
+    return o;
+}
+
+static void on_boots(void *ctx, enum err e, const struct msg_frame *m)
+{
+    struct local *l = ctx;
+    struct msg_boots boots;
+    l->waiting = 0;
+    if (e == ERR_OK)
+        e = msg_get_boots(m->body, m->len, &boots);
+    if (e != ERR_OK)
+        return local_failed(l, e, m, WRITER_AWAY);
+    struct json_object *o = ok(), *list = json_object_new_array();
+    for (unsigned i = 0; i < boots.n; i++)
+        json_object_array_add(list, boot_object(&boots.item[i]));
+    json_object_object_add(o, "boots", list);
+    local_answer(l, o, NULL);
+}
+
+void local_boots(struct local *l)
+{
+    if (local_key(l->request, l->find.key) != ERR_OK)
+        return local_fail(l, ERR_FORMAT, "A key ID, or the beginning of one, has hexadecimal digits only.");
+    struct writer *body = back_begin(l->web, BACK_READER, MSG_BOOTS, on_boots, l, &l->waiting);
+    if (body == NULL)
+        return local_fail(l, ERR_OFFLINE, WRITER_AWAY);
+    msg_put_find(body, &l->find);
+    back_send(l->web, BACK_READER);
+}

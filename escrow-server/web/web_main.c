@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/process/control.h"
+#include "escrow-server/process/metrics.h"
+#include "escrow-server/process/slog.h"
+#include "escrow-server/web/tls_provider.h"
+#include "escrow-server/web/web.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Whoever has shaken hands, or is about to, gets his one answer; a connection that idles gets none. */
+void web_drained(struct web *w)
+{
+    if (w->stopping && w->n_calls == 0 && w->n_owed == 0 && web_local_open_count() == 0)
+        event_base_loopexit(w->base, NULL); /* what is ready now is still done */
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *ctx)
+{
+    struct web *w = ctx;
+    (void)fd, (void)what;
+    back_tick(w);
+    web_losses_tick(w);
+    if (w->replay.again && back_is_up(w, BACK_WRITER) && back_is_up(w, BACK_VAULT))
+        replay_start(w, 0);
+    w->n_asked = 0;
+    web_org_tick(w);
+    web_metrics_tick(w);
+    web_drained(w);
+}
+
+static void add_listener(struct web *w, enum control_what what, int fd)
+{
+    if (what == CONTROL_LISTEN_TCP) {
+        w->bound = evhttp_accept_socket_with_handle(w->http, fd);
+        w->have_tcp = w->bound != NULL;
+        return;
+    }
+    if (what == CONTROL_LISTEN_METRICS) {
+        w->have_metrics = evhttp_accept_socket(w->metrics, fd) == 0;
+        return;
+    }
+    w->local = event_new(w->base, fd, EV_READ | EV_PERSIST, web_local_accept, w);
+    w->have_local = w->local != NULL && event_add(w->local, NULL) == 0;
+}
+
+/* The first time that both are there, the vault's log is compared with the store. */
+static void add_peer(struct web *w, enum back_kind kind, int fd)
+{
+    back_take(w, kind, fd);
+    w->replay.again = true;
+}
+
+static void take_control(void *ctx, enum control_what what, int fd)
+{
+    struct web *w = ctx;
+    switch (what) {
+    case CONTROL_SESSIONS:
+        if (web_tls_resume(w, fd) != ERR_OK)
+            slog(SLOG_WARN, "start", "warning=\"no TLS session can be resumed\"");
+        return;
+    case CONTROL_LISTEN_TCP:
+    case CONTROL_LISTEN_UNIX:
+    case CONTROL_LISTEN_METRICS:
+        return add_listener(w, what, fd);
+    case CONTROL_PEER_WRITER:
+        return add_peer(w, BACK_WRITER, fd);
+    case CONTROL_PEER_READER:
+        return back_take(w, BACK_READER, fd);
+    case CONTROL_PEER_VAULT:
+        return add_peer(w, BACK_VAULT, fd);
+    case CONTROL_COUNTERS:
+        return;
+    case CONTROL_PEER_WEB:
+    case CONTROL_PEER_EXPORT:
+    case CONTROL_READY:
+        break;
+    }
+    close(fd);
+}
+
+static void on_control(evutil_socket_t socket, short events, void *ctx)
+{
+    struct web *w = ctx;
+    (void)socket, (void)events;
+    bool was = w->have_tcp && w->have_local && w->have_metrics;
+    if (child_listen(take_control, w) != ERR_OK)
+        exit(1); /* no supervisor, no work */
+    if (!was && w->have_tcp && w->have_local && w->have_metrics)
+        child_ready();
+}
+
+/* Finish what has begun; take nothing new. */
+static void on_term(evutil_socket_t sig, short what, void *ctx)
+{
+    struct web *w = ctx;
+    const struct timeval limit = {.tv_sec = WEB_DRAIN_S};
+    (void)sig, (void)what;
+    if (w->stopping)
+        return;
+    w->stopping = true;
+    if (w->bound != NULL)
+        evhttp_del_accept_socket(w->http, w->bound);
+    if (w->local != NULL)
+        event_del(w->local);
+    w->bound = NULL;
+    event_base_loopexit(w->base, &limit);
+    web_drained(w);
+}
+
+/* Changes of what epoll watches are told to the kernel once in a turn, not each: ten for a connection. */
+static struct event_base *open_base(void)
+{
+    struct event_config *c = event_config_new();
+    struct event_base *base = NULL;
+    if (c != NULL && event_config_set_flag(c, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST) == 0)
+        base = event_base_new_with_config(c);
+    if (c != NULL)
+        event_config_free(c);
+    return base;
+}
+
+static enum err prepare(struct web *w)
+{
+    const struct timeval second = {.tv_sec = 1};
+    for (unsigned i = 0; i < BACK_KINDS; i++)
+        w->back[i].chan.fd = -1;
+    w->base = open_base();
+    if (w->base == NULL)
+        return ERR_NOMEM;
+    TRY(web_revoked_load(w));
+    web_org_tick(w);
+    TRY(web_tls_open(w));
+    TRY(web_http_open(w));
+    TRY(web_metrics_open(w));
+    w->control = event_new(w->base, CONTROL_FD, EV_READ | EV_PERSIST, on_control, w);
+    w->tick = event_new(w->base, -1, EV_PERSIST, on_tick, w);
+    w->term = evsignal_new(w->base, SIGTERM, on_term, w);
+    if (w->control == NULL || w->tick == NULL || w->term == NULL || event_add(w->control, NULL) != 0 ||
+        event_add(w->tick, &second) != 0 || event_add(w->term, NULL) != 0)
+        return ERR_NOMEM;
+    return ERR_OK;
+}
+
+int main(int argc, char **argv)
+{
+    struct web *w = calloc(1, sizeof *w);
+    if (w == NULL || tls_provider_begin() != ERR_OK)
+        return 1;
+    child_start(argc, argv, PROCESS_WEB, &w->child);
+    enum err e = prepare(w);
+    if (e != ERR_OK) {
+        slog(SLOG_ERROR, "start", "failed=\"prepare TLS and HTTP\" reason=\"%s\"", err_text(e));
+        return 1;
+    }
+    event_base_dispatch(w->base);
+    slog(SLOG_INFO, "stop", "unfinished=%u", w->n_calls);
+    return 0;
+}

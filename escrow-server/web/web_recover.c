@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/process/slog.h"
+#include "escrow-server/web/web_local.h"
+#include "formats/base.h"
+#include "formats/envelope.h"
+#include "formats/host/json_strict.h"
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+/* find (writer) → disclose (vault: person, reason, quota, audit entry, then the envelope) → order to rotate
+ * (writer) → answer. */
+
+#define WRITER_AWAY                                                                                          \
+    "The store writer is away, so no key can be looked up; the server starts it again, try in a moment."
+#define VAULT_AWAY                                                                                           \
+    "The vault is away, so nothing can be disclosed; everything else goes on. The server's log says why."
+
+static struct json_object *key_object(const struct msg_candidate *c)
+{
+    struct envelope e;
+    char key[GUID_TEXT], volume[GUID_TEXT], device[BASE16_LEN(32) + 1];
+    if (envelope_decode(c->envelope.p, c->envelope.len, &e) != ERR_OK)
+        return NULL;
+    struct json_object *o = json_object_new_object();
+    guid_encode(&e.key_id, key);
+    guid_encode(&e.volume, volume);
+    base16_encode(e.device, sizeof e.device, device);
+    json_object_object_add(o, "key_id", json_object_new_string(key));
+    json_object_object_add(o, "volume", json_object_new_string(volume));
+    json_object_object_add(o, "device", json_object_new_string(device));
+    json_object_object_add(o, "computer", json_object_new_string(c->computer));
+    json_object_object_add(o, "label", json_object_new_string(c->label));
+    json_object_object_add(o, "own", json_object_new_boolean(c->own));
+    json_object_object_add(o, "received", json_object_new_int64((int64_t)c->received));
+    return o;
+}
+
+static void list_keys(struct local *l, const struct msg_found *found)
+{
+    l->keys = json_object_new_array();
+    l->more_keys = found->more;
+    for (unsigned i = 0; i < found->n; i++)
+        json_object_array_add(l->keys, key_object(&found->item[i]));
+}
+
+/* The order is in, or will be: the vault's log is read again until it is. */
+static void on_ordered(void *ctx, enum err e, const struct msg_frame *m)
+{
+    struct local *l = ctx;
+    uint64_t open = 0;
+    l->waiting = 0;
+    if (e == ERR_OK)
+        e = msg_get_u64(m->body, m->len, &open);
+    if (e != ERR_OK) {
+        slog(SLOG_WARN, "recover", "warning=\"the order to rotate waits\" reason=\"%s\"", err_text(e));
+        l->web->replay.again = true;
+    }
+    struct json_object *o = json_object_get(json_object_array_get_idx(l->keys, 0)); /* which key it is */
+    json_object_object_add(o, "status", json_object_new_string("ok"));
+    json_object_object_add(o, "chain", json_object_new_string(l->entry.chain));
+    json_object_object_add(o, "entry", json_object_new_int64((int64_t)l->entry.n));
+    json_object_object_add(o, "rotation",
+                           json_object_new_string(e != ERR_OK ? "pending"
+                                                  : open      ? "ordered"
+                                                              : "done"));
+    local_answer(l, o, &l->digits);
+}
+
+static void on_opened(void *ctx, enum err e, const struct msg_frame *m)
+{
+    struct local *l = ctx;
+    struct msg_opened opened;
+    l->waiting = 0;
+    if (e == ERR_OK)
+        e = msg_get_opened(m->body, m->len, &opened);
+    if (e != ERR_OK)
+        return local_failed(l, e, m, VAULT_AWAY);
+    memcpy(l->digits.bytes, opened.digits, sizeof opened.digits);
+    l->digits.len = sizeof opened.digits;
+    l->entry = opened.entry;
+    cr_wipe(&opened, sizeof opened);
+    struct writer *body = back_begin(l->web, BACK_WRITER, MSG_DISCLOSED, on_ordered, l, &l->waiting);
+    if (body == NULL)
+        return on_ordered(l, ERR_OFFLINE, NULL);
+    msg_put_entry(body, &l->entry);
+    back_send(l->web, BACK_WRITER);
+}
+
+/* Texts were checked when the request came in. */
+static void copy_text(struct local *l, const char *name, char *ret, size_t cap)
+{
+    const char *text;
+    if (json_get_text(l->request, name, cap - 1, &text) == ERR_OK)
+        snprintf(ret, cap, "%s", text);
+}
+
+static void on_found(void *ctx, enum err e, const struct msg_frame *m)
+{
+    struct local *l = ctx;
+    struct msg_disclose d = {0};
+    l->waiting = 0;
+    if (e == ERR_OK)
+        e = msg_get_found(m->body, m->len, &d.found);
+    if (e != ERR_OK)
+        return local_failed(l, e, m, WRITER_AWAY);
+    list_keys(l, &d.found);
+    copy_text(l, "as", d.who, sizeof d.who);
+    copy_text(l, "reason", d.reason, sizeof d.reason);
+    copy_text(l, "user", d.user, sizeof d.user);
+    copy_text(l, "code", d.code, sizeof d.code);
+    snprintf(d.asked, sizeof d.asked, "%s", l->find.key);
+    d.password = (struct msg_blob){l->secret.bytes, l->secret.len};
+    struct writer *body = back_begin(l->web, BACK_VAULT, MSG_DISCLOSE, on_opened, l, &l->waiting);
+    if (body == NULL)
+        return local_fail(l, ERR_OFFLINE, VAULT_AWAY);
+    msg_put_disclose(body, &d);
+    secret_wipe(&l->secret);
+    back_send(l->web, BACK_VAULT);
+}
+
+static enum err check_texts(struct local *l)
+{
+    const char *text;
+    char code[MSG_CODE + 1];
+    TRY(local_code(l->request, code));
+    TRY(json_get_text(l->request, "as", MSG_NAME, &text));
+    TRY(json_get_text(l->request, "reason", MSG_REASON, &text));
+    TRY(json_get_text(l->request, "user", MSG_USER, &text));
+    TRY(json_get_text(l->request, "device", MSG_NAME, &text));
+    for (size_t i = 0; text[i] != '\0'; i++) {
+        if (!isxdigit((unsigned char)text[i]))
+            return ERR_FORMAT;
+        l->find.device[i] = (char)toupper((unsigned char)text[i]);
+    }
+    return ERR_OK;
+}
+
+void local_recover(struct local *l)
+{
+    if (local_key(l->request, l->find.key) != ERR_OK)
+        return local_fail(l, ERR_FORMAT, "A key ID, or the beginning of one, has hexadecimal digits only.");
+    if (check_texts(l) != ERR_OK)
+        return local_fail(
+            l, ERR_FORMAT,
+            "A field is missing or too long (name 64, reason 256, user 128 bytes; device: hexadecimal).");
+    struct writer *body = back_begin(l->web, BACK_READER, MSG_FIND, on_found, l, &l->waiting);
+    if (body == NULL)
+        return local_fail(l, ERR_OFFLINE, WRITER_AWAY);
+    msg_put_find(body, &l->find);
+    back_send(l->web, BACK_READER);
+}

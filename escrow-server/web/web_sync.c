@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/process/slog.h"
+#include "escrow-server/web/sync_read.h"
+#include "escrow-server/web/web_call.h"
+#include "formats/audit_head.h"
+#include "formats/base.h"
+#include "formats/host/json_strict.h"
+#include "formats/receipt.h"
+#include "formats/record.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define CHAIN_TOLD 4 /* bytes of a chain's ID: a heartbeat is small. source: docs/formats.md#sync */
+
+static void free_sync(void *p)
+{
+    sync_free(p);
+}
+
+static void add_hex(struct json_object *o, const char *name, const uint8_t *p, size_t len)
+{
+    char text[BASE16_LEN(32) + 1];
+    base16_encode(p, len, text);
+    json_object_object_add(o, name, json_object_new_string(text));
+}
+
+static void add_base64(struct json_object *array, const uint8_t *p, size_t len)
+{
+    char *text = malloc(BASE64_LEN(len) + 1);
+    if (text == NULL)
+        return;
+    base64_encode(p, len, text);
+    json_object_array_add(array, json_object_new_string(text));
+    free(text);
+}
+
+static struct json_object *known_object(const struct msg_synced *m)
+{
+    if (!m->has_known)
+        return NULL;
+    struct json_object *o = json_object_new_object();
+    add_hex(o, "incarnation", m->incarnation, sizeof m->incarnation);
+    json_object_object_add(o, "sequence", json_object_new_int64((int64_t)m->sequence));
+    add_hex(o, "name", m->name, sizeof m->name);
+    return o;
+}
+
+static void add_base64_text(struct json_object *o, const char *name, struct msg_blob b)
+{
+    char *text = malloc(BASE64_LEN(b.len) + 1);
+    if (text == NULL)
+        return;
+    base64_encode(b.p, b.len, text);
+    json_object_object_add(o, name, json_object_new_string(text));
+    free(text);
+}
+
+static void add_packages(struct json_object *o, const struct msg_synced *m, bool has_set, struct web *w)
+{
+    struct json_object *p = json_object_new_object();
+    json_object_object_add(o, "packages", p);
+    if (!m->packages_match)
+        add_hex(p, "digest", m->packages, sizeof m->packages);
+    if (!m->packages_match && !has_set && web_may_ask(w))
+        json_object_object_add(p, "want_set", json_object_new_boolean(true));
+    if (has_set)
+        add_base64_text(p, "missing", m->missing_packages);
+}
+
+static void add_policy(struct json_object *o, const struct web *w, uint64_t has)
+{
+    if (w->policy == NULL || w->policy->policy.version <= has)
+        return;
+    struct json_object *p = json_object_new_object();
+    json_object_object_add(p, "json", json_object_new_string(w->policy->json));
+    json_object_object_add(p, "sig", json_object_new_string(w->policy->sig));
+    json_object_object_add(o, "policy", p);
+}
+
+/* What few answers have. */
+static void add_rare(struct json_object *o, const struct msg_synced *m, bool has_set, struct web *w)
+{
+    if (!m->match)
+        add_hex(o, "envelopes", m->digest, sizeof m->digest);
+    if (!m->match && !has_set && web_may_ask(w))
+        json_object_object_add(o, "want_set", json_object_new_boolean(true));
+    if (has_set)
+        add_base64_text(o, "missing", m->missing);
+    if (m->certificate.len > 0)
+        json_object_object_add(
+            o, "certificate",
+            json_object_new_string_len((const char *)m->certificate.p, (int)m->certificate.len));
+}
+
+/* A heartbeat is small: the signed word comes with the answers to records, and of which chain this is, only
+ * who brings another one needs to know. */
+static struct json_object *head_object(const struct msg_head *h, bool word, bool same_chain)
+{
+    uint8_t chain[16];
+    struct json_object *o = json_object_new_object();
+    json_object_object_add(o, "length", json_object_new_int64((int64_t)h->n));
+    add_hex(o, "hash", h->hash, sizeof h->hash);
+    if (word && h->word.len > 0)
+        add_base64_text(o, "word", h->word);
+    else if (!same_chain && audit_head_chain(h->word.p, h->word.len, chain) == ERR_OK)
+        add_hex(o, "chain", chain, CHAIN_TOLD);
+    return o;
+}
+
+static struct json_object *commands_array(const struct msg_synced *m)
+{
+    struct json_object *a = json_object_new_array();
+    for (unsigned i = 0; i < m->n_commands; i++)
+        add_base64(a, m->command[i], COMMAND_LEN);
+    return a;
+}
+
+static struct json_object *receipts_array(const struct msg_synced *m)
+{
+    struct json_object *a = json_object_new_array();
+    if (m->receipt.len > 0)
+        add_base64(a, m->receipt.p, m->receipt.len);
+    return a;
+}
+
+/* Of what the device knows a brief answer says nothing: a heartbeat is small. */
+static void add_common(struct json_object *o, const struct web *w, const struct sync *s,
+                       const struct msg_synced *m)
+{
+    bool all = !s->brief;
+    bool same_head = s->m.has_head && memcmp(s->m.audit_head, w->head.hash, sizeof s->m.audit_head) == 0;
+    bool same_last = m->has_known && memcmp(m->name, s->last, sizeof s->last) == 0;
+    if (all || m->receipt.len > 0)
+        json_object_object_add(o, "receipts", receipts_array(m));
+    if (all || m->n_commands > 0)
+        json_object_object_add(o, "commands", commands_array(m));
+    if (all || !same_last)
+        json_object_object_add(o, "known", known_object(m));
+    /* a heartbeat that told the head had no word: who brings records gets both, or could prove no loss */
+    if (all || !same_head || s->m.n > 0)
+        json_object_object_add(o, "audit_head",
+                               head_object(&w->head, all || s->m.n > 0, s->head_is == HEARD_KNOWN));
+    if (all || !m->match)
+        json_object_object_add(o, "envelopes_match", json_object_new_boolean(m->match));
+}
+
+static struct json_object *answer_object(struct web *w, const struct sync *s, const struct msg_synced *m)
+{
+    struct json_object *o = json_object_new_object();
+    bool want_word = s->head_is == HEARD_UNKNOWN && s->word_len == 0;
+    uint64_t again = m->incomplete || want_word ? 60 : w->child.conf.sync_every_s;
+    add_common(o, w, s, m);
+    if (want_word)
+        json_object_object_add(o, "want_audit_word", json_object_new_boolean(true));
+    json_object_object_add(o, "retry_after", json_object_new_int64((int64_t)again));
+    json_object_object_add(o, "time", json_object_new_int64((int64_t)time(NULL)));
+    add_rare(o, m, s->m.has_set, w);
+    if (!m->packages_match || s->m.has_package_set)
+        add_packages(o, m, s->m.has_package_set, w);
+    add_policy(o, w, s->policy);
+    return o;
+}
+
+static void on_synced(void *ctx, enum err e, const struct msg_frame *m)
+{
+    struct call *c = ctx;
+    struct sync *s = c->state;
+    struct msg_synced synced;
+    char device[BASE16_LEN(32) + 1];
+    c->waiting = 0;
+    if (e == ERR_OK)
+        e = msg_get_synced(m->body, m->len, &synced);
+    if (e == ERR_AUTH) /* unknown, revoked, or another certificate */
+        return call_failed(c, e, m);
+    if (e != ERR_OK) /* whatever the store says, it is not the device's fault: come back */
+        return call_failed(c, e == ERR_OFFLINE || e == ERR_TIMEOUT ? e : ERR_FULL, m);
+    if (s->m.has_head) /* the vault has answered by now, as a rule */
+        s->head_is = web_heads_get(c->web, s->m.audit_head);
+    base16_encode(c->device, sizeof c->device, device);
+    slog(SLOG_INFO, "sync", "status=200 device=%s records=%u commands=%u incomplete=%d match=%d", device,
+         s->m.n, synced.n_commands, synced.incomplete, synced.match);
+    call_json(c, answer_object(c->web, s, &synced));
+}
+
+static void ask_device(struct call *c);
+
+static void on_adopted(void *ctx, enum err e, const struct msg_frame *m)
+{
+    struct call *c = ctx;
+    char device[BASE16_LEN(32) + 1];
+    c->waiting = 0;
+    if (e != ERR_OK)
+        return call_failed(c, e, m);
+    base16_encode(c->device, sizeof c->device, device);
+    slog(SLOG_WARN, "sync", "device=%s back=1 reason=\"the store did not know it; its certificate does\"",
+         device);
+    ask_device(c);
+}
+
+/* The store does not know the device, or another courier of it, and the device says who it is. */
+static bool may_adopt(const struct call *c, enum err e, const struct msg_device_is *is)
+{
+    const struct sync *s = c->state;
+    return s->has_spki && !s->adopted && !web_revoked(c->web, c->device) &&
+           (e == ERR_NOT_FOUND || (e == ERR_OK && !is->pinned && is->approved == DEVICE_BACK));
+}
+
+static void adopt(struct call *c)
+{
+    struct sync *s = c->state;
+    struct msg_adopt m;
+    uint8_t *der = NULL;
+    s->adopted = true;
+    memcpy(m.spki, s->spki, sizeof m.spki);
+    enum err e = web_conn_certificate(evhttp_request_get_connection(c->req), &der, &m.cert.len);
+    m.cert.p = der;
+    struct writer *body =
+        e != ERR_OK ? NULL : back_begin(c->web, BACK_WRITER, MSG_ADOPT, on_adopted, c, &c->waiting);
+    if (body != NULL)
+        msg_put_adopt(body, &m);
+    free(der);
+    if (body == NULL)
+        return call_failed(c, e == ERR_NOT_FOUND ? ERR_AUTH : ERR_OFFLINE, NULL);
+    back_send(c->web, BACK_WRITER);
+}
+
+static void send_sync(struct call *c)
+{
+    struct sync *s = c->state;
+    if (s->m.has_head)
+        web_heads_take(c->web, c->device, s->m.audit_head, (struct msg_blob){s->word, s->word_len});
+    s->m.has_courier = true;
+    memcpy(s->m.courier, c->courier_key, sizeof s->m.courier);
+    if (c->renew)
+        s->m.renew = (struct msg_blob){c->courier_spki, sizeof c->courier_spki};
+    struct writer *body = back_begin(c->web, BACK_WRITER, MSG_SYNC, on_synced, c, &c->waiting);
+    if (body == NULL)
+        return call_failed(c, ERR_OFFLINE, NULL);
+    msg_put_sync(body, &s->m);
+    back_send(c->web, BACK_WRITER);
+}
+
+static void on_device(void *ctx, enum err e, const struct msg_frame *m)
+{
+    struct call *c = ctx;
+    struct sync *s = c->state;
+    struct msg_device_is is;
+    c->waiting = 0;
+    if (e == ERR_OK)
+        e = msg_get_device_is(m->body, m->len, &is);
+    if (may_adopt(c, e, &is))
+        return adopt(c);
+    if (e != ERR_OK)
+        return call_failed(c, e, m);
+    if (is.revoked)
+        return call_problem(c, 403, 0, "This device was revoked.");
+    if (is.approved == DEVICE_REFUSED)
+        return call_problem(c, 403, 0, "A person refused this device.");
+    if (!is.pinned)
+        return call_problem(c, 403, 0, "The certificate is not the one that the device enrolled with last.");
+    if (web_records_check(&s->m, is.spki, s->detail, sizeof s->detail) != ERR_OK)
+        return call_problem(c, 422, 0, s->detail);
+    send_sync(c);
+}
+
+/* A recovery password, or what rebuilds a header, among the records? They say their kind in their fifth byte.
+ */
+static bool has_escrow(const struct msg_sync *m)
+{
+    for (unsigned i = 0; i < m->n; i++)
+        if (m->record[i].len > 4 &&
+            (m->record[i].p[4] == RECORD_ESCROW || m->record[i].p[4] == RECORD_KEY_PACKAGE))
+            return true;
+    return false;
+}
+
+static void ask_device(struct call *c)
+{
+    struct msg_device ask;
+    memcpy(ask.device, c->device, sizeof ask.device);
+    memcpy(ask.courier, c->courier_key, sizeof ask.courier);
+    struct writer *body = back_begin(c->web, BACK_READER, MSG_DEVICE, on_device, c, &c->waiting);
+    if (body == NULL)
+        return call_failed(c, ERR_OFFLINE, NULL);
+    msg_put_device(body, &ask);
+    back_send(c->web, BACK_READER);
+}
+
+void web_sync(struct call *c)
+{
+    struct sync *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return call_problem(c, 503, 10, "The server has no memory for this now.");
+    c->state = s;
+    c->free_state = free_sync;
+    enum err e = sync_read((const char *)c->body, c->body_len, s);
+    if (e != ERR_OK)
+        return call_problem(c, e == ERR_TRUNCATED ? 400 : 422, 0, s->detail);
+    if (memcmp(s->m.device, c->device, 32) != 0)
+        return call_problem(c, 403, 0, "The certificate names another device than the body.");
+    if (web_revoked(c->web, c->device))
+        return call_problem(c, 403, 0, "This device was revoked.");
+    bool escrow = has_escrow(&s->m);
+    if (web_shed(c->web, escrow))
+        return call_problem(c, 503, web_shed_retry_s(escrow),
+                            "The server has too much to do now; come back later.");
+    if (s->m.n > 0 || s->has_spki)
+        return ask_device(c); /* whose key do the records have to be signed with? Who is it at all? */
+    send_sync(c);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/process/control.h"
+#include "escrow-server/process/slog.h"
+#include "escrow-server/writer/reader.h"
+#include <time.h>
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 + 1;
+}
+
+/* SQLite looks at one moment of the store until tend(): it must be no earlier than the questions that are
+ * taken in now, because what was receipted before them must be found. */
+static void serve_web(struct reader_state *r, struct chan *c)
+{
+    struct msg_frame m;
+    (void)r->ops->tend(r->store);
+    enum err gone = chan_fill(c), e = ERR_OK;
+    while (chan_is_open(c) && (e = chan_next(c, &m)) == ERR_OK)
+        if (reader_answer(r, c, &m) != ERR_OK)
+            return webs_nonsense(c, m.type);
+    if (gone != ERR_OK || e == ERR_FORMAT)
+        chan_close(c);
+}
+
+/* Returns how long to sleep, in ms. */
+static int tend(struct reader_state *r)
+{
+    int sweep_ms = reader_sweep(r, now_ms());
+    int ms = r->ops->tend(r->store); /* afterwards: nothing is held while it sleeps */
+    return ms < 0 || sweep_ms < ms ? sweep_ms : ms;
+}
+
+static void loop(struct reader_state *r)
+{
+    bool ready[WEBS];
+    while (!child_stopping && webs_wait(&r->webs, tend(r), ready) == ERR_OK)
+        for (unsigned i = 0; i < WEBS; i++)
+            if (ready[i])
+                serve_web(r, &r->webs.chan[i]);
+}
+
+int main(int argc, char **argv)
+{
+    struct child child;
+    child_start(argc, argv, PROCESS_READER, &child);
+    struct reader_state r = {.ops = &store_sql, .sweep = {.silent_s = child.conf.silent_days * 86400}};
+    const struct store_place place = {
+        .dir = ".",
+        .url = {child.conf.store[STORE_RECOVERY], child.conf.store[STORE_COMPLIANCE]},
+        .reads = true};
+    webs_init(&r.webs);
+    enum err e = r.ops->open(&place, &r.store);
+    if (e != ERR_OK) {
+        slog(SLOG_ERROR, "start", "failed=\"open the stores\" reason=\"%s\"", err_text(e));
+        return 1; /* the writer refuses where that is due */
+    }
+    child_hold_signals();
+    child_ready();
+    loop(&r);
+    webs_close(&r.webs);
+    r.ops->close(r.store);
+    return 0;
+}

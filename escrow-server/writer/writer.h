@@ -1,0 +1,133 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The writer: the one process that writes the stores. Requests that wait together share one commit; every
+ * sync answer gets one receipt, signed after that commit. */
+
+#include "crypto/p256.h"
+#include "escrow-server/process/child.h"
+#include "escrow-server/process/webs.h"
+#include "escrow-server/store/store.h"
+
+#define WRITER_BATCH 256 /* requests in one commit */
+
+#define WRITER_SEEN    512  /* heartbeats that wait for a commit */
+#define WRITER_SEEN_MS 1000 /* at most so long */
+
+struct seen {
+    uint8_t device[32], head[32];
+    bool has_head;
+    uint64_t time;
+};
+
+struct writer_state {
+    const struct store_ops *ops;
+    struct store *store;
+    struct org org;
+    struct cr_p256_key *receipt_key, *ca_key;
+    uint8_t receipt_id[32];
+    bool has_first_token;          /* init's was taken in */
+    bool approval;                 /* a person approves new devices */
+    int64_t good_ms[STORE_HALVES]; /* when its last commit was carried out, monotonic; 0: it was not */
+    bool replicated[STORE_HALVES]; /* that one */
+    struct writer_uncertain {
+        struct msg_losses losses;
+        uint64_t per_hour; /* keys that may be ordered to rotate */
+        uint64_t allowed;  /* now */
+        int64_t filled_ms, again_ms;
+        bool amid; /* a pass through the devices, behind this one: */
+        uint8_t after[32];
+        unsigned steps;
+        uint64_t count[STORE_ORDERS], told_left; /* keys of this pass */
+    } uncertain;
+    struct webs webs;
+    struct {
+        unsigned n;
+        int64_t since_ms;
+        struct seen item[WRITER_SEEN];
+    } seen;
+};
+
+/* One request, between being carried out and being answered. */
+struct pending {
+    struct chan *chan;
+    uint64_t id;
+    uint8_t type; /* enum msg_type of the request */
+    enum err err;
+    char detail[MSG_DETAIL + 1];
+    /* sync */
+    uint8_t device[32], envelopes[32];
+    uint32_t attempt;
+    unsigned n_proofs;
+    struct msg_blob proof[MSG_PROOFS]; /* only while it is carried out */
+    unsigned n[STORE_HALVES];
+    uint8_t name[STORE_HALVES][MSG_RECORDS][32]; /* of the records that are in that half */
+    enum err half_err[STORE_HALVES];
+    bool replicated[STORE_HALVES]; /* a synchronous standby has that half's records too */
+    bool both;       /* an event that closes an order: receipted only when both halves have it */
+    bool order_open; /* disclosure: the device still has to replace the key */
+    unsigned n_set, n_package_set;
+    uint8_t set[MSG_SET][32]; /* at first all that was asked about, then what is missing */
+    bool has_packages;
+    uint8_t packages[8], package_set[MSG_SET][32]; /* likewise */
+    /* enrolment, or a sync whose courier is to be renewed */
+    char certificate[4096];
+};
+
+/* One turn of the loop: which halves are open for writing, and what waits for the commit. */
+struct batch {
+    struct writer_state *w;
+    bool begun[STORE_HALVES];
+    enum err err[STORE_HALVES]; /* of the transaction; everything in it shares its fate */
+    unsigned n;
+    struct pending *item[WRITER_BATCH];
+};
+
+/* Seconds and microseconds, UTC. */
+uint64_t writer_now(void);
+uint64_t writer_now_us(void);
+int64_t writer_now_ms(void); /* monotonic */
+
+/* Carry out one message; its answer waits in the batch.
+ * err: FORMAT (the web worker talks nonsense: its channel is to be closed), NOMEM */
+MUST_CHECK enum err writer_take(struct batch *b, struct chan *c, const struct msg_frame *m);
+/* Begin a half if that was not done yet. */
+MUST_CHECK enum err batch_need(struct batch *b, enum store_half half);
+/* Commit, then answer everything that waited. */
+void batch_finish(struct batch *b);
+
+/* The parts that write; each leaves its outcome in p. */
+void writer_enroll(struct batch *b, struct pending *p, const struct msg_enroll *m);
+void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m);
+/* An order to replace a key, for the device that made it, and for those that have its volume now: a computer
+ * that got another identity answers for the earlier one. In a transaction of the recovery store.
+ * disclosed: when the key was, or may have been. err: of the store */
+MUST_CHECK enum err writer_order_rotation(struct batch *b, const uint8_t device[static 32],
+                                          const struct guid *key_id, uint64_t disclosed);
+/* This device did what was ordered, also when it did so before it was told, as who has the volume now. */
+MUST_CHECK enum err writer_order_done(struct batch *b, const uint8_t device[static 32],
+                                      const struct guid *key_id);
+void writer_disclosed(struct batch *b, struct pending *p, const struct msg_entry *m);
+void writer_change(struct batch *b, struct pending *p, const struct msg_change *m);
+void writer_adopt(struct batch *b, struct pending *p, const struct msg_adopt *m);
+void writer_probe(struct batch *b, struct pending *p);
+/* writer_uncertain.c: all losses of the audit log, as the vault has them. */
+void writer_losses(struct writer_state *w, const struct msg_losses *m);
+/* One step towards the rotation of the keys that may have been disclosed in them, in a batch of its own.
+ * Returns after how many milliseconds the next one is due, -1: there is no loss */
+int writer_uncertain(struct writer_state *w);
+/* writer_loss.c: was this record, which is new to the store, receipted before? Then the store lost it. */
+bool writer_was_receipted(const struct writer_state *w, const struct pending *p,
+                          const struct store_record *r);
+/* Remember the receipts that a request brings, of those that verify. */
+void writer_take_proofs(const struct writer_state *w, struct pending *p, const struct msg_sync *m);
+/* May a line about this device be logged now? (metrics.h) */
+bool writer_may_log(const uint8_t device[static 32]);
+
+/* writer_seen.c: remember that a device was here; write it down with a batch that commits, or when it waited
+ * long enough, or now. After how many milliseconds that is, -1: nothing waits. */
+void writer_seen(struct writer_state *w, const struct msg_sync *m);
+void writer_seen_store(struct batch *b, bool now);
+int writer_seen_wait_ms(const struct writer_state *w);
+/* After the commit: the receipt and what else the device must know. */
+MUST_CHECK enum err writer_synced(struct writer_state *w, struct pending *p, uint8_t *receipt,
+                                  struct msg_synced *ret);

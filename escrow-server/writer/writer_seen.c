@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/process/slog.h"
+#include "escrow-server/writer/writer.h"
+#include <string.h>
+
+/* That a device was here need not be durable before it is answered: it waits for a commit that somebody
+ * needs, a second at most. So a heartbeat costs no commit of its own. */
+
+int writer_seen_wait_ms(const struct writer_state *w)
+{
+    if (w->seen.n == 0)
+        return -1;
+    int64_t left = w->seen.since_ms + WRITER_SEEN_MS - writer_now_ms();
+    return left < 0 || w->seen.n == WRITER_SEEN ? 0 : (int)left;
+}
+
+void writer_seen(struct writer_state *w, const struct msg_sync *m)
+{
+    if (w->seen.n == 0)
+        w->seen.since_ms = writer_now_ms();
+    if (w->seen.n == WRITER_SEEN) /* the store is away, or it would have been written */
+        return;
+    struct seen *s = &w->seen.item[w->seen.n++];
+    memcpy(s->device, m->device, sizeof s->device);
+    memcpy(s->head, m->audit_head, sizeof s->head);
+    s->has_head = m->has_head;
+    s->time = writer_now();
+}
+
+void writer_seen_store(struct batch *b, bool now)
+{
+    struct writer_state *w = b->w;
+    if (w->seen.n == 0 || !(now || b->begun[STORE_RECOVERY] || writer_seen_wait_ms(w) == 0))
+        return;
+    enum err e = batch_need(b, STORE_RECOVERY);
+    for (unsigned i = 0; i < w->seen.n && e == ERR_OK; i++) {
+        const struct seen *s = &w->seen.item[i];
+        e = w->ops->device_seen(w->store, s->device, s->time, s->has_head ? s->head : NULL);
+    }
+    if (e != ERR_OK && e != ERR_OFFLINE)
+        slog(SLOG_WARN, "sync", "last-sync-not-stored=%u", w->seen.n);
+    w->seen.n = 0; /* also when that failed: the devices come again */
+}

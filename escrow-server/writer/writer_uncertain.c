@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/process/metrics.h"
+#include "escrow-server/process/slog.h"
+#include "escrow-server/writer/writer.h"
+#include <string.h>
+
+/* What the audit log lost may have been a disclosure of any key that there was then, and nobody can name it
+ * any more. So all of them rotate, so many an hour. Which windows there are is said by the vault's log, at
+ * every start; how far we are is said by the orders in the store. So nothing of this needs a memory of its
+ * own, and a device that comes back after months finds its order. */
+
+#define STEP_DEVICES 16 /* looked at in one go, */
+#define STEP_KEYS    512
+#define STEP_MS      100  /* and then a pause, for those who wait */
+#define REST_STEPS   10   /* when all is ordered, a pass is followed by a rest ten times as long, */
+#define REST_MIN_MS  1000 /* but at least, and at most: */
+#define REST_MAX_MS  3600000
+
+/* A replaced key opens its volume until a pack has its successor, or for 30 days. source: DESIGN section 6.
+ * One day more for clocks. */
+#define GRACE_S (31 * 86400)
+
+#define HOUR_MS 3600000
+
+void writer_losses(struct writer_state *w, const struct msg_losses *m)
+{
+    struct writer_uncertain *u = &w->uncertain;
+    if (memcmp(&u->losses, m, sizeof *m) == 0)
+        return; /* from another web worker */
+    memcpy(&u->losses, m, sizeof u->losses);
+    u->amid = false;
+    u->again_ms = 0;
+    slog(SLOG_INFO, "loss", "windows=%u", m->n);
+}
+
+static uint64_t before(uint64_t time, uint64_t seconds)
+{
+    return time > seconds ? time - seconds : 0;
+}
+
+/* How many may be ordered now. Never more than those of ten minutes at once, whatever the pause was. */
+static uint64_t allowance(struct writer_uncertain *u, int64_t now)
+{
+    uint64_t most = u->per_hour / 6 > 0 ? u->per_hour / 6 : 1;
+    if (u->filled_ms == 0)
+        u->filled_ms = now;
+    uint64_t more = (uint64_t)(now - u->filled_ms) * u->per_hour / HOUR_MS;
+    if (more == 0)
+        return u->allowed;
+    u->filled_ms = u->allowed + more < most ? u->filled_ms + (int64_t)(more * HOUR_MS / u->per_hour) : now;
+    u->allowed = u->allowed + more < most ? u->allowed + more : most;
+    return u->allowed;
+}
+
+/* The order speaks of a time before the gap: that the key was shown is no more than possible, and a device
+ * that replaced it since need not have its volume re-encrypted for that. */
+static enum err order(struct batch *b, const struct store_uncertain *k, const struct msg_loss *l)
+{
+    TRY(batch_need(b, STORE_RECOVERY));
+    return writer_order_rotation(b, k->device, &k->key_id, before(l->rotate_from, GRACE_S));
+}
+
+static void take(struct batch *b, const struct store_uncertain *k, const struct msg_loss *l)
+{
+    struct writer_uncertain *u = &b->w->uncertain;
+    enum store_order state = k->order;
+    if (state == STORE_NO_ORDER && u->allowed > 0 && order(b, k, l) == ERR_OK) {
+        state = STORE_ORDER_WAITS;
+        u->allowed--;
+        metrics_add(METRIC_LOSS_ORDERS, 1);
+    }
+    u->count[state]++;
+}
+
+/* All keys of those devices that fall into the window. err: of the store */
+static enum err take_window(struct batch *b, const struct msg_loss *l, const uint8_t last[static 32])
+{
+    static struct store_uncertain key[STEP_KEYS];
+    struct writer_uncertain *u = &b->w->uncertain;
+    uint64_t from = l->rotate_from > 0 ? l->rotate_from : l->proved; /* where a whole log was lost */
+    const struct store_window window = {before(from, GRACE_S), l->rotate_until};
+    uint8_t after[32];
+    unsigned n;
+    memcpy(after, u->after, sizeof after);
+    do {
+        TRY(b->w->ops->uncertain(b->w->store, &window, after, last, STEP_KEYS, key, &n));
+        unsigned whole = n; /* of a device that may have more, the rest comes with it */
+        while (n == STEP_KEYS && whole > 0 && memcmp(key[whole - 1].device, key[n - 1].device, 32) == 0)
+            whole--;
+        if (whole == 0)
+            whole = n;
+        for (unsigned i = 0; i < whole; i++)
+            take(b, &key[i], l);
+        if (whole > 0)
+            memcpy(after, key[whole - 1].device, sizeof after);
+    } while (n == STEP_KEYS);
+    return ERR_OK;
+}
+
+static void publish(const struct writer_uncertain *u)
+{
+    for (unsigned i = 0; i < STORE_ORDERS; i++)
+        metrics_set(METRIC_LOSS_KEYS + i, u->count[i]);
+}
+
+/* A pass is over: soon again where something is left to be ordered, else rarely: a device may bring keys of
+ * that time at any time. Returns when, in ms */
+static int64_t rest(struct writer_uncertain *u)
+{
+    int64_t ms = (int64_t)u->steps * STEP_MS * REST_STEPS;
+    publish(u);
+    if (u->count[STORE_NO_ORDER] != u->told_left)
+        slog(SLOG_INFO, "loss", "keys-to-order=%llu ordered=%llu rotated=%llu",
+             (unsigned long long)u->count[STORE_NO_ORDER], (unsigned long long)u->count[STORE_ORDER_WAITS],
+             (unsigned long long)u->count[STORE_ORDER_DONE]);
+    u->told_left = u->count[STORE_NO_ORDER];
+    if (ms < REST_MIN_MS || u->count[STORE_NO_ORDER] > 0)
+        return REST_MIN_MS;
+    return ms < REST_MAX_MS ? ms : REST_MAX_MS;
+}
+
+static bool begin_pass(struct writer_uncertain *u)
+{
+    bool any = false;
+    for (unsigned i = 0; i < u->losses.n; i++)
+        any = any || !u->losses.item[i].stopped;
+    memset(u->after, 0, sizeof u->after);
+    memset(u->count, 0, sizeof u->count);
+    u->steps = 0;
+    u->amid = any;
+    return any;
+}
+
+/* err: of the store; the same devices come again */
+static enum err step(struct batch *b)
+{
+    static struct store_device device[STEP_DEVICES];
+    struct writer_uncertain *u = &b->w->uncertain;
+    unsigned n = 0;
+    TRY(b->w->ops->devices(b->w->store, u->steps > 0 ? u->after : NULL, false, STEP_DEVICES, device, &n));
+    u->steps++;
+    for (unsigned i = 0; n > 0 && i < u->losses.n; i++)
+        if (!u->losses.item[i].stopped)
+            TRY(take_window(b, &u->losses.item[i], device[n - 1].id));
+    if (n > 0)
+        memcpy(u->after, device[n - 1].id, sizeof u->after);
+    u->amid = n == STEP_DEVICES;
+    return ERR_OK;
+}
+
+int writer_uncertain(struct writer_state *w)
+{
+    struct writer_uncertain *u = &w->uncertain;
+    int64_t now = writer_now_ms();
+    if (u->losses.n == 0)
+        return -1;
+    if (now < u->again_ms)
+        return (int)(u->again_ms - now);
+    if (!u->amid && !begin_pass(u)) {
+        publish(u);
+        u->again_ms = now + REST_MAX_MS; /* a person stopped it; what he says next wakes us */
+        return REST_MAX_MS;
+    }
+    struct batch b = {.w = w};
+    (void)allowance(u, now);
+    enum err e = step(&b);
+    batch_finish(&b);
+    if (e != ERR_OK)
+        u->amid = false;
+    int64_t ms = u->amid ? STEP_MS : e == ERR_OK ? rest(u) : REST_MIN_MS;
+    u->again_ms = now + ms;
+    return (int)ms;
+}
