@@ -40,7 +40,9 @@ enum err unnamed_remove(struct agent *a, struct header *h)
     unsigned n = 0;
     enum err first = keys ? cache_keys(a->cache, &h->luks.uuid, keys, &n) : ERR_NOMEM;
     int newest = retire_newest(a, h, -1);
-    const struct guid keep = newest < 0 ? (struct guid){{0}} : h->luks.token[newest].key_id;
+    struct guid keep = {{0}}; /* a copy: every change reads the header again */
+    if (newest >= 0)
+        keep = h->luks.token[newest].key_id;
     for (unsigned i = 0; i < n; i++)
         first = retire_first(h, first, remove_one(a, h, &keys[i], newest < 0 ? NULL : &keep), &said);
     free(keys);

@@ -49,5 +49,7 @@ struct fake_way_in {
 void fake_look_from_outside(struct fake_way_in *ret);
 /* The password of a key ID, from its envelope in the header. False: there is none that this key opens */
 bool fake_password(const struct guid *key_id, struct secret *ret_text);
+/* Events in the outbox. result: of one, 0 any. about: the key that went or changed, NULL any */
+unsigned fake_events(uint8_t event, uint8_t result, const struct guid *about);
 /* Let the cache think that a receipt covers this key. */
 void fake_receipt(const struct guid *key_id);

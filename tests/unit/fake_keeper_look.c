@@ -82,6 +82,29 @@ static bool is_escrow_of(const struct cache_record *r, const struct guid *key_id
     return is;
 }
 
+static bool is_event(const struct record *d, uint8_t event, uint8_t result, const struct guid *about)
+{
+    const struct guid *of = event == EVENT_ROTATED ? &d->other_key_id : &d->key_id;
+    return d->kind == RECORD_EVENT && d->event == event && (!result || d->result == result) &&
+           (!about || guid_equal(of, about));
+}
+
+unsigned fake_events(uint8_t event, uint8_t result, const struct guid *about)
+{
+    static struct cache_record r[64];
+    struct record *d = malloc(sizeof *d);
+    unsigned n = 0, found = 0;
+    assert_non_null(d);
+    assert_int_equal(cache_outbox(fake_agent.cache, fake_agent.key.id, r, 64, &n), ERR_OK);
+    for (unsigned i = 0; i < n; i++) {
+        assert_int_equal(record_decode(r[i].bytes, r[i].len, d), ERR_OK);
+        found += is_event(d, event, result, about);
+        free(r[i].bytes);
+    }
+    free(d);
+    return found;
+}
+
 void fake_receipt(const struct guid *key_id)
 {
     struct cache_record r[32];

@@ -39,21 +39,9 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Events of drift; result: of one kind, 0 of any */
 static unsigned drift(uint8_t result)
 {
-    static struct cache_record r[64];
-    struct record *d = malloc(sizeof *d);
-    unsigned n = 0, found = 0;
-    assert_non_null(d);
-    assert_int_equal(cache_outbox(fake_agent.cache, fake_agent.key.id, r, 64, &n), ERR_OK);
-    for (unsigned i = 0; i < n; i++) {
-        assert_int_equal(record_decode(r[i].bytes, r[i].len, d), ERR_OK);
-        found += d->kind == RECORD_EVENT && d->event == EVENT_DRIFT && (!result || d->result == result);
-        free(r[i].bytes);
-    }
-    free(d);
-    return found;
+    return fake_events(EVENT_DRIFT, result, NULL);
 }
 
 static struct cache_volume volume(void)
