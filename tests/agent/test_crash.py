@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Power cut at any write of protect, rotate and what follows a receipt or a restored header (outage line O10).
 
-1. The real keeper is killed (SIGKILL) before and in the middle of every write and fsync on the volume and on its
-   cache. What is left is judged with the volume locked: header and one escrow key, nothing else.
+1. The real keeper is killed (SIGKILL) before, in the middle of and after every operation that changes the volume or
+   its cache: write, fsync, rename, unlink, ftruncate, mkdir, open that creates or empties, fallocate. What is left is
+   judged with the volume locked: header and one escrow key, nothing else.
 2. Then a keeper starts again on it, with its cache and with the cache lost, and must leave a clean state.
 3. The volume's writes are also replayed as a disk that loses what was not synced: every subset of the writes
    between two fsyncs, each also torn.
@@ -20,7 +21,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from crash_computers import prepare
-from crash_judge import every_point, locked_view, points_of, power_cuts, read_log
+from crash_judge import every_point, locked_view, power_cuts
+from crash_log import counted, points_of, read_log
 from crash_scene import SHIM, Scene, Sync, protect, rotate, verify
 from machine import JUDGE, MSG_PROTECT, PASSPHRASE, TOP, Checks, Organisation, ask, fast_folder
 
@@ -30,14 +32,15 @@ WRONG = f'{TOP}/build/tests/keeper-wrong-table'
 def play(c, scene, start):
     log = f'{scene.folder}/{scene.name}.log'
     m, answer = scene.run('all', log=log)
-    ops = read_log(log)
+    ops = read_log(log, m.root)
     c.check(answer and answer[0] == 0 and not locked_view(scene, m.path('/dev/disk')), f'{scene.name} works', answer)
-    kinds = ''.join(o[0] for o in ops)
-    c.check('WW' in kinds and 'S' in kinds and 's' in kinds, f'{scene.name}: the shim sees writes and syncs', kinds)
+    kinds = {(o.whose, o.kind) for o in ops}
+    needed = {(w, k) for w in ('ice' if scene.esp else 'ic') for k in 'WS'} | ({('e', 'O'), ('e', 'R')} if scene.esp else set())
+    c.check(needed <= kinds, f'{scene.name}: the shim sees writes and syncs, and new names', kinds)
     n, wrong = every_point(scene, ops)
-    wanted = [p for p in points_of(ops, False) if p[0] == 'cache' or not scene.esp]
+    wanted = points_of(ops, scene.whose)
     c.check(not wrong and n > 0.9 * len(wanted), f'{scene.name}: killed at {n} points', wrong[:5])
-    print(f'{scene.name}: {len(ops)} operations, killed at {n} points, {time.monotonic() - start:.0f} s', flush=True)
+    print(f'{scene.name}: {counted(ops)}; killed at {n} points, {time.monotonic() - start:.0f} s', flush=True)
     if not scene.esp:
         power_cuts(c, scene, ops)
 
@@ -75,10 +78,11 @@ def main():
     c.check(len(states) >= 500 or len(sys.argv) > 1, 'at least 500 different states of header and cache', len(states))
     print(f'{len(states)} different states of header and cache judged, {time.monotonic() - start:.0f} s', flush=True)
     mutant = Scene('wrong-table', c.folder, org, protect, plain, keeper=WRONG)
+    mutant.whose = 'i'
     log = f'{c.folder}/wrong.log'
-    _, answer = mutant.run('all', log=log)
+    m, answer = mutant.run('all', log=log)
     c.check(answer and answer[0] == 0, 'the wrong table works as long as nothing fails', answer)
-    n, wrong = every_point(mutant, read_log(log), image_only=True)
+    n, wrong = every_point(mutant, read_log(log, m.root))
     c.check(any('invariant 1' in w for w in wrong), 'the wrong table is caught')
     print(f'wrong table: caught at {len(wrong)} of {n} points, {time.monotonic() - start:.0f} s', flush=True)
     return c.close()
