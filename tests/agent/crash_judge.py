@@ -26,20 +26,24 @@ def esp_files(m):
     return found
 
 
-def esp_view(m, j, after_start):
-    """What is wrong there: a file under its own name that is not whole; after a start with a live key, also what is
-    missing or left over."""
+def envelopes_of(h, states=('live',)):
+    return {base64.b64decode(t['envelope']) for t in h['tokens'].values() if t['type'] == 'keyholt' and t['state'] in states}
+
+
+def esp_view(scene, m, j, after_start):
+    """What is wrong there: a file under its own name that is not whole, or an envelope of neither before nor after; after
+    a start with a live key, also what is missing, left over or of before (the header comes first, this copy follows)."""
     with open(m.path('/usr/lib/keyholt/recovery.efi'), 'rb') as f:
         want = {'recovery.efi': f.read()}
     for name in ('org.json', 'org.json.sig'):
         with open(m.path('/etc/keyholt/org/' + name), 'rb') as f:
             want[name] = f.read()
     live = [t for t in j['tokens'] if t['state'] == 'live']
-    tokens = [t for t in header(m.path('/dev/disk'))['tokens'].values() if t['type'] == 'keyholt' and t['state'] == 'live']
-    envelopes = {base64.b64decode(t['envelope']) for t in tokens}
+    envelopes = envelopes_of(header(m.path('/dev/disk')))
+    envelopes |= set() if after_start else envelopes_of(scene.before)
     there = esp_files(m)
     wrong = [f'{n} is not whole' for n, data in want.items() if n in there and there[n] != data]
-    wrong += [f'{n} is no envelope of the header' for n, data in there.items() if n.endswith('.env') and data not in envelopes]
+    wrong += [f'{n} is no envelope of a live key' for n, data in there.items() if n.endswith('.env') and data not in envelopes]
     if live and after_start:
         wrong += [f'{n} is missing' for n in want if n not in there]
         wrong += [f'{n} is left over' for n in there if '.part-' in n]
@@ -138,11 +142,11 @@ def kill_point(scene, point):
     wrong = locked_view(scene, m.path('/dev/disk'), j)
     if not scene.keeper:
         scene.note(m, j)
-        wrong += esp_view(m, j, False) if scene.esp else []
+        wrong += esp_view(scene, m, j, False) if scene.esp else []
         lost = scene.place(lose_cache(m, f'{m.root}-lost'))
         wrong += clean_state(scene, m, 'resumed') + clean_state(scene, lost, 'resumed without cache', lost=True)
         for n in (m, lost) if scene.esp else ():
-            wrong += esp_view(n, judge(n.path('/dev/disk'), scene.org), True)
+            wrong += esp_view(scene, n, judge(n.path('/dev/disk'), scene.org), True)
         scene.remove(lost)
     scene.remove(m)
     return [f'{where}: {w}' for w in wrong]

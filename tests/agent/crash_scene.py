@@ -22,8 +22,8 @@ def copy_computer(source, to):
     return to
 
 
-def protect(m):
-    return ask(m, MSG_PROTECT, m.path('/dev/disk').encode(), PASSPHRASE, NO_ESP)
+def protect(m, esp=False):
+    return ask(m, MSG_PROTECT, m.path('/dev/disk').encode(), PASSPHRASE, 0 if esp else NO_ESP)
 
 
 def rotate(m, secret=PASSPHRASE):

@@ -8,11 +8,11 @@
 2. Then a keeper starts again on it, with its cache and with the cache lost, and must leave a clean state.
 3. The volume's writes are also replayed as a disk that loses what was not synced: every subset of the writes
    between two fsyncs, each also torn.
-Eight scenes: protect a plain volume, which makes the management keyslot, too; rotate by passphrase; rotate unattended;
+Nine scenes: protect a plain volume, which makes the management keyslot, too; rotate by passphrase; rotate unattended;
 rotate during an outage, with R and N in place (three recovery keyslots for a moment); a receipt for N, upon which R
 goes; an old header that was written back, upon which a new key is made and the returned one goes; rotate by passphrase
-while the TPM with device key and management key is away; protect again, killed at every write and fsync on the EFI
-system partition, where each file is whole or not there, and all are there after the next start.
+while the TPM with device key and management key is away; protect and rotate again, killed at every operation
+on the EFI system partition, where each file is whole or not there, and all are there after the next start.
 4. A keeper whose table of steps has the token after the keyslot goes through 1 and must be caught.
 """
 import os
@@ -24,7 +24,7 @@ from crash_computers import prepare
 from crash_judge import every_point, locked_view, power_cuts
 from crash_log import counted, points_of, read_log
 from crash_scene import SHIM, Scene, Sync, protect, rotate, verify
-from machine import JUDGE, MSG_PROTECT, PASSPHRASE, TOP, Checks, Organisation, ask, fast_folder
+from machine import JUDGE, TOP, Checks, Organisation, fast_folder
 
 WRONG = f'{TOP}/build/tests/keeper-wrong-table'
 
@@ -53,16 +53,17 @@ def main():
     start = time.monotonic()
     c = Checks(fast_folder())
     org = Organisation(c.folder + '/org')
-    plain, protected, outage, restored, esp, away = prepare(c.folder, org, org.bundle(c.folder + '/bundle'))
-    scenes = [Scene('protect', c.folder, org, protect, plain),
-              Scene('rotate', c.folder, org, rotate, protected),
-              Scene('unattended', c.folder, org, lambda m: rotate(m, b''), protected),
-              Scene('outage', c.folder, org, lambda m: rotate(m, b''), outage, live=(2,)),
-              Scene('receipt', c.folder, org, None, outage, live=(1, 2), prepare=Sync(org)),
-              Scene('restored', c.folder, org, verify, restored),
-              Scene('esp', c.folder, org, lambda m: ask(m, MSG_PROTECT, m.path('/dev/disk').encode(), PASSPHRASE, 0), esp, esp=True)]
-    if away:
-        scenes.append(Scene('away', c.folder, org, rotate, away))
+    at = prepare(c.folder, org, org.bundle(c.folder + '/bundle'))
+    scenes = [Scene('protect', c.folder, org, protect, at.plain),
+              Scene('rotate', c.folder, org, rotate, at.protected),
+              Scene('unattended', c.folder, org, lambda m: rotate(m, b''), at.protected),
+              Scene('outage', c.folder, org, lambda m: rotate(m, b''), at.outage, live=(2,)),
+              Scene('receipt', c.folder, org, None, at.outage, live=(1, 2), prepare=Sync(org)),
+              Scene('restored', c.folder, org, verify, at.restored),
+              Scene('esp', c.folder, org, lambda m: protect(m, esp=True), at.esp, esp=True),
+              Scene('esp-rotate', c.folder, org, rotate, at.esp_protected, esp=True)]
+    if at.away:
+        scenes.append(Scene('away', c.folder, org, rotate, at.away))
     else:
         c.skip('a rotation while the TPM is away', 'no swtpm here')
     for scene in scenes:
@@ -77,7 +78,7 @@ def main():
         print(f'opened by {by}: {n} states')
     c.check(len(states) >= 500 or len(sys.argv) > 1, 'at least 500 different states of header and cache', len(states))
     print(f'{len(states)} different states of header and cache judged, {time.monotonic() - start:.0f} s', flush=True)
-    mutant = Scene('wrong-table', c.folder, org, protect, plain, keeper=WRONG)
+    mutant = Scene('wrong-table', c.folder, org, protect, at.plain, keeper=WRONG)
     mutant.whose = 'i'
     log = f'{c.folder}/wrong.log'
     m, answer = mutant.run('all', log=log)

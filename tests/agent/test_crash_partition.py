@@ -64,11 +64,11 @@ def main():
         c.close()
         return 0
     org = Organisation(c.folder + '/org')
-    plain, protected, outage, *_ = prepare(c.folder, org, org.bundle(c.folder + '/bundle'), with_tpm=False)
-    scenes = [OnPartition('protect', c.folder, org, protect, plain),
-              OnPartition('rotate', c.folder, org, rotate, protected),
-              OnPartition('unattended', c.folder, org, lambda m: rotate(m, b''), protected),
-              OnPartition('outage', c.folder, org, lambda m: rotate(m, b''), outage, live=(2,))]
+    at = prepare(c.folder, org, org.bundle(c.folder + '/bundle'), with_tpm=False)
+    scenes = [OnPartition('protect', c.folder, org, protect, at.plain),
+              OnPartition('rotate', c.folder, org, rotate, at.protected),
+              OnPartition('unattended', c.folder, org, lambda m: rotate(m, b''), at.protected),
+              OnPartition('outage', c.folder, org, lambda m: rotate(m, b''), at.outage, live=(2,))]
     names = sys.argv[1:] or [s.name for s in scenes if LONG or s.name != 'unattended']  # which writes what an outage does
     scenes = [s for s in scenes if s.name in names]
     counted = {s.name: play(c, s, start) for s in scenes}
