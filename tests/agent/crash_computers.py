@@ -2,6 +2,7 @@
 """Power cuts at the keeper's writes: the computers that the scenes begin with."""
 import os
 import shutil
+import types
 
 from crash_scene import ESP, KEPT, copy_computer, protect, rotate
 from machine import MSG_STATUS, Machine, ask, make_volume, sh
@@ -39,7 +40,7 @@ def then(m, folder, work):
 
 def prepare(folder, org, bundle, with_tpm=True):
     """Computers whose volume has a passphrase and a token of somebody else: plain; protected; protected and receipted;
-    in an outage, with R and N; with an old header written back."""
+    in an outage, with R and N; with an old header written back; plain and protected, with an EFI system partition."""
     def join(m):
         m.courier = enrolled(m, org, folder, bundle)
         must(protect(m))
@@ -62,7 +63,10 @@ def prepare(folder, org, bundle, with_tpm=True):
     outage = then(receipted, folder + '/outage', lambda m: must(rotate(m)))
     restored = then(protected, folder + '/restored', restore)
     away = with_tpm and shutil.which('swtpm') and bound(plain, folder)
-    return plain.root, protected.root, outage.root, restored.root, with_esp(plain, folder), away
+    esp = with_esp(plain, folder)
+    esp_protected = then(esp, folder + '/esp-protected', lambda m: must(protect(m, esp=True)))
+    return types.SimpleNamespace(plain=plain.root, protected=protected.root, outage=outage.root, restored=restored.root,
+                                 esp=esp.root, esp_protected=esp_protected.root, away=away)
 
 
 def with_esp(plain, folder):
@@ -72,7 +76,7 @@ def with_esp(plain, folder):
         os.makedirs(os.path.dirname(n.path(path)))
         with open(n.path(path), 'wb') as f:
             f.write(data)
-    return n.root
+    return n
 
 
 def bound(plain, folder):

@@ -7,6 +7,7 @@ import itertools
 import os
 import shutil
 
+from crash_log import points_of
 from crash_scene import ESP, copy_computer
 from machine import MSG_STATUS, OURS, Machine, ask, header, judge, opens
 
@@ -25,20 +26,24 @@ def esp_files(m):
     return found
 
 
-def esp_view(m, j, after_start):
-    """What is wrong there: a file under its own name that is not whole; after a start with a live key, also what is
-    missing or left over."""
+def envelopes_of(h, states=('live',)):
+    return {base64.b64decode(t['envelope']) for t in h['tokens'].values() if t['type'] == 'keyholt' and t['state'] in states}
+
+
+def esp_view(scene, m, j, after_start):
+    """What is wrong there: a file under its own name that is not whole, or an envelope of neither before nor after; after
+    a start with a live key, also what is missing, left over or of before (the header comes first, this copy follows)."""
     with open(m.path('/usr/lib/keyholt/recovery.efi'), 'rb') as f:
         want = {'recovery.efi': f.read()}
     for name in ('org.json', 'org.json.sig'):
         with open(m.path('/etc/keyholt/org/' + name), 'rb') as f:
             want[name] = f.read()
     live = [t for t in j['tokens'] if t['state'] == 'live']
-    tokens = [t for t in header(m.path('/dev/disk'))['tokens'].values() if t['type'] == 'keyholt' and t['state'] == 'live']
-    envelopes = {base64.b64decode(t['envelope']) for t in tokens}
+    envelopes = envelopes_of(header(m.path('/dev/disk')))
+    envelopes |= set() if after_start else envelopes_of(scene.before)
     there = esp_files(m)
     wrong = [f'{n} is not whole' for n, data in want.items() if n in there and there[n] != data]
-    wrong += [f'{n} is no envelope of the header' for n, data in there.items() if n.endswith('.env') and data not in envelopes]
+    wrong += [f'{n} is no envelope of a live key' for n, data in there.items() if n.endswith('.env') and data not in envelopes]
     if live and after_start:
         wrong += [f'{n} is missing' for n in want if n not in there]
         wrong += [f'{n} is left over' for n in there if '.part-' in n]
@@ -125,57 +130,40 @@ def lose_cache(m, copy_to):
     return Machine(copy_to)
 
 
-def kill_point(scene, kind, at, torn):
+def kill_point(scene, point):
     """What is wrong after this point; None when the operation ended before it (SQLite does not write the same
     number of pages each time; the volume's operations are always the same)."""
-    tag = f'{kind}{at}{"t" if torn else ""}'
-    m, answer = scene.run(tag, at=at, torn=torn, state=kind == 'cache')
+    tag = '{}{}-{}'.format(*point)
+    m, answer = scene.run(tag, point)
     where = f'{scene.name}, {tag}'
     if answer is not None:
-        return None if kind == 'cache' and answer[0] == 0 else [f'{where}: the keeper was not killed: {answer}']
+        return None if point.whose == 'c' and answer[0] == 0 else [f'{where}: the keeper was not killed: {answer}']
     j = judge(m.path('/dev/disk'), scene.org)
     wrong = locked_view(scene, m.path('/dev/disk'), j)
     if not scene.keeper:
         scene.note(m, j)
-        wrong += esp_view(m, j, False) if scene.esp else []
+        wrong += esp_view(scene, m, j, False) if scene.esp else []
         lost = scene.place(lose_cache(m, f'{m.root}-lost'))
         wrong += clean_state(scene, m, 'resumed') + clean_state(scene, lost, 'resumed without cache', lost=True)
         for n in (m, lost) if scene.esp else ():
-            wrong += esp_view(n, judge(n.path('/dev/disk'), scene.org), True)
+            wrong += esp_view(scene, n, judge(n.path('/dev/disk'), scene.org), True)
         scene.remove(lost)
     scene.remove(m)
     return [f'{where}: {w}' for w in wrong]
 
 
-def read_log(path):
-    """Operations of the shim's log, in order: ('W', off, data), ('S',), ('w',), ('s',)."""
-    with open(path, 'rb') as f:
-        data = f.read()
-    ops, at = [], 0
-    while at < len(data):
-        end = data.index(b'\n', at)
-        line, at = data[at:end].split(), end + 1
-        if line[0] == b'W':
-            n = int(line[2])
-            ops.append(('W', int(line[1]), data[at:at + n]))
-            at += n
-        else:
-            ops.append((line[0].decode(),))
-    return ops
-
-
 def without_passes(ops):
     """On a partition an area is overwritten forty times between two syncs, each time with what means nothing: the
     first and the last of such a run stand for all."""
-    runs = [list(run) for _, run in itertools.groupby(ops, lambda o: (o[0], o[1], len(o[2])) if o[0] == 'W' else id(o))]
+    runs = [list(run) for _, run in itertools.groupby(ops, lambda o: (o.off, len(o.data)) if o.kind == 'W' else id(o))]
     return [o for run in runs for o in ([run[0], run[-1]] if len(run) > 2 else run)]
 
 
 def power_cut_images(base, ops):
     """Every image that a disk may hold which loses any unsynced writes, one of them perhaps torn."""
     disk, pending = bytearray(base), []
-    for op in without_passes([o for o in ops if o[0] in 'WS']) + [('S',)]:
-        if op[0] == 'W':
+    for op in [*without_passes([o for o in ops if o.whose == 'i']), None]:
+        if op and op.kind == 'W':
             pending.append(op)
             continue
         for n in range(len(pending) + 1):
@@ -183,11 +171,11 @@ def power_cut_images(base, ops):
                 for torn in [None, *some]:
                     image = bytearray(disk)
                     for w in some:
-                        part = w[2][:len(w[2]) // 2 // 512 * 512] if w is torn else w[2]
-                        image[w[1]:w[1] + len(part)] = part
+                        part = w.data[:len(w.data) // 2 // 512 * 512] if w is torn else w.data
+                        image[w.off:w.off + len(part)] = part
                     yield image
         for w in pending:
-            disk[w[1]:w[1] + len(w[2])] = w[2]
+            disk[w.off:w.off + len(w.data)] = w.data
         pending = []
 
 
@@ -213,25 +201,8 @@ def power_cuts(c, scene, ops):
     print(f'{scene.name}: {n} different images after a power cut judged and resumed', flush=True)
 
 
-def points_of(ops, image_only):
-    """(kind, number, torn) of every point. Of the cache's writes between two syncs, SQLite makes one transaction:
-    killed before the first, or in the middle of the last, stands for all of them."""
-    points, image, cache = [], 0, 0
-    for i, op in enumerate(ops):
-        if op[0] in 'WS':
-            image += 1
-            points += [('image', image, torn) for torn in ((False, True) if op[0] == 'W' else (False,))]
-            continue
-        cache += 1
-        if op[0] == 's' or i == 0 or ops[i - 1][0] != 'w':
-            points.append(('cache', cache, False))
-        if op[0] == 'w' and (i + 1 == len(ops) or ops[i + 1][0] != 'w'):
-            points.append(('cache', cache, True))
-    return [p for p in points if p[0] == 'image' or not image_only]
-
-
-def every_point(scene, ops, image_only=False, points=None):
-    points = points or [p for p in points_of(ops, image_only) if p[0] == 'cache' or not scene.esp]
+def every_point(scene, ops, points=None):
+    points = points or points_of(ops, scene.whose)
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
-        found = list(pool.map(lambda p: kill_point(scene, *p), points))
+        found = list(pool.map(lambda p: kill_point(scene, p), points))
     return sum(f is not None for f in found), [w for f in found for w in f or []]

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 
+from crash_log import LONG
 from machine import MSG_PROTECT, MSG_ROTATE, MSG_STATUS, MSG_VERIFY, NO_ESP, OURS, PASSPHRASE, TOP, Machine, ask, header, judge
 from play_courier import Courier, device_of, receipt
 
@@ -21,8 +22,8 @@ def copy_computer(source, to):
     return to
 
 
-def protect(m):
-    return ask(m, MSG_PROTECT, m.path('/dev/disk').encode(), PASSPHRASE, NO_ESP)
+def protect(m, esp=False):
+    return ask(m, MSG_PROTECT, m.path('/dev/disk').encode(), PASSPHRASE, 0 if esp else NO_ESP)
 
 
 def rotate(m, secret=PASSPHRASE):
@@ -59,6 +60,7 @@ class Scene:
     def __init__(self, name, folder, org, operate, prepared, live=(1,), prepare=None, keeper=None, esp=False):
         self.name, self.folder, self.org, self.operate, self.prepared = name, folder, org, operate, prepared
         self.live, self.prepare, self.keeper, self.esp = live, prepare, keeper, esp
+        self.whose = 'ic' if not esp else 'ice' if LONG else 'e'  # operations it is killed at
         self.base = prepared + KEPT
         self.before = header(self.base)
         self.keys_before = sum(t['state'] == 'live' for t in judge(self.base, org)['tokens'])
@@ -81,15 +83,16 @@ class Scene:
     def remove(self, m):
         shutil.rmtree(m.root)
 
-    def run(self, tag, at=None, torn=False, state=False, log=None):
+    def run(self, tag, point=None, log=None):
         m = self.copy(tag)
         image, arm = m.path('/dev/disk'), m.path('/armed')
-        beside = m.path(ESP + '/' if self.esp else '/var/lib/keyholt/agent/')
-        env = {'LD_PRELOAD': SHIM, 'SHIM_IMAGE': image, 'SHIM_STATE': beside, 'SHIM_ARM': arm}
-        env.update({'SHIM_AT': str(at)} if at else {})
-        env.update({'SHIM_TORN': '1'} if torn else {})
-        env.update({'SHIM_COUNT_STATE': '1'} if state else {})
+        env = {'LD_PRELOAD': SHIM, 'SHIM_IMAGE': image, 'SHIM_STATE': m.path('/var/lib/keyholt/agent/'),
+               'SHIM_ESP': m.path(ESP + '/'), 'SHIM_ARM': arm}
         env.update({'SHIM_LOG': log} if log else {})
+        if point:
+            names = {'c': 'SHIM_COUNT_STATE', 'e': 'SHIM_COUNT_ESP', 'torn': 'SHIM_TORN', 'after': 'SHIM_AFTER'}
+            env.update({'SHIM_AT': str(point.at)})
+            env.update({names[x]: '1' for x in (point.whose, point.how) if x in names})
         m.start(**env)
         operate = self.prepare(m) if self.prepare else lambda: self.operate(m)
         open(arm, 'w').close()

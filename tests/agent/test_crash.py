@@ -2,16 +2,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Power cut at any write of protect, rotate and what follows a receipt or a restored header (outage line O10).
 
-1. The real keeper is killed (SIGKILL) before and in the middle of every write and fsync on the volume and on its
-   cache. What is left is judged with the volume locked: header and one escrow key, nothing else.
+1. The real keeper is killed (SIGKILL) before, in the middle of and after every operation that changes the volume or
+   its cache: write, fsync, rename, unlink, ftruncate, mkdir, open that creates or empties, fallocate. What is left is
+   judged with the volume locked: header and one escrow key, nothing else.
 2. Then a keeper starts again on it, with its cache and with the cache lost, and must leave a clean state.
 3. The volume's writes are also replayed as a disk that loses what was not synced: every subset of the writes
    between two fsyncs, each also torn.
-Eight scenes: protect a plain volume, which makes the management keyslot, too; rotate by passphrase; rotate unattended;
+Nine scenes: protect a plain volume, which makes the management keyslot, too; rotate by passphrase; rotate unattended;
 rotate during an outage, with R and N in place (three recovery keyslots for a moment); a receipt for N, upon which R
 goes; an old header that was written back, upon which a new key is made and the returned one goes; rotate by passphrase
-while the TPM with device key and management key is away; protect again, killed at every write and fsync on the EFI
-system partition, where each file is whole or not there, and all are there after the next start.
+while the TPM with device key and management key is away; protect and rotate again, killed at every operation
+on the EFI system partition, where each file is whole or not there, and all are there after the next start.
 4. A keeper whose table of steps has the token after the keyslot goes through 1 and must be caught.
 """
 import os
@@ -20,9 +21,10 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from crash_computers import prepare
-from crash_judge import every_point, locked_view, points_of, power_cuts, read_log
+from crash_judge import every_point, locked_view, power_cuts
+from crash_log import counted, points_of, read_log
 from crash_scene import SHIM, Scene, Sync, protect, rotate, verify
-from machine import JUDGE, MSG_PROTECT, PASSPHRASE, TOP, Checks, Organisation, ask, fast_folder
+from machine import JUDGE, TOP, Checks, Organisation, fast_folder
 
 WRONG = f'{TOP}/build/tests/keeper-wrong-table'
 
@@ -30,14 +32,15 @@ WRONG = f'{TOP}/build/tests/keeper-wrong-table'
 def play(c, scene, start):
     log = f'{scene.folder}/{scene.name}.log'
     m, answer = scene.run('all', log=log)
-    ops = read_log(log)
+    ops = read_log(log, m.root)
     c.check(answer and answer[0] == 0 and not locked_view(scene, m.path('/dev/disk')), f'{scene.name} works', answer)
-    kinds = ''.join(o[0] for o in ops)
-    c.check('WW' in kinds and 'S' in kinds and 's' in kinds, f'{scene.name}: the shim sees writes and syncs', kinds)
+    kinds = {(o.whose, o.kind) for o in ops}
+    needed = {(w, k) for w in ('ice' if scene.esp else 'ic') for k in 'WS'} | ({('e', 'O'), ('e', 'R')} if scene.esp else set())
+    c.check(needed <= kinds, f'{scene.name}: the shim sees writes and syncs, and new names', kinds)
     n, wrong = every_point(scene, ops)
-    wanted = [p for p in points_of(ops, False) if p[0] == 'cache' or not scene.esp]
+    wanted = points_of(ops, scene.whose)
     c.check(not wrong and n > 0.9 * len(wanted), f'{scene.name}: killed at {n} points', wrong[:5])
-    print(f'{scene.name}: {len(ops)} operations, killed at {n} points, {time.monotonic() - start:.0f} s', flush=True)
+    print(f'{scene.name}: {counted(ops)}; killed at {n} points, {time.monotonic() - start:.0f} s', flush=True)
     if not scene.esp:
         power_cuts(c, scene, ops)
 
@@ -50,16 +53,17 @@ def main():
     start = time.monotonic()
     c = Checks(fast_folder())
     org = Organisation(c.folder + '/org')
-    plain, protected, outage, restored, esp, away = prepare(c.folder, org, org.bundle(c.folder + '/bundle'))
-    scenes = [Scene('protect', c.folder, org, protect, plain),
-              Scene('rotate', c.folder, org, rotate, protected),
-              Scene('unattended', c.folder, org, lambda m: rotate(m, b''), protected),
-              Scene('outage', c.folder, org, lambda m: rotate(m, b''), outage, live=(2,)),
-              Scene('receipt', c.folder, org, None, outage, live=(1, 2), prepare=Sync(org)),
-              Scene('restored', c.folder, org, verify, restored),
-              Scene('esp', c.folder, org, lambda m: ask(m, MSG_PROTECT, m.path('/dev/disk').encode(), PASSPHRASE, 0), esp, esp=True)]
-    if away:
-        scenes.append(Scene('away', c.folder, org, rotate, away))
+    at = prepare(c.folder, org, org.bundle(c.folder + '/bundle'))
+    scenes = [Scene('protect', c.folder, org, protect, at.plain),
+              Scene('rotate', c.folder, org, rotate, at.protected),
+              Scene('unattended', c.folder, org, lambda m: rotate(m, b''), at.protected),
+              Scene('outage', c.folder, org, lambda m: rotate(m, b''), at.outage, live=(2,)),
+              Scene('receipt', c.folder, org, None, at.outage, live=(1, 2), prepare=Sync(org)),
+              Scene('restored', c.folder, org, verify, at.restored),
+              Scene('esp', c.folder, org, lambda m: protect(m, esp=True), at.esp, esp=True),
+              Scene('esp-rotate', c.folder, org, rotate, at.esp_protected, esp=True)]
+    if at.away:
+        scenes.append(Scene('away', c.folder, org, rotate, at.away))
     else:
         c.skip('a rotation while the TPM is away', 'no swtpm here')
     for scene in scenes:
@@ -74,11 +78,12 @@ def main():
         print(f'opened by {by}: {n} states')
     c.check(len(states) >= 500 or len(sys.argv) > 1, 'at least 500 different states of header and cache', len(states))
     print(f'{len(states)} different states of header and cache judged, {time.monotonic() - start:.0f} s', flush=True)
-    mutant = Scene('wrong-table', c.folder, org, protect, plain, keeper=WRONG)
+    mutant = Scene('wrong-table', c.folder, org, protect, at.plain, keeper=WRONG)
+    mutant.whose = 'i'
     log = f'{c.folder}/wrong.log'
-    _, answer = mutant.run('all', log=log)
+    m, answer = mutant.run('all', log=log)
     c.check(answer and answer[0] == 0, 'the wrong table works as long as nothing fails', answer)
-    n, wrong = every_point(mutant, read_log(log), image_only=True)
+    n, wrong = every_point(mutant, read_log(log, m.root))
     c.check(any('invariant 1' in w for w in wrong), 'the wrong table is caught')
     print(f'wrong table: caught at {len(wrong)} of {n} points, {time.monotonic() - start:.0f} s', flush=True)
     return c.close()

@@ -14,12 +14,12 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from crash_computers import prepare
-from crash_judge import every_point, locked_view, points_of, power_cuts, read_log
+from crash_judge import every_point, locked_view, power_cuts
+from crash_log import LONG, points_of, read_log
 from crash_scene import SHIM, Scene, protect, rotate
 from machine import JUDGE, Checks, Organisation, fast_folder
 from partition import Partition, why_not
 
-LONG = 'KEYHOLT_LONG' in os.environ
 SHORT = 5  # points of a scene in the short form
 
 
@@ -38,9 +38,9 @@ def play(c, scene, start):
     m, answer = scene.run('all', log=log)
     c.check(answer and answer[0] == 0 and not locked_view(scene, m.path('/dev/disk')), f'{scene.name} works', answer)
     scene.remove(m)
-    ops = read_log(log)
-    writes, syncs = (sum(o[0] == kind for o in ops) for kind in 'WS')
-    wanted = points_of(ops, False)
+    ops = read_log(log, m.root)
+    writes, syncs = (sum((o.whose, o.kind) == ('i', kind) for o in ops) for kind in 'WS')
+    wanted = points_of(ops, scene.whose)
     chosen = wanted if LONG else wanted[len(wanted) // SHORT // 2::max(1, len(wanted) // SHORT)]
     n, wrong = every_point(scene, ops, points=chosen)
     c.check(not wrong and n > 0.9 * len(chosen), f'{scene.name}: killed at {n} points', wrong[:5])
@@ -64,11 +64,11 @@ def main():
         c.close()
         return 0
     org = Organisation(c.folder + '/org')
-    plain, protected, outage, *_ = prepare(c.folder, org, org.bundle(c.folder + '/bundle'), with_tpm=False)
-    scenes = [OnPartition('protect', c.folder, org, protect, plain),
-              OnPartition('rotate', c.folder, org, rotate, protected),
-              OnPartition('unattended', c.folder, org, lambda m: rotate(m, b''), protected),
-              OnPartition('outage', c.folder, org, lambda m: rotate(m, b''), outage, live=(2,))]
+    at = prepare(c.folder, org, org.bundle(c.folder + '/bundle'), with_tpm=False)
+    scenes = [OnPartition('protect', c.folder, org, protect, at.plain),
+              OnPartition('rotate', c.folder, org, rotate, at.protected),
+              OnPartition('unattended', c.folder, org, lambda m: rotate(m, b''), at.protected),
+              OnPartition('outage', c.folder, org, lambda m: rotate(m, b''), at.outage, live=(2,))]
     names = sys.argv[1:] or [s.name for s in scenes if LONG or s.name != 'unattended']  # which writes what an outage does
     scenes = [s for s in scenes if s.name in names]
     counted = {s.name: play(c, s, start) for s in scenes}
