@@ -173,7 +173,7 @@ static void say_content(struct sentence *s, const struct volume *v)
     sentence_add(s, name ? ") that this firmware cannot read" : "");
     sentence_add(s, v->luks
                         ? "; another Linux computer opens it with these digits and dashes between the groups."
-                        : "; another Windows computer opens it with these 48 digits.");
+                        : "; another Windows computer opens it with the same key.");
 }
 
 /* "The volume is open, with key 7C41D9E2. …" */
