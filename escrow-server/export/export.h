@@ -43,8 +43,6 @@ struct exporter {
     char host[256];
 };
 
-int64_t export_now_ms(void);
-
 /* export_target.c */
 /* Where it stood. err: IO (a file that is there and cannot be read) */
 MUST_CHECK enum err export_load(struct export_target *t);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/host/monotonic.h"
 #include "escrow-server/export/export.h"
 #include "escrow-server/process/child.h"
 #include "escrow-server/process/control.h"
@@ -73,7 +74,7 @@ static void look_at_head(struct exporter *x, struct export_target *t)
 static void ask(struct exporter *x, unsigned i)
 {
     struct export_target *t = &x->target[i];
-    if (!chan_is_open(&x->vault) || x->head.n == 0 || t->asked || t->len > 0 || export_now_ms() < t->again_ms)
+    if (!chan_is_open(&x->vault) || x->head.n == 0 || t->asked || t->len > 0 || monotonic_ms() < t->again_ms)
         return;
     look_at_head(x, t);
     if (t->done >= x->head.n)
@@ -89,7 +90,7 @@ static void ask(struct exporter *x, unsigned i)
 
 static int wait_ms(const struct exporter *x)
 {
-    int64_t wait = 60000, now = export_now_ms();
+    int64_t wait = 60000, now = monotonic_ms();
     for (unsigned i = 0; i < x->n; i++)
         if (x->target[i].again_ms > now && x->target[i].again_ms - now < wait)
             wait = x->target[i].again_ms - now;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/host/file.h"
+#include "crypto/host/monotonic.h"
 #include "escrow-server/export/export.h"
 #include "escrow-server/process/slog.h"
 #include "formats/host/audit_chain.h"
@@ -12,13 +13,6 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-
-int64_t export_now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 enum err export_load(struct export_target *t)
 {
@@ -50,7 +44,7 @@ static void fail(struct export_target *t, const char *reason)
     t->retry_ms = t->retry_ms == 0 ? EXPORT_RETRY_MIN_MS : t->retry_ms * 2;
     if (t->retry_ms > EXPORT_RETRY_MAX_MS)
         t->retry_ms = EXPORT_RETRY_MAX_MS;
-    t->again_ms = export_now_ms() + t->retry_ms;
+    t->again_ms = monotonic_ms() + t->retry_ms;
 }
 
 /* A connection broke: what it had taken may not have arrived. */
@@ -126,7 +120,7 @@ static void connect_now(struct export_target *t)
 
 void export_push(struct export_target *t)
 {
-    if (t->len == 0 || export_now_ms() < t->again_ms)
+    if (t->len == 0 || monotonic_ms() < t->again_ms)
         return;
     if (t->kind == EXPORT_FILE)
         return push_file(t);

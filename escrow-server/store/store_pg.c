@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/store/store_pg.h"
+#include "crypto/host/monotonic.h"
 #include "escrow-server/process/slog.h"
 #include <endian.h>
 #include <poll.h>
@@ -40,7 +41,7 @@ static void back_off(struct pg *p)
     p->backoff_ms = p->backoff_ms == 0 ? PG_BACKOFF_MIN_MS : p->backoff_ms * 2;
     if (p->backoff_ms > PG_BACKOFF_MAX_MS)
         p->backoff_ms = PG_BACKOFF_MAX_MS;
-    p->again_ms = pg_now_ms() + p->backoff_ms;
+    p->again_ms = monotonic_ms() + p->backoff_ms;
 }
 
 static enum err take_connection(struct pg *p)
@@ -55,7 +56,7 @@ static enum err take_connection(struct pg *p)
     p->backoff_ms = 0;
     p->months_at_s = 0;
     if (p->standby) /* a primary may come */
-        p->again_ms = pg_now_ms() + PG_BACKOFF_MAX_MS;
+        p->again_ms = monotonic_ms() + PG_BACKOFF_MAX_MS;
     slog(p->standby ? SLOG_WARN : SLOG_INFO, "store", "half=%s connected=1 standby=%d host=\"%s\"",
          sql_pg_name[p->db.half], p->standby, PQhost(p->c) == NULL ? "" : PQhost(p->c));
     return ERR_OK;
@@ -68,7 +69,7 @@ static int tend(struct db *d)
         look_at_idle(p);
     if (p->c != NULL && !p->standby)
         return PG_IDLE_MS;
-    if (p->job == NULL && pg_now_ms() >= p->again_ms)
+    if (p->job == NULL && monotonic_ms() >= p->again_ms)
         pg_job_start(p);
     if (p->job != NULL && take_connection(p) == ERR_OK)
         return PG_IDLE_MS;
@@ -180,7 +181,7 @@ static enum err begin(struct db *d)
     struct pg *p = pg_of(d);
     if (p->c == NULL || p->standby)
         return ERR_OFFLINE;
-    if (pg_now_ms() < p->pause_until_ms)
+    if (monotonic_ms() < p->pause_until_ms)
         return ERR_BUSY;
     TRY(make_months(p));
     TRY(post(p, SQL_BEGIN));
@@ -268,7 +269,7 @@ static enum err has_standby(struct pg *p, const char *lsn, bool *ret)
  * nobody is told that they are safe. They come again, and then wait again. */
 static enum err not_replicated(struct pg *p)
 {
-    p->pause_until_ms = pg_now_ms() + PG_PAUSE_MS;
+    p->pause_until_ms = monotonic_ms() + PG_PAUSE_MS;
     slog(SLOG_ERROR, "store",
          "half=%s reason=\"the commit came with a warning; no receipts for it\" pause-ms=%d",
          sql_pg_name[p->db.half], PG_PAUSE_MS);
@@ -343,7 +344,7 @@ enum err store_pg_open(const struct store_place *place, enum store_half half, st
     p->reads = place->reads;
     pg_job_start(p);
     enum err e = p->job == NULL ? ERR_NOMEM : ERR_BUSY;
-    for (int64_t until = pg_now_ms() + STORE_OPEN_MS; e == ERR_BUSY && pg_now_ms() < until;) {
+    for (int64_t until = monotonic_ms() + STORE_OPEN_MS; e == ERR_BUSY && monotonic_ms() < until;) {
         e = take_connection(p);
         if (e == ERR_BUSY)
             nanosleep(&nap, NULL);

@@ -38,7 +38,6 @@ static inline struct pg *pg_of(struct db *d)
 {
     return (struct pg *)d;
 }
-int64_t pg_now_ms(void);
 
 /* Start to connect, in a thread: to a primary, and where none answers, to a standby with the same schema,
  * which can be read. With such a connection already, or for a command (patient), a primary only. Where p only

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/host/monotonic.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/store/store_pg.h"
 #include <endian.h>
@@ -6,13 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-
-int64_t pg_now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 void pg_log(const struct pg *p, const char *doing, const char *state, const char *text)
 {
@@ -121,7 +115,7 @@ static enum err await(struct pg *p, int64_t until_ms)
 {
     while (PQisBusy(p->c) == 1) {
         int unsent = PQflush(p->c);
-        int64_t left = until_ms - pg_now_ms();
+        int64_t left = until_ms - monotonic_ms();
         struct pollfd fd = {PQsocket(p->c), (short)(unsent == 1 ? POLLIN | POLLOUT : POLLIN), 0};
         if (left <= 0)
             return ERR_TIMEOUT;
@@ -183,10 +177,11 @@ enum err pg_wait(struct pg *p, int timeout_ms, const char *doing, PGresult **ret
         return ERR_OFFLINE;
     if (p->patient)
         timeout_ms = PG_PATIENT_MS;
-    enum err e = PQpipelineSync(p->c) == 1 ? gather_all(p, pg_now_ms() + timeout_ms, doing, &g) : ERR_OFFLINE;
+    enum err e =
+        PQpipelineSync(p->c) == 1 ? gather_all(p, monotonic_ms() + timeout_ms, doing, &g) : ERR_OFFLINE;
     if (e == ERR_TIMEOUT) {
         pg_cancel(p);
-        e = gather_all(p, pg_now_ms() + PG_CANCEL_MS, doing, &g);
+        e = gather_all(p, monotonic_ms() + PG_CANCEL_MS, doing, &g);
     }
     if (e == ERR_OK)
         p->posted = 0;

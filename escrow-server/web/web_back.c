@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/host/monotonic.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/web/web.h"
 #include <string.h>
@@ -6,13 +7,6 @@
 #include <unistd.h>
 
 static const char *const back_names[BACK_KINDS] = {"writer", "reader", "vault"};
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* An ID names its place in the table, and the turn, so that a late answer finds nothing. */
 static struct back_waiting *find(struct web *w, uint64_t id)
@@ -164,7 +158,7 @@ struct writer *back_begin(struct web *w, enum back_kind kind, uint8_t type, back
     if (body == NULL)
         return NULL;
     w->waiting[id % WEB_WAITING] = (struct back_waiting){
-        .id = id, .kind = kind, .done = done, .ctx = ctx, .until_ms = now_ms() + WEB_WAIT_S * 1000};
+        .id = id, .kind = kind, .done = done, .ctx = ctx, .until_ms = monotonic_ms() + WEB_WAIT_S * 1000};
     w->last_id = id;
     w->n_waiting++;
     *ret_id = id;
@@ -195,7 +189,7 @@ void back_forget(struct web *w, uint64_t id)
 
 void back_tick(struct web *w)
 {
-    int64_t now = now_ms();
+    int64_t now = monotonic_ms();
     for (unsigned i = 0; i < WEB_WAITING && w->n_waiting > 0; i++)
         if (w->waiting[i].id != 0 && w->waiting[i].until_ms < now)
             finish(w, &w->waiting[i], ERR_TIMEOUT, NULL);

@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/host/monotonic.h"
 #include "escrow-server/process/control.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/writer/reader.h"
 #include <time.h>
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 + 1;
-}
 
 /* SQLite looks at one moment of the store until tend(): it must be no earlier than the questions that are
  * taken in now, because what was receipted before them must be found. */
@@ -28,7 +22,7 @@ static void serve_web(struct reader_state *r, struct chan *c)
 /* Returns how long to sleep, in ms. */
 static int tend(struct reader_state *r)
 {
-    int sweep_ms = reader_sweep(r, now_ms());
+    int sweep_ms = reader_sweep(r, monotonic_ms());
     int ms = r->ops->tend(r->store); /* afterwards: nothing is held while it sleeps */
     return ms < 0 || sweep_ms < ms ? sweep_ms : ms;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/host/monotonic.h"
 #include "escrow-server/process/metrics.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/writer/writer.h"
@@ -18,9 +19,7 @@ uint64_t writer_now_us(void)
 
 int64_t writer_now_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 + 1;
+    return monotonic_ms() + 1;
 }
 
 uint64_t writer_now(void)

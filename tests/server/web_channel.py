@@ -14,7 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 def numbers(header, enum, *names):
     """Values of a C enum whose first is 1."""
-    with open(os.path.join(HERE, '../../escrow-server', header), encoding='utf-8') as f:
+    with open(os.path.join(HERE, '../../escrow-server/process', header), encoding='utf-8') as f:
         body = re.search(rf'enum {enum} {{(.*?)}};', f.read(), re.S)[1]
     listed = re.findall(r'^\s*(\w+)', re.sub(r'/\*.*?\*/', '', body, flags=re.S), re.M)
     return [listed.index(name) + 1 for name in names]
