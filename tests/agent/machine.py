@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import os
+import pty
 import shutil
 import signal
 import socket
@@ -157,6 +158,24 @@ class Machine:
         r = subprocess.run([AGENT, argv[0], '--root', self.root, *argv[1:]], input=data, capture_output=True, timeout=60)
         return r.returncode, r.stdout.decode(), r.stderr.decode()
 
+    def at_terminal(self, *argv, answers):
+        """The same where somebody sits, who answers each prompt once; (exit code, what he sees)."""
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.execv(AGENT, [AGENT, argv[0], '--root', self.root, *argv[1:]])
+        said, seen = b'', 0
+        try:
+            for prompt, answer in answers:
+                while prompt not in said[seen:]:
+                    said += os.read(fd, 4096)
+                seen = len(said)
+                os.write(fd, answer + b'\n')
+            while True:
+                said += os.read(fd, 4096)
+        except OSError:  # it ended
+            pass
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said.decode()
+
     def json(self, *argv, data=None):
         code, out, err = self.agent(*argv, '--json', data=data)
         try:
@@ -218,9 +237,9 @@ OURS = ('keyholt', 'keyholt-management')  # types of token
 NO_ESP = 1
 
 
-def make_volume(path, *options, kind='luks2', size='20M'):
+def make_volume(path, *options, kind='luks2', size='20M', key=PASSPHRASE):
     sh('truncate', '-s', size, path)
-    sh('cryptsetup', 'luksFormat', '--type', kind, *FAST, *options, path, '-', data=PASSPHRASE)
+    sh('cryptsetup', 'luksFormat', '--type', kind, *FAST, *options, path, '-', data=key)
     return path
 
 

@@ -291,6 +291,8 @@ def test_bound_to_tpm(c, org, bundle):
                 not any(opens(m.disk, data[i:i + 32], m.management()[0]['slot']) for i in (24, len(data) - 32)),
                 'the management key is bound to the TPM', m.volume())
         c.check(m.rotate()[0] == 0, 'it rotates unattended')
+        sh('tpm2_pcrextend', '-T', tpm.tcti, *(f'{pcr}:sha256={"a5" * 32}' for pcr in range(16)))
+        c.check(m.rotate()[0] == 0, 'and with every PCR changed, as by another kernel or the recovery app')
         away(c, m, tpm, data)
         key = m.in_order(c, 'the TPM is back')[0]
         m.stop()

@@ -328,6 +328,23 @@ def test_esp(c, org, folder, bundle):
     m.stop()
 
 
+def test_at_terminal(c, m, folder):
+    """Three volumes, and whoever sits there is asked twice: once for all, once for the one with another passphrase."""
+    other = b'another passphrase'
+    images = [make_volume(f'{folder}/{n}.img') for n in ('one', 'two')] + [make_volume(f'{folder}/three.img', key=other)]
+    code, said = m.at_terminal('protect', *images, '--no-esp', answers=[
+        (b'Passphrase that opens the volume now: ', PASSPHRASE), (b'three.img has another passphrase', other)])
+    c.check(code == 0 and said.count('assphrase that opens') == 1 and said.count('another passphrase') == 1,
+            'a passphrase is asked for once, and another where it does not open', (code, said))
+    c.check(said.count('protected') >= 3 and PASSPHRASE.decode() not in said and other.decode() + '\r' not in said,
+            'all are protected, and nothing that was typed is shown', said)
+    again = make_volume(f'{folder}/four.img', key=other)
+    before = digest(again)
+    code, said = m.at_terminal('protect', again, images[0], '--no-esp', answers=[
+        (b'Passphrase that opens the volume now: ', PASSPHRASE), (b'four.img has another passphrase', b'')])
+    c.check(code == 3 and digest(again) == before and 'refused' in said, 'nothing typed: it is left out, and named', (code, said))
+
+
 def main():
     if not os.path.exists(KEEPER):
         print(f'{KEEPER} is not built: make')
@@ -341,6 +358,7 @@ def main():
         test_other_volumes(c, m, org, c.folder)
         test_bad_volumes(c, m, c.folder)
         test_full_volumes(c, m, org, c.folder)
+        test_at_terminal(c, m, c.folder)
         test_only_root(c, m)
         c.check(subprocess.run([KEEPER, '--root', m.root], capture_output=True, timeout=20).returncode == 1,
                 'a second keeper on the same cache does not start')

@@ -4,13 +4,12 @@
 by nothing; a lost cache; keyslots that somebody changed."""
 import hashlib
 import os
-import pty
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from hand_over import (NOT_OPENED, add_kernel_key, drop_kernel_key, has_variable, kernel_key, put_event, put_variable,
                        records, variable)
-from machine import AGENT, KEEPER, PASSPHRASE, Checks, Machine, Organisation, fast_folder, header, judge, make_volume, opens, sh
+from machine import KEEPER, PASSPHRASE, Checks, Machine, Organisation, fast_folder, header, judge, make_volume, opens, sh
 
 FOREIGN = b'{"type":"somebody-else","keyslots":["0"],"note":"hands off"}'
 ESCROW, EVENT = 1, 3
@@ -89,20 +88,7 @@ def test_by_passphrase(c, m):
 
 
 def at_terminal(m, answer):
-    """rotate where somebody sits; (exit code, what he sees)."""
-    pid, fd = pty.fork()
-    if pid == 0:
-        os.execv(AGENT, [AGENT, 'rotate', '--root', m.root])
-    said = b''
-    try:
-        while b'(empty: later): ' not in said:
-            said += os.read(fd, 4096)
-        os.write(fd, answer)
-        while True:
-            said += os.read(fd, 4096)
-    except OSError:  # it ended
-        pass
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said.decode()
+    return m.at_terminal('rotate', answers=[(b'(empty: later): ', answer)])
 
 
 def test_by_nothing(c, m):
@@ -114,10 +100,10 @@ def test_by_nothing(c, m):
     c.check('needs-unlock-secret' in m.agent('status')[1], 'on the page, too')
     with open(m.path('/run/keyholt/notice')) as f:
         c.check(f'sudo keyholt-agent rotate {m.disk}\n' in f.read(), 'the next log-in asks for it')
-    code, said = at_terminal(m, b'\n')
+    code, said = at_terminal(m, b'')
     c.check(code == 4 and 'Passphrase that opens it now' in said, 'at a terminal it is asked for; later is an answer', said)
     c.check(header(m.disk) == before, 'the header is as it was')
-    code, said = at_terminal(m, PASSPHRASE + b'\n')
+    code, said = at_terminal(m, PASSPHRASE)
     c.check(code == 0 and 'is replaced' in said and 'opening it' in said and 'adding the recovery keyslot' in said and PASSPHRASE.decode() not in said, 'then with a passphrase', said)
     m.one_good_key(c, 'done late')
     c.check(not os.path.exists(m.path('/run/keyholt/notice')), 'and the log-in says nothing more')
