@@ -4,6 +4,7 @@ which crash_shim.c counts, logs and kills."""
 import glob
 import hashlib
 import os
+import re
 import shutil
 
 from crash_log import LONG
@@ -104,10 +105,12 @@ class Scene:
     def note(self, m, j):
         """Which state this was, and which keys opened it."""
         mark = hashlib.sha256()
-        for name in [m.path('/dev/disk'), *sorted(glob.glob(m.path('/var/lib/keyholt/agent/**'), recursive=True))]:
+        own = [f for folder in ('/var/lib/keyholt/agent', ESP) for f in glob.glob(m.path(folder + '/**'), recursive=True)]
+        for name in [m.path('/dev/disk'), *sorted(own)]:
+            mark.update(re.sub(r'\.part-\w{6}$', '.part', name.removeprefix(m.root)).encode() + b'\0')
             if os.path.exists(name) and not os.path.isdir(name):
                 with open(name, 'rb') as f:
-                    mark.update(f.read())
+                    mark.update(hashlib.sha256(f.read()).digest())
         if mark.digest() in self.states:
             return
         self.states.add(mark.digest())

@@ -76,8 +76,8 @@ def main():
             opened[by] = opened.get(by, 0) + n
     for by, n in sorted(opened.items()):
         print(f'opened by {by}: {n} states')
-    c.check(len(states) >= 500 or len(sys.argv) > 1, 'at least 500 different states of header and cache', len(states))
-    print(f'{len(states)} different states of header and cache judged, {time.monotonic() - start:.0f} s', flush=True)
+    c.check(len(states) >= 500 or len(sys.argv) > 1, 'at least 500 different states of header, cache and ESP', len(states))
+    print(f'{len(states)} different states of header, cache and ESP judged, {time.monotonic() - start:.0f} s', flush=True)
     mutant = Scene('wrong-table', c.folder, org, protect, at.plain, keeper=WRONG)
     mutant.whose = 'i'
     log = f'{c.folder}/wrong.log'
