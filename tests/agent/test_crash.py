@@ -23,7 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from crash_computers import prepare
 from crash_judge import every_point, locked_view, power_cuts
 from crash_log import counted, points_of, read_log
-from crash_scene import SHIM, Scene, Sync, protect, rotate, verify
+from crash_scene import SHIM, Scene, Sync, protect, rotate, summary, verify
 from machine import JUDGE, TOP, Checks, Organisation, fast_folder
 
 WRONG = f'{TOP}/build/tests/keeper-wrong-table'
@@ -70,14 +70,8 @@ def main():
         if len(sys.argv) < 2 or scene.name in sys.argv[1:]:
             play(c, scene, start)
     states = set().union(*(s.states for s in scenes))
-    opened = {}
-    for s in scenes:
-        for by, n in s.opened.items():
-            opened[by] = opened.get(by, 0) + n
-    for by, n in sorted(opened.items()):
-        print(f'opened by {by}: {n} states')
     c.check(len(states) >= 500 or len(sys.argv) > 1, 'at least 500 different states of header, cache and ESP', len(states))
-    print(f'{len(states)} different states of header, cache and ESP judged, {time.monotonic() - start:.0f} s', flush=True)
+    print(f'{summary(scenes)}; {time.monotonic() - start:.0f} s', flush=True)
     mutant = Scene('wrong-table', c.folder, org, protect, at.plain, keeper=WRONG)
     mutant.whose = 'i'
     log = f'{c.folder}/wrong.log'
