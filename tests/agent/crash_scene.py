@@ -87,7 +87,8 @@ class Scene:
     def remove(self, m):
         shutil.rmtree(m.root)
 
-    def run(self, tag, point=None, log=None):
+    def run(self, tag, point=None, log=None, armed=None):
+        """armed: a folder for a copy of the computer as it is when the operation begins."""
         m = self.copy(tag)
         image, arm = m.path('/dev/disk'), m.path('/armed')
         env = {'LD_PRELOAD': SHIM, 'SHIM_IMAGE': image, 'SHIM_STATE': m.path('/var/lib/keyholt/agent/'),
@@ -99,6 +100,9 @@ class Scene:
             env.update({names[x]: '1' for x in (point.whose, point.how) if x in names})
         m.start(**env)
         operate = self.prepare(m) if self.prepare else lambda: self.operate(m)
+        if armed:
+            ask(m, MSG_STATUS)  # answered when everything of the start is done
+            copy_computer(m.root, armed)
         open(arm, 'w').close()
         answer = operate()
         os.unlink(arm)  # closing the cache at the end is no part of the operation

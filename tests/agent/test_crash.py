@@ -22,6 +22,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from crash_computers import prepare
 from crash_judge import every_point, locked_view, power_cuts
+from crash_losses import losses
 from crash_log import counted, points_of, read_log
 from crash_scene import SHIM, Scene, Sync, protect, rotate, summary, verify
 from machine import JUDGE, TOP, Checks, Organisation, fast_folder
@@ -43,6 +44,7 @@ def play(c, scene, start):
     print(f'{scene.name}: {counted(ops)}; killed at {n} points, {time.monotonic() - start:.0f} s', flush=True)
     if not scene.esp:
         power_cuts(c, scene, ops)
+    losses(c, scene)
 
 
 def main():
