@@ -186,3 +186,14 @@ def losses(c, scene):
     what = f'{len(chosen)} of {len(found)} losses of unsynced writes to the cache{" and the ESP" if scene.esp else ""}'
     c.check(answer and answer[0] == 0 and chosen and not wrong, f'{scene.name}: {what}', wrong[:3])
     print(f'{scene.name}: {what} judged and resumed', flush=True)
+
+
+def unsynced_is_caught(c, scene):
+    """The same log as of a keeper that does not sync the ESP's files: their new names come before their bytes."""
+    armed, log = f'{scene.folder}/{scene.name}-armed', f'{scene.folder}/{scene.name}-armed.log'
+    ops = [o for o in read_log(log, f'{scene.folder}/{scene.name}-losses') if o.whose != 'e' or o.kind != 'S']
+    m, wrong = Machine(copy_computer(armed, f'{scene.folder}/{scene.name}-unsynced')), []
+    for _, image, files in (s for s in states(armed, ops) if s[0].startswith('e')):
+        put(m, image, files)
+        wrong += esp_view(scene, m, judge(m.path('/dev/disk'), scene.org), False)
+    c.check(any('not whole' in w for w in wrong), 'files on the ESP that are not synced are caught')
