@@ -88,7 +88,7 @@ class Scene:
         shutil.rmtree(m.root)
 
     def run(self, tag, point=None, log=None, armed=None):
-        """armed: a folder for a copy of the computer as it is when the operation begins."""
+        """armed: a folder for a copy of the computer as it is before its keeper starts; the log begins there, then."""
         m = self.copy(tag)
         image, arm = m.path('/dev/disk'), m.path('/armed')
         env = {'LD_PRELOAD': SHIM, 'SHIM_IMAGE': image, 'SHIM_STATE': m.path('/var/lib/keyholt/agent/'),
@@ -98,11 +98,11 @@ class Scene:
             names = {'c': 'SHIM_COUNT_STATE', 'e': 'SHIM_COUNT_ESP', 'torn': 'SHIM_TORN', 'after': 'SHIM_AFTER'}
             env.update({'SHIM_AT': str(point.at)})
             env.update({names[x]: '1' for x in (point.whose, point.how) if x in names})
+        if armed:
+            copy_computer(m.root, armed)
+            open(arm, 'w').close()
         m.start(**env)
         operate = self.prepare(m) if self.prepare else lambda: self.operate(m)
-        if armed:
-            ask(m, MSG_STATUS)  # answered when everything of the start is done
-            copy_computer(m.root, armed)
         open(arm, 'w').close()
         answer = operate()
         os.unlink(arm)  # closing the cache at the end is no part of the operation
