@@ -15,7 +15,7 @@ only_long := $(addprefix tests/,efi/test_thousand.py efi/test_shim.py efi/test_w
 long_tests := tests/courier/test_dead_servers.py tests/server/killed_often.py tests/server/under_systemd.py $(only_long)
 real_tests := $(filter-out $(only_long),$(real_tests))
 # those that leave out in check what takes minutes on an emulated processor, whole
-long_forms := tests/agent/test_crash_partition.py $(addprefix tests/laptop/test_,computers.py obstacles.py) tests/efi/test_copy.py
+long_forms := $(addprefix tests/agent/test_,crash.py crash_partition.py) $(addprefix tests/laptop/test_,computers.py obstacles.py) tests/efi/test_copy.py
 .PHONY: check-long
 check-long: check
 	$(Q)KEYHOLT_LONG=1 KEYHOLT_SECONDS=judged KEYHOLT_IDLE=10000 KEYHOLT_FUZZ=5000 KEYHOLT_SANITIZED=all \

@@ -141,7 +141,7 @@ def kill_point(scene, point):
     j = judge(m.path('/dev/disk'), scene.org)
     wrong = locked_view(scene, m.path('/dev/disk'), j)
     if not scene.keeper:
-        scene.note(m, j)
+        wrong += scene.note(m, j, tag)
         wrong += esp_view(scene, m, j, False) if scene.esp else []
         lost = scene.place(lose_cache(m, f'{m.root}-lost'))
         wrong += clean_state(scene, m, 'resumed') + clean_state(scene, lost, 'resumed without cache', lost=True)
@@ -194,7 +194,7 @@ def power_cuts(c, scene, ops):
         n += 1
         shutil.rmtree(m.path('/var/lib/keyholt/agent'), ignore_errors=True)  # it was inside the volume
         j = judge(m.path('/dev/disk'), scene.org)
-        scene.note(m, j)
+        wrong += scene.note(m, j, f'power cut {n}')
         wrong += locked_view(scene, m.path('/dev/disk'), j)
         wrong += clean_state(scene, m, 'resumed after a power cut', lost=True)
     c.check(not wrong, f'{scene.name}: {n} images after a power cut', wrong[:3])

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Power cuts at the keeper's writes: one operation on a prepared computer, of which every run gets a copy, and
 which crash_shim.c counts, logs and kills."""
+import collections
 import glob
 import hashlib
 import os
+import re
 import shutil
 
 from crash_log import LONG
-from machine import MSG_PROTECT, MSG_ROTATE, MSG_STATUS, MSG_VERIFY, NO_ESP, OURS, PASSPHRASE, TOP, Machine, ask, header, judge
+from machine import MSG_PROTECT, MSG_ROTATE, MSG_STATUS, MSG_VERIFY, NO_ESP, OURS, PASSPHRASE, TOP, Machine, ask, header, \
+    judge, opens
 from play_courier import Courier, device_of, receipt
 
 SHIM = f'{TOP}/build/tests/crash_shim.so'
@@ -67,7 +70,8 @@ class Scene:
         mine = {k for t in self.before['tokens'].values() if t['type'] in OURS for k in t['keyslots']}
         self.foreign_slots = set(self.before['keyslots']) - mine
         self.foreign_tokens = [t for t in self.before['tokens'].values() if t['type'] not in OURS]
-        self.states, self.opened = set(), {}
+        self.old = {t['key_id'] for t in judge(self.base, org)['tokens']}
+        self.states = {}  # by hash: the IDs of the keys that opened it
 
     def copy(self, tag):
         m = Machine(copy_computer(self.prepared, f'{self.folder}/{self.name}-{tag}'))
@@ -83,7 +87,8 @@ class Scene:
     def remove(self, m):
         shutil.rmtree(m.root)
 
-    def run(self, tag, point=None, log=None):
+    def run(self, tag, point=None, log=None, armed=None):
+        """armed: a folder for a copy of the computer as it is before its keeper starts; the log begins there, then."""
         m = self.copy(tag)
         image, arm = m.path('/dev/disk'), m.path('/armed')
         env = {'LD_PRELOAD': SHIM, 'SHIM_IMAGE': image, 'SHIM_STATE': m.path('/var/lib/keyholt/agent/'),
@@ -93,6 +98,9 @@ class Scene:
             names = {'c': 'SHIM_COUNT_STATE', 'e': 'SHIM_COUNT_ESP', 'torn': 'SHIM_TORN', 'after': 'SHIM_AFTER'}
             env.update({'SHIM_AT': str(point.at)})
             env.update({names[x]: '1' for x in (point.whose, point.how) if x in names})
+        if armed:
+            copy_computer(m.root, armed)
+            open(arm, 'w').close()
         m.start(**env)
         operate = self.prepare(m) if self.prepare else lambda: self.operate(m)
         open(arm, 'w').close()
@@ -101,15 +109,30 @@ class Scene:
         m.stop()
         return m, answer
 
-    def note(self, m, j):
-        """Which state this was, and which keys opened it."""
+    def note(self, m, j, tag):
+        """Which state this was, and which keys' passwords opened it; what is wrong when none does, nor the passphrase."""
         mark = hashlib.sha256()
-        for name in [m.path('/dev/disk'), *sorted(glob.glob(m.path('/var/lib/keyholt/agent/**'), recursive=True))]:
+        own = [f for folder in ('/var/lib/keyholt/agent', ESP) for f in glob.glob(m.path(folder + '/**'), recursive=True)]
+        for name in [m.path('/dev/disk'), *sorted(own)]:
+            mark.update(re.sub(r'\.part-\w{6}$', '.part', name.removeprefix(m.root)).encode() + b'\0')
             if os.path.exists(name) and not os.path.isdir(name):
                 with open(name, 'rb') as f:
-                    mark.update(f.read())
-        if mark.digest() in self.states:
-            return
-        self.states.add(mark.digest())
-        by = ', '.join(sorted(t['state'] for t in j['tokens'] if t['opens'] >= 0)) or 'the passphrase alone'
-        self.opened[by] = self.opened.get(by, 0) + 1
+                    mark.update(hashlib.sha256(f.read()).digest())
+        ids = [t['key_id'] for t in j['tokens'] if t['opens'] >= 0]
+        if mark.digest() not in self.states:
+            self.states[mark.digest()] = ids
+            if LONG:
+                told = [f'{"old" if i in self.old else "new"} key {i}' for i in ids]
+                print(f'  {self.name}, {tag}: opened by {" and ".join(told) or "the passphrase alone"}')
+        return [] if ids or opens(m.path('/dev/disk'), PASSPHRASE) else ['nothing opens it']
+
+    def how_opened(self):
+        """How many states the password of which key opened, by its ID: one from before the operation, or made by it."""
+        sides = [{'old' if i in self.old else 'new' for i in ids} for ids in self.states.values()]
+        return collections.Counter(' and '.join(sorted(s, reverse=True)) for s in sides)
+
+
+def summary(scenes):
+    n = sum((s.how_opened() for s in scenes), collections.Counter())
+    return f'{len(set().union(*(s.states for s in scenes)))} different states of header, cache and ESP judged: opened by ' \
+        f'old key {n["old"]}, by new key {n["new"]}, by both {n["old and new"]}, by the passphrase alone {n[""]}'

@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from crash_computers import prepare
 from crash_judge import every_point, locked_view, power_cuts
 from crash_log import LONG, points_of, read_log
-from crash_scene import SHIM, Scene, protect, rotate
+from crash_scene import SHIM, Scene, protect, rotate, summary
 from machine import JUDGE, Checks, Organisation, fast_folder
 from partition import Partition, why_not
 
@@ -73,13 +73,7 @@ def main():
     scenes = [s for s in scenes if s.name in names]
     counted = {s.name: play(c, s, start) for s in scenes}
     c.check(max(counted.values()) >= 75, 'a keyslot that goes is overwritten as on a partition', counted)
-    opened = {}
-    for s in scenes:
-        for by, n in s.opened.items():
-            opened[by] = opened.get(by, 0) + n
-    for by, n in sorted(opened.items()):
-        print(f'opened by {by}: {n} states')
-    print(f'{len(set().union(*(s.states for s in scenes)))} different states judged, {time.monotonic() - start:.0f} s')
+    print(f'{summary(scenes)}; {time.monotonic() - start:.0f} s')
     return c.close()
 
 

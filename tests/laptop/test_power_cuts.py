@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Power cuts of the whole laptop (outage line O10): QEMU is killed at a random moment of protect and rotate, on its
 encrypted root (with the agent's cache in it) and on further disks. After each cut, with the laptop off, every volume
-is judged by what can be read with it locked; then the laptop boots again and must have settled. Three cuts in check,
-twenty in check-long. Needs root.
+is judged by what can be read with it locked; then the laptop boots again and must have settled. Run by check-long only,
+with twenty cuts; by hand, without KEYHOLT_LONG, three. Needs root.
 
     test_power_cuts.py [SEED]     the seed of a run is printed; it repeats the moments, not what was going on then
 
