@@ -99,6 +99,7 @@ sync_work := agent/sync.c agent/sync_signed.c agent/sync_audit.c agent/sync_chai
 exchange := $(volume_work) agent/protect_table.c $(fake_volume) $(sync_work) agent/msg.c tests/unit/fake_server.c tests/unit/exchange.c
 $(eval $(call unit,test_sync_exchange,$(exchange),-lsqlite3 -ljson-c -lz))
 $(eval $(call unit,test_sync_hostile,$(exchange),-lsqlite3 -ljson-c -lz))
+$(eval $(call unit,test_import,$(exchange) agent/import.c agent/export.c,-lsqlite3 -ljson-c -lz))
 $(eval $(call unit,test_disk_tokens,$(volume_work) agent/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
 $(eval $(call unit,test_disk_header,$(volume_work) agent/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
 $(eval $(call unit,test_disk_others,$(volume_work) agent/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
