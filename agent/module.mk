@@ -111,6 +111,7 @@ sync_work := $(addprefix agent/sync/,sync.c sync_signed.c sync_audit.c sync_chai
 exchange := $(volume_work) agent/volume/protect_table.c $(fake_volume) $(sync_work) agent/msg.c tests/unit/fake_server.c tests/unit/exchange.c
 $(eval $(call unit,test_sync_exchange,$(exchange),-lsqlite3 -ljson-c -lz))
 $(eval $(call unit,test_sync_hostile,$(exchange),-lsqlite3 -ljson-c -lz))
+$(eval $(call unit,test_import,$(exchange) agent/sync/import.c agent/sync/export.c,-lsqlite3 -ljson-c -lz))
 $(eval $(call unit,test_disk_tokens,$(volume_work) agent/volume/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
 $(eval $(call unit,test_disk_header,$(volume_work) agent/volume/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
 $(eval $(call unit,test_disk_clock,$(volume_work) agent/volume/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))

@@ -6,6 +6,8 @@
 
 _Static_assert(OUTBOX_ANSWER_COMMAND == COMMAND_LEN, "docs/formats.md#command");
 
+#define VERSION 2 /* 1: without attempt */
+
 enum flag { FLAG_KNOWN = 1, FLAG_MATCH = 2, FLAG_HEAD = 4, FLAG_ALL = 7 };
 
 enum err outbox_answer_length(const uint8_t *in, size_t len, size_t *ret)
@@ -16,7 +18,7 @@ enum err outbox_answer_length(const uint8_t *in, size_t len, size_t *ret)
     uint8_t version = reader_u8(&r);
     uint32_t n = reader_u32(&r);
     TRY(r.err);
-    if (version != 1)
+    if (version < 1 || version > VERSION)
         return ERR_VERSION;
     if (n > OUTBOX_ANSWER_MAX)
         return ERR_RANGE;
@@ -60,7 +62,7 @@ enum err outbox_answer_encode(const struct outbox_answer *a, uint8_t *ret, size_
     if (!is_bounded(a))
         return ERR_RANGE;
     writer_init(&w, ret, OUTBOX_ANSWER_MAX);
-    writer_bytes(&w, "KHY\1\0\0\0\0", 8);
+    writer_bytes(&w, a->attempt ? "KHY\2\0\0\0\0" : "KHY\1\0\0\0\0", 8);
     writer_u8(&w, (uint8_t)((a->has_known ? FLAG_KNOWN : 0) | (a->match ? FLAG_MATCH : 0) |
                             (a->has_head ? FLAG_HEAD : 0)));
     writer_bytes(&w, "\0\0", 3);
@@ -73,6 +75,8 @@ enum err outbox_answer_encode(const struct outbox_answer *a, uint8_t *ret, size_
     writer_u64(&w, a->sequence);
     writer_bytes(&w, a->name, sizeof a->name);
     writer_bytes(&w, a->envelopes, sizeof a->envelopes);
+    if (a->attempt)
+        writer_u32(&w, a->attempt);
     write_lists(&w, a);
     TRY(writer_end(&w, &len));
     writer_init(&length, ret + 4, 4);
@@ -115,7 +119,9 @@ enum err outbox_answer_decode(const uint8_t *in, size_t len, struct outbox_answe
     if (whole != len)
         return len < whole ? ERR_TRUNCATED : ERR_FORMAT;
     reader_init(&r, in, len);
-    reader_skip(&r, OUTBOX_HEAD);
+    reader_skip(&r, 3);
+    bool numbered = reader_u8(&r) > 1;
+    reader_skip(&r, OUTBOX_HEAD - 4);
     uint8_t flags = reader_u8(&r);
     reader_expect(&r, "\0\0", 3);
     reader_bytes(&r, a.org.bytes, 16);
@@ -127,8 +133,9 @@ enum err outbox_answer_decode(const uint8_t *in, size_t len, struct outbox_answe
     a.sequence = reader_u64(&r);
     reader_bytes(&r, a.name, sizeof a.name);
     reader_bytes(&r, a.envelopes, sizeof a.envelopes);
+    a.attempt = numbered ? reader_u32(&r) : 0;
     TRY(r.err);
-    if (flags > FLAG_ALL)
+    if (flags > FLAG_ALL || (numbered && !a.attempt))
         return ERR_FORMAT;
     a.has_known = flags & FLAG_KNOWN;
     a.match = flags & FLAG_MATCH;

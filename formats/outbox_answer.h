@@ -2,7 +2,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The answer to an outbox: what a server says to one sync, as bytes that a person carries back. Nothing signs
  * the whole: receipts, commands and the certificate are signed by themselves, the rest counts as little as
- * what a courier says. Layout: docs/formats.md#outbox */
+ * what a courier says. Version 2 repeats the outbox's number; one that had none is answered in version 1.
+ * Layout: docs/formats.md#outbox */
 
 #include "crypto/err.h"
 #include "formats/guid.h"
@@ -13,7 +14,7 @@
 #define OUTBOX_ANSWER_COMMANDS 16
 #define OUTBOX_ANSWER_COMMAND  176 /* bytes of one */
 #define OUTBOX_ANSWER_PEM_MAX  4096
-#define OUTBOX_ANSWER_FIXED    196
+#define OUTBOX_ANSWER_FIXED    200 /* 4 less in version 1 */
 #define OUTBOX_ANSWER_MAX                                                                                    \
     (OUTBOX_ANSWER_FIXED + 2 + OUTBOX_ANSWER_PEM_MAX + 1 + OUTBOX_ANSWER_RECEIPTS * (4 + RECEIPT_MAX) + 1 +  \
      OUTBOX_ANSWER_COMMANDS * OUTBOX_ANSWER_COMMAND + 2 + 32 * OUTBOX_SET)
@@ -21,8 +22,9 @@
 struct outbox_answer {
     struct guid org;
     uint8_t device[32];
-    uint64_t time; /* of the server */
-    bool match;    /* the digests over all envelopes are the same */
+    uint64_t time;    /* of the server */
+    uint32_t attempt; /* of the outbox that it answers; 0: version 1, none */
+    bool match;       /* the digests over all envelopes are the same */
     bool has_known, has_head;
     uint64_t audit_length;
     uint8_t audit_hash[32];

@@ -152,7 +152,8 @@ MUST_CHECK enum err cache_outbox_from(struct cache *c, const uint8_t device[stat
 MUST_CHECK enum err cache_outbox_count(struct cache *c, const uint8_t device[static 32], unsigned *ret);
 /* Of all others. */
 MUST_CHECK enum err cache_outbox_others(struct cache *c, const uint8_t device[static 32], unsigned *ret);
-/* The number of the next batch that has records; each is higher than the one before, from 1. */
+/* The number of the next batch that has records, or of the next export; each is higher than the one before,
+ * from 1. */
 MUST_CHECK enum err cache_next_attempt(struct cache *c, uint64_t *ret);
 /* Keep a receipt whole and mark the records that it covers. A record that went back into the outbox wants one
  * that answers a later batch (or, where a receipt names none, a newer one by the server's clock than it ever
@@ -193,9 +194,14 @@ MUST_CHECK enum err cache_resend_rotation(struct cache *c, const struct guid *ke
 MUST_CHECK enum err cache_envelope_page(struct cache *c, const uint8_t device[static 32],
                                         const uint8_t *after, unsigned max, uint8_t (*ret)[32],
                                         unsigned *ret_n);
-/* Put this device's escrow record of one envelope into the outbox again; an unknown hash does nothing. */
+/* Put this device's escrow record of one envelope into the outbox again, where a receipt covers it that
+ * answers an earlier batch than attempt: one that came since says that it is there. An unknown hash does
+ * nothing.
+ * attempt: of the batch or export in whose answer a server says that it lacks it; CACHE_NOW: of the last one,
+ *          or of one without a number */
+#define CACHE_NOW UINT32_MAX
 MUST_CHECK enum err cache_resend_envelope(struct cache *c, const uint8_t device[static 32],
-                                          const uint8_t hash[static 32]);
+                                          const uint8_t hash[static 32], uint32_t attempt);
 /* Escrow records of this device that no receipt covers. */
 MUST_CHECK enum err cache_outbox_escrows(struct cache *c, const uint8_t device[static 32], unsigned *ret);
 /* The same for key packages, which are told apart by the names of their records. cache_packages_digest():
@@ -205,7 +211,7 @@ MUST_CHECK enum err cache_packages_digest(struct cache *c, const uint8_t device[
 MUST_CHECK enum err cache_package_page(struct cache *c, const uint8_t device[static 32], const uint8_t *after,
                                        unsigned max, uint8_t (*ret)[32], unsigned *ret_n);
 MUST_CHECK enum err cache_resend_package(struct cache *c, const uint8_t device[static 32],
-                                         const uint8_t name[static 32]);
+                                         const uint8_t name[static 32], uint32_t attempt);
 MUST_CHECK enum err cache_outbox_packages(struct cache *c, const uint8_t device[static 32], unsigned *ret);
 /* The next record of a key package that a device made, by name.
  * name: the one before, zeros for the first; becomes this one's

@@ -85,24 +85,26 @@ enum err cache_package_page(struct cache *c, const uint8_t device[static 32], co
 }
 
 static enum err resend(struct cache *c, const char *sql, const uint8_t device[static 32],
-                       const uint8_t which[static 32])
+                       const uint8_t which[static 32], uint32_t attempt)
 {
     STMT(s);
     TRY(cache_db_prepare(c, sql, &s));
     cache_db_blob(s, 1, device, 32);
     cache_db_blob(s, 2, which, 32);
+    cache_db_u64(s, 3, attempt);
     return cache_db_run(s);
 }
 
 enum err cache_resend_envelope(struct cache *c, const uint8_t device[static 32],
-                               const uint8_t hash[static 32])
+                               const uint8_t hash[static 32], uint32_t attempt)
 {
-    return resend(c, SQL_RESEND_ENVELOPE, device, hash);
+    return resend(c, SQL_RESEND_ENVELOPE, device, hash, attempt);
 }
 
-enum err cache_resend_package(struct cache *c, const uint8_t device[static 32], const uint8_t name[static 32])
+enum err cache_resend_package(struct cache *c, const uint8_t device[static 32], const uint8_t name[static 32],
+                              uint32_t attempt)
 {
-    return resend(c, SQL_RESEND_PACKAGE, device, name);
+    return resend(c, SQL_RESEND_PACKAGE, device, name, attempt);
 }
 
 enum err cache_next_package(struct cache *c, const uint8_t device[static 32], uint8_t name[static 32],

@@ -29,6 +29,8 @@ static const char *const cache_migrations[] = {
     "ALTER TABLE record ADD COLUMN proof INTEGER;"
     "ALTER TABLE record ADD COLUMN after INTEGER NOT NULL DEFAULT 0;",
     "CREATE TABLE draft(id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, bytes BLOB NOT NULL, key_id BLOB);",
+    /* the batch that its newest receipt answers */
+    "ALTER TABLE record ADD COLUMN answered INTEGER NOT NULL DEFAULT 0;",
 };
 
 /* locking_mode before journal_mode: with EXCLUSIVE there is no shared memory file, which a full disk could
@@ -90,14 +92,16 @@ static const char *const cache_migrations[] = {
 #define SQL_OUTBOX_COUNT "SELECT count(*) FROM record WHERE receipt IS NULL AND " SQL_SIGNED_BY "?1"
 #define SQL_OUTBOX_OTHER "SELECT count(*) FROM record WHERE receipt IS NULL AND NOT " SQL_SIGNED_BY "?1"
 #define SQL_RECEIPT_ADD  "INSERT INTO receipt(bytes) VALUES(?1)"
-/* one that answers a batch of ours counts by the batch's number, another one (?5 is 0) by the server's clock
- */
+/* one that answers a batch of ours counts by the batch's number, another one (?5 is 0) by the server's clock;
+ * a number that we never gave must not stand above those that we shall give */
+#define SQL_ATTEMPT "coalesce((SELECT value FROM meta WHERE name='attempt'),0)"
 #define SQL_RECEIPTED                                                                                        \
-    "UPDATE record SET receipt=?2,settled=?3,class=?4,proof=NULL WHERE name=?1 AND "                         \
+    "UPDATE record SET receipt=?2,settled=?3,class=?4,proof=NULL,"                                           \
+    "answered=max(answered,min(?5," SQL_ATTEMPT ")) WHERE name=?1 AND "                                      \
     "CASE WHEN receipt IS NOT NULL THEN class<?4 WHEN ?5>0 THEN after<?5 ELSE settled<?3 END"
 #define SQL_AGAIN                                                                                            \
     "UPDATE record SET proof=coalesce(receipt,proof),receipt=NULL,class=0,"                                  \
-    "after=coalesce((SELECT value FROM meta WHERE name='attempt'),0) WHERE "
+    "after=" SQL_ATTEMPT " WHERE "
 #define SQL_RESEND SQL_AGAIN "kind=1 AND " SQL_SIGNED_BY "?1"
 /* an integer, unlike what cache_set_u64() keeps, so that the statement above can take it */
 #define SQL_ATTEMPT_NEXT                                                                                     \
@@ -116,9 +120,9 @@ static const char *const cache_migrations[] = {
 #define SQL_ENVELOPE_PAGE                                                                                    \
     "SELECT e.hash FROM envelope e JOIN record r ON r.name=e.record WHERE r.receipt IS NOT NULL AND "        \
     "substr(r.bytes,9,32)=?1 AND e.hash>?2 ORDER BY e.hash LIMIT ?3"
-#define SQL_RESEND_ENVELOPE                                                                                  \
-    SQL_AGAIN SQL_SIGNED_BY "?1 AND "                                                                        \
-                            "name=(SELECT record FROM envelope WHERE hash=?2)"
+/* what was receipted since batch ?3 went out, or waits already, is not what a server lacked then */
+#define SQL_LACKED          "receipt IS NOT NULL AND answered<?3 AND " SQL_SIGNED_BY "?1 AND "
+#define SQL_RESEND_ENVELOPE SQL_AGAIN SQL_LACKED "name=(SELECT record FROM envelope WHERE hash=?2)"
 #define SQL_OUTBOX_ESCROWS                                                                                   \
     "SELECT count(*) FROM record WHERE receipt IS NULL AND kind=1 AND " SQL_SIGNED_BY "?1"
 #define SQL_DRAFT_ADD   "INSERT INTO draft(kind,bytes,key_id) VALUES(?1,?2,?3)"
@@ -134,7 +138,7 @@ static const char *const cache_migrations[] = {
     "?1 AND name>?2 ORDER BY name LIMIT ?3"
 #define SQL_PACKAGE_NEXT                                                                                     \
     "SELECT name,bytes FROM record WHERE kind=4 AND " SQL_SIGNED_BY "?1 AND name>?2 ORDER BY name LIMIT 1"
-#define SQL_RESEND_PACKAGE SQL_AGAIN "kind=4 AND " SQL_SIGNED_BY "?1 AND name=?2"
+#define SQL_RESEND_PACKAGE SQL_AGAIN "kind=4 AND " SQL_LACKED "name=?2"
 #define SQL_OUTBOX_PACKAGES                                                                                  \
     "SELECT count(*) FROM record WHERE receipt IS NULL AND kind=4 AND " SQL_SIGNED_BY "?1"
 #define SQL_RESEND_ONE SQL_AGAIN "name=?1"

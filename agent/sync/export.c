@@ -7,13 +7,14 @@
 #include <string.h>
 #include <time.h>
 
-_Static_assert(SYNC_SET_PAGE == OUTBOX_SET && MSG_LIST_MAX == OUTBOX_RECORDS, "one outbox is one sync");
+_Static_assert(SYNC_SET_PAGE == OUTBOX_SET && MSG_LIST_MAX == OUTBOX_RECORDS && SYNC_PROOFS == OUTBOX_PROOFS,
+               "one outbox is one sync");
 
 struct export
 {
     struct agent *a;
     struct outbox o;
-    struct cache_record record[OUTBOX_RECORDS];
+    struct cache_record record[OUTBOX_RECORDS], proof[OUTBOX_PROOFS];
     uint8_t set[OUTBOX_SET][32];
     uint8_t bytes[OUTBOX_MAX];
     unsigned skip;                      /* records that are in the outboxes before */
@@ -40,6 +41,19 @@ static enum err take_enrollment(struct outbox *o, const struct msg *m)
     return ERR_OK;
 }
 
+/* One number for all outboxes of an export: none of them has what another one says is receipted. */
+static enum err number_export(struct export *x)
+{
+    struct outbox *o = &x->o;
+    uint64_t attempt = 0;
+    TRY(cache_next_attempt(x->a->cache, &attempt));
+    TRY(cache_proofs(x->a->cache, o->device, x->proof, OUTBOX_PROOFS, &o->n_proofs));
+    for (unsigned i = 0; i < o->n_proofs; i++)
+        o->proof[i] = (struct outbox_bytes){x->proof[i].bytes, x->proof[i].len};
+    o->attempt = (uint32_t)attempt; /* at most that: agent/cache_sql.h */
+    return ERR_OK;
+}
+
 static enum err begin(struct export *x, const struct msg *enrollment)
 {
     struct agent *a = x->a;
@@ -49,6 +63,7 @@ static enum err begin(struct export *x, const struct msg *enrollment)
     memcpy(o->device, a->key.id, sizeof o->device);
     memcpy(o->spki, a->key.spki, sizeof o->spki);
     o->time = (uint64_t)time(NULL);
+    TRY(number_export(x));
     TRY(cache_envelopes_digest(a->cache, o->envelopes));
     enum err e = cache_get(a->cache, SYNC_AUDIT_HASH, o->audit_head, sizeof o->audit_head, &len);
     o->has_head = e == ERR_OK && len == sizeof o->audit_head;
@@ -121,6 +136,7 @@ static enum err run(struct export *x, enum err (*sink)(void *ctx, const uint8_t 
         t->records += x->o.n;
         t->outboxes++;
         x->o.has_enrollment = false; /* once is enough */
+        x->o.n_proofs = 0;           /* of records in the first */
     } while (x->o.n == OUTBOX_RECORDS || !x->packages_done);
     return ERR_OK;
 }
@@ -137,6 +153,8 @@ enum err export_all(struct agent *a, const struct msg *enrollment,
     enum err e = begin(x, enrollment);
     if (e == ERR_OK)
         e = run(x, sink, ctx, &totals);
+    for (unsigned i = 0; i < OUTBOX_PROOFS; i++)
+        free(x->proof[i].bytes);
     free(x);
     if (e == ERR_OK)
         *ret = totals;

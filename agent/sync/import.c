@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NEWEST "import_time" /* of the newest answer taken in, by the server's clock */
-
 static struct msg_span lend(const void *p, size_t len)
 {
     return (struct msg_span){p, len};
@@ -32,24 +30,15 @@ static void to_message(const struct outbox_answer *a, struct msg *m)
     m->sync_answer.certificate = lend(a->certificate.p, a->certificate.len);
 }
 
-/* An answer that is older than one taken in before may name what arrived since. */
-static enum err is_newest(struct agent *a, uint64_t time, bool *ret)
-{
-    uint64_t newest = 0;
-    enum err e = cache_get_u64(a->cache, NEWEST, &newest);
-    if (e != ERR_OK && e != ERR_NOT_FOUND)
-        return e;
-    *ret = time >= newest;
-    return *ret ? cache_set_u64(a->cache, NEWEST, time) : ERR_OK;
-}
-
+/* An old answer may name what arrived since; each record's own receipt tells, and nothing is kept of the
+ * answer: nobody signs it, so whatever it made us remember would be a way to make us deaf. At worst a record
+ * is sent once more, which is always allowed. */
 static enum err resend(struct agent *a, const struct outbox_answer *answer)
 {
-    bool newest = false;
-    TRY(is_newest(a, answer->time, &newest));
-    for (size_t off = 0; newest && off + 32 <= answer->missing.len; off += 32) {
-        TRY(cache_resend_envelope(a->cache, a->key.id, answer->missing.p + off));
-        TRY(cache_resend_package(a->cache, a->key.id, answer->missing.p + off));
+    uint32_t attempt = answer->attempt ? answer->attempt : CACHE_NOW;
+    for (size_t off = 0; off + 32 <= answer->missing.len; off += 32) {
+        TRY(cache_resend_envelope(a->cache, a->key.id, answer->missing.p + off, attempt));
+        TRY(cache_resend_package(a->cache, a->key.id, answer->missing.p + off, attempt));
     }
     return ERR_OK;
 }

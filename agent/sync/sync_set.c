@@ -12,7 +12,7 @@ struct kind {
     enum err (*digest)(struct agent *a, uint8_t ret[static 32]);
     enum err (*page)(struct cache *c, const uint8_t *device, const uint8_t *after, unsigned max,
                      uint8_t (*ret)[32], unsigned *ret_n);
-    enum err (*resend)(struct cache *c, const uint8_t *device, const uint8_t *hash);
+    enum err (*resend)(struct cache *c, const uint8_t *device, const uint8_t *hash, uint32_t attempt);
 };
 
 static enum err envelopes(struct agent *a, uint8_t ret[static 32])
@@ -122,7 +122,7 @@ static enum err begin(struct agent *a, const struct kind *k, const struct said *
 static enum err resend(struct agent *a, const struct kind *k, const struct msg_span *missing)
 {
     for (size_t off = 0; off + 32 <= missing->len; off += 32)
-        TRY(k->resend(a->cache, a->key.id, missing->p + off));
+        TRY(k->resend(a->cache, a->key.id, missing->p + off, CACHE_NOW));
     return ERR_OK;
 }
 

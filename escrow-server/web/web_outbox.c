@@ -14,6 +14,8 @@
 #include <string.h>
 #include <time.h>
 
+_Static_assert(OUTBOX_PROOFS == MSG_PROOFS, "one outbox is one sync");
+
 #define WRITER_AWAY "The store writer is away; the server starts it again, try in a moment."
 
 struct carried {
@@ -43,6 +45,10 @@ static void fill_sync(struct carried *c)
     memcpy(c->m.envelopes, o->envelopes, sizeof c->m.envelopes);
     memcpy(c->m.audit_head, o->audit_head, sizeof c->m.audit_head);
     c->m.has_head = o->has_head;
+    c->m.attempt = o->attempt;
+    c->m.n_proofs = o->n_proofs;
+    for (unsigned i = 0; i < o->n_proofs; i++)
+        c->m.proof[i] = lend(o->proof[i]);
     c->m.has_set = true;
     c->m.set = lend(o->set);
     c->m.has_packages = c->m.has_package_set = true; /* names of key packages stand among the hashes */
@@ -75,6 +81,7 @@ static void fill_answer(struct local *l, const struct msg_synced *m, struct outb
     a->org = l->web->child.org.id;
     memcpy(a->device, c->o.device, sizeof a->device);
     a->time = (uint64_t)time(NULL);
+    a->attempt = c->o.attempt;
     a->match = m->match;
     a->has_head = true;
     a->audit_length = l->web->head.n;

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const fuzz_seeds[] = {VECTOR_OUTBOX_TEXT, VECTOR_OUTBOX_ANSWER_TEXT, NULL};
+const char *const fuzz_seeds[] = {VECTOR_OUTBOX_TEXT, VECTOR_OUTBOX_ANSWER_TEXT, VECTOR_OUTBOX_1_TEXT,
+                                  VECTOR_OUTBOX_ANSWER_1_TEXT, NULL};
 const char *const fuzz_words[] = {"AAAAAAAA", "77777777", "IAAA", "JNEFQ", "JNEFS", "AEAAAAAA", NULL};
 
 static void require(int good)

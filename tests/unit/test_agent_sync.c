@@ -274,7 +274,7 @@ static void key_packages(void **state)
     assert_int_equal(waiting(), 1);                       /* exactly that one */
     assert_false(answer_packages(server, true, NULL, 0)); /* it is on its way */
     hash_of(1, want);
-    assert_int_equal(cache_resend_package(a.cache, a.key.id, want), ERR_OK);
+    assert_int_equal(cache_resend_package(a.cache, a.key.id, want, CACHE_NOW), ERR_OK);
     assert_int_equal(waiting(), 1); /* no package has that name */
     escrow(2, 1);
     assert_int_equal(pages(), 0);

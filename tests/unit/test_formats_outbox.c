@@ -33,6 +33,9 @@ static const struct {
 } rows[] = {
     {"outbox", read_outbox, outbox_length, vector_outbox, sizeof vector_outbox, true},
     {"answer", read_answer, outbox_answer_length, vector_outbox_answer, sizeof vector_outbox_answer, false},
+    {"outbox 1", read_outbox, outbox_length, vector_outbox_1, sizeof vector_outbox_1, true},
+    {"answer 1", read_answer, outbox_answer_length, vector_outbox_answer_1, sizeof vector_outbox_answer_1,
+     false},
 };
 #define N_ROWS (sizeof rows / sizeof rows[0])
 
@@ -43,12 +46,14 @@ static bool is_hash_of(const uint8_t hash[static 32], const char *text)
     return memcmp(hash, want, sizeof want) == 0;
 }
 
-static void outbox_says(void **state)
+static void outbox_says_all(const uint8_t *in, size_t len, uint32_t attempt)
 {
-    (void)state;
     struct outbox o;
     struct record r;
-    assert_int_equal(outbox_decode(vector_outbox, sizeof vector_outbox, &o), ERR_OK);
+    assert_int_equal(outbox_decode(in, len, &o), ERR_OK);
+    assert_int_equal(o.attempt, attempt);
+    assert_int_equal(o.n_proofs, attempt ? 1 : 0);
+    assert_true(!attempt || memcmp(o.proof[0].p, "KHC\1", 4) == 0);
     assert_int_equal(o.org.bytes[0], 0x44);
     assert_int_equal(o.time, OUTBOX_TIME);
     assert_true(o.has_head && is_hash_of(o.audit_head, "head") && is_hash_of(o.envelopes, "envelopes"));
@@ -64,11 +69,18 @@ static void outbox_says(void **state)
     assert_memory_equal(r.device, o.device, 32);
 }
 
-static void answer_says(void **state)
+static void outbox_says(void **state)
 {
     (void)state;
+    outbox_says_all(vector_outbox, sizeof vector_outbox, OUTBOX_ATTEMPT);
+    outbox_says_all(vector_outbox_1, sizeof vector_outbox_1, 0);
+}
+
+static void answer_says_all(const uint8_t *in, size_t len, uint32_t attempt)
+{
     struct outbox_answer a;
-    assert_int_equal(outbox_answer_decode(vector_outbox_answer, sizeof vector_outbox_answer, &a), ERR_OK);
+    assert_int_equal(outbox_answer_decode(in, len, &a), ERR_OK);
+    assert_int_equal(a.attempt, attempt);
     assert_int_equal(a.time, OUTBOX_TIME + 2);
     assert_true(a.has_known && !a.match && a.has_head);
     assert_int_equal(a.audit_length, 7);
@@ -81,6 +93,13 @@ static void answer_says(void **state)
     assert_int_equal(a.n_commands, 1);
     assert_memory_equal(a.command[0].p, "KHO\1", 4);
     assert_true(a.missing.len == 32 && is_hash_of(a.missing.p, "\1"));
+}
+
+static void answer_says(void **state)
+{
+    (void)state;
+    answer_says_all(vector_outbox_answer, sizeof vector_outbox_answer, OUTBOX_ATTEMPT);
+    answer_says_all(vector_outbox_answer_1, sizeof vector_outbox_answer_1, 0);
 }
 
 static void truncations(void **state)
@@ -122,14 +141,18 @@ static void round_trips(void **state)
     struct outbox_answer a;
     static uint8_t buf[OUTBOX_MAX];
     size_t len;
-    assert_int_equal(outbox_decode(vector_outbox, sizeof vector_outbox, &o), ERR_OK);
-    assert_int_equal(outbox_encode_unsigned(&o, buf, &len), ERR_OK);
-    assert_int_equal(len, sizeof vector_outbox - CR_P256_SIG);
-    assert_memory_equal(buf, vector_outbox, len);
-    assert_int_equal(outbox_answer_decode(vector_outbox_answer, sizeof vector_outbox_answer, &a), ERR_OK);
-    assert_int_equal(outbox_answer_encode(&a, buf, &len), ERR_OK);
-    assert_int_equal(len, sizeof vector_outbox_answer);
-    assert_memory_equal(buf, vector_outbox_answer, len);
+    for (size_t i = 0; i < N_ROWS; i++) {
+        if (rows[i].is_signed) {
+            assert_int_equal(outbox_decode(rows[i].bytes, rows[i].len, &o), ERR_OK);
+            assert_int_equal(outbox_encode_unsigned(&o, buf, &len), ERR_OK);
+            assert_int_equal(len, rows[i].len - CR_P256_SIG);
+        } else {
+            assert_int_equal(outbox_answer_decode(rows[i].bytes, rows[i].len, &a), ERR_OK);
+            assert_int_equal(outbox_answer_encode(&a, buf, &len), ERR_OK);
+            assert_int_equal(len, rows[i].len);
+        }
+        assert_memory_equal(buf, rows[i].bytes, len);
+    }
 }
 
 /* The largest there is goes through; more does not begin. */
@@ -150,12 +173,25 @@ static void bounds(void **state)
     o.n = OUTBOX_RECORDS;
     for (unsigned i = 0; i < o.n; i++)
         o.record[i] = (struct outbox_bytes){record, sizeof record};
+    static uint8_t proof[RECEIPT_MAX];
+    o.n_proofs = OUTBOX_PROOFS;
+    for (unsigned i = 0; i < o.n_proofs; i++)
+        o.proof[i] = (struct outbox_bytes){proof, sizeof proof};
     assert_int_equal(outbox_encode_unsigned(&o, buf, &len), ERR_OK);
     assert_int_equal(len, OUTBOX_MAX - CR_P256_SIG);
     assert_int_equal(outbox_decode(buf, OUTBOX_MAX, &back), ERR_AUTH); /* whole, but not signed */
     o.n++;
     assert_int_equal(outbox_encode_unsigned(&o, buf, &len), ERR_RANGE);
     o.n = 1;
+    o.n_proofs++;
+    assert_int_equal(outbox_encode_unsigned(&o, buf, &len), ERR_RANGE);
+    o.n_proofs = 1;
+    o.proof[0].len++;
+    assert_int_equal(outbox_encode_unsigned(&o, buf, &len), ERR_RANGE);
+    o.proof[0].len--;
+    o.attempt = 0; /* version 1 has no place for proofs */
+    assert_int_equal(outbox_encode_unsigned(&o, buf, &len), ERR_RANGE);
+    o.n_proofs = 0;
     o.record[0].len++;
     assert_int_equal(outbox_encode_unsigned(&o, buf, &len), ERR_RANGE);
     o.record[0].len--;
@@ -164,7 +200,7 @@ static void bounds(void **state)
     memset(set[1], 0, 32); /* not rising */
     o.set.len = 64;
     assert_int_equal(outbox_encode_unsigned(&o, buf, &len), ERR_RANGE);
-    memcpy(buf, "KHX\2\0\0\0\0", 8);
+    memcpy(buf, "KHX\3\0\0\0\0", 8);
     assert_int_equal(outbox_length(buf, 8, &len), ERR_VERSION);
     memcpy(buf, "KHX\1\xff\xff\xff\x7f", 8);
     assert_int_equal(outbox_length(buf, 8, &len), ERR_RANGE);
