@@ -45,6 +45,7 @@ command_sources := $(addprefix agent/command/,keyholt_agent.c command.c command_
 $(eval $(call program,bin/keyholt-agent,$(command_sources),-ljson-c))
 # asks an existing token of a volume; started by the command:
 $(eval $(call program,libexec/unlock,agent/volume/unlock_token.c agent/volume/unlock_clevis.c,-lcryptsetup -ljson-c))
+$(eval $(call unit,test_unlock_clevis,agent/volume/unlock_clevis.c,-ljson-c))
 # tests/agent/: what can be read with the volume locked
 $(eval $(call program,tests/judge,tests/agent/judge.c,-lcryptsetup -ljson-c))
 # tests/agent/test_crash.py: kills the keeper at a chosen write, and a keeper whose table is in the wrong order

@@ -3,6 +3,7 @@
 #include "agent/state/records.h"
 #include "agent/volume/mirror.h"
 #include "agent/volume/mirror_run.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -141,21 +142,24 @@ enum err mirror_life(struct mirror *m)
     return cache_put_life(m->a->cache, l);
 }
 
-#define AGAIN "protect it: keyholt-agent protect --device DEV --passphrase-file F"
+#define PROTECT "keyholt-agent protect "
+#define ROTATE  "keyholt-agent rotate "
 
+/* Without the device, whose name goes behind a command at its end. */
 static const char *note_of(const struct mirror *m)
 {
     if (m->n_live == 0 && m->n_left)
         return "another program removed the token of its recovery key; the keyslot still opens it, and goes "
-               "when a new key stands; " AGAIN;
+               "when a new key stands; protect it: " PROTECT;
     if (m->n_live == 0)
-        return "no recovery key opens it; " AGAIN;
+        return "no recovery key opens it; protect it: " PROTECT;
     if (m->n_live == m->n_elsewhere)
-        return "its recovery key is sealed to escrow keys that this organisation does not have; " AGAIN;
+        return "its recovery key is sealed to escrow keys that this organisation does not have; protect "
+               "it: " PROTECT;
     if (m->n_half)
         return "not verified: it is being re-encrypted, and no recovery password opens it until that is "
                "done; "
-               "finish it (cryptsetup reencrypt --resume-only), then protect it: keyholt-agent protect DEV";
+               "finish it (cryptsetup reencrypt --resume-only), then protect it: " PROTECT;
     if (m->restored)
         return "a recovery key that was replaced is in the header again (an old header was restored?); "
                "rotate it";
@@ -178,9 +182,19 @@ static const char *note_of(const struct mirror *m)
     if (m->life.management == MANAGEMENT_LOST)
         return "the key with which this computer replaces its recovery password by itself is gone for good "
                "(its "
-               "file or keyslot, or the TPM was cleared or replaced); rotate it once with a passphrase: "
-               "keyholt-agent rotate DEV --passphrase-file F";
+               "file or keyslot, or the TPM was cleared or replaced); rotate it once with a "
+               "passphrase: " ROTATE;
     return "";
+}
+
+/* A name too long for the sentence is left out; what is to be done is not. */
+static void put_note(struct mirror *m, const char *note)
+{
+    size_t len = strlen(note);
+    const char *device = len && note[len - 1] == ' ' ? m->h->device : "";
+    if (len + strlen(device) >= sizeof m->v.note)
+        device = "DEVICE";
+    (void)snprintf(m->v.note, sizeof m->v.note, "%s%s", note, device);
 }
 
 /* Policy escrow = receipt: a volume counts as protected only when a server has confirmed a key of it. For the
@@ -212,7 +226,6 @@ void mirror_judge(struct mirror *m)
         agent_say(m->a, "volume %s: a server has confirmed its recovery key; it is protected", m->h->device);
     if (m->v.state == VOLUME_PENDING || before == VOLUME_DESTROYED || !m->v.rotate || m->restored ||
         m->n_changed) { /* else it says why a rotation is wanted */
-        const char *note = note_of(m);
-        memcpy(m->v.note, note, strlen(note) + 1);
+        put_note(m, note_of(m));
     }
 }

@@ -14,7 +14,8 @@
 #define SYSTEMD "systemd-" /* libcryptsetup's plugins by systemd: tpm2, fido2, pkcs11 */
 #define TPM2    "systemd-tpm2"
 
-#define ANY_SECONDS 20
+#define ANY_SECONDS    20
+#define CLEVIS_SECONDS 20 /* of a token that is named; its server may not answer */
 
 struct job {
     const char *device;
@@ -61,7 +62,7 @@ static int by_clevis(struct job *j, int token)
     const char *json;
     if (crypt_token_json_get(j->cd, token, &json) < 0)
         return UNLOCK_TOKEN_NO;
-    enum err e = unlock_clevis(j->device, json, &passphrase);
+    enum err e = unlock_clevis(j->device, json, CLEVIS_SECONDS, &passphrase);
     if (e == ERR_OK)
         return give(UNLOCK_TOKEN_PASSPHRASE, &passphrase);
     if (e == ERR_NOT_FOUND)

@@ -28,6 +28,9 @@ enum unlock_token_exit {
 struct crypt_device;
 struct secret;
 
-/* clevis: run `clevis luks pass` for the token's first keyslot (agent/volume/unlock_clevis.c).
- * err: NOT_FOUND (no clevis on this computer), AUTH (it gives out nothing now), RANGE, IO */
-enum err unlock_clevis(const char *device, const char *token_json, struct secret *ret_passphrase);
+/* clevis: run `clevis luks pass` for the token's first keyslot (agent/volume/unlock_clevis.c), in a process
+ * group of its own. seconds: then SIGALRM ends this process, clevis and all that it started; an alarm that is
+ * set already counts instead err: NOT_FOUND (no clevis on this computer), AUTH (it gives out nothing now),
+ * RANGE, IO */
+enum err unlock_clevis(const char *device, const char *token_json, unsigned seconds,
+                       struct secret *ret_passphrase);

@@ -255,6 +255,15 @@ enum err fake_verify(void)
     return e;
 }
 
+bool fake_note_says(const struct guid *volume, const char *verb)
+{
+    struct cache_volume v;
+    char want[CACHE_NOTE];
+    assert_int_equal(cache_get_volume(fake_agent.cache, volume, &v), ERR_OK);
+    size_t len = (size_t)snprintf(want, sizeof want, ": keyholt-agent %s " FAKE_DISK, verb);
+    return strlen(v.note) > len && strcmp(v.note + strlen(v.note) - len, want) == 0;
+}
+
 static void end_of_process(void)
 {
     _exit(CUT_EXIT);

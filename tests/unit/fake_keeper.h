@@ -34,6 +34,8 @@ extern bool fake_keeper_encrypted;
 MUST_CHECK enum err fake_protect(struct protect_result *ret);      /* with somebody's passphrase */
 MUST_CHECK enum err fake_rotate_alone(struct protect_result *ret); /* with the management key */
 MUST_CHECK enum err fake_verify(void);                             /* what start-up does, too */
+/* Does what a person reads of the volume end with this command, as it is to be typed? */
+bool fake_note_says(const struct guid *volume, const char *verb);
 /* The same, in a process of its own, which ends when power is cut. True: it was cut */
 bool fake_in_process(enum err (*what)(void));
 

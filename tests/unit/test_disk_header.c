@@ -160,6 +160,7 @@ static void reencryption_is_not_verified(void **state)
     assert_int_equal(key_state(), KEY_UNVERIFIED);
     assert_int_equal(volume().state, VOLUME_PENDING);
     assert_non_null(strstr(volume().note, "being re-encrypted"));
+    assert_true(fake_note_says(&made.volume, "protect"));
     assert_int_equal(drift(0), 0); /* nobody changed our key */
     /* at its end cryptsetup has removed every keyslot but the one that it was told */
     fake_rival_destroy_slot((unsigned)made.slot);

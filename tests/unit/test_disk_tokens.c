@@ -94,6 +94,7 @@ static void a_token_is_removed(void **state)
                      0);
     assert_int_equal(volume().rotate, KH_CAUSE_DRIFT);
     assert_non_null(strstr(volume().note, "still opens it"));
+    assert_true(fake_note_says(&made.volume, "protect"));
     rotate_pending(&fake_agent, NULL);
     assert_false(opens());
     assert_int_equal(key().state, KEY_RETIRED);
