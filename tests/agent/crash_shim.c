@@ -59,16 +59,24 @@ REAL(int, mkdirat, int dir, const char *path, mode_t mode)
 REAL(int, openat, int dir, const char *path, int flags, ...)
 REAL(int, mkostemp, char *path, int flags)
 
+/* Below the prefix, or the folder itself when it ends in a slash. */
+static bool is_below(const char *path, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return strncmp(path, prefix, n) == 0 ||
+           (n > 0 && prefix[n - 1] == '/' && strlen(path) == n - 1 && strncmp(path, prefix, n - 1) == 0);
+}
+
 static char whose(const char *path)
 {
     const char *image = getenv("SHIM_IMAGE"), *cache = getenv("SHIM_STATE"), *esp = getenv("SHIM_ESP");
     const char *arm = getenv("SHIM_ARM");
     if (!image || !cache || !arm)
         return 0;
-    char w = strcmp(path, image) == 0                      ? 'i'
-             : strncmp(path, cache, strlen(cache)) == 0    ? 'c'
-             : esp && strncmp(path, esp, strlen(esp)) == 0 ? 'e'
-                                                           : 0;
+    char w = strcmp(path, image) == 0     ? 'i'
+             : is_below(path, cache)      ? 'c'
+             : esp && is_below(path, esp) ? 'e'
+                                          : 0;
     return w && access(arm, F_OK) == 0 ? w : 0;
 }
 
