@@ -2,6 +2,7 @@
 #include "agent/boot/efivar.h"
 #include "agent/boot/handoff.h"
 #include "crypto/cursor.h"
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -63,7 +64,7 @@ static enum err lowest_free(const char *efivars, uint16_t *ret)
         int n = snprintf(path, sizeof path, "%s/Boot%04X-" EFIVAR_GLOBAL, efivars, i);
         if (n < 0 || (size_t)n >= sizeof path)
             return ERR_RANGE;
-        if (access(path, F_OK) != 0) {
+        if (access(path, F_OK) != 0 && errno == ENOENT) {
             *ret = (uint16_t)i;
             return ERR_OK;
         }

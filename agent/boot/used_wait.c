@@ -42,6 +42,8 @@ static enum err rotate_device(struct agent *a, const struct used_password *u, st
     enum err e = v ? cache_get_volume(a->cache, &u->volume, v) : ERR_NOMEM;
     if (e == ERR_OK)
         e = header_open(v->device, why, &h);
+    if (e == ERR_OK && !guid_equal(&h->luks.uuid, &u->volume)) /* its device has another name now */
+        e = problem_set(why, ERR_BUSY, "its device is not where it was");
     if (e == ERR_OK)
         e = rotate_volume(a, h, &unlock, KH_CAUSE_USED, ret);
     header_close(h);

@@ -90,15 +90,14 @@ static void reply_done(struct order *o, struct header *h, const struct protect_r
 }
 
 /* A live key whose keyslot is what was proved to open, and whose password nobody used: nothing to do. */
-static bool protected_already(struct agent *a, const struct header *h, struct protect_result *ret)
+static bool protected_already(struct agent *a, struct header *h, struct protect_result *ret)
 {
     struct cache_key k;
     if (used_wait_why(&h->luks.uuid))
         return false;
     for (int i = 0; i < LUKS2_TOKENS; i++) {
         const struct luks2_token *t = &h->luks.token[i];
-        if (t->used && t->state == LUKS2_TOKEN_LIVE && t->assigned &&
-            header_slot_fits(h, t->slot, t->count) && cache_get_key(a->cache, &t->key_id, &k) == ERR_OK &&
+        if (t->used && header_is_proved(h, t) && cache_get_key(a->cache, &t->key_id, &k) == ERR_OK &&
             k.state == KEY_LIVE && guid_equal(&k.volume, &h->luks.uuid)) {
             *ret = (struct protect_result){h->luks.uuid, k.key_id, k.slot, true};
             return true;

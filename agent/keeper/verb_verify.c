@@ -29,7 +29,9 @@ static void judge(struct json_object *v, uint64_t since)
                  strcmp(json_object_get_string(format), "luks2") != 0;
     bool lost = json_object_object_get_ex(v, "state", &state) && state &&
                 strcmp(json_object_get_string(state), "header-destroyed") == 0;
-    if (other || lost || (json_get_u64(v, "checked", &checked) == ERR_OK && checked >= since))
+    if (other || lost ||
+        (json_get_u64(v, "checked", &checked) == ERR_OK && checked >= since &&
+         checked <= (uint64_t)time(NULL)))
         return;
     json_object_object_add(v, "looked_at", json_object_new_boolean(false));
     json_object_object_add(v, "verified", NULL);

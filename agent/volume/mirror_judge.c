@@ -138,6 +138,7 @@ enum err mirror_life(struct mirror *m)
     if (m->h->luks.seqid < l->seqid && same && !m->restored)
         TRY(mirror_drift(m, DRIFT_OLDER, m->n_good ? &m->newest : &(struct guid){{0}}));
     l->seqid = m->h->luks.seqid;
+    l->checked = (uint64_t)time(NULL);
     memcpy(l->digest, digest, sizeof digest);
     return cache_put_life(m->a->cache, l);
 }

@@ -48,7 +48,8 @@ bool owned_slot(struct agent *a, struct header *h, int number)
     if (!header_slot_fits(h, t->slot, t->count) || owned_is_shared(h, number) || !envelope_fits(t, &e))
         return false;
     if (t->state == LUKS2_TOKEN_PENDING)
-        return !t->assigned && (memcmp(e.device, a->key.id, sizeof e.device) == 0 || cache_agrees(a, h, t));
+        return !t->assigned && (memcmp(e.device, a->key.id, sizeof e.device) == 0 ||
+                                (seal_is_to_us(a, &e) && cache_agrees(a, h, t)));
     return t->assigned && (header_is_unchanged(h, t) || cache_agrees(a, h, t));
 }
 

@@ -3,6 +3,7 @@
 #include "agent/volume/mirror.h"
 #include "agent/volume/recover.h"
 #include "agent/volume/seal.h"
+#include "agent/volume/settle.h"
 #include "agent/volume/token_json.h"
 #include "crypto/random.h"
 #include "formats/envelope.h"
@@ -73,7 +74,7 @@ static uint64_t time_of_key(const struct header *h)
         const struct luks2_token *k = &h->luks.token[i];
         struct envelope e;
         if (k->used && envelope_decode(k->envelope, k->envelope_len, &e) == ERR_OK && e.time >= t &&
-            e.time < UINT64_MAX)
+            e.time < SETTLE_TIME_MAX)
             t = e.time + 1;
     }
     return t;

@@ -43,10 +43,32 @@ static enum err remove_dead(struct agent *a, struct header *h, int number)
     return ERR_OK;
 }
 
+/* Another program took the keyslot from its token (cryptsetup token unassign), and the keyslot is what it
+ * was. */
+static bool still_opens(struct header *h, int number)
+{
+    struct luks2_token t = h->luks.token[number];
+    t.assigned = true;
+    return header_is_proved(h, &t);
+}
+
+static enum err assign_again(struct agent *a, struct header *h, int number)
+{
+    char json[TOKEN_JSON_MAX], id[9];
+    struct luks2_token t = h->luks.token[number];
+    t.assigned = true;
+    TRY(token_json_encode(&t, json));
+    TRY(header_put_token(h, number, &t.key_id, json, &number));
+    guid_short(&t.key_id, id);
+    agent_say(a, "volume %s: key %s has its keyslot again, which another program took from it", h->device,
+              id);
+    return ERR_OK;
+}
+
 static enum err remove_unfinished(struct agent *a, struct header *h, int number)
 {
     if (h->luks.token[number].state == LUKS2_TOKEN_LIVE)
-        return remove_dead(a, h, number);
+        return still_opens(h, number) ? assign_again(a, h, number) : remove_dead(a, h, number);
     bool was_used = h->luks.token[number].state != LUKS2_TOKEN_PENDING;
     int other = was_used ? retire_newest(a, h, number) : -1;
     if (was_used && other < 0)

@@ -26,13 +26,14 @@ static struct settle_key describe(struct agent *a, struct header *h, const struc
     struct envelope e;
     bool known = owned_is_known(a, h, t, &k),
          sealed = envelope_decode(t->envelope, t->envelope_len, &e) == ERR_OK;
+    uint64_t made = sealed && e.time <= SETTLE_TIME_MAX ? e.time : 0;
     return (struct settle_key){.id = t->key_id,
-                               .made = sealed ? e.time : 0,
-                               .since = settle_since(sealed ? e.time : 0, k.verified, (uint64_t)time(NULL)),
+                               .made = made,
+                               .since = settle_since(made, k.verified, (uint64_t)time(NULL)),
                                .cause = t->cause ? t->cause : k.cause,
                                .proved = known && k.state != KEY_RETURNED && header_is_proved(h, t),
-                               /* a receipt of another organisation is none */
-                               .receipted = (t->receipted || k.receipted) && sealed && seal_is_to_us(a, &e),
+                               .receipted = t->receipted || k.receipted,
+                               .ours = sealed && seal_is_to_us(a, &e),
                                .packed = k.packed,
                                .spent = k.spent || is_replaced(h, &t->key_id),
                                .preferred = owned_is_from_here(a, t)};

@@ -166,7 +166,10 @@ static enum err rotate_alone(struct agent *a, const struct cache_volume *v, stru
     header_close(h);
     if (e != ERR_OK) {
         agent_say(a, "%s", why.text);
-        if (put_note(a, &v->uuid, v->rotate, why.text) != ERR_OK)
+        /* once the new key is made, what is left is a removal, which the next look tries again */
+        struct cache_volume now;
+        bool made = cache_get_volume(a->cache, &v->uuid, &now) == ERR_OK && now.rotate == 0;
+        if (!made && put_note(a, &v->uuid, v->rotate, why.text) != ERR_OK)
             agent_say(a, "nor can that be kept in the cache");
     }
     return e;

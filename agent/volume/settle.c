@@ -33,13 +33,18 @@ static int last_receipted(const struct settle_key *k, unsigned n, int aside)
     return last;
 }
 
+static bool is_receipted_here(const struct settle_key *k)
+{
+    return k->receipted && k->ours;
+}
+
 /* A clock that goes backwards only makes it wait. */
 static bool has_settled(const struct settle_key *newest, uint64_t now)
 {
     if (newest->cause != KH_CAUSE_SCHEDULE)
-        return newest->receipted;
+        return is_receipted_here(newest);
     bool old = now >= newest->since && now - newest->since >= POLICY_PACK_DAYS * DAY;
-    return newest->packed || (newest->receipted && old);
+    return newest->packed || (is_receipted_here(newest) && old);
 }
 
 uint32_t settle_may_go(const struct settle_key *k, unsigned n, const struct policy *p, uint64_t now)
@@ -49,7 +54,7 @@ uint32_t settle_may_go(const struct settle_key *k, unsigned n, const struct poli
     if (newest < 0)
         return 0;
     for (unsigned i = 0; i < n; i++) {
-        bool spent = k[i].spent && (k[newest].receipted || !p->rotate_used_needs_receipt);
+        bool spent = k[i].spent && (is_receipted_here(&k[newest]) || !p->rotate_used_needs_receipt);
         if ((int)i != newest && ((int)i != last || spent || has_settled(&k[newest], now)))
             go |= UINT32_C(1) << i;
     }

@@ -21,6 +21,9 @@
  * proved 0 never. Not later than now, unless both are */
 uint64_t settle_since(uint64_t made, uint64_t proved, uint64_t now);
 
+/* No clock says a later one (the last second of 9999): a time that is later is somebody's play. */
+#define SETTLE_TIME_MAX UINT64_C(253402300799)
+
 struct settle_key {
     struct guid id;
     uint64_t made;  /* time, as the envelope says: for the order */
@@ -28,6 +31,7 @@ struct settle_key {
     uint8_t cause;  /* enum kh_cause */
     bool proved;    /* in use, known to be ours, and its keyslot is what was proved to open */
     bool receipted, packed, spent;
+    bool ours;      /* sealed to this computer's organisation: only such a receipt lets another key go */
     bool preferred; /* made on this computer for this organisation: newer than any that is not */
 };
 

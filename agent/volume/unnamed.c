@@ -19,12 +19,23 @@ enum unnamed unnamed_slot(struct header *h, const struct cache_key *k)
                                    : UNNAMED_UNSURE; /* its number was given to somebody else */
 }
 
+/* R of DESIGN section 6 stays until N is receipted, token or not. */
+static bool is_last_receipted(struct agent *a, const struct header *h, const struct cache_key *k,
+                              const struct guid *keep)
+{
+    struct cache_key n = {.receipted = false};
+    int at = header_find_token(h, keep);
+    bool known = cache_get_key(a->cache, keep, &n) == ERR_OK;
+    return (k->state == KEY_LIVE || k->state == KEY_UNVERIFIED) && k->receipted && !k->spent &&
+           !(known && n.receipted) && !(at >= 0 && h->luks.token[at].receipted);
+}
+
 static enum err remove_one(struct agent *a, struct header *h, const struct cache_key *k,
                            const struct guid *keep)
 {
     char id[9];
     bool was_used = k->state != KEY_PLANNED;
-    if (unnamed_slot(h, k) != UNNAMED_OURS || (was_used && !keep))
+    if (unnamed_slot(h, k) != UNNAMED_OURS || !keep || (was_used && is_last_receipted(a, h, k, keep)))
         return ERR_OK;
     TRY(header_destroy_unnamed(h, k->slot, k->count, was_used ? k->fingerprint : NULL, keep));
     guid_short(&k->key_id, id);

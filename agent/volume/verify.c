@@ -17,7 +17,6 @@ static enum err note_look(struct agent *a, const struct header *h, uint8_t manag
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     l.management = management;
-    l.checked = (uint64_t)time(NULL);
     return cache_put_life(a->cache, &l);
 }
 

@@ -14,14 +14,16 @@
 #define START UINT64_C(1800000000) /* when the last key of a row was made */
 
 /* A key: letters say what it is. r receipted, p packed (and receipted), s spent, c changed (not proved), u
- * made elsewhere; S made by schedule. Dash: none of these. A capital X stands in go for "may go". */
+ * made elsewhere, o sealed to another organisation; S made by schedule. Dash: none of these. A capital X
+ * stands in go for "may go". */
 static struct settle_key key(const char *text, unsigned at, unsigned n)
 {
     struct settle_key k = {.made = START - (n - 1 - at) * DAY,
                            .since = START - (n - 1 - at) * DAY,
                            .proved = true,
                            .cause = KH_CAUSE_COMMAND,
-                           .preferred = true};
+                           .preferred = true,
+                           .ours = true};
     k.id.bytes[0] = (uint8_t)at;
     for (; *text && *text != ' '; text++) {
         k.receipted = k.receipted || *text == 'r' || *text == 'p';
@@ -29,6 +31,7 @@ static struct settle_key key(const char *text, unsigned at, unsigned n)
         k.spent = k.spent || *text == 's';
         k.proved = k.proved && *text != 'c';
         k.preferred = k.preferred && *text != 'u';
+        k.ours = k.ours && *text != 'o';
         k.cause = *text == 'S' ? KH_CAUSE_SCHEDULE : k.cause;
     }
     return k;
@@ -39,6 +42,9 @@ static const struct {
     bool needs_receipt;
     unsigned days; /* since the last key was made */
 } rows[] = {
+    {"another organisation's disk: its R stays", {"ro", "o"}, "--", false, 999},
+    {"another organisation's receipt lets ours stay", {"r", "ro"}, "--", false, 0},
+    {"and a spent one, where the policy wants a receipt", {"rs", "ro"}, "--", true, 0},
     {"one key", {"-"}, "-", false, 999},
     {"one spent key", {"s"}, "-", false, 0},
     {"one changed key", {"c"}, "-", false, 0},
