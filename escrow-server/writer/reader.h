@@ -11,6 +11,8 @@ struct reader_state {
     const struct store_ops *ops;
     struct store *store;
     struct webs webs;
+    bool away; /* the last answer was that the store is */
+    bool hold; /* a question may wait for it */
     struct reader_sweep {
         uint64_t silent_s;
         int64_t again_ms;

@@ -1,8 +1,31 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/host/monotonic.h"
 #include "escrow-server/writer/reader.h"
+#include <poll.h>
 #include <string.h>
 
-static void answer_device(struct reader_state *r, struct chan *c, const struct msg_frame *m)
+#define HOLD_MS  2000
+#define AGAIN_MS 20
+
+/* Not answered yet where the store may be back in a moment: OFFLINE then. */
+static enum err failed(struct reader_state *r, struct chan *c, const struct msg_frame *m, enum err e,
+                       const char *detail)
+{
+    if (e == ERR_OFFLINE && r->hold)
+        return e;
+    r->away = e == ERR_OFFLINE;
+    webs_fail(c, m->id, e, detail);
+    return ERR_OK;
+}
+
+static enum err done(struct reader_state *r, struct chan *c)
+{
+    r->away = false;
+    webs_end(c);
+    return ERR_OK;
+}
+
+static enum err answer_device(struct reader_state *r, struct chan *c, const struct msg_frame *m)
 {
     struct msg_device ask;
     struct store_device d;
@@ -11,17 +34,17 @@ static void answer_device(struct reader_state *r, struct chan *c, const struct m
         e = r->ops->device_get(r->store, ask.device, &d);
     struct writer *out = e == ERR_OK ? chan_begin(c, MSG_DEVICE_IS, m->id) : NULL;
     if (out == NULL)
-        return webs_fail(c, m->id, e,
-                         e == ERR_NOT_FOUND ? "This device is not enrolled here."
-                                            : "The recovery store cannot be read now.");
+        return failed(r, c, m, e,
+                      e == ERR_NOT_FOUND ? "This device is not enrolled here."
+                                         : "The recovery store cannot be read now.");
     struct msg_device_is is = {
         .revoked = d.revoked, .pinned = memcmp(d.courier, ask.courier, 32) == 0, .approved = d.approved};
     memcpy(is.spki, d.spki, sizeof is.spki);
     msg_put_device_is(out, &is);
-    webs_end(c);
+    return done(r, c);
 }
 
-static void answer_find(struct reader_state *r, struct chan *c, const struct msg_frame *m)
+static enum err answer_find(struct reader_state *r, struct chan *c, const struct msg_frame *m)
 {
     struct msg_find ask;
     struct msg_found found;
@@ -30,12 +53,12 @@ static void answer_find(struct reader_state *r, struct chan *c, const struct msg
         e = r->ops->find(r->store, &ask, &found);
     struct writer *out = e == ERR_OK ? chan_begin(c, MSG_FOUND, m->id) : NULL;
     if (out == NULL)
-        return webs_fail(c, m->id, e, "The recovery store cannot be read now.");
+        return failed(r, c, m, e, "The recovery store cannot be read now.");
     msg_put_found(out, &found);
-    webs_end(c);
+    return done(r, c);
 }
 
-static void answer_boots(struct reader_state *r, struct chan *c, const struct msg_frame *m)
+static enum err answer_boots(struct reader_state *r, struct chan *c, const struct msg_frame *m)
 {
     struct msg_find ask;
     struct msg_boots boots;
@@ -44,12 +67,12 @@ static void answer_boots(struct reader_state *r, struct chan *c, const struct ms
         e = r->ops->boots(r->store, &ask, &boots);
     struct writer *out = e == ERR_OK ? chan_begin(c, MSG_BOOTS_ARE, m->id) : NULL;
     if (out == NULL)
-        return webs_fail(c, m->id, e, "The compliance store cannot be read now.");
+        return failed(r, c, m, e, "The compliance store cannot be read now.");
     msg_put_boots(out, &boots);
-    webs_end(c);
+    return done(r, c);
 }
 
-static void answer_devices(struct reader_state *r, struct chan *c, const struct msg_frame *m)
+static enum err answer_devices(struct reader_state *r, struct chan *c, const struct msg_frame *m)
 {
     static struct store_device row[MSG_DEVICES_MAX];
     static struct msg_devices_are are; /* in one thread */
@@ -61,7 +84,7 @@ static void answer_devices(struct reader_state *r, struct chan *c, const struct 
                             &are.n);
     struct writer *out = e == ERR_OK ? chan_begin(c, MSG_DEVICES_ARE, m->id) : NULL;
     if (out == NULL)
-        return webs_fail(c, m->id, e, "The recovery store cannot be read now.");
+        return failed(r, c, m, e, "The recovery store cannot be read now.");
     for (unsigned i = 0; i < are.n; i++) {
         struct msg_device_row *to = &are.item[i];
         *to = (struct msg_device_row){.approved = row[i].approved,
@@ -72,25 +95,36 @@ static void answer_devices(struct reader_state *r, struct chan *c, const struct 
         memcpy(to->computer, row[i].computer, sizeof to->computer);
     }
     msg_put_devices_are(out, &are);
-    webs_end(c);
+    return done(r, c);
 }
 
-enum err reader_answer(struct reader_state *r, struct chan *c, const struct msg_frame *m)
+static enum err answer(struct reader_state *r, struct chan *c, const struct msg_frame *m)
 {
     switch (m->type) {
     case MSG_DEVICE:
-        answer_device(r, c, m);
-        return ERR_OK;
+        return answer_device(r, c, m);
     case MSG_FIND:
-        answer_find(r, c, m);
-        return ERR_OK;
+        return answer_find(r, c, m);
     case MSG_BOOTS:
-        answer_boots(r, c, m);
-        return ERR_OK;
+        return answer_boots(r, c, m);
     case MSG_DEVICES:
-        answer_devices(r, c, m);
-        return ERR_OK;
+        return answer_devices(r, c, m);
     default:
         return ERR_FORMAT;
     }
+}
+
+/* That a database server is gone is often found out by the first question, and the next one of the list is
+ * there within milliseconds. So that question waits for it; the others, while none is there, do not. */
+enum err reader_answer(struct reader_state *r, struct chan *c, const struct msg_frame *m)
+{
+    int64_t until = monotonic_ms() + HOLD_MS;
+    enum err e;
+    r->hold = !r->away;
+    while ((e = answer(r, c, m)) == ERR_OFFLINE) {
+        (void)poll(NULL, 0, AGAIN_MS);
+        (void)r->ops->tend(r->store);
+        r->hold = monotonic_ms() < until;
+    }
+    return e;
 }
