@@ -193,18 +193,21 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
     /* In no order: what a device can never answer (a volume is wiped) must not stand before all else. */
     [SQL_COMMANDS] = {SQL_RECOVERY, "SELECT bytes FROM commands WHERE device = ?1 AND done IS NULL"
                                     " ORDER BY random() LIMIT ?2"},
-    /* A replaced key is of the window when its successor came after the window began. The plus: of the
-     * device's envelopes, not of the volume's, which anybody may bring. */
+    /* A replaced key is of the window when its successor came after the window began. Each envelope of a
+     * device is read once: it may bring as many as it likes. */
     [SQL_UNCERTAIN] =
         {SQL_RECOVERY,
-         "SELECT e.device, e.key_id, CASE WHEN c.key_id IS NULL THEN 0 WHEN c.done IS NULL THEN 1 ELSE 2 END"
-         " FROM (SELECT device, key_id, volume, min(received_us) AS received FROM envelopes AS o WHERE"
-         " device > ?1 AND device <= ?2 AND own = 1 AND (received_us <= ?4 OR time <= ?5 OR EXISTS"
-         " (SELECT 1 FROM flags WHERE flags.device = o.device AND kind = 'lost' AND flags.record = o.record))"
-         " GROUP BY device, key_id, volume) AS e LEFT JOIN commands AS c ON c.device = e.device AND"
-         " c.key_id = e.key_id WHERE NOT EXISTS (SELECT 1 FROM envelopes AS n WHERE n.device = e.device AND"
-         " n.own = 1 AND +n.volume = e.volume AND n.key_id <> e.key_id AND n.received_us > e.received AND"
-         " n.received_us < ?3) ORDER BY e.device, e.key_id LIMIT ?6"},
+         "WITH k AS (SELECT device, key_id, volume, min(received_us) AS received,"
+         " min(CASE WHEN received_us <= ?4 OR time <= ?5 OR EXISTS (SELECT 1 FROM flags WHERE"
+         " flags.device = o.device AND kind = 'lost' AND flags.record = o.record) THEN received_us END) AS "
+         "due"
+         " FROM envelopes AS o WHERE device > ?1 AND device <= ?2 AND own = 1 GROUP BY device, key_id, "
+         "volume),"
+         " r AS (SELECT *, max(CASE WHEN received < ?3 THEN received END) OVER (PARTITION BY device, volume)"
+         " AS newest FROM k)"
+         " SELECT r.device, r.key_id, CASE WHEN c.key_id IS NULL THEN 0 WHEN c.done IS NULL THEN 1 ELSE 2 END"
+         " FROM r LEFT JOIN commands AS c ON c.device = r.device AND c.key_id = r.key_id"
+         " WHERE due IS NOT NULL AND NOT coalesce(due < newest, 0) ORDER BY r.device, r.key_id LIMIT ?6"},
     [SQL_EVENT_PUT] = {SQL_COMPLIANCE,
                        "INSERT INTO events (record, device, event, key_id, other_key_id, volume,"
                        " result, reason, time, received_us)"

@@ -37,6 +37,7 @@ struct writer_state {
         bool amid; /* a pass through the devices, behind this one: */
         uint8_t after[32];
         unsigned steps;
+        bool missed;                             /* the store could not say it of some */
         uint64_t count[STORE_ORDERS], told_left; /* keys of this pass */
     } uncertain;
     struct webs webs;

@@ -108,6 +108,10 @@ static void publish(const struct writer_uncertain *u)
 static int64_t rest(struct writer_uncertain *u)
 {
     int64_t ms = (int64_t)u->steps * STEP_MS * REST_STEPS;
+    if (u->missed) { /* what was counted is not all */
+        slog(SLOG_WARN, "loss", "incomplete=1");
+        return ms < REST_MAX_MS ? ms : REST_MAX_MS;
+    }
     publish(u);
     if (u->count[STORE_NO_ORDER] != u->told_left)
         slog(SLOG_INFO, "loss", "keys-to-order=%llu ordered=%llu rotated=%llu",
@@ -127,11 +131,22 @@ static bool begin_pass(struct writer_uncertain *u)
     memset(u->after, 0, sizeof u->after);
     memset(u->count, 0, sizeof u->count);
     u->steps = 0;
+    u->missed = false;
     u->amid = any;
     return any;
 }
 
-/* err: of the store; the same devices come again */
+static enum err take_windows(struct batch *b, const uint8_t last[static 32])
+{
+    struct writer_uncertain *u = &b->w->uncertain;
+    for (unsigned i = 0; i < u->losses.n; i++)
+        if (!u->losses.item[i].stopped)
+            TRY(take_window(b, &u->losses.item[i], last));
+    return ERR_OK;
+}
+
+/* Where devices cannot be judged, those behind them still are: the next pass comes to all again.
+ * err: of the store, which says not even who comes next */
 static enum err step(struct batch *b)
 {
     static struct store_device device[STEP_DEVICES];
@@ -139,12 +154,12 @@ static enum err step(struct batch *b)
     unsigned n = 0;
     TRY(b->w->ops->devices(b->w->store, u->steps > 0 ? u->after : NULL, false, STEP_DEVICES, device, &n));
     u->steps++;
-    for (unsigned i = 0; n > 0 && i < u->losses.n; i++)
-        if (!u->losses.item[i].stopped)
-            TRY(take_window(b, &u->losses.item[i], device[n - 1].id));
-    if (n > 0)
-        memcpy(u->after, device[n - 1].id, sizeof u->after);
     u->amid = n == STEP_DEVICES;
+    if (n == 0)
+        return ERR_OK;
+    if (take_windows(b, device[n - 1].id) != ERR_OK)
+        u->missed = true;
+    memcpy(u->after, device[n - 1].id, sizeof u->after);
     return ERR_OK;
 }
 
@@ -165,9 +180,7 @@ int writer_uncertain(struct writer_state *w)
     (void)allowance(u, now);
     enum err e = step(&b);
     batch_finish(&b);
-    if (e != ERR_OK)
-        u->amid = false;
-    int64_t ms = u->amid ? STEP_MS : e == ERR_OK ? rest(u) : REST_MIN_MS;
+    int64_t ms = e != ERR_OK ? REST_MIN_MS : u->amid ? STEP_MS : rest(u);
     u->again_ms = now + ms;
     return (int)ms;
 }

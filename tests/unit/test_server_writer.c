@@ -420,6 +420,45 @@ static void test_uncertain_keys_are_ordered_at_a_rate(void **state)
     assert_int_equal(w.uncertain.count[STORE_ORDER_WAITS], 6);
 }
 
+static unsigned n_busy; /* so many times */
+
+static enum err faulty_uncertain(struct store *s, const struct store_window *window,
+                                 const uint8_t after[static 32], const uint8_t last[static 32], unsigned max,
+                                 struct store_uncertain *ret, unsigned *ret_n)
+{
+    return n_busy > 0 ? n_busy--, ERR_BUSY : store_sql.uncertain(s, window, after, last, max, ret, ret_n);
+}
+
+static void put_devices(uint8_t n)
+{
+    struct store_device d = {.approved = DEVICE_APPROVED};
+    bool replicated;
+    assert_int_equal(ops.begin(w.store, STORE_RECOVERY), ERR_OK);
+    for (uint8_t i = 1; i <= n; i++) {
+        d.id[31] = i;
+        assert_int_equal(ops.device_put(w.store, &d), ERR_OK);
+    }
+    assert_int_equal(ops.commit(w.store, STORE_RECOVERY, &replicated), ERR_OK);
+}
+
+/* Devices that take the store too long keep nobody behind them from an order. */
+static void test_who_cannot_be_judged_stops_nobody(void **state)
+{
+    const struct msg_losses losses = {.n = 1, .item = {{.n = 3, .rotate_from = 100, .rotate_until = 200}}};
+    (void)state;
+    put_devices(40);
+    put_keys(1);
+    ops.uncertain = faulty_uncertain;
+    n_busy = 1;
+    w.uncertain.per_hour = 36000;
+    writer_losses(&w, &losses);
+    for (unsigned i = 0; i < 3; i++)
+        pass(3600000);
+    assert_int_equal(n_busy, 0);
+    assert_int_equal(count_orders(), 1);
+    assert_true(w.uncertain.missed);
+}
+
 #define WRITER_TEST(f) cmocka_unit_test_setup_teardown(f, open_writer, close_writer)
 
 int main(void)
@@ -431,6 +470,7 @@ int main(void)
         WRITER_TEST(test_an_encrypted_request_asks_nobody),
         WRITER_TEST(test_enrolment_token_first),
         WRITER_TEST(test_uncertain_keys_are_ordered_at_a_rate),
+        WRITER_TEST(test_who_cannot_be_judged_stops_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
