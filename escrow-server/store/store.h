@@ -170,7 +170,8 @@ struct store_ops {
                         unsigned max, uint8_t (*ret)[32], unsigned *ret_n);
     /* The keys of the window, of devices behind one up to another, in the order of devices: those made before
      * its end, by what their device says or by when they came, or by the proof that we had them; without
-     * those that had a successor before it began. */
+     * those that had a successor before it began, and without those of devices that nobody approved or that
+     * are revoked. */
     enum err (*uncertain)(struct store *s, const struct store_window *w, const uint8_t after[static 32],
                           const uint8_t last[static 32], unsigned max, struct store_uncertain *ret,
                           unsigned *ret_n);

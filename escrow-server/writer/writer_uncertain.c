@@ -20,6 +20,8 @@
  * One day more for clocks. */
 #define GRACE_S (31 * 86400)
 
+#define DEVICE_ORDERS 4 /* of one device, then it is the next one's turn */
+
 #define HOUR_MS 3600000
 
 void writer_losses(struct writer_state *w, const struct msg_losses *m)
@@ -60,14 +62,32 @@ static enum err order(struct batch *b, const struct store_uncertain *k, const st
     return writer_order_rotation(b, k->device, &k->key_id, before(l->rotate_from, GRACE_S));
 }
 
+/* A device says itself which of its keys are old, so it may have as many of them as it likes: orders go
+ * round, in the order of devices. */
+static bool has_turn(struct writer_uncertain *u, const uint8_t device[static 32])
+{
+    int c = memcmp(device, u->turn, sizeof u->turn);
+    if (c < 0 || (c == 0 && u->given >= DEVICE_ORDERS))
+        return false;
+    u->waits = u->waits || (c > 0 && u->allowed == 0);
+    return u->allowed > 0;
+}
+
+static void count_turn(struct writer_uncertain *u, const uint8_t device[static 32])
+{
+    u->given = memcmp(device, u->turn, sizeof u->turn) == 0 ? u->given + 1 : 1;
+    memcpy(u->turn, device, sizeof u->turn);
+    u->allowed--;
+    metrics_add(METRIC_LOSS_ORDERS, 1);
+}
+
 static void take(struct batch *b, const struct store_uncertain *k, const struct msg_loss *l)
 {
     struct writer_uncertain *u = &b->w->uncertain;
     enum store_order state = k->order;
-    if (state == STORE_NO_ORDER && u->allowed > 0 && order(b, k, l) == ERR_OK) {
+    if (state == STORE_NO_ORDER && has_turn(u, k->device) && order(b, k, l) == ERR_OK) {
         state = STORE_ORDER_WAITS;
-        u->allowed--;
-        metrics_add(METRIC_LOSS_ORDERS, 1);
+        count_turn(u, k->device);
     }
     u->count[state]++;
 }
@@ -123,9 +143,19 @@ static int64_t rest(struct writer_uncertain *u)
     return ms < REST_MAX_MS ? ms : REST_MAX_MS;
 }
 
+/* Whoever got some in the pass before stands back, until nobody behind him wants any. */
+static void begin_turn(struct writer_uncertain *u)
+{
+    if (!u->waits)
+        memset(u->turn, 0, sizeof u->turn);
+    u->given = DEVICE_ORDERS;
+    u->waits = false;
+}
+
 static bool begin_pass(struct writer_uncertain *u)
 {
     bool any = false;
+    begin_turn(u);
     for (unsigned i = 0; i < u->losses.n; i++)
         any = any || !u->losses.item[i].stopped;
     memset(u->after, 0, sizeof u->after);

@@ -451,6 +451,13 @@ static void put_key(struct store *s, uint8_t name, uint64_t made, uint64_t recei
     assert_int_equal(ops->envelope_put(s, &r, &m.e), ERR_OK);
 }
 
+static void put_device_one(struct store *s)
+{
+    struct store_device d = {.approved = DEVICE_APPROVED};
+    memset(d.id, 1, sizeof d.id);
+    assert_int_equal(ops->device_put(s, &d), ERR_OK);
+}
+
 /* Which keys may have been disclosed between 100 and 200? One volume's, in the order in which they came. */
 static void test_keys_of_a_window(void **state)
 {
@@ -472,6 +479,7 @@ static void test_keys_of_a_window(void **state)
     struct store_uncertain got[8];
     struct store_command c = {.key_id = {{0, 0, 0, 3}}, .made = 5};
     unsigned n, at = 0;
+    put_device_one(s);
     for (uint8_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct store_record r = make_record(1, 1, (uint64_t)i + 1, (uint8_t)(i + 1));
         put_key(s, (uint8_t)(i + 1), rows[i].made, rows[i].received);
@@ -516,6 +524,7 @@ static void test_many_keys_of_one_device(void **state)
     struct store_uncertain got[8];
     struct timespec from, to;
     unsigned n;
+    put_device_one(s);
     for (uint32_t i = 0; i < MANY_KEYS; i++) {
         struct envelope e = {.kind = ENVELOPE_RECOVERY_PASSWORD, .time = 150};
         memcpy(e.device, r.r.device, 32);
