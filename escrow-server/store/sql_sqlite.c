@@ -193,23 +193,27 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
     /* In no order: what a device can never answer (a volume is wiped) must not stand before all else. */
     [SQL_COMMANDS] = {SQL_RECOVERY, "SELECT bytes FROM commands WHERE device = ?1 AND done IS NULL"
                                     " ORDER BY random() LIMIT ?2"},
-    /* A replaced key is of the window when its successor came after the window began. Each envelope of a
-     * device is read once: it may bring as many as it likes. */
+    /* A replaced key is of the window when its successor came after the window began. What came after an
+     * order that replaced its volume's key is not of it merely because the device says so: its clock may be
+     * behind for ever. Each envelope of a device is read once: it may bring as many as it likes. */
     [SQL_UNCERTAIN] =
         {SQL_RECOVERY,
-         "WITH k AS (SELECT device, key_id, volume, min(received_us) AS received,"
-         " min(CASE WHEN received_us <= ?4 OR time <= ?5 OR EXISTS (SELECT 1 FROM flags WHERE"
-         " flags.device = o.device AND kind = 'lost' AND flags.record = o.record) THEN received_us END) AS "
-         "due"
-         " FROM envelopes AS o WHERE device > ?1 AND device <= ?2 AND own = 1 AND"
-         " EXISTS (SELECT 1 FROM devices WHERE id = o.device AND revoked = 0 AND approved IN (1, 3)) GROUP "
-         "BY device, key_id, "
-         "volume),"
+         "WITH e AS (SELECT o.device, o.key_id, volume, time, received_us, record,"
+         " CASE WHEN c.key_id IS NULL THEN 0 WHEN c.done IS NULL THEN 1 ELSE 2 END AS state,"
+         " min(CASE WHEN c.done IS NOT NULL AND c.made > ?5 THEN c.made END) OVER"
+         " (PARTITION BY o.device, volume) AS rotated"
+         " FROM envelopes AS o LEFT JOIN commands AS c ON c.device = o.device AND c.key_id = o.key_id"
+         " WHERE o.device > ?1 AND o.device <= ?2 AND own = 1 AND EXISTS"
+         " (SELECT 1 FROM devices WHERE id = o.device AND revoked = 0 AND approved IN (1, 3))),"
+         " k AS (SELECT device, key_id, volume, min(state) AS state, min(received_us) AS received,"
+         " min(CASE WHEN received_us <= ?4 OR"
+         " (time <= ?5 AND (rotated IS NULL OR received_us < (rotated + 1) * 1000000)) OR EXISTS"
+         " (SELECT 1 FROM flags WHERE flags.device = e.device AND kind = 'lost' AND flags.record = e.record)"
+         " THEN received_us END) AS due FROM e GROUP BY device, key_id, volume),"
          " r AS (SELECT *, max(CASE WHEN received < ?3 THEN received END) OVER (PARTITION BY device, volume)"
          " AS newest FROM k)"
-         " SELECT r.device, r.key_id, CASE WHEN c.key_id IS NULL THEN 0 WHEN c.done IS NULL THEN 1 ELSE 2 END"
-         " FROM r LEFT JOIN commands AS c ON c.device = r.device AND c.key_id = r.key_id"
-         " WHERE due IS NOT NULL AND NOT coalesce(due < newest, 0) ORDER BY r.device, r.key_id LIMIT ?6"},
+         " SELECT device, key_id, state FROM r"
+         " WHERE due IS NOT NULL AND NOT coalesce(due < newest, 0) ORDER BY device, key_id LIMIT ?6"},
     [SQL_EVENT_PUT] = {SQL_COMPLIANCE,
                        "INSERT INTO events (record, device, event, key_id, other_key_id, volume,"
                        " result, reason, time, received_us)"

@@ -169,7 +169,8 @@ struct store_ops {
     enum err (*holders)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                         unsigned max, uint8_t (*ret)[32], unsigned *ret_n);
     /* The keys of the window, of devices behind one up to another, in the order of devices: those made before
-     * its end, by what their device says or by when they came, or by the proof that we had them; without
+     * its end, by when they came, or by the proof that we had them, or by what their device says (until the
+     * volume's key was replaced by an order that is younger than the window); without
      * those that had a successor before it began, and without those of devices that nobody approved or that
      * are revoked. */
     enum err (*uncertain)(struct store *s, const struct store_window *w, const uint8_t after[static 32],

@@ -512,6 +512,33 @@ static void test_keys_of_a_window(void **state)
     assert_int_equal(n, 0);
 }
 
+/* A clock that is behind dates every key into the window: those after the order that replaced one are new. */
+static void test_a_slow_clock_is_believed_once(void **state)
+{
+    const struct store_window window = {100, 200};
+    const uint8_t zero[32] = {0};
+    struct store *s = *state;
+    struct store_command c = {.made = 220};
+    struct store_uncertain got[4];
+    unsigned n;
+    put_device_one(s);
+    memset(c.device, 1, sizeof c.device);
+    put_key(s, 1, 150, 210);
+    put_key(s, 2, 151, 215); /* lost once, and brought again before the order */
+    put_key(s, 3, 152, 225);
+    assert_int_equal(guid_decode("00000001-0000-0000-0000-000000000000", 36, &c.key_id), ERR_OK);
+    assert_int_equal(ops->command_put(s, &c), ERR_OK);
+    assert_int_equal(ops->uncertain(s, &window, zero, c.device, 4, got, &n), ERR_OK);
+    assert_int_equal(n, 3); /* it waits: nothing was replaced yet */
+    assert_int_equal(ops->command_done(s, c.device, &c.key_id, 230), ERR_OK);
+    assert_int_equal(ops->uncertain(s, &window, zero, c.device, 4, got, &n), ERR_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(got[0].key_id.bytes[0] + got[1].key_id.bytes[0], 1 + 2);
+    struct store_window later = {100, 221}; /* that order was made within it */
+    assert_int_equal(ops->uncertain(s, &later, zero, c.device, 4, got, &n), ERR_OK);
+    assert_int_equal(n, 3);
+}
+
 #define MANY_KEYS 6000
 
 /* Judging one key after the other would take a minute for what takes a moment. */
@@ -904,6 +931,7 @@ static int run_all(const char *name)
         STORE_TEST(test_orders_wait_until_they_are_done),
         STORE_TEST(test_another_device_may_answer),
         STORE_TEST(test_keys_of_a_window),
+        STORE_TEST(test_a_slow_clock_is_believed_once),
         STORE_TEST(test_many_keys_of_one_device),
         STORE_TEST(test_disclosures_are_idempotent),
         STORE_TEST(test_boot_events),
