@@ -44,6 +44,7 @@ enum sql {
     SQL_DISCLOSED_PUT,
     SQL_DISCLOSED_SAME,
     SQL_COMMAND_PUT,
+    SQL_COMMAND_GET, /* while it is not done */
     SQL_COMMAND_DONE,
     SQL_COMMAND_OPEN,
     SQL_COMMAND_FORMER,

@@ -221,7 +221,10 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
          " AND key_id = $5 AND volume = $6 AND device = $7"},
     [SQL_COMMAND_PUT] = {SQL_RECOVERY,
                          "INSERT INTO commands (device, key_id, made, bytes) VALUES ($1, $2, $3, $4)"
-                         " ON CONFLICT (device, key_id) DO NOTHING"},
+                         " ON CONFLICT (device, key_id) DO UPDATE SET bytes = excluded.bytes"
+                         " WHERE commands.done IS NULL"},
+    [SQL_COMMAND_GET] = {SQL_RECOVERY, "SELECT bytes FROM commands WHERE device = $1 AND key_id = $2 AND"
+                                       " done IS NULL"},
     [SQL_COMMAND_DONE] = {SQL_RECOVERY, "UPDATE commands SET done = $3 WHERE device = $1 AND key_id = $2 AND"
                                         " done IS NULL"},
     /* done, too, when whoever holds the volume since its owner was last seen has done it */

@@ -41,8 +41,8 @@ struct store_known {
 struct store_command {
     uint8_t device[32];
     struct guid key_id;
-    uint64_t made;
-    uint8_t bytes[COMMAND_LEN]; /* signed once */
+    uint64_t made; /* seconds: when the first one was, whatever time they speak of */
+    uint8_t bytes[COMMAND_LEN];
 };
 
 /* Keys that a volume had at some time between these two, seconds. */
@@ -153,8 +153,12 @@ struct store_ops {
     /* Idempotent. An entry whose personal part was erased (who is "") erases it here, too.
      * err: CONFLICT (another disclosure has this place in the chain; it stays) */
     enum err (*disclosed_put)(struct store *s, const struct msg_entry *e);
-    /* Idempotent: one order for a key of a device, for ever */
+    /* One order for a key of a device, for ever: while it is not done, these bytes take the place of those
+     * that are there; `made` stays. */
     enum err (*command_put)(struct store *s, const struct store_command *c);
+    /* What was put last. err: NOT_FOUND (no order, or it is done) */
+    enum err (*command_get)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
+                            uint8_t ret[static COMMAND_LEN]);
     enum err (*command_done)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                              uint64_t now);
     /* Is there an order that waits to be done? No more once another device did it that was enrolled after

@@ -369,13 +369,17 @@ static void test_orders_wait_until_they_are_done(void **state)
     assert_int_equal(ops->command_put(s, &c), ERR_OK);
     assert_int_equal(ops->command_open(s, c.device, &c.key_id, &open), ERR_OK);
     assert_true(open);
-    c.bytes[0] = 4; /* an order that is there stays as it was signed */
+    c.bytes[0] = 4; /* it may be signed again while it waits */
     assert_int_equal(ops->command_put(s, &c), ERR_OK);
+    assert_int_equal(ops->command_get(s, c.device, &other, got[0]), ERR_NOT_FOUND);
+    assert_int_equal(ops->command_get(s, c.device, &c.key_id, got[0]), ERR_OK);
+    assert_memory_equal(got[0], c.bytes, COMMAND_LEN);
     assert_int_equal(ops->command_done(s, c.device, &other, 6), ERR_OK);
     assert_int_equal(ops->commands(s, c.device, MSG_COMMANDS, got, &n), ERR_OK);
     assert_int_equal(n, 1);
-    assert_int_equal(got[0][0], 3);
+    assert_int_equal(got[0][0], 4);
     assert_int_equal(ops->command_done(s, c.device, &c.key_id, 6), ERR_OK);
+    assert_int_equal(ops->command_get(s, c.device, &c.key_id, got[0]), ERR_NOT_FOUND);
     assert_int_equal(ops->commands(s, c.device, MSG_COMMANDS, got, &n), ERR_OK);
     assert_int_equal(n, 0);
     assert_int_equal(ops->command_open(s, c.device, &c.key_id, &open), ERR_OK);
