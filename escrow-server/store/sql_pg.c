@@ -260,9 +260,13 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
          " (SELECT 1 FROM flags WHERE flags.device = e.device AND kind = 'lost' AND flags.record = e.record)"
          " THEN received_us END) AS due FROM e GROUP BY device, key_id, volume),"
          " r AS (SELECT *, max(CASE WHEN received < $3 THEN received END) OVER (PARTITION BY device, volume)"
-         " AS newest FROM k)"
-         " SELECT device, key_id, state FROM r"
-         " WHERE due IS NOT NULL AND NOT coalesce(due < newest, false) ORDER BY device, key_id LIMIT $6"},
+         " AS newest FROM k),"
+         " s AS (SELECT DISTINCT device, key_id, state FROM r"
+         " WHERE due IS NOT NULL AND NOT coalesce(due < newest, false)),"
+         " t AS (SELECT *, count(*) OVER (PARTITION BY device, state) AS keys,"
+         " row_number() OVER (PARTITION BY device, state ORDER BY key_id) AS place FROM s)"
+         " SELECT device, key_id, state, CASE WHEN place = 1 THEN keys ELSE 0 END FROM t WHERE place <= $6"
+         " ORDER BY device, key_id LIMIT $7"},
     [SQL_EVENT_PUT] = {SQL_COMPLIANCE,
                        "INSERT INTO events (record, device, event, key_id, other_key_id, volume, result,"
                        " reason, time, received_us) SELECT $1::bytea, $2::bytea, $3::bigint, $4::text,"

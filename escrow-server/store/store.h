@@ -52,10 +52,13 @@ struct store_window {
 
 enum store_order { STORE_NO_ORDER = 0, STORE_ORDER_WAITS, STORE_ORDER_DONE, STORE_ORDERS };
 
+#define STORE_EACH 4 /* of one device's keys with the same state of their order; all of them are counted */
+
 struct store_uncertain {
     uint8_t device[32];
     struct guid key_id;
     enum store_order order; /* to replace it */
+    uint64_t n;             /* so many keys of the device have that state; 0: another one says it */
 };
 
 /* Where the halves are. */
@@ -172,11 +175,11 @@ struct store_ops {
     /* Who else has the volume of a key of this device: brought that key, and made one of its own for it. */
     enum err (*holders)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                         unsigned max, uint8_t (*ret)[32], unsigned *ret_n);
-    /* The keys of the window, of devices behind one up to another, in the order of devices: those made before
-     * its end, by when they came, or by the proof that we had them, or by what their device says (until the
-     * volume's key was replaced by an order that is younger than the window); without
-     * those that had a successor before it began, and without those of devices that nobody approved or that
-     * are revoked. */
+    /* The keys of the window, of devices behind one up to another, in the order of devices, and of each
+     * device no more than STORE_EACH of each state: those made before its end, by when they came, or by the
+     * proof that we had them, or by what their device says (until the volume's key was replaced by an order
+     * that is younger than the window); without those that had a successor before it began, and without those
+     * of devices that nobody approved or that are revoked. */
     enum err (*uncertain)(struct store *s, const struct store_window *w, const uint8_t after[static 32],
                           const uint8_t last[static 32], unsigned max, struct store_uncertain *ret,
                           unsigned *ret_n);

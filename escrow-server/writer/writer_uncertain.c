@@ -9,9 +9,9 @@
  * every start; how far we are is said by the orders in the store. So nothing of this needs a memory of its
  * own, and a device that comes back after months finds its order. */
 
-#define STEP_DEVICES 16 /* looked at in one go, */
-#define STEP_KEYS    512
-#define STEP_MS      100  /* and then a pause, for those who wait */
+#define STEP_DEVICES 16                                             /* looked at in one go, */
+#define STEP_KEYS    (2 * STEP_DEVICES * STORE_ORDERS * STORE_EACH) /* some may enrol just now */
+#define STEP_MS      100                                            /* and then a pause, for those who wait */
 #define REST_STEPS   10   /* when all is ordered, a pass is followed by a rest ten times as long, */
 #define REST_MIN_MS  1000 /* but at least, and at most: */
 #define REST_MAX_MS  3600000
@@ -20,7 +20,7 @@
  * One day more for clocks. */
 #define GRACE_S (31 * 86400)
 
-#define DEVICE_ORDERS 4 /* of one device, then it is the next one's turn */
+#define DEVICE_ORDERS STORE_EACH /* of one device, then it is the next one's turn */
 
 #define HOUR_MS 3600000
 
@@ -84,37 +84,26 @@ static void count_turn(struct writer_uncertain *u, const uint8_t device[static 3
 static void take(struct batch *b, const struct store_uncertain *k, const struct msg_loss *l)
 {
     struct writer_uncertain *u = &b->w->uncertain;
-    enum store_order state = k->order;
-    if (state == STORE_NO_ORDER && has_turn(u, k->device) && order(b, k, l) == ERR_OK) {
-        state = STORE_ORDER_WAITS;
-        count_turn(u, k->device);
-    }
-    u->count[state]++;
+    u->count[k->order] += k->n;
+    if (k->order != STORE_NO_ORDER || !has_turn(u, k->device) || order(b, k, l) != ERR_OK)
+        return;
+    count_turn(u, k->device);
+    u->count[STORE_NO_ORDER]--;
+    u->count[STORE_ORDER_WAITS]++;
 }
 
-/* All keys of those devices that fall into the window. err: of the store */
+/* All keys of those devices that fall into the window. err: RANGE (there are more), of the store */
 static enum err take_window(struct batch *b, const struct msg_loss *l, const uint8_t last[static 32])
 {
     static struct store_uncertain key[STEP_KEYS];
     struct writer_uncertain *u = &b->w->uncertain;
     uint64_t from = l->rotate_from > 0 ? l->rotate_from : l->proved; /* where a whole log was lost */
     const struct store_window window = {before(from, GRACE_S), l->rotate_until};
-    uint8_t after[32];
     unsigned n;
-    memcpy(after, u->after, sizeof after);
-    do {
-        TRY(b->w->ops->uncertain(b->w->store, &window, after, last, STEP_KEYS, key, &n));
-        unsigned whole = n; /* of a device that may have more, the rest comes with it */
-        while (n == STEP_KEYS && whole > 0 && memcmp(key[whole - 1].device, key[n - 1].device, 32) == 0)
-            whole--;
-        if (whole == 0)
-            whole = n;
-        for (unsigned i = 0; i < whole; i++)
-            take(b, &key[i], l);
-        if (whole > 0)
-            memcpy(after, key[whole - 1].device, sizeof after);
-    } while (n == STEP_KEYS);
-    return ERR_OK;
+    TRY(b->w->ops->uncertain(b->w->store, &window, u->after, last, STEP_KEYS, key, &n));
+    for (unsigned i = 0; i < n; i++)
+        take(b, &key[i], l);
+    return n < STEP_KEYS ? ERR_OK : ERR_RANGE;
 }
 
 static void publish(const struct writer_uncertain *u)
