@@ -190,9 +190,9 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
                             " c.key_id = e.key_id WHERE e.key_id = ?2 AND e.sender = ?1 AND e.own = 0 AND"
                             " c.done IS NULL"},
     [SQL_HOLDERS] = {SQL_RECOVERY,
-                     "SELECT DISTINCT sender FROM envelopes AS e WHERE key_id = ?2 AND device = ?1 AND"
-                     " own = 0 AND EXISTS (SELECT 1 FROM envelopes WHERE volume = e.volume AND own = 1 AND"
-                     " sender = e.sender) ORDER BY sender LIMIT ?3"},
+                     "SELECT e.sender FROM envelopes AS e JOIN envelopes AS o ON o.volume = e.volume AND"
+                     " o.sender = e.sender AND o.own = 1 WHERE e.key_id = ?2 AND e.device = ?1 AND e.own = 0"
+                     " GROUP BY e.sender ORDER BY max(o.received_us) DESC, e.sender LIMIT ?3"},
     /* In no order: what a device can never answer (a volume is wiped) must not stand before all else. */
     [SQL_COMMANDS] = {SQL_RECOVERY, "SELECT bytes FROM commands WHERE device = ?1 AND done IS NULL"
                                     " ORDER BY random() LIMIT ?2"},

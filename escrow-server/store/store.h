@@ -172,7 +172,8 @@ struct store_ops {
     /* Does one wait for the owner of a key that this device, which is another one, brought? */
     enum err (*command_former)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                                bool *ret);
-    /* Who else has the volume of a key of this device: brought that key, and made one of its own for it. */
+    /* Who else has the volume of a key of this device: brought that key, and made one of its own for it.
+     * Those whose own key is the newest come first. */
     enum err (*holders)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                         unsigned max, uint8_t (*ret)[32], unsigned *ret_n);
     /* The keys of the window, of devices behind one up to another, in the order of devices, and of each

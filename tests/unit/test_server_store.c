@@ -435,6 +435,31 @@ static void test_another_device_may_answer(void **state)
     assert_true(yes);
 }
 
+/* Any number of devices with low IDs that had the volume before leave room for the one that has it now. */
+static void test_the_newest_holder_comes_first(void **state)
+{
+    static const char old[] = "ABCDEF01-0000-4000-8000-000000000001";
+    struct store *s = *state;
+    struct made m;
+    uint8_t got[2][32];
+    unsigned n;
+    for (uint8_t i = 2; i <= 10; i++) {
+        char own[GUID_TEXT];
+        struct store_record r = make_record(i, 1, i == 8 ? 99 : i, i);
+        snprintf(own, sizeof own, "ABCDEF01-0000-4000-8000-0000000001%02X", i);
+        put_envelope(s, &r, own, i, i, &m);
+        r = make_record(i, 1, 50 - i, 100 + i);
+        put_envelope(s, &r, old, 1, 1, &m);
+    }
+    const uint8_t owner[32] = {1};
+    assert_int_equal(ops->holders(s, owner, &m.e.key_id, 2, got, &n), ERR_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(ops->holders(s, m.e.device, &m.e.key_id, 2, got, &n), ERR_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(got[0][0], 8);
+    assert_int_equal(got[1][0], 10);
+}
+
 /* A key of one device and volume 0: made when its device says so, received when we say so. */
 static void put_key(struct store *s, uint8_t name, uint64_t made, uint64_t received)
 {
@@ -945,6 +970,7 @@ static int run_all(const char *name)
         STORE_TEST(test_digest_counts_what_the_device_made),
         STORE_TEST(test_orders_wait_until_they_are_done),
         STORE_TEST(test_another_device_may_answer),
+        STORE_TEST(test_the_newest_holder_comes_first),
         STORE_TEST(test_keys_of_a_window),
         STORE_TEST(test_a_slow_clock_is_believed_once),
         STORE_TEST(test_many_keys_of_one_device),
