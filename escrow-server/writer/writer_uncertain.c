@@ -9,12 +9,14 @@
  * every start; how far we are is said by the orders in the store. So nothing of this needs a memory of its
  * own, and a device that comes back after months finds its order. */
 
-#define STEP_DEVICES 16                                             /* looked at in one go, */
-#define STEP_KEYS    (2 * STEP_DEVICES * STORE_ORDERS * STORE_EACH) /* some may enrol just now */
-#define STEP_MS      100                                            /* and then a pause, for those who wait */
+#define STEP_DEVICES 16  /* looked at in one go, */
+#define STEP_MS      100 /* and then a pause, for those who wait */
+/* what the store says of them; twice that, as some may enrol just now */
+#define STEP_KEYS    (2 * STEP_DEVICES * STORE_ORDERS * STORE_EACH)
 #define REST_STEPS   10   /* when all is ordered, a pass is followed by a rest ten times as long, */
 #define REST_MIN_MS  1000 /* but at least, and at most: */
 #define REST_MAX_MS  3600000
+#define REST_MISS_MS 60000 /* where the store took too long for some */
 
 /* A replaced key opens its volume until a pack has its successor, or for 30 days. source: DESIGN section 6.
  * One day more for clocks. */
@@ -119,7 +121,7 @@ static int64_t rest(struct writer_uncertain *u)
     int64_t ms = (int64_t)u->steps * STEP_MS * REST_STEPS;
     if (u->missed) { /* what was counted is not all */
         slog(SLOG_WARN, "loss", "incomplete=1");
-        return ms < REST_MAX_MS ? ms : REST_MAX_MS;
+        return ms < REST_MISS_MS ? REST_MISS_MS : ms < REST_MAX_MS ? ms : REST_MAX_MS;
     }
     publish(u);
     if (u->count[STORE_NO_ORDER] != u->told_left)

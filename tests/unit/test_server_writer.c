@@ -470,6 +470,7 @@ static void test_who_cannot_be_judged_stops_nobody(void **state)
     assert_int_equal(n_busy, 0);
     assert_int_equal(count_orders(), 1);
     assert_true(w.uncertain.missed);
+    assert_true(w.uncertain.again_ms > writer_now_ms() + 10000); /* nor is the writer kept busy */
 }
 
 /* A device with new "old" keys before each pass, in front of all others: they get orders all the same. */
