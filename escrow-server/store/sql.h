@@ -44,12 +44,14 @@ enum sql {
     SQL_DISCLOSED_PUT,
     SQL_DISCLOSED_SAME,
     SQL_COMMAND_PUT,
+    SQL_COMMAND_GET, /* while it is not done */
     SQL_COMMAND_DONE,
     SQL_COMMAND_OPEN,
     SQL_COMMAND_FORMER,
     SQL_HOLDERS,
     SQL_COMMANDS,
-    SQL_UNCERTAIN, /* after, last, from and until in microseconds, until in seconds, limit */
+    SQL_UNCERTAIN, /* after, last, from and until in microseconds, until in seconds, keys of each device and
+                      state, limit */
     /* compliance only */
     /* PostgreSQL only: before SQL_RECORD_PUT, of a name, and the moment of arrival; the month's partitions */
     SQL_RECORD_LOCK,

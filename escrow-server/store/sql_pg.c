@@ -221,7 +221,10 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
          " AND key_id = $5 AND volume = $6 AND device = $7"},
     [SQL_COMMAND_PUT] = {SQL_RECOVERY,
                          "INSERT INTO commands (device, key_id, made, bytes) VALUES ($1, $2, $3, $4)"
-                         " ON CONFLICT (device, key_id) DO NOTHING"},
+                         " ON CONFLICT (device, key_id) DO UPDATE SET bytes = excluded.bytes"
+                         " WHERE commands.done IS NULL"},
+    [SQL_COMMAND_GET] = {SQL_RECOVERY, "SELECT bytes FROM commands WHERE device = $1 AND key_id = $2 AND"
+                                       " done IS NULL"},
     [SQL_COMMAND_DONE] = {SQL_RECOVERY, "UPDATE commands SET done = $3 WHERE device = $1 AND key_id = $2 AND"
                                         " done IS NULL"},
     /* done, too, when whoever holds the volume since its owner was last seen has done it */
@@ -236,23 +239,34 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
                             " c.key_id = e.key_id WHERE e.key_id = $2 AND e.sender = $1 AND e.own = 0 AND"
                             " c.done IS NULL"},
     [SQL_HOLDERS] = {SQL_RECOVERY,
-                     "SELECT DISTINCT sender FROM envelopes AS e WHERE key_id = $2 AND device = $1 AND"
-                     " own = 0 AND EXISTS (SELECT 1 FROM envelopes WHERE volume = e.volume AND own = 1 AND"
-                     " sender = e.sender) ORDER BY sender LIMIT $3"},
+                     "SELECT e.sender FROM envelopes AS e JOIN envelopes AS o ON o.volume = e.volume AND"
+                     " o.sender = e.sender AND o.own = 1 WHERE e.key_id = $2 AND e.device = $1 AND e.own = 0"
+                     " GROUP BY e.sender ORDER BY max(o.received_us) DESC, e.sender LIMIT $3"},
     /* In no order: what a device can never answer (a volume is wiped) must not stand before all else. */
     [SQL_COMMANDS] = {SQL_RECOVERY, "SELECT bytes FROM commands WHERE device = $1 AND done IS NULL"
                                     " ORDER BY random() LIMIT $2"},
     [SQL_UNCERTAIN] =
         {SQL_RECOVERY,
-         "SELECT e.device, e.key_id, CAST(CASE WHEN c.key_id IS NULL THEN 0 WHEN c.done IS NULL THEN 1 ELSE "
-         "2 END AS bigint)"
-         " FROM (SELECT device, key_id, volume, min(received_us) AS received FROM envelopes AS o WHERE"
-         " device > $1 AND device <= $2 AND own = 1 AND (received_us <= $4 OR time <= $5 OR EXISTS"
-         " (SELECT 1 FROM flags WHERE flags.device = o.device AND kind = 'lost' AND flags.record = o.record))"
-         " GROUP BY device, key_id, volume) AS e LEFT JOIN commands AS c ON c.device = e.device AND"
-         " c.key_id = e.key_id WHERE NOT EXISTS (SELECT 1 FROM envelopes AS n WHERE n.device = e.device AND"
-         " n.own = 1 AND n.volume = e.volume AND n.key_id <> e.key_id AND n.received_us > e.received AND"
-         " n.received_us < $3) ORDER BY e.device, e.key_id LIMIT $6"},
+         "WITH e AS (SELECT o.device, o.key_id, volume, time, received_us, record,"
+         " CAST(CASE WHEN c.key_id IS NULL THEN 0 WHEN c.done IS NULL THEN 1 ELSE 2 END AS bigint) AS state,"
+         " min(CASE WHEN c.done IS NOT NULL AND c.made > $5 THEN c.made END) OVER"
+         " (PARTITION BY o.device, volume) AS rotated"
+         " FROM envelopes AS o LEFT JOIN commands AS c ON c.device = o.device AND c.key_id = o.key_id"
+         " WHERE o.device > $1 AND o.device <= $2 AND own = 1 AND EXISTS"
+         " (SELECT 1 FROM devices WHERE id = o.device AND revoked = 0 AND approved IN (1, 3))),"
+         " k AS (SELECT device, key_id, volume, min(state) AS state, min(received_us) AS received,"
+         " min(CASE WHEN received_us <= $4 OR"
+         " (time <= $5 AND (rotated IS NULL OR received_us < (rotated + 1) * 1000000)) OR EXISTS"
+         " (SELECT 1 FROM flags WHERE flags.device = e.device AND kind = 'lost' AND flags.record = e.record)"
+         " THEN received_us END) AS due FROM e GROUP BY device, key_id, volume),"
+         " r AS (SELECT *, max(CASE WHEN received < $3 THEN received END) OVER (PARTITION BY device, volume)"
+         " AS newest FROM k),"
+         " s AS (SELECT DISTINCT device, key_id, state FROM r"
+         " WHERE due IS NOT NULL AND NOT coalesce(due < newest, false)),"
+         " t AS (SELECT *, count(*) OVER (PARTITION BY device, state) AS keys,"
+         " row_number() OVER (PARTITION BY device, state ORDER BY key_id) AS place FROM s)"
+         " SELECT device, key_id, state, CASE WHEN place = 1 THEN keys ELSE 0 END FROM t WHERE place <= $6"
+         " ORDER BY device, key_id LIMIT $7"},
     [SQL_EVENT_PUT] = {SQL_COMPLIANCE,
                        "INSERT INTO events (record, device, event, key_id, other_key_id, volume, result,"
                        " reason, time, received_us) SELECT $1::bytea, $2::bytea, $3::bigint, $4::text,"

@@ -112,6 +112,7 @@ const struct store_ops store_sql = {
     .retained = store_retained,
     .disclosed_put = store_disclosed_put,
     .command_put = store_command_put,
+    .command_get = store_command_get,
     .command_done = store_command_done,
     .command_open = store_command_open,
     .command_former = store_command_former,

@@ -41,8 +41,8 @@ struct store_known {
 struct store_command {
     uint8_t device[32];
     struct guid key_id;
-    uint64_t made;
-    uint8_t bytes[COMMAND_LEN]; /* signed once */
+    uint64_t made; /* seconds: when the first one was, whatever time they speak of */
+    uint8_t bytes[COMMAND_LEN];
 };
 
 /* Keys that a volume had at some time between these two, seconds. */
@@ -52,10 +52,13 @@ struct store_window {
 
 enum store_order { STORE_NO_ORDER = 0, STORE_ORDER_WAITS, STORE_ORDER_DONE, STORE_ORDERS };
 
+#define STORE_EACH 4 /* of one device's keys with the same state of their order; all of them are counted */
+
 struct store_uncertain {
     uint8_t device[32];
     struct guid key_id;
     enum store_order order; /* to replace it */
+    uint64_t n;             /* so many keys of the device have that state; 0: another one says it */
 };
 
 /* Where the halves are. */
@@ -153,8 +156,12 @@ struct store_ops {
     /* Idempotent. An entry whose personal part was erased (who is "") erases it here, too.
      * err: CONFLICT (another disclosure has this place in the chain; it stays) */
     enum err (*disclosed_put)(struct store *s, const struct msg_entry *e);
-    /* Idempotent: one order for a key of a device, for ever */
+    /* One order for a key of a device, for ever: while it is not done, these bytes take the place of those
+     * that are there; `made` stays. */
     enum err (*command_put)(struct store *s, const struct store_command *c);
+    /* What was put last. err: NOT_FOUND (no order, or it is done) */
+    enum err (*command_get)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
+                            uint8_t ret[static COMMAND_LEN]);
     enum err (*command_done)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                              uint64_t now);
     /* Is there an order that waits to be done? No more once another device did it that was enrolled after
@@ -165,12 +172,15 @@ struct store_ops {
     /* Does one wait for the owner of a key that this device, which is another one, brought? */
     enum err (*command_former)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                                bool *ret);
-    /* Who else has the volume of a key of this device: brought that key, and made one of its own for it. */
+    /* Who else has the volume of a key of this device: brought that key, and made one of its own for it.
+     * Those whose own key is the newest come first. */
     enum err (*holders)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                         unsigned max, uint8_t (*ret)[32], unsigned *ret_n);
-    /* The keys of the window, of devices behind one up to another, in the order of devices: those made before
-     * its end, by what their device says or by when they came, or by the proof that we had them; without
-     * those that had a successor before it began. */
+    /* The keys of the window, of devices behind one up to another, in the order of devices, and of each
+     * device no more than STORE_EACH of each state: those made before its end, by when they came, or by the
+     * proof that we had them, or by what their device says (until the volume's key was replaced by an order
+     * that is younger than the window); without those that had a successor before it began, and without those
+     * of devices that nobody approved or that are revoked. */
     enum err (*uncertain)(struct store *s, const struct store_window *w, const uint8_t after[static 32],
                           const uint8_t last[static 32], unsigned max, struct store_uncertain *ret,
                           unsigned *ret_n);

@@ -14,6 +14,7 @@ static enum err take(const struct query *q, struct store_uncertain *ret)
     if (order >= STORE_ORDERS)
         return ERR_FORMAT;
     ret->order = (enum store_order)order;
+    ret->n = column_u64(q, 3);
     return ERR_OK;
 }
 
@@ -27,6 +28,7 @@ enum err store_uncertain(struct store *s, const struct store_window *w, const ui
     query_u64(&q, w->from * MICROSECONDS);
     query_u64(&q, w->until * MICROSECONDS);
     query_u64(&q, w->until);
+    query_u64(&q, STORE_EACH);
     query_u64(&q, max);
     unsigned n = 0;
     enum err e = ERR_NOT_FOUND;

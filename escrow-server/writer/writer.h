@@ -37,7 +37,11 @@ struct writer_state {
         bool amid; /* a pass through the devices, behind this one: */
         uint8_t after[32];
         unsigned steps;
+        bool missed;                             /* the store could not say it of some */
         uint64_t count[STORE_ORDERS], told_left; /* keys of this pass */
+        uint8_t turn[32];                        /* the device that was given orders last, */
+        unsigned given;                          /* and how many; those behind it are next, */
+        bool waits;                              /* and there is one that would like some */
     } uncertain;
     struct webs webs;
     struct {

@@ -33,7 +33,8 @@ static enum err store_entry(struct batch *b, struct pending *p, const struct msg
         contradicted(b, m);
     else
         TRY(e);
-    TRY(writer_order_rotation(b, m->device, &m->key_id, writer_now()));
+    uint64_t now = writer_now(); /* the log is told again, whole, after years, and a web worker may lie */
+    TRY(writer_order_rotation(b, m->device, &m->key_id, m->time < now ? m->time : now));
     return b->w->ops->command_open(b->w->store, m->device, &m->key_id, &p->order_open);
 }
 

@@ -9,16 +9,20 @@
  * every start; how far we are is said by the orders in the store. So nothing of this needs a memory of its
  * own, and a device that comes back after months finds its order. */
 
-#define STEP_DEVICES 16 /* looked at in one go, */
-#define STEP_KEYS    512
-#define STEP_MS      100  /* and then a pause, for those who wait */
+#define STEP_DEVICES 16  /* looked at in one go, */
+#define STEP_MS      100 /* and then a pause, for those who wait */
+/* what the store says of them; twice that, as some may enrol just now */
+#define STEP_KEYS    (2 * STEP_DEVICES * STORE_ORDERS * STORE_EACH)
 #define REST_STEPS   10   /* when all is ordered, a pass is followed by a rest ten times as long, */
 #define REST_MIN_MS  1000 /* but at least, and at most: */
 #define REST_MAX_MS  3600000
+#define REST_MISS_MS 60000 /* where the store took too long for some */
 
 /* A replaced key opens its volume until a pack has its successor, or for 30 days. source: DESIGN section 6.
  * One day more for clocks. */
 #define GRACE_S (31 * 86400)
+
+#define DEVICE_ORDERS STORE_EACH /* of one device, then it is the next one's turn */
 
 #define HOUR_MS 3600000
 
@@ -60,41 +64,48 @@ static enum err order(struct batch *b, const struct store_uncertain *k, const st
     return writer_order_rotation(b, k->device, &k->key_id, before(l->rotate_from, GRACE_S));
 }
 
+/* A device says itself which of its keys are old, so it may have as many of them as it likes: orders go
+ * round, in the order of devices. */
+static bool has_turn(struct writer_uncertain *u, const uint8_t device[static 32])
+{
+    int c = memcmp(device, u->turn, sizeof u->turn);
+    if (c < 0 || (c == 0 && u->given >= DEVICE_ORDERS))
+        return false;
+    u->waits = u->waits || (c > 0 && u->allowed == 0);
+    return u->allowed > 0;
+}
+
+static void count_turn(struct writer_uncertain *u, const uint8_t device[static 32])
+{
+    u->given = memcmp(device, u->turn, sizeof u->turn) == 0 ? u->given + 1 : 1;
+    memcpy(u->turn, device, sizeof u->turn);
+    u->allowed--;
+    metrics_add(METRIC_LOSS_ORDERS, 1);
+}
+
 static void take(struct batch *b, const struct store_uncertain *k, const struct msg_loss *l)
 {
     struct writer_uncertain *u = &b->w->uncertain;
-    enum store_order state = k->order;
-    if (state == STORE_NO_ORDER && u->allowed > 0 && order(b, k, l) == ERR_OK) {
-        state = STORE_ORDER_WAITS;
-        u->allowed--;
-        metrics_add(METRIC_LOSS_ORDERS, 1);
-    }
-    u->count[state]++;
+    u->count[k->order] += k->n;
+    if (k->order != STORE_NO_ORDER || !has_turn(u, k->device) || order(b, k, l) != ERR_OK)
+        return;
+    count_turn(u, k->device);
+    u->count[STORE_NO_ORDER]--;
+    u->count[STORE_ORDER_WAITS]++;
 }
 
-/* All keys of those devices that fall into the window. err: of the store */
+/* All keys of those devices that fall into the window. err: RANGE (there are more), of the store */
 static enum err take_window(struct batch *b, const struct msg_loss *l, const uint8_t last[static 32])
 {
     static struct store_uncertain key[STEP_KEYS];
     struct writer_uncertain *u = &b->w->uncertain;
     uint64_t from = l->rotate_from > 0 ? l->rotate_from : l->proved; /* where a whole log was lost */
     const struct store_window window = {before(from, GRACE_S), l->rotate_until};
-    uint8_t after[32];
     unsigned n;
-    memcpy(after, u->after, sizeof after);
-    do {
-        TRY(b->w->ops->uncertain(b->w->store, &window, after, last, STEP_KEYS, key, &n));
-        unsigned whole = n; /* of a device that may have more, the rest comes with it */
-        while (n == STEP_KEYS && whole > 0 && memcmp(key[whole - 1].device, key[n - 1].device, 32) == 0)
-            whole--;
-        if (whole == 0)
-            whole = n;
-        for (unsigned i = 0; i < whole; i++)
-            take(b, &key[i], l);
-        if (whole > 0)
-            memcpy(after, key[whole - 1].device, sizeof after);
-    } while (n == STEP_KEYS);
-    return ERR_OK;
+    TRY(b->w->ops->uncertain(b->w->store, &window, u->after, last, STEP_KEYS, key, &n));
+    for (unsigned i = 0; i < n; i++)
+        take(b, &key[i], l);
+    return n < STEP_KEYS ? ERR_OK : ERR_RANGE;
 }
 
 static void publish(const struct writer_uncertain *u)
@@ -108,6 +119,10 @@ static void publish(const struct writer_uncertain *u)
 static int64_t rest(struct writer_uncertain *u)
 {
     int64_t ms = (int64_t)u->steps * STEP_MS * REST_STEPS;
+    if (u->missed) { /* what was counted is not all */
+        slog(SLOG_WARN, "loss", "incomplete=1");
+        return ms < REST_MISS_MS ? REST_MISS_MS : ms < REST_MAX_MS ? ms : REST_MAX_MS;
+    }
     publish(u);
     if (u->count[STORE_NO_ORDER] != u->told_left)
         slog(SLOG_INFO, "loss", "keys-to-order=%llu ordered=%llu rotated=%llu",
@@ -119,19 +134,40 @@ static int64_t rest(struct writer_uncertain *u)
     return ms < REST_MAX_MS ? ms : REST_MAX_MS;
 }
 
+/* Whoever got some in the pass before stands back, until nobody behind him wants any. */
+static void begin_turn(struct writer_uncertain *u)
+{
+    if (!u->waits)
+        memset(u->turn, 0, sizeof u->turn);
+    u->given = DEVICE_ORDERS;
+    u->waits = false;
+}
+
 static bool begin_pass(struct writer_uncertain *u)
 {
     bool any = false;
+    begin_turn(u);
     for (unsigned i = 0; i < u->losses.n; i++)
         any = any || !u->losses.item[i].stopped;
     memset(u->after, 0, sizeof u->after);
     memset(u->count, 0, sizeof u->count);
     u->steps = 0;
+    u->missed = false;
     u->amid = any;
     return any;
 }
 
-/* err: of the store; the same devices come again */
+static enum err take_windows(struct batch *b, const uint8_t last[static 32])
+{
+    struct writer_uncertain *u = &b->w->uncertain;
+    for (unsigned i = 0; i < u->losses.n; i++)
+        if (!u->losses.item[i].stopped)
+            TRY(take_window(b, &u->losses.item[i], last));
+    return ERR_OK;
+}
+
+/* Where devices cannot be judged, those behind them still are: the next pass comes to all again.
+ * err: of the store, which says not even who comes next */
 static enum err step(struct batch *b)
 {
     static struct store_device device[STEP_DEVICES];
@@ -139,12 +175,12 @@ static enum err step(struct batch *b)
     unsigned n = 0;
     TRY(b->w->ops->devices(b->w->store, u->steps > 0 ? u->after : NULL, false, STEP_DEVICES, device, &n));
     u->steps++;
-    for (unsigned i = 0; n > 0 && i < u->losses.n; i++)
-        if (!u->losses.item[i].stopped)
-            TRY(take_window(b, &u->losses.item[i], device[n - 1].id));
-    if (n > 0)
-        memcpy(u->after, device[n - 1].id, sizeof u->after);
     u->amid = n == STEP_DEVICES;
+    if (n == 0)
+        return ERR_OK;
+    if (take_windows(b, device[n - 1].id) != ERR_OK)
+        u->missed = true;
+    memcpy(u->after, device[n - 1].id, sizeof u->after);
     return ERR_OK;
 }
 
@@ -165,9 +201,7 @@ int writer_uncertain(struct writer_state *w)
     (void)allowance(u, now);
     enum err e = step(&b);
     batch_finish(&b);
-    if (e != ERR_OK)
-        u->amid = false;
-    int64_t ms = u->amid ? STEP_MS : e == ERR_OK ? rest(u) : REST_MIN_MS;
+    int64_t ms = e != ERR_OK ? REST_MIN_MS : u->amid ? STEP_MS : rest(u);
     u->again_ms = now + ms;
     return (int)ms;
 }

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 /* after setjmp.h and stdarg.h, as cmocka wants */
 #include <cmocka.h>
 
@@ -368,13 +369,17 @@ static void test_orders_wait_until_they_are_done(void **state)
     assert_int_equal(ops->command_put(s, &c), ERR_OK);
     assert_int_equal(ops->command_open(s, c.device, &c.key_id, &open), ERR_OK);
     assert_true(open);
-    c.bytes[0] = 4; /* an order that is there stays as it was signed */
+    c.bytes[0] = 4; /* it may be signed again while it waits */
     assert_int_equal(ops->command_put(s, &c), ERR_OK);
+    assert_int_equal(ops->command_get(s, c.device, &other, got[0]), ERR_NOT_FOUND);
+    assert_int_equal(ops->command_get(s, c.device, &c.key_id, got[0]), ERR_OK);
+    assert_memory_equal(got[0], c.bytes, COMMAND_LEN);
     assert_int_equal(ops->command_done(s, c.device, &other, 6), ERR_OK);
     assert_int_equal(ops->commands(s, c.device, MSG_COMMANDS, got, &n), ERR_OK);
     assert_int_equal(n, 1);
-    assert_int_equal(got[0][0], 3);
+    assert_int_equal(got[0][0], 4);
     assert_int_equal(ops->command_done(s, c.device, &c.key_id, 6), ERR_OK);
+    assert_int_equal(ops->command_get(s, c.device, &c.key_id, got[0]), ERR_NOT_FOUND);
     assert_int_equal(ops->commands(s, c.device, MSG_COMMANDS, got, &n), ERR_OK);
     assert_int_equal(n, 0);
     assert_int_equal(ops->command_open(s, c.device, &c.key_id, &open), ERR_OK);
@@ -430,6 +435,31 @@ static void test_another_device_may_answer(void **state)
     assert_true(yes);
 }
 
+/* Any number of devices with low IDs that had the volume before leave room for the one that has it now. */
+static void test_the_newest_holder_comes_first(void **state)
+{
+    static const char old[] = "ABCDEF01-0000-4000-8000-000000000001";
+    struct store *s = *state;
+    struct made m;
+    uint8_t got[2][32];
+    unsigned n;
+    for (uint8_t i = 2; i <= 10; i++) {
+        char own[GUID_TEXT];
+        struct store_record r = make_record(i, 1, i == 8 ? 99 : i, i);
+        snprintf(own, sizeof own, "ABCDEF01-0000-4000-8000-0000000001%02X", i);
+        put_envelope(s, &r, own, i, i, &m);
+        r = make_record(i, 1, 50 - i, 100 + i);
+        put_envelope(s, &r, old, 1, 1, &m);
+    }
+    const uint8_t owner[32] = {1};
+    assert_int_equal(ops->holders(s, owner, &m.e.key_id, 2, got, &n), ERR_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(ops->holders(s, m.e.device, &m.e.key_id, 2, got, &n), ERR_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(got[0][0], 8);
+    assert_int_equal(got[1][0], 10);
+}
+
 /* A key of one device and volume 0: made when its device says so, received when we say so. */
 static void put_key(struct store *s, uint8_t name, uint64_t made, uint64_t received)
 {
@@ -448,6 +478,13 @@ static void put_key(struct store *s, uint8_t name, uint64_t made, uint64_t recei
     r.r.envelope_len = sizeof m.bytes;
     assert_int_equal(ops->record_put(s, STORE_RECOVERY, &r, &is_new), ERR_OK);
     assert_int_equal(ops->envelope_put(s, &r, &m.e), ERR_OK);
+}
+
+static void put_device_one(struct store *s)
+{
+    struct store_device d = {.approved = DEVICE_APPROVED};
+    memset(d.id, 1, sizeof d.id);
+    assert_int_equal(ops->device_put(s, &d), ERR_OK);
 }
 
 /* Which keys may have been disclosed between 100 and 200? One volume's, in the order in which they came. */
@@ -471,6 +508,7 @@ static void test_keys_of_a_window(void **state)
     struct store_uncertain got[8];
     struct store_command c = {.key_id = {{0, 0, 0, 3}}, .made = 5};
     unsigned n, at = 0;
+    put_device_one(s);
     for (uint8_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct store_record r = make_record(1, 1, (uint64_t)i + 1, (uint8_t)(i + 1));
         put_key(s, (uint8_t)(i + 1), rows[i].made, rows[i].received);
@@ -501,6 +539,73 @@ static void test_keys_of_a_window(void **state)
     assert_int_equal(got[1].order, STORE_ORDER_DONE);
     assert_int_equal(ops->uncertain(s, &window, last, last, 8, got, &n), ERR_OK);
     assert_int_equal(n, 0);
+}
+
+/* A clock that is behind dates every key into the window: those after the order that replaced one are new. */
+static void test_a_slow_clock_is_believed_once(void **state)
+{
+    const struct store_window window = {100, 200};
+    const uint8_t zero[32] = {0};
+    struct store *s = *state;
+    struct store_command c = {.made = 220};
+    struct store_uncertain got[4];
+    unsigned n;
+    put_device_one(s);
+    memset(c.device, 1, sizeof c.device);
+    put_key(s, 1, 150, 210);
+    put_key(s, 2, 151, 215); /* lost once, and brought again before the order */
+    put_key(s, 3, 152, 225);
+    assert_int_equal(guid_decode("00000001-0000-0000-0000-000000000000", 36, &c.key_id), ERR_OK);
+    assert_int_equal(ops->command_put(s, &c), ERR_OK);
+    assert_int_equal(ops->uncertain(s, &window, zero, c.device, 4, got, &n), ERR_OK);
+    assert_int_equal(n, 3); /* it waits: nothing was replaced yet */
+    assert_int_equal(ops->command_done(s, c.device, &c.key_id, 230), ERR_OK);
+    assert_int_equal(ops->uncertain(s, &window, zero, c.device, 4, got, &n), ERR_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(got[0].key_id.bytes[0] + got[1].key_id.bytes[0], 1 + 2);
+    struct store_window later = {100, 221}; /* that order was made within it */
+    assert_int_equal(ops->uncertain(s, &later, zero, c.device, 4, got, &n), ERR_OK);
+    assert_int_equal(n, 3);
+}
+
+#define MANY_KEYS 6000
+
+/* Judging one key after the other would take a minute for what takes a moment. */
+static void test_many_keys_of_one_device(void **state)
+{
+    const struct store_window window = {100, 200};
+    const uint8_t zero[32] = {0};
+    struct store *s = *state;
+    struct store_record r = make_record(1, 1, 1, 1);
+    struct store_uncertain got[8];
+    struct timespec from, to;
+    unsigned n;
+    put_device_one(s);
+    for (uint32_t i = 0; i < MANY_KEYS; i++) {
+        struct envelope e = {.kind = ENVELOPE_RECOVERY_PASSWORD, .time = 150};
+        memcpy(e.device, r.r.device, 32);
+        memcpy(e.key_id.bytes, &i, sizeof i);
+        r.r.envelope = e.key_id.bytes;
+        r.r.envelope_len = sizeof e.key_id.bytes;
+        r.received_us = 150000000 + i;
+        assert_int_equal(ops->envelope_put(s, &r, &e), ERR_OK);
+    }
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    assert_int_equal(ops->uncertain(s, &window, zero, r.r.device, 8, got, &n), ERR_OK);
+    clock_gettime(CLOCK_MONOTONIC, &to);
+    assert_int_equal(n, STORE_EACH);
+    assert_int_equal(got[0].n, MANY_KEYS);
+    assert_int_equal(got[1].n, 0);
+    assert_true(to.tv_sec - from.tv_sec < 6); /* 40 ms; it was 16 s */
+    struct store_command c = {.key_id = got[0].key_id, .made = 5};
+    memcpy(c.device, r.r.device, 32);
+    assert_int_equal(ops->command_put(s, &c),
+                     ERR_OK); /* behind what is ordered come the others, all of them */
+    assert_int_equal(ops->uncertain(s, &window, zero, c.device, 8, got, &n), ERR_OK);
+    assert_int_equal(n, 1 + STORE_EACH);
+    assert_int_equal(got[0].order, STORE_ORDER_WAITS);
+    assert_int_equal(got[0].n, 1);
+    assert_int_equal(got[1].n, MANY_KEYS - 1);
 }
 
 static void test_disclosures_are_idempotent(void **state)
@@ -865,7 +970,10 @@ static int run_all(const char *name)
         STORE_TEST(test_digest_counts_what_the_device_made),
         STORE_TEST(test_orders_wait_until_they_are_done),
         STORE_TEST(test_another_device_may_answer),
+        STORE_TEST(test_the_newest_holder_comes_first),
         STORE_TEST(test_keys_of_a_window),
+        STORE_TEST(test_a_slow_clock_is_believed_once),
+        STORE_TEST(test_many_keys_of_one_device),
         STORE_TEST(test_disclosures_are_idempotent),
         STORE_TEST(test_boot_events),
         STORE_TEST(test_devices),
