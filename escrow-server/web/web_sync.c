@@ -229,8 +229,6 @@ static void adopt(struct call *c)
 static void send_sync(struct call *c)
 {
     struct sync *s = c->state;
-    if (s->m.has_head)
-        web_heads_take(c->web, c->device, s->m.audit_head, (struct msg_blob){s->word, s->word_len});
     s->m.has_courier = true;
     memcpy(s->m.courier, c->courier_key, sizeof s->m.courier);
     if (c->renew)
@@ -262,6 +260,8 @@ static void on_device(void *ctx, enum err e, const struct msg_frame *m)
         return call_problem(c, 403, 0, "The certificate is not the one that the device enrolled with last.");
     if (web_records_check(&s->m, is.spki, s->detail, sizeof s->detail) != ERR_OK)
         return call_problem(c, 422, 0, s->detail);
+    if (s->m.has_head)
+        web_heads_take(c->web, c->device, s->m.audit_head, (struct msg_blob){s->word, s->word_len});
     send_sync(c);
 }
 
@@ -306,7 +306,8 @@ void web_sync(struct call *c)
     if (web_shed(c->web, escrow))
         return call_problem(c, 503, web_shed_retry_s(escrow),
                             "The server has too much to do now; come back later.");
-    if (s->m.n > 0 || s->has_spki)
+    bool is_news = s->m.has_head && web_heads_get(c->web, s->m.audit_head) != HEARD_KNOWN;
+    if (s->m.n > 0 || s->has_spki || is_news)
         return ask_device(c); /* whose key do the records have to be signed with? Who is it at all? */
     send_sync(c);
 }
