@@ -67,6 +67,8 @@ struct web {
     SSL_CTX *tls;
     struct back back[BACK_KINDS];
     struct back_waiting waiting[WEB_WAITING];
+    bool reader_late;      /* it let a question of a sync time out; then one in WEB_WAIT_S is tried, */
+    int64_t reader_due_ms; /* from then on */
     uint64_t last_id;
     unsigned n_waiting, n_handshakes, n_calls;
     unsigned n_conns, n_owed; /* connections; those that an answer is owed to, from the handshake on */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/host/monotonic.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/web/sync_read.h"
 #include "escrow-server/web/web_call.h"
@@ -240,12 +241,31 @@ static void send_sync(struct call *c)
     back_send(c->web, BACK_WRITER);
 }
 
+/* The writer judges every record itself, so an escrow needs no reader; who a stranger is, only that one says.
+ */
+static void go_past_reader(struct call *c)
+{
+    const struct sync *s = c->state;
+    if (s->has_spki)
+        return call_failed(c, ERR_OFFLINE, NULL);
+    send_sync(c);
+}
+
+static void note_reader(struct web *w, enum err e)
+{
+    w->reader_late = e == ERR_TIMEOUT;
+    w->reader_due_ms = monotonic_ms() + WEB_WAIT_S * 1000;
+}
+
 static void on_device(void *ctx, enum err e, const struct msg_frame *m)
 {
     struct call *c = ctx;
     struct sync *s = c->state;
     struct msg_device_is is;
     c->waiting = 0;
+    note_reader(c->web, e);
+    if (e == ERR_OFFLINE || e == ERR_TIMEOUT || e == ERR_IO || e == ERR_BUSY)
+        return go_past_reader(c);
     if (e == ERR_OK)
         e = msg_get_device_is(m->body, m->len, &is);
     if (may_adopt(c, e, &is))
@@ -279,13 +299,18 @@ static bool has_escrow(const struct msg_sync *m)
 static void ask_device(struct call *c)
 {
     struct msg_device ask;
+    struct web *w = c->web;
+    int64_t now = monotonic_ms();
+    if (w->reader_late && now < w->reader_due_ms)
+        return go_past_reader(c);
+    w->reader_due_ms = now + WEB_WAIT_S * 1000;
     memcpy(ask.device, c->device, sizeof ask.device);
     memcpy(ask.courier, c->courier_key, sizeof ask.courier);
-    struct writer *body = back_begin(c->web, BACK_READER, MSG_DEVICE, on_device, c, &c->waiting);
+    struct writer *body = back_begin(w, BACK_READER, MSG_DEVICE, on_device, c, &c->waiting);
     if (body == NULL)
-        return call_failed(c, ERR_OFFLINE, NULL);
+        return go_past_reader(c);
     msg_put_device(body, &ask);
-    back_send(c->web, BACK_READER);
+    back_send(w, BACK_READER);
 }
 
 void web_sync(struct call *c)
