@@ -97,13 +97,13 @@ void vault_loss_count(const struct vault *v)
     metrics_set(METRIC_LOSSES + 1, acknowledged);
 }
 
-/* How many entries of ours can be from before that moment, and the time of the last of them. */
-static uint64_t count_until(const struct vault *v, uint64_t time, uint64_t *ret_last)
+/* How many of these entries can be from before that moment, and the time of the last of them. */
+static uint64_t count_until(const struct vault_mark *mark, size_t n_marks, uint64_t time, uint64_t *ret_last)
 {
     uint64_t n = 0;
     *ret_last = 0;
-    while (n < v->n_marks && v->mark[n].time <= time)
-        *ret_last = v->mark[n++].time;
+    while (n < n_marks && mark[n].time <= time)
+        *ret_last = mark[n++].time;
     return n;
 }
 
@@ -113,6 +113,20 @@ static uint64_t first_since(const struct vault *v, uint64_t have, uint64_t to)
 {
     uint64_t since = have < v->n_marks ? v->mark[have].time : vault_now();
     return v->opened >= to && v->opened < since ? v->opened : since;
+}
+
+/* Of a log that was replaced, there is what was imported of it; none of that is in ours. */
+static struct audit_gap gap_at(const struct vault *v, const struct audit_head_word *w, bool is_ours)
+{
+    struct audit_gap g = {.lost = w->n, .to = w->time};
+    const struct vault_copy *copy = is_ours ? NULL : vault_memory_copy_of(v, w->chain);
+    if (is_ours)
+        g.have = count_until(v->mark, v->n_marks, w->time, &g.from);
+    else if (copy != NULL)
+        g.have = count_until(copy->mark, copy->n, w->time, &g.from);
+    g.until = first_since(v, is_ours ? g.have : 0, w->time);
+    g.have = g.have < w->n ? g.have : w->n;
+    return g;
 }
 
 /* Is that head within a gap that is on record? */
@@ -130,20 +144,19 @@ static bool is_known(const struct vault *v, const struct audit_gap *g)
 enum err vault_loss_prove(struct vault *v, const uint8_t device[static 32], const struct audit_head_word *w)
 {
     struct audit_entry a = {.time = vault_now(), .who = "keyholt", .role = "system", .action = AUDIT_ALARM};
-    struct audit_gap_note note = {.word = AUDIT_GAP_ALARM, .gap = {.lost = w->n, .to = w->time}};
+    struct audit_gap_note note = {.word = AUDIT_GAP_ALARM};
     char hash[BASE16_LEN(32) + 1], chain[BASE16_LEN(16) + 1];
     base16_encode(w->chain, sizeof w->chain, chain);
-    bool all = strcmp(chain, v->seen.chain) != 0; /* of a log that was replaced, nothing is there */
-    uint64_t have = all ? 0 : count_until(v, w->time, &note.gap.from);
-    note.gap.have = have < w->n ? have : w->n;
-    note.gap.until = first_since(v, have, w->time);
+    bool is_ours = strcmp(chain, v->seen.chain) == 0;
+    note.gap = gap_at(v, w, is_ours);
     if (is_known(v, &note.gap))
         return ERR_OK;
     base16_encode(w->hash, sizeof w->hash, hash);
     base16_encode(device, 32, a.device);
     audit_gap_encode(&note, a.note);
     size_t len = strlen(a.note);
-    snprintf(a.note + len, sizeof a.note - len, " hash=%s%s%s", hash, all ? " chain=" : "", all ? chain : "");
+    snprintf(a.note + len, sizeof a.note - len, " hash=%s%s%s", hash,
+             is_ours ? "" : " chain=", is_ours ? "" : chain);
     slog(SLOG_ERROR, "audit",
          "alarm=\"the log was shortened or put back: it had %llu entries at %llu; disclosures in between are "
          "not in it, and the keys of that time are going to rotate\" device=%s",
