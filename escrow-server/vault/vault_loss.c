@@ -26,21 +26,26 @@ static struct msg_loss *find(struct vault *v, uint64_t n)
     return NULL;
 }
 
+static struct msg_loss *find_gap(struct vault *v, const struct audit_gap *g)
+{
+    for (unsigned i = 0; i < v->losses.n; i++)
+        if (v->losses.item[i].have == g->have && v->losses.item[i].from == g->from)
+            return &v->losses.item[i];
+    return NULL;
+}
+
 /* A longer head of the same gap: the loss keeps its number. What was acknowledged was less than that. */
 static bool grow(struct vault *v, const struct audit_gap *g)
 {
-    for (unsigned i = 0; i < v->losses.n; i++) {
-        struct msg_loss *l = &v->losses.item[i];
-        if (l->have != g->have || l->from != g->from)
-            continue;
-        if (g->lost > l->lost) {
-            l->lost = g->lost;
-            l->to = g->to;
-            l->acknowledged = 0;
-        }
-        return true;
+    struct msg_loss *l = find_gap(v, g);
+    if (l == NULL)
+        return false;
+    if (g->lost > l->lost) {
+        l->lost = g->lost;
+        l->to = g->to;
+        l->acknowledged = 0;
     }
-    return false;
+    return true;
 }
 
 static void add(struct vault *v, const struct audit_gap_note *note, uint64_t time)
@@ -140,6 +145,20 @@ static bool is_known(const struct vault *v, const struct audit_gap *g)
     return false;
 }
 
+/* An alarm that could not be kept would be raised by every head of it, and each is an entry. */
+static bool is_full(struct vault *v, const struct audit_gap *g)
+{
+    if (v->losses.n < MSG_LOSSES_MAX || find_gap(v, g) != NULL)
+        return false;
+    if (metrics_may_log("losses", 6))
+        slog(SLOG_ERROR, "audit",
+             "unattended=\"a device proved one more loss, of %llu entries; there are too many, so it is not "
+             "on "
+             "record and its keys do not rotate\"",
+             (unsigned long long)g->lost);
+    return true;
+}
+
 /* The word is ours, and what it says is not in the log. */
 enum err vault_loss_prove(struct vault *v, const uint8_t device[static 32], const struct audit_head_word *w)
 {
@@ -149,7 +168,7 @@ enum err vault_loss_prove(struct vault *v, const uint8_t device[static 32], cons
     base16_encode(w->chain, sizeof w->chain, chain);
     bool is_ours = strcmp(chain, v->seen.chain) == 0;
     note.gap = gap_at(v, w, is_ours);
-    if (is_known(v, &note.gap))
+    if (is_known(v, &note.gap) || is_full(v, &note.gap))
         return ERR_OK;
     base16_encode(w->hash, sizeof w->hash, hash);
     base16_encode(device, 32, a.device);
