@@ -69,6 +69,7 @@ $(eval $(call unit,test_server_writer,escrow-server/pki.c escrow-server/pki_read
     $(addprefix escrow-server/process/,webs.c child_listen.c control.c metrics.c chan.c msg_piece.c msg_store.c \
     msg_devices.c msg_vault.c msg_loss.c slog.c),$(server_store_libs)))
 
+$(eval $(call unit,test_vault_loss,$(addprefix escrow-server/,vault/vault_loss.c process/metrics.c process/slog.c),))
 $(eval $(call unit,test_http_guard,escrow-server/web/http_guard.c,))
 $(eval $(call fuzz,fuzz_http,escrow-server/web/http_guard.c))
 $(eval $(call fuzz,fuzz_sync,escrow-server/web/sync_read.c escrow-server/process/msg_store.c escrow-server/process/msg_piece.c crypto/cursor.c formats/base.c \

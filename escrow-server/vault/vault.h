@@ -36,6 +36,13 @@ struct vault_mark {
     bool erased;
 };
 
+/* An imported chain: it may be an older copy of a log of ours. Entry n is mark n - 1; off is not kept. */
+struct vault_copy {
+    uint8_t chain[16];
+    struct vault_mark *mark;
+    size_t n, cap;
+};
+
 /* Whose personal part is to go. */
 struct vault_order {
     char chain[33];
@@ -98,11 +105,12 @@ struct vault {
     struct msg_losses losses;    /* each such gap */
     uint64_t loss_words;         /* entries about them that were taken; told when it changes */
     struct vault_mark *mark;     /* of every entry */
+    struct vault_copy *copy;     /* every imported chain */
     struct msg_entry *disclosed; /* every disclosure: of our log, oldest first, then of imported chains */
     struct vault_order *order;   /* every order to erase */
     struct vault_step step[PEOPLE_MAX];
     struct vault_wish wish[VAULT_WISHES];
-    size_t n_marks, cap_marks, n_disclosed, cap_disclosed, n_orders, cap_orders;
+    size_t n_marks, cap_marks, n_copies, cap_copies, n_disclosed, cap_disclosed, n_orders, cap_orders;
     struct throttle throttle[VAULT_THROTTLED]; /* number 0: names that are nobody's */
     uint64_t spent_until;                      /* when all of the burst is there again */
     struct chan web[VAULT_WEBS], export;
@@ -151,6 +159,12 @@ MUST_CHECK enum err vault_memory_order(struct vault *v, const char *chain, uint6
 MUST_CHECK enum err vault_memory_entry(struct vault *v, const struct audit_entry *a);
 /* An audit_visit for our own log. ctx: the vault */
 MUST_CHECK enum err vault_memory_take(void *ctx, const struct audit_entry *a, const char *line, size_t len);
+/* An entry of an imported chain. err: NOMEM, FORMAT (it does not follow what is there) */
+MUST_CHECK enum err vault_memory_copy(struct vault *v, const struct audit_entry *a);
+/* NULL: none was imported. */
+const struct vault_copy *vault_memory_copy_of(const struct vault *v, const uint8_t chain[static 16]);
+/* Is entry n of it that one? */
+bool vault_copy_has(const struct vault_copy *copy, uint64_t n, const uint8_t hash[static 32]);
 bool vault_memory_has(const struct vault *v, const uint8_t hash[static 32]);
 
 /* vault_head.c: signed words on where the log stands: checkpoints within it, heads in sync answers. */
@@ -177,8 +191,6 @@ MUST_CHECK enum err vault_loss_word(struct vault *v, const struct msg_loss_word 
 /* vault_foreign.c: chains of desks and other vaults. */
 void vault_foreign_read(struct vault *v);
 MUST_CHECK enum err vault_foreign_path(const char *chain, char ret[static VAULT_FOREIGN_PATH]);
-/* Was that chain imported? */
-bool vault_foreign_has(const uint8_t chain[static 16]);
 /* err: as said in ret_detail: FORMAT, AUTH (broken), CONFLICT (contradicts), IO, FULL */
 MUST_CHECK enum err vault_import(struct vault *v, const struct msg_import *i, struct msg_imported *ret,
                                  char *ret_detail);

@@ -32,21 +32,15 @@ enum err vault_foreign_path(const char *chain, char ret[static VAULT_FOREIGN_PAT
     return path_of(chain, ".log", ret);
 }
 
-bool vault_foreign_has(const uint8_t chain[static 16])
-{
-    char hex[BASE16_LEN(16) + 1], path[VAULT_FOREIGN_PATH];
-    base16_encode(chain, 16, hex);
-    return vault_foreign_path(hex, path) == ERR_OK && access(path, F_OK) == 0;
-}
-
 /* One entry of a chain that is here. A disclosure that names no key of a device orders nothing. */
 static enum err take(void *ctx, const struct audit_entry *a, const char *line, size_t len)
 {
     struct vault *v = ctx;
     (void)line, (void)len;
     vault_erase_seen(v, a);
-    enum err e = vault_memory_entry(v, a);
-    return e == ERR_NOMEM ? e : ERR_OK;
+    if (vault_memory_copy(v, a) == ERR_NOMEM || vault_memory_entry(v, a) == ERR_NOMEM)
+        return ERR_NOMEM;
+    return ERR_OK;
 }
 
 static void read_one(struct vault *v, const char *name)

@@ -104,6 +104,13 @@ enum err vault_head_judge(struct vault *v, const struct audit_entry *a)
     return ERR_CONFLICT;
 }
 
+/* In the log, or in the copy of another one? */
+static bool is_there(const struct vault *v, const struct audit_head_word *w)
+{
+    const struct vault_copy *copy = vault_memory_copy_of(v, w->chain);
+    return vault_memory_has(v, w->hash) || (copy != NULL && vault_copy_has(copy, w->n, w->hash));
+}
+
 enum err vault_heard(struct vault *v, const struct msg_heard *h, enum msg_heard_is *ret)
 {
     struct audit_head_word w;
@@ -117,9 +124,8 @@ enum err vault_heard(struct vault *v, const struct msg_heard *h, enum msg_heard_
         return ERR_OK;
     }
     /* The word may be on an earlier head than the one that the device has. Our key signs for one chain only:
-     * another one is lost whole, unless it was imported. */
-    if (decode(v, &h->word, &w) != ERR_OK || vault_memory_has(v, w.hash) ||
-        (!is_on(&w, v->seen.chain) && vault_foreign_has(w.chain))) {
+     * another one is lost, but for what was imported of it. */
+    if (decode(v, &h->word, &w) != ERR_OK || is_there(v, &w)) {
         *ret = HEARD_ELSEWHERE;
         return ERR_OK;
     }

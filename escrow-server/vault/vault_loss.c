@@ -26,21 +26,26 @@ static struct msg_loss *find(struct vault *v, uint64_t n)
     return NULL;
 }
 
+static struct msg_loss *find_gap(struct vault *v, const struct audit_gap *g)
+{
+    for (unsigned i = 0; i < v->losses.n; i++)
+        if (v->losses.item[i].have == g->have && v->losses.item[i].from == g->from)
+            return &v->losses.item[i];
+    return NULL;
+}
+
 /* A longer head of the same gap: the loss keeps its number. What was acknowledged was less than that. */
 static bool grow(struct vault *v, const struct audit_gap *g)
 {
-    for (unsigned i = 0; i < v->losses.n; i++) {
-        struct msg_loss *l = &v->losses.item[i];
-        if (l->have != g->have || l->from != g->from)
-            continue;
-        if (g->lost > l->lost) {
-            l->lost = g->lost;
-            l->to = g->to;
-            l->acknowledged = 0;
-        }
-        return true;
+    struct msg_loss *l = find_gap(v, g);
+    if (l == NULL)
+        return false;
+    if (g->lost > l->lost) {
+        l->lost = g->lost;
+        l->to = g->to;
+        l->acknowledged = 0;
     }
-    return false;
+    return true;
 }
 
 static void add(struct vault *v, const struct audit_gap_note *note, uint64_t time)
@@ -97,13 +102,13 @@ void vault_loss_count(const struct vault *v)
     metrics_set(METRIC_LOSSES + 1, acknowledged);
 }
 
-/* How many entries of ours can be from before that moment, and the time of the last of them. */
-static uint64_t count_until(const struct vault *v, uint64_t time, uint64_t *ret_last)
+/* How many of these entries can be from before that moment, and the time of the last of them. */
+static uint64_t count_until(const struct vault_mark *mark, size_t n_marks, uint64_t time, uint64_t *ret_last)
 {
     uint64_t n = 0;
     *ret_last = 0;
-    while (n < v->n_marks && v->mark[n].time <= time)
-        *ret_last = v->mark[n++].time;
+    while (n < n_marks && mark[n].time <= time)
+        *ret_last = mark[n++].time;
     return n;
 }
 
@@ -113,6 +118,20 @@ static uint64_t first_since(const struct vault *v, uint64_t have, uint64_t to)
 {
     uint64_t since = have < v->n_marks ? v->mark[have].time : vault_now();
     return v->opened >= to && v->opened < since ? v->opened : since;
+}
+
+/* Of a log that was replaced, there is what was imported of it; none of that is in ours. */
+static struct audit_gap gap_at(const struct vault *v, const struct audit_head_word *w, bool is_ours)
+{
+    struct audit_gap g = {.lost = w->n, .to = w->time};
+    const struct vault_copy *copy = is_ours ? NULL : vault_memory_copy_of(v, w->chain);
+    if (is_ours)
+        g.have = count_until(v->mark, v->n_marks, w->time, &g.from);
+    else if (copy != NULL)
+        g.have = count_until(copy->mark, copy->n, w->time, &g.from);
+    g.until = first_since(v, is_ours ? g.have : 0, w->time);
+    g.have = g.have < w->n ? g.have : w->n;
+    return g;
 }
 
 /* Is that head within a gap that is on record? */
@@ -126,24 +145,37 @@ static bool is_known(const struct vault *v, const struct audit_gap *g)
     return false;
 }
 
+/* An alarm that could not be kept would be raised by every head of it, and each is an entry. */
+static bool is_full(struct vault *v, const struct audit_gap *g)
+{
+    if (v->losses.n < MSG_LOSSES_MAX || find_gap(v, g) != NULL)
+        return false;
+    if (metrics_may_log("losses", 6))
+        slog(SLOG_ERROR, "audit",
+             "unattended=\"a device proved one more loss, of %llu entries; there are too many, so it is not "
+             "on "
+             "record and its keys do not rotate\"",
+             (unsigned long long)g->lost);
+    return true;
+}
+
 /* The word is ours, and what it says is not in the log. */
 enum err vault_loss_prove(struct vault *v, const uint8_t device[static 32], const struct audit_head_word *w)
 {
     struct audit_entry a = {.time = vault_now(), .who = "keyholt", .role = "system", .action = AUDIT_ALARM};
-    struct audit_gap_note note = {.word = AUDIT_GAP_ALARM, .gap = {.lost = w->n, .to = w->time}};
+    struct audit_gap_note note = {.word = AUDIT_GAP_ALARM};
     char hash[BASE16_LEN(32) + 1], chain[BASE16_LEN(16) + 1];
     base16_encode(w->chain, sizeof w->chain, chain);
-    bool all = strcmp(chain, v->seen.chain) != 0; /* of a log that was replaced, nothing is there */
-    uint64_t have = all ? 0 : count_until(v, w->time, &note.gap.from);
-    note.gap.have = have < w->n ? have : w->n;
-    note.gap.until = first_since(v, have, w->time);
-    if (is_known(v, &note.gap))
+    bool is_ours = strcmp(chain, v->seen.chain) == 0;
+    note.gap = gap_at(v, w, is_ours);
+    if (is_known(v, &note.gap) || is_full(v, &note.gap))
         return ERR_OK;
     base16_encode(w->hash, sizeof w->hash, hash);
     base16_encode(device, 32, a.device);
     audit_gap_encode(&note, a.note);
     size_t len = strlen(a.note);
-    snprintf(a.note + len, sizeof a.note - len, " hash=%s%s%s", hash, all ? " chain=" : "", all ? chain : "");
+    snprintf(a.note + len, sizeof a.note - len, " hash=%s%s%s", hash,
+             is_ours ? "" : " chain=", is_ours ? "" : chain);
     slog(SLOG_ERROR, "audit",
          "alarm=\"the log was shortened or put back: it had %llu entries at %llu; disclosures in between are "
          "not in it, and the keys of that time are going to rotate\" device=%s",

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the vault keeps of its logs: each entry's hash, and every disclosure. */
+/* What the vault keeps of its logs and of imported ones: each entry's hash, and every disclosure. */
 
 static enum err grow(void **p, size_t *cap, size_t n, size_t size)
 {
@@ -21,8 +21,15 @@ static enum err grow(void **p, size_t *cap, size_t n, size_t size)
     return ERR_OK;
 }
 
+static void clear_copies(struct vault *v)
+{
+    while (v->n_copies > 0)
+        free(v->copy[--v->n_copies].mark);
+}
+
 void vault_memory_clear(struct vault *v)
 {
+    clear_copies(v);
     v->n_disclosed = v->n_marks = v->n_orders = 0;
     v->last_check = v->lost = v->size = 0;
     v->losses.n = 0;
@@ -31,6 +38,8 @@ void vault_memory_clear(struct vault *v)
 
 void vault_memory_free(struct vault *v)
 {
+    clear_copies(v);
+    free(v->copy);
     free(v->disclosed);
     free(v->mark);
     free(v->order);
@@ -44,13 +53,67 @@ enum err vault_memory_reserve(struct vault *v)
     return e;
 }
 
+static struct vault_mark mark_of(const struct audit_entry *a, uint64_t off)
+{
+    struct vault_mark m = {.time = a->time, .off = off, .erased = a->erased};
+    memcpy(m.hash, a->hash, sizeof m.hash);
+    return m;
+}
+
 void vault_memory_mark(struct vault *v, const struct audit_entry *a, uint64_t off)
 {
-    struct vault_mark *m = &v->mark[v->n_marks++];
-    memcpy(m->hash, a->hash, sizeof m->hash);
-    m->time = a->time;
-    m->off = off;
-    m->erased = a->erased;
+    v->mark[v->n_marks++] = mark_of(a, off);
+}
+
+static struct vault_copy *find_copy(const struct vault *v, const uint8_t chain[static 16])
+{
+    for (size_t i = v->n_copies; i-- > 0;)
+        if (memcmp(v->copy[i].chain, chain, 16) == 0)
+            return &v->copy[i];
+    return NULL;
+}
+
+static enum err add_copy(struct vault *v, const uint8_t chain[static 16], struct vault_copy **ret)
+{
+    void *p = v->copy;
+    enum err e = grow(&p, &v->cap_copies, v->n_copies, sizeof *v->copy);
+    v->copy = p;
+    TRY(e);
+    struct vault_copy *c = &v->copy[v->n_copies++];
+    *c = (struct vault_copy){.n = 0};
+    memcpy(c->chain, chain, sizeof c->chain);
+    *ret = c;
+    return ERR_OK;
+}
+
+enum err vault_memory_copy(struct vault *v, const struct audit_entry *a)
+{
+    uint8_t chain[16];
+    size_t len;
+    TRY(base16_decode(a->chain, strlen(a->chain), chain, sizeof chain, &len));
+    struct vault_copy *c = find_copy(v, chain);
+    if (c == NULL)
+        TRY(add_copy(v, chain, &c));
+    if (a->n == 0 || a->n > c->n + 1)
+        return ERR_FORMAT;
+    if (a->n <= c->n) /* an import broke off behind it, and was repeated */
+        return ERR_OK;
+    void *p = c->mark;
+    enum err e = grow(&p, &c->cap, c->n, sizeof *c->mark);
+    c->mark = p;
+    TRY(e);
+    c->mark[c->n++] = mark_of(a, 0);
+    return ERR_OK;
+}
+
+const struct vault_copy *vault_memory_copy_of(const struct vault *v, const uint8_t chain[static 16])
+{
+    return find_copy(v, chain);
+}
+
+bool vault_copy_has(const struct vault_copy *copy, uint64_t n, const uint8_t hash[static 32])
+{
+    return n == 0 || (n <= copy->n && memcmp(copy->mark[n - 1].hash, hash, sizeof copy->mark->hash) == 0);
 }
 
 enum err vault_memory_disclosed(struct vault *v, const struct msg_entry *e)

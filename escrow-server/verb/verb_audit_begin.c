@@ -18,7 +18,8 @@
 #define KEY_PEM 4096
 
 struct logs {
-    char log[PATH_MAX], aside[PATH_MAX + 64];
+    char log[PATH_MAX], aside[PATH_MAX + 64]; /* the log that goes aside, and its key: where they lie then */
+    char key[PATH_MAX], key_aside[PATH_MAX + 64];
     struct audit_head before, now;
 };
 
@@ -50,9 +51,9 @@ static enum err put_key(const char *root, const struct cr_p256_key *key, const s
 }
 
 /* Before the log goes aside: a vault that finds a log of another key says so, and starts with none. */
-static enum err make_key(const char *root, const struct conf *conf)
+static enum err make_key(const char *root, const struct conf *conf, const char *path)
 {
-    char path[PATH_MAX], pem[KEY_PEM];
+    char pem[KEY_PEM];
     size_t len;
     uid_t owner = conf->uid[PROCESS_VAULT];
     struct cr_p256_pub pub;
@@ -67,8 +68,26 @@ static enum err make_key(const char *root, const struct conf *conf)
     TRY(e);
     TRY(cr_p256_pub_to_pem(&pub, pem, sizeof pem, &len));
     TRY(put(root, PLACE_AUDIT_PUB, pem, len, 0644));
-    TRY(file_join(root, PLACE_VAULT "/" NAME_AUDIT_KEY, path, sizeof path));
     return geteuid() != 0 || chown(path, owner, owner) == 0 ? ERR_OK : err_from_errno(errno);
+}
+
+/* A name for it with the log's chain, which nothing has yet. err: CONFLICT */
+static enum err name_aside(const char *path, const char *chain, char ret[static PATH_MAX + 64])
+{
+    snprintf(ret, PATH_MAX + 64, "%s.of-%s", path, chain);
+    return access(ret, F_OK) == 0 ? ERR_CONFLICT : ERR_OK;
+}
+
+/* The old key alone can prove what that log once had. */
+static enum err replace_key(const char *root, const struct conf *conf, const struct logs *l)
+{
+    bool had = rename(l->key, l->key_aside) == 0;
+    if (!had && errno != ENOENT)
+        return err_from_errno(errno);
+    enum err e = make_key(root, conf, l->key);
+    if (e != ERR_OK && had && rename(l->key_aside, l->key) != 0)
+        fprintf(stderr, "keyholt-server: the audit key lies in %s\n", l->key_aside);
+    return e;
 }
 
 /* What was there stays beside it. err: AUTH, FORMAT (a broken log) */
@@ -81,10 +100,10 @@ static enum err begin(const char *root, const struct conf *conf, struct logs *l)
     if (verified == ERR_NOT_FOUND)
         return make_log(l, owner);
     TRY(verified);
-    snprintf(l->aside, sizeof l->aside, "%s.of-%s", l->log, l->before.chain);
-    if (access(l->aside, F_OK) == 0)
-        return ERR_CONFLICT;
-    TRY(make_key(root, conf));
+    TRY(file_join(root, PLACE_VAULT "/" NAME_AUDIT_KEY, l->key, sizeof l->key));
+    TRY(name_aside(l->log, l->before.chain, l->aside));
+    TRY(name_aside(l->key, l->before.chain, l->key_aside));
+    TRY(replace_key(root, conf, l));
     if (rename(l->log, l->aside) != 0)
         return err_from_errno(errno);
     enum err e = make_log(l, owner);
@@ -113,6 +132,7 @@ int audit_begin_verb(const struct audit_words *a)
     else if (l.aside[0] == '\0')
         printf("chain %s begins; there was no log, and the laptops will prove what was lost\n", l.now.chain);
     else
-        printf("chain %s begins; the log of chain %s lies in %s\n", l.now.chain, l.before.chain, l.aside);
+        printf("chain %s begins; the log of chain %s lies in %s, its key beside it\n", l.now.chain,
+               l.before.chain, l.aside);
     return KH_EXIT_OK;
 }

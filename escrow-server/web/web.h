@@ -44,12 +44,16 @@ struct back {
     struct event *in, *out;
 };
 
-/* What the vault said of a head that some device has. */
+/* What the vault said of a head that some device has, and of the word that came with it. */
 struct web_head {
     uint8_t hash[32];
+    uint8_t word[8]; /* of its SHA-256; zeros where there was no word */
+    int64_t said_ms;
     uint8_t is; /* enum msg_heard_is; 0: free, or not answered yet */
 };
 #define WEB_HEADS 256
+#define WEB_HEADS_DOUBT_MS                                                                                   \
+    5000 /* then somebody else's word on a head that one proved nothing about is asked for */
 
 struct web_policy {
     struct policy policy;
@@ -63,6 +67,8 @@ struct web {
     SSL_CTX *tls;
     struct back back[BACK_KINDS];
     struct back_waiting waiting[WEB_WAITING];
+    bool reader_late;      /* it let a question of a sync time out; then one in WEB_WAIT_S is tried, */
+    int64_t reader_due_ms; /* from then on */
     uint64_t last_id;
     unsigned n_waiting, n_handshakes, n_calls;
     unsigned n_conns, n_owed; /* connections; those that an answer is owed to, from the handshake on */
@@ -172,11 +178,13 @@ void web_metrics_tick(const struct web *w);
 /* web_main.c: when the worker is to stop and owes nobody anything, it does. */
 void web_drained(struct web *w);
 
-/* web_heads.c: audit heads that devices bring back. What nobody has judged yet goes to the vault; word:
- * signed, may be empty */
+/* web_heads.c: audit heads that devices bring back. What nobody has judged yet goes to the vault: the head,
+ * and each word on it. The device is the one of the certificate, and its key was compared. word: signed, may
+ * be empty */
 void web_heads_take(struct web *w, const uint8_t device[static 32], const uint8_t hash[static 32],
                     struct msg_blob word);
-/* enum msg_heard_is, 0 where nobody knows yet */
+/* enum msg_heard_is, 0 where nobody knows yet. One device's word does not settle for all that a head is from
+ * elsewhere: after a while it is UNKNOWN again. */
 unsigned web_heads_get(struct web *w, const uint8_t hash[static 32]);
 
 /* web_vault.c: "escrow_keys" of /healthz; nothing while the vault is away. */

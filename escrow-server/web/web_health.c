@@ -42,15 +42,34 @@ static void on_probed(void *ctx, enum err e, const struct msg_frame *m)
     call_json(c, o);
 }
 
+static void probe_writer(struct call *c)
+{
+    if (back_begin(c->web, BACK_WRITER, MSG_PROBE, on_probed, c, &c->waiting) == NULL)
+        return call_problem(c, 503, 10, "The store writer is away.");
+    back_send(c->web, BACK_WRITER);
+}
+
+/* That it does not know this device, or that its store does not answer, is an answer. */
+static void on_read(void *ctx, enum err e, const struct msg_frame *m)
+{
+    struct call *c = ctx;
+    (void)m;
+    c->waiting = 0;
+    if (e == ERR_OFFLINE || e == ERR_TIMEOUT)
+        return call_problem(c, 503, 10, "The store reader does not answer.");
+    probe_writer(c);
+}
+
 /* Ready means that a record of an escrow would be durable: the writer tried. Without the compliance store or
  * the vault the rest of the work goes on, so a balancer must go on sending devices here; both are said. */
 void web_ready(struct call *c)
 {
     if (c->web->stopping)
         return call_problem(c, 503, 10, "The server is about to stop.");
-    if (!back_is_up(c->web, BACK_READER))
+    const struct msg_device nobody = {0};
+    struct writer *body = back_begin(c->web, BACK_READER, MSG_DEVICE, on_read, c, &c->waiting);
+    if (body == NULL)
         return call_problem(c, 503, 10, "The store reader is away.");
-    if (back_begin(c->web, BACK_WRITER, MSG_PROBE, on_probed, c, &c->waiting) == NULL)
-        return call_problem(c, 503, 10, "The store writer is away.");
-    back_send(c->web, BACK_WRITER);
+    msg_put_device(body, &nobody);
+    back_send(c->web, BACK_READER);
 }

@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* find (writer) → disclose (vault: person, reason, quota, audit entry, then the envelope) → order to rotate
+/* find (reader) → disclose (vault: person, reason, quota, audit entry, then the envelope) → order to rotate
  * (writer) → answer. */
 
-#define WRITER_AWAY                                                                                          \
-    "The store writer is away, so no key can be looked up; the server starts it again, try in a moment."
+#define READER_AWAY                                                                                          \
+    "The store reader is away, so no key can be looked up; the server starts it again, try in a moment."
 #define VAULT_AWAY                                                                                           \
     "The vault is away, so nothing can be disclosed; everything else goes on. The server's log says why."
 
@@ -103,7 +103,7 @@ static void on_found(void *ctx, enum err e, const struct msg_frame *m)
     if (e == ERR_OK)
         e = msg_get_found(m->body, m->len, &d.found);
     if (e != ERR_OK)
-        return local_failed(l, e, m, WRITER_AWAY);
+        return local_failed(l, e, m, READER_AWAY);
     list_keys(l, &d.found);
     copy_text(l, "as", d.who, sizeof d.who);
     copy_text(l, "reason", d.reason, sizeof d.reason);
@@ -146,7 +146,7 @@ void local_recover(struct local *l)
             "A field is missing or too long (name 64, reason 256, user 128 bytes; device: hexadecimal).");
     struct writer *body = back_begin(l->web, BACK_READER, MSG_FIND, on_found, l, &l->waiting);
     if (body == NULL)
-        return local_fail(l, ERR_OFFLINE, WRITER_AWAY);
+        return local_fail(l, ERR_OFFLINE, READER_AWAY);
     msg_put_find(body, &l->find);
     back_send(l->web, BACK_READER);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/host/monotonic.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/web/sync_read.h"
 #include "escrow-server/web/web_call.h"
@@ -229,8 +230,6 @@ static void adopt(struct call *c)
 static void send_sync(struct call *c)
 {
     struct sync *s = c->state;
-    if (s->m.has_head)
-        web_heads_take(c->web, c->device, s->m.audit_head, (struct msg_blob){s->word, s->word_len});
     s->m.has_courier = true;
     memcpy(s->m.courier, c->courier_key, sizeof s->m.courier);
     if (c->renew)
@@ -242,12 +241,31 @@ static void send_sync(struct call *c)
     back_send(c->web, BACK_WRITER);
 }
 
+/* The writer judges every record itself, so an escrow needs no reader; who a stranger is, only that one says.
+ */
+static void go_past_reader(struct call *c)
+{
+    const struct sync *s = c->state;
+    if (s->has_spki)
+        return call_failed(c, ERR_OFFLINE, NULL);
+    send_sync(c);
+}
+
+static void note_reader(struct web *w, enum err e)
+{
+    w->reader_late = e == ERR_TIMEOUT;
+    w->reader_due_ms = monotonic_ms() + WEB_WAIT_S * 1000;
+}
+
 static void on_device(void *ctx, enum err e, const struct msg_frame *m)
 {
     struct call *c = ctx;
     struct sync *s = c->state;
     struct msg_device_is is;
     c->waiting = 0;
+    note_reader(c->web, e);
+    if (e == ERR_OFFLINE || e == ERR_TIMEOUT || e == ERR_IO || e == ERR_BUSY)
+        return go_past_reader(c);
     if (e == ERR_OK)
         e = msg_get_device_is(m->body, m->len, &is);
     if (may_adopt(c, e, &is))
@@ -262,6 +280,8 @@ static void on_device(void *ctx, enum err e, const struct msg_frame *m)
         return call_problem(c, 403, 0, "The certificate is not the one that the device enrolled with last.");
     if (web_records_check(&s->m, is.spki, s->detail, sizeof s->detail) != ERR_OK)
         return call_problem(c, 422, 0, s->detail);
+    if (s->m.has_head)
+        web_heads_take(c->web, c->device, s->m.audit_head, (struct msg_blob){s->word, s->word_len});
     send_sync(c);
 }
 
@@ -279,13 +299,18 @@ static bool has_escrow(const struct msg_sync *m)
 static void ask_device(struct call *c)
 {
     struct msg_device ask;
+    struct web *w = c->web;
+    int64_t now = monotonic_ms();
+    if (w->reader_late && now < w->reader_due_ms)
+        return go_past_reader(c);
+    w->reader_due_ms = now + WEB_WAIT_S * 1000;
     memcpy(ask.device, c->device, sizeof ask.device);
     memcpy(ask.courier, c->courier_key, sizeof ask.courier);
-    struct writer *body = back_begin(c->web, BACK_READER, MSG_DEVICE, on_device, c, &c->waiting);
+    struct writer *body = back_begin(w, BACK_READER, MSG_DEVICE, on_device, c, &c->waiting);
     if (body == NULL)
-        return call_failed(c, ERR_OFFLINE, NULL);
+        return go_past_reader(c);
     msg_put_device(body, &ask);
-    back_send(c->web, BACK_READER);
+    back_send(w, BACK_READER);
 }
 
 void web_sync(struct call *c)
@@ -306,7 +331,8 @@ void web_sync(struct call *c)
     if (web_shed(c->web, escrow))
         return call_problem(c, 503, web_shed_retry_s(escrow),
                             "The server has too much to do now; come back later.");
-    if (s->m.n > 0 || s->has_spki)
+    bool is_news = s->m.has_head && web_heads_get(c->web, s->m.audit_head) != HEARD_KNOWN;
+    if (s->m.n > 0 || s->has_spki || is_news)
         return ask_device(c); /* whose key do the records have to be signed with? Who is it at all? */
     send_sync(c);
 }

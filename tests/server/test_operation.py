@@ -169,6 +169,38 @@ def test_a_vault_that_cannot_start_stops_nothing_else():
         s.clean()
 
 
+def test_a_reader_that_hangs_stops_no_escrow():
+    s = Server('--web-workers', '1')
+    try:
+        s.start()
+        d, other = enrolled(s, 'no-reader'), enrolled(s, 'no-reader-too')
+        old = d.escrow()
+        d.sync(old)
+        reader, said = s.children()['reader'], {}
+        records = [other.escrow(), d.escrow()]
+        os.kill(reader, signal.SIGSTOP)
+        try:
+            tasks = {'sync': lambda: other.sync(records[0]), 'ready': lambda: s.request('GET', '/readyz'),
+                     'recover': lambda: s.recover(old['key_id'], code=None)}
+            threads = [threading.Thread(target=lambda k=k, f=f: said.update({k: f()})) for k, f in tasks.items()]
+            for t in threads:
+                t.start()
+            for t in threads:
+                t.join(60)
+            eq(other.names(said['sync'][2]), [records[0]['name']], 'receipted')
+            holds('reader' in problem(said['ready'], 503), 'not ready, and why')
+            holds('store reader is away' in said['recover'][1], f'who is away: {said["recover"]}')
+            eq(d.names(d.sync(records[1])[2]), [records[1]['name']], 'the next one, too')
+            d.new_courier()
+            run('openssl', 'req', '-x509', '-key', d.cert[1], '-out', d.cert[0], '-subj', '/CN=' + d.id, '-days', '9')
+            eq(d.sync(d.escrow())[0], 403, 'the writer looks at the pin')
+        finally:
+            os.kill(reader, signal.SIGCONT)
+        until('ready', lambda: s.request('GET', '/readyz')[0] == 200)
+    finally:
+        s.clean()
+
+
 # ---- health
 
 def test_readyz_tells_the_truth(s):

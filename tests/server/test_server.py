@@ -1150,5 +1150,29 @@ def main(wanted):
     return 1 if results['failed'] else 0
 
 
+def test_audit_begin_keeps_the_key_of_the_old_log():
+    s = Server()
+    try:
+        key = s.state('vault/audit.key')
+        with open(key, 'rb') as f:
+            old = f.read()
+        before = json.loads(s.command('audit', 'begin', '--json').stdout)['before']
+        aside = key + '.of-' + before.rsplit('-', 1)[1]
+        with open(aside, 'rb') as kept, open(key, 'rb') as new:
+            eq(kept.read(), old, 'kept')
+            holds(new.read() != old, 'another one signs')
+        eq([os.stat(p).st_mode & 0o777 for p in (aside, key)], [0o600] * 2, 'nobody else reads them')
+        os.remove(s.path('vault.secret'))  # no key can be made: nothing has changed
+        with open(key, 'rb') as f:
+            old = f.read()
+        s.command('audit', 'begin', code=1)
+        with open(key, 'rb') as f:
+            eq(f.read(), old, 'put back')
+        s.put('vault.secret', 'vault passphrase\n')
+        s.start()
+    finally:
+        s.clean()
+
+
 if __name__ == '__main__':
     sys.exit(main(set(sys.argv[1:])))
