@@ -127,6 +127,7 @@ def bench_commit(b):
 
 
 def bench_commit_whole(b):
+    """Durable escrows of 64 devices at once through the whole server, beside one commit per record on the same store."""
     got = []
     with running() as s:
         for _ in range(b.runs):
@@ -204,7 +205,7 @@ def look_during_storm(store):
     return took, sum(a['ok'] for a in answers) / 12
 
 
-def bench_storm(b, small, large):
+def storm_beside(b, small, large):
     """Medians of three; the two stores take turns, because what else runs on the machine comes and goes."""
     got = [(look_during_storm(small), look_during_storm(large)) for _ in range(3)]
     rate = statistics.median(rate for pair in got for _, rate in pair)
@@ -227,7 +228,7 @@ def bench_lookup(b):
         b.row(f'look-up, {what}', f'p50 {statistics.median(many):.2f} ms, p99 {p99(many):.2f} ms', p99(many) <= 5, 'p99 <= 5 ms')
         ratio = statistics.median(many) / statistics.median(few)
         b.row(f'the same beside {BASE[1]:,} keys', f'{ratio:.2f} x ({statistics.median(few):.3f} ms)', ratio <= 1.2, '<= 1.2 x')
-        bench_storm(b, small, large)
+        storm_beside(b, small, large)
         pair = large.pair
         mib = {name: rig.rss_kib(p.pid) / 1024 for name, p in (('web', pair.web), ('writer', pair.writer.process), ('reader', pair.reader.process))}
         b.row('resident memory after it', ', '.join(f'{name} {one:.1f} MiB' for name, one in mib.items()), max(mib.values()) <= 40, '<= 40 MiB each')
