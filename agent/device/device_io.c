@@ -29,12 +29,11 @@ enum err device_size(int fd, uint64_t *ret)
     return ERR_OK;
 }
 
-static enum err read_at(void *ctx, uint64_t off, void *buf, size_t len)
+enum err device_read(int fd, uint64_t off, void *buf, size_t len)
 {
-    const int *fd = ctx;
     size_t done = 0;
     while (done < len) {
-        ssize_t n = pread(*fd, (uint8_t *)buf + done, len - done, (off_t)(off + done));
+        ssize_t n = pread(fd, (uint8_t *)buf + done, len - done, (off_t)(off + done));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -44,6 +43,12 @@ static enum err read_at(void *ctx, uint64_t off, void *buf, size_t len)
         done += (size_t)n;
     }
     return ERR_OK;
+}
+
+static enum err read_at(void *ctx, uint64_t off, void *buf, size_t len)
+{
+    const int *fd = ctx;
+    return device_read(*fd, off, buf, len);
 }
 
 struct volume_io device_io(const int *fd)

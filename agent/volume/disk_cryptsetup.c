@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/volume/disk_cryptsetup.h"
+#include "agent/device/device_io.h"
 #include "crypto/host/file.h"
 #include "crypto/host/process.h"
 #include <errno.h>
@@ -125,18 +126,7 @@ static enum err disk_open(const char *path, struct disk **ret)
 
 static enum err disk_read(struct disk *d, uint64_t off, void *buf, size_t len)
 {
-    size_t at = 0;
-    while (at < len) {
-        ssize_t n = pread(d->fd, (uint8_t *)buf + at, len - at, (off_t)(off + at));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return ERR_IO;
-        if (n == 0)
-            return ERR_TRUNCATED;
-        at += (size_t)n;
-    }
-    return ERR_OK;
+    return device_read(d->fd, off, buf, len);
 }
 
 static enum err disk_load(struct disk *d)
