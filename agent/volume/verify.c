@@ -16,6 +16,8 @@ static enum err note_look(struct agent *a, const struct header *h, uint8_t manag
     enum err e = cache_get_life(a->cache, &h->luks.uuid, &l);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
+    if (e == ERR_OK && l.management == management)
+        return ERR_OK;
     l.management = management;
     return cache_put_life(a->cache, &l);
 }
