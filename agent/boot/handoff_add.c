@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/boot/device_path.h"
 #include "agent/boot/efivar.h"
 #include "agent/boot/handoff.h"
 #include "crypto/cursor.h"
@@ -6,16 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Device path nodes. source: UEFI 2.10 sections 10.3.1, 10.3.5.1, 10.3.5.4 */
-#define NODE_MEDIA     4
-#define NODE_HARD_DISK 1
-#define HARD_DISK_LEN  42
-#define BY_GPT         2 /* partition format, and signature type */
-#define NODE_FILE_PATH 4
-#define NODE_END       0x7f
-#define END_WHOLE      0xff
-#define NODE_HEAD      4
 
 #define ACTIVE  1u /* LOAD_OPTION_ACTIVE. source: UEFI 2.10 section 3.1.3 */
 #define NUMBERS 0x10000u

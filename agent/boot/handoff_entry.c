@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/boot/device_path.h"
 #include "agent/boot/efivar.h"
 #include "agent/boot/handoff.h"
 #include "crypto/cursor.h"
@@ -11,13 +12,6 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
-
-/* Device path nodes. source: UEFI 2.10 sections 10.3.1, 10.3.5.4 */
-#define NODE_MEDIA     4
-#define NODE_HARD_DISK 1
-#define NODE_FILE_PATH 4
-#define NODE_END       0x7f
-#define BY_GPT         2 /* partition format, and signature type. source: UEFI 2.10 section 10.3.5.1 */
 
 #define ENTRY_TEXT 256
 
