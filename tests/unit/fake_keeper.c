@@ -223,6 +223,20 @@ void fake_keeper_stop(void)
     memset(&fake_agent, 0, sizeof fake_agent);
 }
 
+void fake_keeper_begin(void)
+{
+    fake_tpm_reset(1);
+    fake_disk_make();
+    fake_keeper_forget();
+    fake_keeper_start(true);
+}
+
+void fake_keeper_end(void)
+{
+    fake_keeper_stop();
+    fake_disk_free();
+}
+
 enum err fake_protect(struct protect_result *ret)
 {
     struct header *h = NULL;

@@ -27,6 +27,10 @@ void fake_keeper_restore(void);
 /* The process starts, and ends. The identity is in the TPM (with_tpm) or a file. */
 void fake_keeper_start(bool with_tpm);
 void fake_keeper_stop(void);
+/* For setup and teardown: a new volume, a new installation on a computer with a TPM, started; and their end.
+ */
+void fake_keeper_begin(void);
+void fake_keeper_end(void);
 /* Is the root encrypted, so that management keys may lie there? Yes, unless told otherwise. */
 extern bool fake_keeper_encrypted;
 

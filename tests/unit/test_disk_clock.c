@@ -3,7 +3,6 @@
 #include "agent/volume/rotate.h"
 #include "agent/volume/settle.h"
 #include "tests/unit/fake_keeper.h"
-#include "tests/unit/fake_tpm.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -51,10 +50,7 @@ static unsigned live(void)
 static void made_in_the_future(void **state)
 {
     (void)state;
-    fake_tpm_reset(1);
-    fake_disk_make();
-    fake_keeper_forget();
-    fake_keeper_start(true);
+    fake_keeper_begin();
     fake_agent.policy.rotate_days = 365;
     ahead = 30 * YEAR;
     assert_int_equal(fake_protect(&made), ERR_OK);
@@ -67,8 +63,7 @@ static void made_in_the_future(void **state)
         assert_int_equal(wanted(366 * round + 364), 0);
         assert_int_equal(live(), 1);
     }
-    fake_keeper_stop();
-    fake_disk_free();
+    fake_keeper_end();
 }
 
 /* made, proved, now, since */

@@ -3,7 +3,6 @@
  * opened, and what reads back as it was written. */
 #include "agent/volume/protect.h"
 #include "tests/unit/fake_keeper.h"
-#include "tests/unit/fake_tpm.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -88,10 +87,7 @@ static void one(const struct row *r)
     struct protect_result made = {.slot = -1};
     struct cache_key keys[CACHE_KEYS];
     unsigned n = 0;
-    fake_tpm_reset(1);
-    fake_disk_make();
-    fake_keeper_forget();
-    fake_keeper_start(true);
+    fake_keeper_begin();
     now = r;
     fake_problem.text[0] = 0;
     enum err e = fake_protect(&made);
@@ -103,8 +99,7 @@ static void one(const struct row *r)
         if (is_live(&keys[i].key_id) != !r->flip)
             fail_msg("%s: it is called verified", r->what);
     assert_true(n > 0);
-    fake_keeper_stop();
-    fake_disk_free();
+    fake_keeper_end();
 }
 
 static void every_row(void **state)

@@ -6,7 +6,6 @@
 #include "formats/record.h"
 #include "tests/unit/fake_disk_json.h"
 #include "tests/unit/fake_keeper.h"
-#include "tests/unit/fake_tpm.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,10 +20,7 @@ static struct fake_way_in w;
 static int setup(void **state)
 {
     (void)state;
-    fake_tpm_reset(1);
-    fake_disk_make();
-    fake_keeper_forget();
-    fake_keeper_start(true);
+    fake_keeper_begin();
     assert_int_equal(fake_protect(&made), ERR_OK);
     assert_int_equal(fake_verify(), ERR_OK);
     fake_disk_restart();
@@ -34,8 +30,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    fake_keeper_stop();
-    fake_disk_free();
+    fake_keeper_end();
     return 0;
 }
 

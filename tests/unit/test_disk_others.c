@@ -21,18 +21,14 @@ static struct fake_way_in w;
 static int setup(void **state)
 {
     (void)state;
-    fake_tpm_reset(1);
-    fake_disk_make();
-    fake_keeper_forget();
-    fake_keeper_start(true);
+    fake_keeper_begin();
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    fake_keeper_stop();
-    fake_disk_free();
+    fake_keeper_end();
     return 0;
 }
 

@@ -20,10 +20,7 @@ static struct fake_way_in w;
 static int setup(void **state)
 {
     (void)state;
-    fake_tpm_reset(1);
-    fake_disk_make();
-    fake_keeper_forget();
-    fake_keeper_start(true);
+    fake_keeper_begin();
     assert_int_equal(fake_protect(&made), ERR_OK);
     assert_true(fake_password(&made.key_id, &password));
     fake_disk_restart();
@@ -34,8 +31,7 @@ static int teardown(void **state)
 {
     (void)state;
     secret_wipe(&password);
-    fake_keeper_stop();
-    fake_disk_free();
+    fake_keeper_end();
     return 0;
 }
 
