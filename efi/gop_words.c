@@ -114,7 +114,9 @@ static const char *show_words(struct rect room, const struct content *c)
     room.y += gop_px(gop_is_narrow() ? 4 : 10);
     room.h -= gop_px(gop_is_narrow() ? 4 : 10);
     show_address(&room, c);
-    bool note_fits = canvas_paragraph_height(room.w, c->note, gop_lay.scale) <= room.h + gop_px(GOP_LINE_GAP);
+    /* none fits also where the lines before it took all the room and more */
+    bool note_fits = !c->note[0] ||
+                     canvas_paragraph_height(room.w, c->note, gop_lay.scale) <= room.h + gop_px(GOP_LINE_GAP);
     add(&room, note_fits ? c->note : "", gop_ink(gop_paint->amber, 1), 10);
     bool fits = canvas_paragraph_height(room.w, c->message, gop_lay.scale) <= room.h + gop_px(GOP_LINE_GAP);
     add(&room, fits && note_fits ? c->message : "", gop_ink(gop_paint->white, 1), 0);

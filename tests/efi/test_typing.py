@@ -30,6 +30,12 @@ def is_black(path):
     return row == bytes(len(row))
 
 
+def has_words(path, above, below):
+    """Is a band of the screen, in parts of its height, more than its ground?"""
+    _, height, rows = png.read(path)
+    return len(set(rows[int(above * height):int(below * height)])) > 1
+
+
 def every_way_of_typing(t):
     """PS/2: digit row, keypad, F1 to F10, the shifted row; NumLock pressed by somebody; a burst as fast as it goes."""
     groups = rig.groups(rig.PASSWORD)
@@ -61,6 +67,7 @@ def usb_on_a_large_screen(t):
         usual = bench.shot(laptop, 'prompt-3840x2160')
         t.equal('the screen is as large', png.read(usual)[:2], (3840, 2160))
         t.equal('3840x2160: the QR is readable', rig.read_qr(usual), rig.ORG['url'] + '/R/' + rig.base32(bench.envelope))
+        t.that('the organisation\'s message stands below the boxes', has_words(usual, 0.82, 0.91), '')
         laptop.send_keys(['c'])
         shown(laptop)
         contrast = bench.shot(laptop, 'contrast-3840x2160')
