@@ -41,7 +41,8 @@ static void back_off(struct pg *p)
     p->backoff_ms = p->backoff_ms == 0 ? PG_BACKOFF_MIN_MS : p->backoff_ms * 2;
     if (p->backoff_ms > PG_BACKOFF_MAX_MS)
         p->backoff_ms = PG_BACKOFF_MAX_MS;
-    p->again_ms = monotonic_ms() + p->backoff_ms;
+    p->failed_ms = monotonic_ms();
+    p->again_ms = p->failed_ms + p->backoff_ms;
 }
 
 static enum err take_connection(struct pg *p)
@@ -179,7 +180,9 @@ static enum err make_months(struct pg *p)
 static enum err begin(struct db *d)
 {
     struct pg *p = pg_of(d);
-    if (p->c == NULL || p->standby)
+    if (p->c == NULL)
+        return pg_away(p);
+    if (p->standby)
         return ERR_OFFLINE;
     if (monotonic_ms() < p->pause_until_ms)
         return ERR_BUSY;

@@ -13,6 +13,7 @@
 #define PG_SYNC_MS        4000 /* for a commit, before the wait for a standby is cancelled */
 #define PG_BACKOFF_MIN_MS 100
 #define PG_BACKOFF_MAX_MS 5000
+#define PG_ASKED_MS       200  /* between two tries while somebody asks */
 #define PG_IDLE_MS        1000 /* how often an idle connection is looked at */
 #define PG_PAUSE_MS       5000 /* no writing for so long after no standby had answered */
 
@@ -24,7 +25,7 @@ struct pg {
     PGconn *c;    /* NULL: offline */
     bool standby; /* c is to a standby: it reads, and nothing else */
     struct pg_job *job;
-    int64_t again_ms, pause_until_ms;
+    int64_t failed_ms, again_ms, pause_until_ms;
     unsigned backoff_ms;
     bool in_tx;
     unsigned posted; /* statements whose results were not read */
@@ -57,6 +58,9 @@ void pg_notice(void *arg, const PGresult *r);
 enum err pg_error(const PGresult *r);
 void pg_log(const struct pg *p, const char *doing, const char *state, const char *text);
 
+/* Somebody asks while there is no connection: the next try is soon.
+ * Returns ERR_OFFLINE */
+MUST_CHECK enum err pg_away(struct pg *p);
 /* The connection is of no use any more. */
 void pg_lose(struct pg *p, const char *reason);
 /* Its name on the server. */

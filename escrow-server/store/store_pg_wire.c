@@ -49,6 +49,13 @@ void pg_notice(void *arg, const PGresult *r)
          state == NULL ? "" : state, text == NULL ? "" : text);
 }
 
+enum err pg_away(struct pg *p)
+{
+    if (p->again_ms > p->failed_ms + PG_ASKED_MS)
+        p->again_ms = p->failed_ms + PG_ASKED_MS;
+    return ERR_OFFLINE;
+}
+
 void pg_lose(struct pg *p, const char *reason)
 {
     if (p->c == NULL)
@@ -98,7 +105,7 @@ enum err pg_post(struct pg *p, const struct query *q)
     struct wire w = {.len = {0}};
     char name[24];
     if (p->c == NULL)
-        return ERR_OFFLINE;
+        return pg_away(p);
     for (unsigned i = 0; i < q->n; i++)
         put_param(&w, i, &q->param[i]);
     pg_name(p, q->which, name);

@@ -11,8 +11,9 @@ struct reader_state {
     const struct store_ops *ops;
     struct store *store;
     struct webs webs;
-    bool away; /* the last answer was that the store is */
-    bool hold; /* a question may wait for it */
+    bool away;             /* the last answer was that the store is */
+    bool hold;             /* a question may wait for it */
+    int64_t hold_again_ms; /* while it is away, not before */
     struct reader_sweep {
         uint64_t silent_s;
         int64_t again_ms;

@@ -4,7 +4,9 @@
 #include <poll.h>
 #include <string.h>
 
-#define HOLD_MS  2000
+#define HOLD_MS 2000
+#define HOLD_AWAY_MS                                                                                         \
+    400 /* a try to connect begins within half of that, and takes some tens where one answers */
 #define AGAIN_MS 20
 
 /* Not answered yet where the store may be back in a moment: OFFLINE then. */
@@ -115,16 +117,19 @@ static enum err answer(struct reader_state *r, struct chan *c, const struct msg_
 }
 
 /* That a database server is gone is often found out by the first question, and the next one of the list is
- * there within milliseconds. So that question waits for it; the others, while none is there, do not. */
+ * there within milliseconds: so that question waits for it. While none is there, every now and then one waits
+ * for the try to connect that it brings about, and finds a server that is back. */
 enum err reader_answer(struct reader_state *r, struct chan *c, const struct msg_frame *m)
 {
-    int64_t until = monotonic_ms() + HOLD_MS;
+    int64_t now = monotonic_ms(), until = now + (r->away ? HOLD_AWAY_MS : HOLD_MS);
     enum err e;
-    r->hold = !r->away;
+    r->hold = !r->away || now >= r->hold_again_ms;
     while ((e = answer(r, c, m)) == ERR_OFFLINE) {
         (void)poll(NULL, 0, AGAIN_MS);
         (void)r->ops->tend(r->store);
-        r->hold = monotonic_ms() < until;
+        now = monotonic_ms();
+        r->hold = now < until;
+        r->hold_again_ms = now + HOLD_AWAY_MS;
     }
     return e;
 }
