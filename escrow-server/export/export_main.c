@@ -36,9 +36,11 @@ static void take_control(void *ctx, enum control_what what, int fd)
         chan_close(&x->vault);
 }
 
-static enum err take(struct exporter *x, const struct msg_frame *m)
+static enum err take(void *ctx, struct chan *c, const struct msg_frame *m)
 {
+    struct exporter *x = ctx;
     struct msg_lines lines;
+    (void)c;
     if (m->type == MSG_HEAD)
         return msg_get_head(m->body, m->len, &x->head);
     if (m->type != MSG_LINES || m->id == 0 || m->id > x->n)
@@ -47,17 +49,11 @@ static enum err take(struct exporter *x, const struct msg_frame *m)
     return export_take(x, &x->target[m->id - 1], &lines);
 }
 
-static void hear_vault(struct exporter *x)
+static void hear_vault(struct exporter *x) /* where it is gone, the supervisor brings another */
 {
-    struct msg_frame m;
-    enum err gone = chan_fill(&x->vault), e = ERR_OK;
-    while (chan_is_open(&x->vault) && (e = chan_next(&x->vault, &m)) == ERR_OK)
-        if (take(x, &m) != ERR_OK) {
-            slog(SLOG_ERROR, "channel", "closed=\"the vault sent what is no message\" type=%u", m.type);
-            return chan_close(&x->vault);
-        }
-    if (gone != ERR_OK || e == ERR_FORMAT)
-        chan_close(&x->vault); /* the supervisor brings another */
+    uint8_t type;
+    if (chan_hear(&x->vault, take, x, &type) == ERR_FORMAT)
+        slog(SLOG_ERROR, "channel", "closed=\"the vault sent what is no message\" type=%u", type);
 }
 
 static void look_at_head(struct exporter *x, struct export_target *t)

@@ -101,6 +101,25 @@ enum err chan_next(struct chan *c, struct msg_frame *ret)
     return ERR_OK;
 }
 
+enum err chan_hear(struct chan *c, chan_take *take, void *ctx, uint8_t *ret_type)
+{
+    struct msg_frame m = {.type = 0};
+    enum err gone = chan_fill(c), e = ERR_OK; /* what came before it went is heard */
+    while (chan_is_open(c) && (e = chan_next(c, &m)) == ERR_OK)
+        if (take(ctx, c, &m) != ERR_OK) {
+            *ret_type = m.type;
+            chan_close(c);
+            return ERR_FORMAT;
+        }
+    if (e == ERR_FORMAT)
+        *ret_type = 0;
+    else
+        e = gone;
+    if (e != ERR_OK)
+        chan_close(c);
+    return e;
+}
+
 struct writer *chan_begin(struct chan *c, uint8_t type, uint64_t id)
 {
     if (grow(&c->out, c->out.len + FRAME_HEAD + c->max) != ERR_OK)

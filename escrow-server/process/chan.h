@@ -44,6 +44,13 @@ MUST_CHECK enum err chan_fill(struct chan *c);
 /* The next whole message. err: NOT_FOUND (none yet), FORMAT (the other end talks nonsense) */
 MUST_CHECK enum err chan_next(struct chan *c, struct msg_frame *ret);
 
+/* One message, taken. err: any; it is nonsense then */
+typedef enum err chan_take(void *ctx, struct chan *c, const struct msg_frame *m);
+/* Read what is there and let take() have each message. Whatever the error, the channel is closed.
+ * ret_type: the message that take() did not take, 0 where it is none; set with FORMAT only
+ * err: OFFLINE (the other end is gone), NOMEM, FORMAT */
+MUST_CHECK enum err chan_hear(struct chan *c, chan_take *take, void *ctx, uint8_t *ret_type);
+
 /* Begin a message; the body is written through the cursor that is returned (NULL without memory). */
 struct writer *chan_begin(struct chan *c, uint8_t type, uint64_t id);
 /* End it, and send what the socket takes now. err: FULL (body too long; nothing is sent), OFFLINE */

@@ -11,31 +11,22 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static void serve_web(struct vault *v, struct chan *c)
+static enum err take_web(void *vault, struct chan *c, const struct msg_frame *m)
 {
-    struct msg_frame m;
-    enum err gone = chan_fill(c), e = ERR_OK;
-    while (chan_is_open(c) && (e = chan_next(c, &m)) == ERR_OK)
-        if (vault_take(v, c, &m) != ERR_OK) {
-            slog(SLOG_ERROR, "channel", "closed=\"a web worker sent what is no message\" type=%u", m.type);
-            return chan_close(c);
-        }
-    if (gone != ERR_OK || e == ERR_FORMAT)
-        chan_close(c);
+    return vault_take(vault, c, m);
 }
 
-static void serve_export(struct vault *v)
+static enum err take_export(void *vault, struct chan *c, const struct msg_frame *m)
 {
-    struct msg_frame m;
-    enum err gone = chan_fill(&v->export), e = ERR_OK;
-    while (chan_is_open(&v->export) && (e = chan_next(&v->export, &m)) == ERR_OK)
-        if (vault_export(v, &m) != ERR_OK) {
-            slog(SLOG_ERROR, "channel", "closed=\"the exporter sent what is no message of his\" type=%u",
-                 m.type);
-            return chan_close(&v->export);
-        }
-    if (gone != ERR_OK || e == ERR_FORMAT)
-        chan_close(&v->export);
+    (void)c;
+    return vault_export(vault, m);
+}
+
+static void hear(struct vault *v, struct chan *c, const char *who, chan_take *take)
+{
+    uint8_t type;
+    if (chan_hear(c, take, v, &type) == ERR_FORMAT)
+        slog(SLOG_ERROR, "channel", "closed=\"%s sent what is no message\" type=%u", who, type);
 }
 
 static void add_export(struct vault *v, int fd)
@@ -98,9 +89,9 @@ static void loop(struct vault *v)
         }
         for (unsigned i = 0; i < VAULT_WEBS; i++)
             if (chan_polled(&v->web[i], fds[i].revents))
-                serve_web(v, &v->web[i]);
+                hear(v, &v->web[i], "a web worker", take_web);
         if (chan_polled(&v->export, fds[VAULT_WEBS + 1].revents))
-            serve_export(v);
+            hear(v, &v->export, "the exporter", take_export);
         vault_state_tend(v);
         if (fds[VAULT_WEBS].revents != 0 && child_listen(take_control, v) != ERR_OK)
             return;

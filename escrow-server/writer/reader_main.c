@@ -5,18 +5,19 @@
 #include "escrow-server/writer/reader.h"
 #include <time.h>
 
+static enum err take(void *reader, struct chan *c, const struct msg_frame *m)
+{
+    return reader_answer(reader, c, m);
+}
+
 /* SQLite looks at one moment of the store until tend(): it must be no earlier than the questions that are
  * taken in now, because what was receipted before them must be found. */
 static void serve_web(struct reader_state *r, struct chan *c)
 {
-    struct msg_frame m;
+    uint8_t type;
     (void)r->ops->tend(r->store);
-    enum err gone = chan_fill(c), e = ERR_OK;
-    while (chan_is_open(c) && (e = chan_next(c, &m)) == ERR_OK)
-        if (reader_answer(r, c, &m) != ERR_OK)
-            return webs_nonsense(c, m.type);
-    if (gone != ERR_OK || e == ERR_FORMAT)
-        chan_close(c);
+    if (chan_hear(c, take, r, &type) == ERR_FORMAT)
+        webs_nonsense(c, type);
 }
 
 /* Returns how long to sleep, in ms. */
