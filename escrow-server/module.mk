@@ -57,8 +57,9 @@ $(B)/tests/kill_shim.so: tests/server/kill_shim.c Makefile
 # Makes what a device would say, for tests/server/test_server.py
 $(eval $(call program,tests/record_tool,tests/server/record_tool.c,))
 
-$(eval $(call unit,test_server_msg,$(addprefix escrow-server/process/,chan.c msg_piece.c msg_store.c msg_devices.c \
-    msg_vault.c msg_loss.c),))
+server_messages := $(addprefix escrow-server/process/,msg_piece.c msg_store.c msg_devices.c msg_vault.c msg_loss.c)
+$(eval $(call unit,test_server_msg,$(server_messages),))
+$(eval $(call unit,test_server_chan,escrow-server/process/chan.c $(server_messages),))
 $(eval $(call unit,test_export_form,escrow-server/export/export_form.c,-ljson-c))
 $(eval $(call unit,test_server_store,$(server_store) escrow-server/process/slog.c,$(server_store_libs)))
 $(eval $(call unit,test_server_people,escrow-server/vault/people.c escrow-server/vault/totp.c escrow-server/verb/options.c escrow-server/places.c,\
