@@ -25,7 +25,7 @@ struct pg {
     PGconn *c;    /* NULL: offline */
     bool standby; /* c is to a standby: it reads, and nothing else */
     struct pg_job *job;
-    int64_t failed_ms, again_ms, pause_until_ms;
+    int64_t failed_ms, again_ms, say_again_ms, pause_until_ms;
     unsigned backoff_ms;
     bool in_tx;
     unsigned posted; /* statements whose results were not read */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/host/monotonic.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/store/store_pg.h"
 #include <pthread.h>
@@ -13,7 +14,8 @@ struct pg_job {
     enum store_half half;
     bool primary_only, standby;
     bool reads;
-    bool quiet; /* it was said that only a standby answers */
+    bool quiet;  /* it was said that only a standby answers */
+    bool silent; /* what fails was said a moment ago */
     PGconn *c;
     enum err err;
     atomic_int left; /* 2: at work; 1: done, or given up by the other side; who makes it 0 frees it */
@@ -29,11 +31,13 @@ struct session {
     PGconn *c;
     enum store_half half;
     bool standby, reads; /* nothing can be made or changed; nothing is to be */
+    bool silent;
 };
 
 static enum err refuse(const struct session *s, enum err e, const char *reason)
 {
-    slog(SLOG_ERROR, "store", "half=%s reason=\"%s\"", sql_pg_name[s->half], reason);
+    if (!s->silent)
+        slog(SLOG_ERROR, "store", "half=%s reason=\"%s\"", sql_pg_name[s->half], reason);
     return e;
 }
 
@@ -198,7 +202,7 @@ static void no_notice(void *arg, const PGresult *r)
 
 static enum err connect(const struct pg_job *j, bool any, struct session *ret)
 {
-    struct session s = {dial(j->url, any), j->half, false, j->reads};
+    struct session s = {dial(j->url, any), j->half, .reads = j->reads, .silent = j->silent};
     if (s.c == NULL)
         return ERR_NOMEM;
     enum err e = ERR_OFFLINE;
@@ -275,6 +279,9 @@ void pg_job_start(struct pg *p)
     j->primary_only = p->patient || p->c != NULL;
     j->reads = p->reads;
     j->quiet = p->c != NULL;
+    j->silent = monotonic_ms() < p->say_again_ms;
+    if (!j->silent)
+        p->say_again_ms = monotonic_ms() + PG_BACKOFF_MAX_MS;
     j->url = strdup(p->url);
     atomic_init(&j->left, 2);
     if (j->url != NULL && run_thread(work, j)) {
