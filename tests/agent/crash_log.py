@@ -35,9 +35,10 @@ def counted(ops):
 
 def points_of(ops, whose):
     """Every point. Of the cache's and ESP's writes between two other operations one file is made: killed before the
-    first, or in the middle of the last, stands for all of them. After an operation is before the next one, so that is
-    asked for once, at the end; in the long form at all that change names. A process that is killed leaves the same bytes
-    before a sync and after it: in the short form it is killed before only."""
+    first, or in the middle of the last, stands for all of them (what other cuts there leave is among the subsets that
+    crash_losses.py replays). After an operation is before the next one, so that is asked for once, at the end; in the
+    long form at all that change names. A process that is killed leaves the same bytes before a sync and after it: in the
+    short form it is killed before only."""
     points, n = [], collections.Counter()
     chosen = [o for o in ops if o.whose in whose]
     after_sync = {id(o) for sync, o in zip(ops, ops[1:]) if sync.kind == 'S' and sync.whose in whose}
