@@ -4,7 +4,8 @@ import os
 import shutil
 import types
 
-from crash_scene import ESP, KEPT, copy_computer, protect, rotate
+from crash_log import ESP
+from crash_scene import KEPT, copy_computer, protect, rotate
 from machine import MSG_STATUS, Machine, ask, make_volume, sh
 from play_courier import device_of, enrolled, receipt
 from swtpm import Swtpm

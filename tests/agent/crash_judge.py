@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Power cuts at the keeper's writes: what is left after one, judged with the volume locked (header and one escrow
-key, nothing else), and after another start; and every point, and every subset of what was not synced."""
+key, nothing else), and after another start; and every point of an operation."""
 import base64
 import concurrent.futures
-import itertools
 import os
 import shutil
 
-from crash_log import points_of
-from crash_scene import ESP, copy_computer
+from crash_log import ESP, points_of
+from crash_scene import copy_computer
 from machine import MSG_STATUS, OURS, Machine, ask, header, judge, opens
 
 WORKERS = 2
@@ -152,57 +151,12 @@ def kill_point(scene, point):
     return [f'{where}: {w}' for w in wrong]
 
 
-def without_passes(ops):
-    """On a partition an area is overwritten forty times between two syncs, each time with what means nothing: the
-    first and the last of such a run stand for all."""
-    runs = [list(run) for _, run in itertools.groupby(ops, lambda o: (o.off, len(o.data)) if o.kind == 'W' else id(o))]
-    return [o for run in runs for o in ([run[0], run[-1]] if len(run) > 2 else run)]
-
-
-def power_cut_images(base, ops):
-    """Every image that a disk may hold which loses any unsynced writes, one of them perhaps torn."""
-    disk, pending = bytearray(base), []
-    for op in [*without_passes([o for o in ops if o.whose == 'i']), None]:
-        if op and op.kind == 'W':
-            pending.append(op)
-            continue
-        for n in range(len(pending) + 1):
-            for some in itertools.combinations(pending, n):
-                for torn in [None, *some]:
-                    image = bytearray(disk)
-                    for w in some:
-                        part = w.data[:len(w.data) // 2 // 512 * 512] if w is torn else w.data
-                        image[w.off:w.off + len(part)] = part
-                    yield image
-        for w in pending:
-            disk[w.off:w.off + len(w.data)] = w.data
-        pending = []
-
-
-def power_cuts(c, scene, ops):
-    with open(scene.base, 'rb') as f:
-        base = f.read()
-    n, wrong, seen = 0, [], set()
-    m = scene.copy('cut')
-    for image in power_cut_images(base, ops):
-        mark = hash(bytes(image[:1 << 20]))
-        if mark in seen:
-            continue
-        seen.add(mark)
-        with open(m.path('/dev/disk'), 'wb') as f:
-            f.write(image)
-        n += 1
-        shutil.rmtree(m.path('/var/lib/keyholt/agent'), ignore_errors=True)  # it was inside the volume
-        j = judge(m.path('/dev/disk'), scene.org)
-        wrong += scene.note(m, j, f'power cut {n}')
-        wrong += locked_view(scene, m.path('/dev/disk'), j)
-        wrong += clean_state(scene, m, 'resumed after a power cut', lost=True)
-    c.check(not wrong, f'{scene.name}: {n} images after a power cut', wrong[:3])
-    print(f'{scene.name}: {n} different images after a power cut judged and resumed', flush=True)
-
-
-def every_point(scene, ops, points=None):
-    points = points or points_of(ops, scene.whose)
+def every_point(scene, ops, points=None, until=None):
+    """How many the keeper was killed at, and what was wrong; until: words, after which no other point is begun."""
+    points, found = points or points_of(ops, scene.whose), []
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
-        found = list(pool.map(lambda p: kill_point(scene, p), points))
+        for i in range(0, len(points), 2 * WORKERS if until else len(points)):
+            found += pool.map(lambda p: kill_point(scene, p), points[i:i + 2 * WORKERS] if until else points)
+            if until and any(until in w for f in found for w in f or []):
+                break
     return sum(f is not None for f in found), [w for f in found for w in f or []]

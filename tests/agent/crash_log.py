@@ -4,6 +4,7 @@ import collections
 import os
 
 LONG = 'KEYHOLT_LONG' in os.environ
+ESP = '/boot/efi'
 NAMES = {'W': 'writes', 'S': 'fsyncs', 'R': 'renames', 'U': 'unlinks', 'T': 'truncations', 'M': 'mkdirs', 'O': 'creations',
          'A': 'fallocates'}
 # kind: a key of NAMES; whose: i (image), c (cache) or e (ESP); path and to (R) below the computer's folder; off: of W, of
@@ -34,15 +35,18 @@ def counted(ops):
 
 def points_of(ops, whose):
     """Every point. Of the cache's and ESP's writes between two other operations one file is made: killed before the
-    first, or in the middle of the last, stands for all of them. After an operation is before the next one, so that is
-    asked for once, at the end; in the long form at all that change names."""
+    first, or in the middle of the last, stands for all of them (what other cuts there leave is among the subsets that
+    crash_losses.py replays). After an operation is before the next one, so that is asked for once, at the end; in the
+    long form at all that change names. A process that is killed leaves the same bytes before a sync and after it: in the
+    short form it is killed before only."""
     points, n = [], collections.Counter()
     chosen = [o for o in ops if o.whose in whose]
+    after_sync = {id(o) for sync, o in zip(ops, ops[1:]) if sync.kind == 'S' and sync.whose in whose}
     for i, op in enumerate(chosen):
         n[op.whose] += 1
         writes = [0 <= k < len(chosen) and op.whose != 'i' and chosen[k].kind == 'W' and chosen[k].whose == op.whose
                   for k in (i - 1, i + 1)]
-        hows = [] if op.kind == 'W' and writes[0] else ['before']
+        hows = [] if op.kind == 'W' and writes[0] or (not LONG and id(op) in after_sync) else ['before']
         hows += ['torn'] if op.kind == 'W' and not writes[1] else []
         hows += ['after'] if i + 1 == len(chosen) or (LONG and op.kind not in 'WS') else []
         points += [Point(op.whose, n[op.whose], how) for how in hows]

@@ -2,19 +2,16 @@
 """Power cuts at the keeper's writes: one operation on a prepared computer, of which every run gets a copy, and
 which crash_shim.c counts, logs and kills."""
 import collections
-import glob
-import hashlib
 import os
-import re
 import shutil
 
-from crash_log import LONG
+from crash_log import ESP, LONG
+from crash_recovered import mark_on_disk
 from machine import MSG_PROTECT, MSG_ROTATE, MSG_STATUS, MSG_VERIFY, NO_ESP, OURS, PASSPHRASE, TOP, Machine, ask, header, \
     judge, opens
 from play_courier import Courier, device_of, receipt
 
 SHIM = f'{TOP}/build/tests/crash_shim.so'
-ESP = '/boot/efi'
 KEPT = '/dev/disk.kept'  # of a prepared computer: where its own cache remembers the disk, none may be left
 
 
@@ -109,21 +106,16 @@ class Scene:
         m.stop()
         return m, answer
 
-    def note(self, m, j, tag):
-        """Which state this was, and which keys' passwords opened it; what is wrong when none does, nor the passphrase."""
-        mark = hashlib.sha256()
-        own = [f for folder in ('/var/lib/keyholt/agent', ESP) for f in glob.glob(m.path(folder + '/**'), recursive=True)]
-        for name in [m.path('/dev/disk'), *sorted(own)]:
-            mark.update(re.sub(r'\.part-\w{6}$', '.part', name.removeprefix(m.root)).encode() + b'\0')
-            if os.path.exists(name) and not os.path.isdir(name):
-                with open(name, 'rb') as f:
-                    mark.update(hashlib.sha256(f.read()).digest())
+    def note(self, m, j, tag, marks=None):
+        """Which state this was, and which keys' passwords opened it; what is wrong when none does, nor the passphrase.
+        marks: of all states that this one stands for."""
         ids = [t['key_id'] for t in j['tokens'] if t['opens'] >= 0]
-        if mark.digest() not in self.states:
-            self.states[mark.digest()] = ids
-            if LONG:
-                told = [f'{"old" if i in self.old else "new"} key {i}' for i in ids]
-                print(f'  {self.name}, {tag}: opened by {" and ".join(told) or "the passphrase alone"}')
+        new = {mark for mark in marks or [mark_on_disk(m)] if mark not in self.states}
+        self.states.update(dict.fromkeys(new, ids))
+        if new and LONG:
+            told = [f'{"old" if i in self.old else "new"} key {i}' for i in ids]
+            states = f', {len(new)} states' if len(new) > 1 else ''
+            print(f'  {self.name}, {tag}{states}: opened by {" and ".join(told) or "the passphrase alone"}')
         return [] if ids or opens(m.path('/dev/disk'), PASSPHRASE) else ['nothing opens it']
 
     def how_opened(self):

@@ -6,17 +6,20 @@
    its cache: write, fsync, rename, unlink, ftruncate, mkdir, open that creates or empties, fallocate. What is left is
    judged with the volume locked: header and one escrow key, nothing else.
 2. Then a keeper starts again on it, with its cache and with the cache lost, and must leave a clean state.
-3. The volume's writes are also replayed as a disk that loses what was not synced: every subset of the writes
-   between two fsyncs, each also torn. So are those to the cache and the ESP (crash_losses.py says how).
+3. The operations on the volume, the cache and the ESP are also replayed as disks that lose what was not synced: at each
+   sync every subset of the unsynced operations, with writes torn (crash_media.py), sorted into classes by what libcryptsetup
+   and SQLite recover from it (crash_recovered.py); every class is judged and resumed (crash_losses.py).
 Nine scenes: protect a plain volume, which makes the management keyslot, too; rotate by passphrase; rotate unattended;
 rotate during an outage, with R and N in place (three recovery keyslots for a moment); a receipt for N, upon which R
 goes; an old header that was written back, upon which a new key is made and the returned one goes; rotate by passphrase
 while the TPM with device key and management key is away; protect and rotate again, killed at every operation
 on the EFI system partition, where each file is whole or not there, and all are there after the next start.
-4. A keeper whose table of steps has the token after the keyslot goes through 1 and must be caught; so must one that
-   would not sync the ESP's files, in 3.
-With KEYHOLT_LONG also every operation on volume and cache where there is an ESP, the moment after each new name, every
-loss of 3 (otherwise a few of each scene), and a line for each state.
+4. A keeper whose table of steps has the token after the keyslot goes through 1 and 3 and must be caught in both; so must,
+   in 3, one that would not sync the ESP's files, and one whose database had no WAL.
+With KEYHOLT_LONG also every operation on volume and cache where there is an ESP, the moment after each new name and each
+sync, in 3 every subset (otherwise of the volume's operations only, and 64 of the others' at each sync) and two states of every
+class (otherwise one of each where the volume was written and the cache lost, of the others a few of each scene); and a line for
+each state killed at and each class.
 """
 import os
 import sys
@@ -24,9 +27,9 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from crash_computers import prepare
-from crash_judge import every_point, locked_view, power_cuts
-from crash_losses import losses, unsynced_is_caught
-from crash_log import counted, points_of, read_log
+from crash_judge import every_point, locked_view
+from crash_losses import losses, unjournaled_is_caught, unsynced_is_caught, wrong_images_are_caught
+from crash_log import LONG, counted, points_of, read_log
 from crash_scene import SHIM, Scene, Sync, protect, rotate, summary, verify
 from machine import JUDGE, TOP, Checks, Organisation, fast_folder
 
@@ -45,11 +48,11 @@ def play(c, scene, start):
     wanted = points_of(ops, scene.whose)
     c.check(not wrong and n > 0.9 * len(wanted), f'{scene.name}: killed at {n} points', wrong[:5])
     print(f'{scene.name}: {counted(ops)}; killed at {n} points, {time.monotonic() - start:.0f} s', flush=True)
-    if not scene.esp:
-        power_cuts(c, scene, ops)
-    losses(c, scene)
+    losses(c, scene, 'ce' if scene.esp and not LONG else 'ice')  # without an ESP the volume's writes are the same
     if scene.name == 'esp':
         unsynced_is_caught(c, scene)
+    if scene.name == 'rotate':
+        unjournaled_is_caught(c, scene)
 
 
 def main():
@@ -84,9 +87,10 @@ def main():
     log = f'{c.folder}/wrong.log'
     m, answer = mutant.run('all', log=log)
     c.check(answer and answer[0] == 0, 'the wrong table works as long as nothing fails', answer)
-    n, wrong = every_point(mutant, read_log(log, m.root))
+    n, wrong = every_point(mutant, read_log(log, m.root), until=None if LONG else 'invariant 1')
     c.check(any('invariant 1' in w for w in wrong), 'the wrong table is caught')
     print(f'wrong table: caught at {len(wrong)} of {n} points, {time.monotonic() - start:.0f} s', flush=True)
+    wrong_images_are_caught(c, mutant)
     return c.close()
 
 

@@ -5,8 +5,9 @@ keyslot's area forty times rather than once, because a partition has no rotation
 
 The same scenes as in test_crash.py, on a real block device: the keeper is killed before and in the middle of every
 write and before every fsync on the partition, and at those on its cache; after each, the volume is judged with one
-escrow key while locked, and resumed on a partition, with the cache and without. With KEYHOLT_LONG every point, and the
-subsets of what was not synced; otherwise a few points of each scene.
+escrow key while locked, and resumed on a partition, with the cache and without. With KEYHOLT_LONG every point, and every
+subset of the volume's unsynced writes (2^40 before one sync, but only the last of forty writes to the same bytes counts);
+otherwise a few points of each scene.
 """
 import os
 import sys
@@ -14,7 +15,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from crash_computers import prepare
-from crash_judge import every_point, locked_view, power_cuts
+from crash_judge import every_point, locked_view
+from crash_losses import losses
 from crash_log import LONG, points_of, read_log
 from crash_scene import SHIM, Scene, protect, rotate, summary
 from machine import JUDGE, Checks, Organisation, fast_folder
@@ -47,7 +49,7 @@ def play(c, scene, start):
     print(f'{scene.name}: {writes} writes and {syncs} fsyncs on the partition, killed at {n} of {len(wanted)} points, '
           f'{time.monotonic() - start:.0f} s', flush=True)
     if LONG:
-        power_cuts(c, scene, ops)
+        losses(c, scene, 'i')
     return writes + syncs
 
 
