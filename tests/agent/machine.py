@@ -134,7 +134,7 @@ class Machine:
         with open(self.path('/keeper.log'), 'ab') as log:
             self.process = subprocess.Popen([self.keeper, *self.options], stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL, env={**os.environ, **self.env, **env})
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not self.listens(sock) and self.process.poll() is None:
             if time.monotonic() > end:
                 raise RuntimeError('the keeper does not listen: ' + self.log()[-300:])
@@ -149,13 +149,13 @@ class Machine:
     def stop(self, how=signal.SIGTERM):
         if self.process and self.process.poll() is None:
             self.process.send_signal(how)
-        code = self.process.wait(timeout=20) if self.process else None
+        code = self.process.wait(timeout=60) if self.process else None
         self.process = None
         return code
 
     def agent(self, *argv, data=None):
         """Run keyholt-agent; (exit code, standard output, standard error)."""
-        r = subprocess.run([AGENT, argv[0], '--root', self.root, *argv[1:]], input=data, capture_output=True, timeout=60)
+        r = subprocess.run([AGENT, argv[0], '--root', self.root, *argv[1:]], input=data, capture_output=True, timeout=180)
         return r.returncode, r.stdout.decode(), r.stderr.decode()
 
     def at_terminal(self, *argv, answers):
@@ -204,7 +204,7 @@ def fast_folder():
     return '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
 
 
-def ask(machine, kind, *fields, timeout=20):
+def ask(machine, kind, *fields, timeout=120):
     """Speak agent/msg.h directly (a process less per question); (exit code, text, JSON), or None when the keeper
     died."""
     body = struct.pack('<H', kind) + b''.join(

@@ -27,7 +27,7 @@ def answer_fields(status=DONE, problem=b'', receipts=(), commands=(), match=1, k
 class Courier:
     def __init__(self, m):
         self.s = socket.socket(socket.AF_UNIX)
-        self.s.settimeout(10)
+        self.s.settimeout(60)
         self.s.connect(m.path('/run/keyholt/courier.sock'))
 
     def tell(self, kind, **fields):
@@ -83,7 +83,7 @@ class Asking(threading.Thread):
         self.result = self.m.agent(*self.argv, data=self.data)
 
     def end(self):
-        self.join(30)
+        self.join(120)
         return self.result
 
 

@@ -35,7 +35,7 @@ class Swtpm:
                 ['swtpm', 'socket', '--tpm2', '--tpmstate', f'dir={self.folder}/state', '--server',
                  f'type=unixio,path={self.path}', '--ctrl', f'type=unixio,path={self.path}.ctrl', '--flags',
                  'not-need-init,startup-clear'], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while not (os.path.exists(self.path) and os.path.exists(self.path + '.ctrl')):
             if self.process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f'swtpm did not start; see {self.folder}/log')
@@ -46,7 +46,7 @@ class Swtpm:
         if self.process and self.process.poll() is None:
             self.process.kill()
         if self.process:
-            self.process.wait(10)
+            self.process.wait(60)
         self.process = None
 
     def forget(self):

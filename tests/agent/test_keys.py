@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The life of keys on a computer whose root is encrypted: the management keyslot and unattended rotation; which keys
 stay during an outage; drift and its repair; policy. The real keeper on image files."""
+import contextlib
 import glob
 import hashlib
 import json
 import os
 import shutil
+import sqlite3
 import struct
 import sys
 import time
@@ -596,7 +598,6 @@ def test_used_needs_receipt(c, org, bundle):
 def shift_clock(m, days):
     """The keys get that much older, as the cache and the header tell it: the envelope's time is what counts there, so
     only the cache is told; the rule reads it."""
-    import sqlite3
     db = sqlite3.connect(m.path(STATE + '/cache.db'))
     db.execute('UPDATE key SET made=made-?', (days * DAY,))
     db.commit()
@@ -631,24 +632,26 @@ def test_schedule(c, org, bundle):
 
 
 def records_of(m):
-    """All records, from a copy of the running keeper's cache."""
-    copy = m.path('/copy')
-    shutil.rmtree(copy, ignore_errors=True)
-    os.makedirs(copy + STATE)
-    for name in glob.glob(m.path(STATE + '/cache.db*')):
-        shutil.copy(name, copy + STATE)
-    class At:
-        path = staticmethod(lambda p: copy + p)
-    import sqlite3
-    db = sqlite3.connect(copy + STATE + '/cache.db')
-    rows = [r[0] for r in db.execute('SELECT bytes FROM record')]
-    db.close()
-    return rows
+    """All records, from a copy of the running keeper's cache; one that was made while it wrote may not be whole."""
+    copy, end = m.path('/copy'), time.monotonic() + 60
+    while True:
+        shutil.rmtree(copy, ignore_errors=True)
+        os.makedirs(copy)
+        try:
+            for name in glob.glob(m.path(STATE + '/cache.db*')):
+                shutil.copy(name, copy)
+            with contextlib.closing(sqlite3.connect(copy + '/cache.db')) as db:
+                return [r[0] for r in db.execute('SELECT bytes FROM record')]
+        except (FileNotFoundError, sqlite3.DatabaseError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
 
 
-def by_itself(m):
-    """Wait for a record that nobody asked for."""
-    seen, end = len(records_of(m)), time.monotonic() + 90
+def by_itself(m, what):
+    """Do something, and wait for a record that nobody asked for."""
+    seen, end = len(records_of(m)), time.monotonic() + 150
+    what()
     while len(records_of(m)) == seen and time.monotonic() < end:
         time.sleep(0.1)
 
@@ -656,8 +659,8 @@ def by_itself(m):
 def test_drift(c, org, bundle):
     m = Laptop(c, 'drift', org, bundle)
     killed = m.keys()[0]
-    sh('cryptsetup', 'luksKillSlot', '-q', m.disk, str(killed['slot']))  # nobody has looked at it since protect
-    by_itself(m)
+    # nobody has looked at it since protect
+    by_itself(m, lambda: sh('cryptsetup', 'luksKillSlot', '-q', m.disk, str(killed['slot'])))
     old = m.in_order(c, 'its keyslot removed')[0]
     c.check(old['key_id'] != killed['key_id'], 'noticed by itself, because somebody wrote the header')
     code, v, err = m.verify()
@@ -678,8 +681,7 @@ def test_drift_of_the_area(c, org, bundle):
     """Key material lies outside the header's sequence number: whoever writes it is noticed all the same."""
     m = Laptop(c, 'area', org, bundle)
     old = m.keys()[0]
-    m.flip(old['slot'])
-    by_itself(m)
+    by_itself(m, lambda: m.flip(old['slot']))
     c.check(m.in_order(c, 'a bit of its key material flipped, and nobody asked')[0]['key_id'] != old['key_id'],
             'noticed by itself')
     m.stop()

@@ -91,6 +91,10 @@ def escrow_of(m, image):
     return [v for v in m.status()['volumes'] if v['device'] == image][0]['escrow']
 
 
+def flipped(data):
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
 def test_receipts(c, m, org, courier, folder):
     image = make_volume(folder + '/v.img')
     code, o, err = m.json('protect', image, '--passphrase-file', '-', data=PASSPHRASE)
@@ -107,7 +111,7 @@ def test_receipts(c, m, org, courier, folder):
            'the policy key': receipt(org, device, batch['records'], key='policy'),
            'another device': receipt(org, bytes(32), batch['records']),
            'another organisation': receipt(org, device, batch['records'], organisation=str(uuid.uuid4())),
-           'a flipped bit': receipt(org, device, batch['records'])[:-1] + b'\0',
+           'a flipped bit': flipped(receipt(org, device, batch['records'])),
            'nothing': b''}
     for what, blob in bad.items():
         asking = Asking(m, 'sync')

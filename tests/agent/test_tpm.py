@@ -440,14 +440,14 @@ def test_killed_at_each_command(c, tpm, folder):
         def kill(number, _):
             if number == k:
                 m.process.send_signal(signal.SIGKILL)
-                m.process.wait(10)
+                m.process.wait(60)
                 return 'cut'
             return None
         m = Computer(root, line)
         line.arm(kill)
         with open(root + '/keeper.log', 'ab') as log:
             m.process = subprocess.Popen([m.keeper, *m.options], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        m.process.wait(20)
+        m.process.wait(60)
         m.process = None
         line.arm()
         tpm.flush()  # as the kernel does for a client that died
@@ -488,7 +488,7 @@ def test_killed_at_each_write(c, tpm, folder):
                 m.start(**env)
                 died = ask(m, MSG_STATUS) is None  # answered after the start, or not at all
                 if died:
-                    m.process.wait(20)
+                    m.process.wait(60)
                 os.unlink(arm)
                 m.stop()
                 tpm.flush()

@@ -7,6 +7,10 @@ import traceback
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LIBEXEC = os.path.join(ROOT, "build", "libexec")
 
+# "make check-long", on a machine that does nothing else, judges the seconds; elsewhere they only have to be far from
+# the minute that all servers together may take.
+JUDGED = os.environ.get("KEYHOLT_SECONDS") == "judged"
+
 
 class Checks:
     def __init__(self):

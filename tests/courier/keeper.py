@@ -85,7 +85,7 @@ class Keeper:
 
     def restart(self, **how):
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(60)
         self.socket.close()
         self.start(**how)
 
@@ -97,13 +97,13 @@ class Keeper:
 
     def listen(self):
         self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.settimeout(20)
+        self.listener.settimeout(60)
         self.listener.bind(self.path("run/keyholt/courier.sock"))
         self.listener.listen(1)
 
     def accept(self):
         self.socket, _ = self.listener.accept()
-        self.socket.settimeout(30)
+        self.socket.settimeout(60)
 
     def send(self, kind, **fields):
         self.socket.sendall(encode(kind, fields))
@@ -156,7 +156,7 @@ class Keeper:
 
     def close(self):
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(60)
         self.socket.close()
         self.listener.close()
         self.log.close()

@@ -11,7 +11,7 @@ import threading
 
 
 def openssl(*args, stdin=None):
-    return subprocess.run(["openssl", *args], input=stdin, check=True, capture_output=True, timeout=30).stdout
+    return subprocess.run(["openssl", *args], input=stdin, check=True, capture_output=True, timeout=120).stdout
 
 
 class Authority:

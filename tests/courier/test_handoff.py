@@ -284,14 +284,14 @@ def to_recovery(t):
     t.that("a machine without UEFI: nothing to clean", l.run("clean") == (0, ""))
 
 
-def offer(laptop, answer, device, *more, seconds="20"):
+def offer(laptop, answer, device, *more, seconds="60"):
     """Ask on a terminal of its own; answer when the question is there."""
     leader, follower = pty.openpty()
     p = subprocess.Popen([HANDOFF, "offer", "--efivars", laptop.efivars, "--device", device, "--seconds", seconds,
                           *more],
                          stdin=follower, stdout=follower, stderr=follower, start_new_session=True)
     os.close(follower)
-    seen, until = b"", time.monotonic() + 30
+    seen, until = b"", time.monotonic() + 90
     while time.monotonic() < until:
         if select.select([leader], [], [], 0.2)[0]:
             try:
@@ -301,7 +301,7 @@ def offer(laptop, answer, device, *more, seconds="20"):
         if answer and b"or Enter to" in seen and seen.endswith(b": "):
             os.write(leader, answer)
             answer = None
-    code = p.wait(30)
+    code = p.wait(60)
     os.close(leader)
     return code, seen.decode(errors="replace")
 
@@ -331,7 +331,7 @@ def offers(t):
 def command_line(t):
     for args in ([], ["dance"], ["open"], ["open", "--device", "x"], ["offer"], ["to-recovery"],
                  ["clean", "more"], ["offer", "--device", "x", "--seconds", "soon"]):
-        p = subprocess.run([HANDOFF, *args], capture_output=True, text=True, timeout=10)
+        p = subprocess.run([HANDOFF, *args], capture_output=True, text=True, timeout=60)
         t.that(f"usage for {args}", p.returncode == 2 and p.stderr.startswith("usage:"), (p.returncode, p.stderr))
 
 

@@ -170,7 +170,7 @@ def ext4_driver():
     if found:
         return found[0]
     os.makedirs(folder, exist_ok=True)
-    subprocess.run(['apt-get', 'download', 'refind'], cwd=folder, capture_output=True)
+    subprocess.run(['apt-get', '-o', 'Acquire::Retries=5', 'download', 'refind'], cwd=folder, capture_output=True)
     for deb in glob.glob(folder + '/refind_*.deb'):
         subprocess.run(['dpkg-deb', '-x', deb, folder], check=True)
     found = glob.glob(folder + '/**/drivers_x64/ext4_x64.efi', recursive=True)

@@ -78,7 +78,7 @@ def packages(folder, *names):
         os.makedirs(folder + '/partial', exist_ok=True)
         with open(folder + '/status', 'wb') as f:
             f.write(image.base_status())
-        subprocess.run(['apt-get', '-qq', '-y', '-o', f'Dir::State::status={folder}/status', '-o',
+        subprocess.run(['apt-get', '-qq', '-y', '-o', 'Acquire::Retries=5', '-o', f'Dir::State::status={folder}/status', '-o',
                         f'Dir::Cache::archives={folder}', '--download-only', '--no-install-recommends', 'install', *names],
                        check=True, capture_output=True)
         open(folder + '/done', 'w', encoding='ascii').close()
@@ -150,7 +150,7 @@ def root_volume(o):
     return next(v for v in o['volumes'] if v['device'] == '/dev/vda2')
 
 
-def until(what, question, seconds=90):
+def until(what, question, seconds=240):
     """Ask until the answer is true; gives it. The agent tells nobody when it is done."""
     end = time.monotonic() + seconds
     while True:
@@ -161,7 +161,7 @@ def until(what, question, seconds=90):
         time.sleep(0.5)
 
 
-def until_status(laptop, what, good, seconds=90):
+def until_status(laptop, what, good, seconds=240):
     """The first status that is good."""
     last = {}
 

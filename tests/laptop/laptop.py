@@ -38,6 +38,7 @@ EMPTY_VARS = '/usr/share/OVMF/OVMF_VARS_4M.fd'
 SERVER_IN_GUEST = '10.0.2.100'
 PR_SET_PDEATHSIG = 1
 LONGEST_LINE = 3500  # a terminal line in canonical mode holds 4095 bytes
+PATIENCE = 3  # a time limit is given for a machine like ours; a slower one may take so many times as long
 _libc = ctypes.CDLL(None)
 
 
@@ -131,7 +132,7 @@ class Laptop:
         listener.settimeout(0.5)
         return listener
 
-    def _accept(self, listener, timeout=60):
+    def _accept(self, listener, timeout=180):
         """QEMU connects to us: so no byte of the serial line is lost and nothing has to be waited for."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
@@ -160,7 +161,7 @@ class Laptop:
                 ['swtpm', 'socket', '--tpm2', '--tpmstate', f'dir={state}', '--ctrl', f'type=unixio,path={control}',
                  '--flags', 'startup-clear', '--terminate'],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 90
         while not os.path.exists(control):
             if self._swtpm.poll() is not None or time.monotonic() > end:
                 raise LaptopError(f'swtpm did not start; see {self.path("swtpm.log")}')
@@ -231,6 +232,7 @@ class Laptop:
 
     def _wait_end(self, timeout):
         """Wait until QEMU has ended; gives the reason it told."""
+        timeout *= PATIENCE
         try:
             self._qemu.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -267,7 +269,7 @@ class Laptop:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         part = path + '.part'
         self._qmp.command('screendump', filename=part, format='png')
-        end = time.monotonic() + 30
+        end = time.monotonic() + 90
         while not _is_whole_png(part):
             if time.monotonic() > end:
                 raise LaptopError(f'QEMU did not finish the screenshot {path}')
@@ -285,6 +287,7 @@ class Laptop:
 
     def wait_screen(self, regex, timeout, count=1):
         """Wait until regex (multi-line) is found count times on the screen, also across reboots; gives the text."""
+        timeout *= PATIENCE
         pattern, end, text = re.compile(regex, re.M), time.monotonic() + timeout, ''
         while time.monotonic() < end:
             try:
@@ -310,7 +313,7 @@ class Laptop:
     def wait_serial(self, regex, timeout):
         """Wait for text, also across reboots of the guest; see console.Seen for the result."""
         self._need_power()
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * PATIENCE
         while True:
             try:
                 return self.console.wait(regex, max(0, end - time.monotonic()))

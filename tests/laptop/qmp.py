@@ -27,7 +27,7 @@ def keys_of(char):
 class Qmp:
     """A connection that QEMU has opened to us (an accepted socket)."""
 
-    def __init__(self, sock, timeout=60):
+    def __init__(self, sock, timeout=180):
         sock.settimeout(timeout)
         self._sock, self._file = sock, sock.makefile('rw', encoding='utf-8')
         self._next_key = 0.0

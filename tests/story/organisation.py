@@ -20,9 +20,12 @@ class CommandFailed(Exception):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+    """Below those that the kernel gives to whoever asks for any: it stays free while nobody listens there."""
+    while True:
+        port = secrets.choice(range(20000, 32000))
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(('127.0.0.1', port))
+            return port
 
 
 class Organisation:
@@ -50,7 +53,7 @@ class Organisation:
     def command(self, program, *args, code=0, stdin=None):
         """Run one command; (stdout, stderr). Another exit code than expected is a failure of the story."""
         p = subprocess.run([os.path.join(self.bin, program), *args], input=stdin, capture_output=True, text=True,
-                           timeout=120, stdin=subprocess.DEVNULL if stdin is None else None)
+                           timeout=300, stdin=subprocess.DEVNULL if stdin is None else None)
         if p.returncode != code:
             raise CommandFailed(f'{program} {args[0]}: exit {p.returncode}, expected {code}\n{p.stdout}{p.stderr}')
         return p.stdout, p.stderr
@@ -73,7 +76,7 @@ class Organisation:
         self.server = subprocess.Popen(
             [os.path.join(self.bin, 'keyholt-server'), 'serve', '--root', self.server_root, '--listen',
              f'127.0.0.1:{self.port}'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
-        watchdog = threading.Timer(60, self.server.kill)
+        watchdog = threading.Timer(180, self.server.kill)
         watchdog.start()
         try:
             for line in self.server.stdout:
@@ -98,7 +101,7 @@ class Organisation:
         if self.server:
             self.server.terminate()
             try:
-                self.server.wait(30)
+                self.server.wait(90)
             finally:
                 self.server.kill()
                 self.server.stdout.close()

@@ -306,7 +306,7 @@ static void test_an_encrypted_request_asks_nobody(void **state)
     assert_int_equal(pipe(input), 0);
     assert_int_equal(write(input[1], typed, strlen(typed)), strlen(typed));
     assert_true(dup2(input[0], STDIN_FILENO) == STDIN_FILENO);
-    alarm(10);
+    alarm(60);
     size_t len = make_csr(true, csr, sizeof csr);
     assert_int_equal(pki_make_courier(&ca, csr, len, id, pem, key_id), ERR_FORMAT);
     len = make_csr(false, csr, sizeof csr);
