@@ -38,8 +38,8 @@ static enum err read_record(const struct msg_sync *m, unsigned i, struct store_r
     return record_name(ret->bytes, ret->len, ret->name);
 }
 
-/* The web worker has judged all this before; but a receipt is the writer's own word, and whoever takes a web
- * worker over must not get one for a record that its device did not sign. */
+/* Here and not in the web worker: a receipt is the writer's own word, and whoever takes a web worker over
+ * must not get one for a record that its device did not sign. */
 static enum err take_records(const struct msg_sync *m, const struct store_device *d, struct taken *ret)
 {
     struct cr_p256_pub pub;
@@ -54,8 +54,17 @@ static enum err take_records(const struct msg_sync *m, const struct store_device
     return ERR_OK;
 }
 
-static enum err check_request(struct batch *b, const struct msg_sync *m, struct store_device *d,
-                              struct taken *taken, const char **ret_detail)
+/* err: UNSUPPORTED, whatever is wrong with the record: no failure of the store is called so */
+static enum err refuse_record(const struct msg_sync *m, const struct taken *t, enum err e,
+                              char ret_detail[static MSG_DETAIL + 1])
+{
+    snprintf(ret_detail, MSG_DETAIL + 1, "Record %u of %u is refused (%s); nothing was stored.", t->n + 1,
+             m->n, err_text(e));
+    return e == ERR_NOMEM ? e : ERR_UNSUPPORTED;
+}
+
+static enum err check_sender(struct batch *b, const struct msg_sync *m, struct store_device *d,
+                             const char **ret_detail)
 {
     enum err e = b->w->ops->device_get(b->w->store, m->device, d);
     *ret_detail =
@@ -67,8 +76,18 @@ static enum err check_request(struct batch *b, const struct msg_sync *m, struct 
     *ret_detail = "The certificate is not the one that the device enrolled with last.";
     if (m->has_courier && memcmp(m->courier, d->courier, sizeof m->courier) != 0)
         return ERR_AUTH;
-    *ret_detail = "A record is not one of this device; nothing was stored.";
-    return take_records(m, d, taken);
+    return ERR_OK;
+}
+
+static enum err check_request(struct batch *b, const struct msg_sync *m, struct store_device *d,
+                              struct taken *taken, char ret_detail[static MSG_DETAIL + 1])
+{
+    const char *detail = "";
+    enum err e = check_sender(b, m, d, &detail);
+    snprintf(ret_detail, MSG_DETAIL + 1, "%s", detail);
+    TRY(e);
+    e = take_records(m, d, taken);
+    return e == ERR_OK ? e : refuse_record(m, taken, e, ret_detail);
 }
 
 static void flag(struct batch *b, const char *kind, const struct store_record *r)
@@ -228,13 +247,12 @@ static void take_set(struct pending *p, const struct msg_sync *m)
 void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m)
 {
     static struct taken taken; /* in one thread */
-    const char *detail = "";
     struct store_device d;
-    p->err = check_request(b, m, &d, &taken, &detail);
+    p->err = check_request(b, m, &d, &taken, p->detail);
     if (p->err != ERR_OK) {
         if (writer_may_log(m->device))
-            slog(SLOG_ERROR, "sync", "refused=\"%s\" reason=\"%s\"", detail, err_text(p->err));
-        snprintf(p->detail, sizeof p->detail, "%s", detail);
+            slog(p->err == ERR_UNSUPPORTED ? SLOG_WARN : SLOG_ERROR, "sync", "refused=\"%s\" reason=\"%s\"",
+                 p->detail, err_text(p->err));
         return;
     }
     memcpy(p->device, m->device, 32);
