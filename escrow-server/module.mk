@@ -30,13 +30,13 @@ $(eval $(call program,libexec/web,$(server_child) escrow-server/pki.c escrow-ser
     $(addprefix escrow-server/web/,web_main.c web_back.c web_replay.c web_tls.c tls_provider.c tls_sessions.c \
     tls_resume.c web_courier.c web_conn.c web_http.c web_gzip.c web_enroll.c web_sync.c sync_read.c web_health.c \
     web_vault.c web_losses.c web_heads.c web_revoked.c web_local.c web_local_ops.c web_outbox.c web_devices.c \
-    web_refuse.c http_guard.c web_metrics.c web_org.c web_shed.c web_records.c web_recover.c) \
+    web_refuse.c http_guard.c web_metrics.c web_org.c web_shed.c web_recover.c) \
     escrow-server/process/metrics_text.c,-levent_openssl -levent_core -levent_extra -ljson-c -lssl -lz $(server_malloc)))
 
 $(eval $(call program,libexec/writer,$(server_child) escrow-server/pki.c escrow-server/pki_read.c $(server_store) \
     escrow-server/process/webs.c \
-    $(addprefix escrow-server/writer/,writer_main.c writer_batch.c writer_sync.c writer_enroll.c writer_disclosed.c \
-    writer_orders.c writer_seen.c writer_devices.c writer_loss.c writer_uncertain.c),$(server_store_libs) $(server_malloc)))
+    $(addprefix escrow-server/writer/,writer_main.c writer_batch.c writer_sync.c writer_synced.c writer_enroll.c \
+    writer_disclosed.c writer_orders.c writer_seen.c writer_devices.c writer_loss.c writer_uncertain.c),$(server_store_libs) $(server_malloc)))
 
 $(eval $(call program,libexec/reader,$(server_child) $(server_store) escrow-server/process/webs.c \
     $(addprefix escrow-server/writer/,reader_main.c reader_answer.c reader_sweep.c),$(server_store_libs) $(server_malloc)))
@@ -65,7 +65,7 @@ $(eval $(call unit,test_server_store,$(server_store) escrow-server/process/slog.
 $(eval $(call unit,test_server_people,escrow-server/vault/people.c escrow-server/vault/totp.c escrow-server/verb/options.c escrow-server/places.c,\
     -ljson-c -lcrypt))
 $(eval $(call unit,test_server_writer,escrow-server/pki.c escrow-server/pki_read.c $(server_store) \
-    $(addprefix escrow-server/writer/,writer_batch.c writer_sync.c writer_enroll.c writer_disclosed.c writer_orders.c \
+    $(addprefix escrow-server/writer/,writer_batch.c writer_sync.c writer_synced.c writer_enroll.c writer_disclosed.c writer_orders.c \
     writer_seen.c writer_devices.c writer_loss.c writer_uncertain.c) \
     $(addprefix escrow-server/process/,webs.c child_listen.c control.c metrics.c chan.c msg_piece.c msg_store.c \
     msg_devices.c msg_vault.c msg_loss.c slog.c),$(server_store_libs)))

@@ -6,9 +6,25 @@
 #include <openssl/ec.h>
 #include <openssl/obj_mac.h>
 #include <openssl/param_build.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define POINT_UNCOMPRESSED 4
+
+/* The curve, made once and only read: to make it takes longer than most of what is done with it (11 us of a
+ * verification's 62). NULL without memory. */
+static const EC_GROUP *curve(void)
+{
+    static _Atomic(EC_GROUP *) made;
+    EC_GROUP *none = NULL, *group = atomic_load(&made);
+    if (group != NULL)
+        return group;
+    group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
+    if (group == NULL || atomic_compare_exchange_strong(&made, &none, group))
+        return group;
+    EC_GROUP_free(group); /* another thread was first */
+    return none;
+}
 
 enum err p256_pkey(const struct cr_p256_pub *pub, const BIGNUM *scalar, EVP_PKEY **ret)
 {
@@ -28,6 +44,32 @@ enum err p256_pkey(const struct cr_p256_pub *pub, const BIGNUM *scalar, EVP_PKEY
     if (!ok)
         return ERR_FORMAT;
     *ret = pkey;
+    return ERR_OK;
+}
+
+/* A public key to be copied: it brings its curve, which building a key from parameters makes anew. */
+static EVP_PKEY *pattern(const struct cr_p256_pub *pub)
+{
+    static _Atomic(EVP_PKEY *) made;
+    EVP_PKEY *none = NULL, *key = atomic_load(&made);
+    if (key != NULL || p256_pkey(pub, NULL, &key) != ERR_OK ||
+        atomic_compare_exchange_strong(&made, &none, key))
+        return key;
+    EVP_PKEY_free(key); /* another thread was first */
+    return none;
+}
+
+enum err p256_public_pkey(const struct cr_p256_pub *pub, EVP_PKEY **ret)
+{
+    TRY(cr_p256_check(pub));
+    EVP_PKEY *from = pattern(pub), *key = from != NULL ? EVP_PKEY_dup(from) : NULL;
+    if (key == NULL)
+        return ERR_NOMEM;
+    if (EVP_PKEY_set1_encoded_public_key(key, pub->point, CR_P256_POINT) != 1) {
+        EVP_PKEY_free(key);
+        return ERR_FORMAT;
+    }
+    *ret = key;
     return ERR_OK;
 }
 
@@ -65,7 +107,7 @@ static enum err key_from(const EC_GROUP *group, const BIGNUM *scalar, struct cr_
 enum err cr_p256_from_scalar(const uint8_t scalar[static CR_P256_SCALAR], struct cr_p256_key **ret)
 {
     OPENSSL_QUIET();
-    EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
+    const EC_GROUP *group = curve();
     BIGNUM *k = BN_secure_new();
     enum err e = ERR_NOMEM;
     if (group && k && BN_bin2bn(scalar, CR_P256_SCALAR, k)) {
@@ -73,7 +115,6 @@ enum err cr_p256_from_scalar(const uint8_t scalar[static CR_P256_SCALAR], struct
         e = key_from(group, k, ret);
     }
     BN_clear_free(k);
-    EC_GROUP_free(group);
     return e;
 }
 
@@ -144,13 +185,12 @@ enum err cr_p256_check(const struct cr_p256_pub *pub)
     OPENSSL_QUIET();
     if (pub->point[0] != POINT_UNCOMPRESSED)
         return ERR_FORMAT; /* OpenSSL would also take the hybrid forms 06 and 07 */
-    EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
+    const EC_GROUP *group = curve();
     EC_POINT *point = group ? EC_POINT_new(group) : NULL;
     enum err e = ERR_NOMEM;
     if (point) /* fails for a point that is not on the curve; the cofactor is 1, so that is all */
         e = EC_POINT_oct2point(group, point, pub->point, CR_P256_POINT, NULL) ? ERR_OK : ERR_FORMAT;
     EC_POINT_free(point);
-    EC_GROUP_free(group);
     return e;
 }
 
@@ -159,10 +199,11 @@ enum err cr_p256_ecdh(const struct cr_p256_key *key, const struct cr_p256_pub *p
 {
     OPENSSL_QUIET();
     EVP_PKEY *other;
-    TRY(cr_p256_check(peer));
-    if (key->outside.ecdh)
+    if (key->outside.ecdh) {
+        TRY(cr_p256_check(peer));
         return key->outside.ecdh(key->outside.ctx, peer, ret);
-    TRY(p256_pkey(peer, NULL, &other));
+    }
+    TRY(p256_public_pkey(peer, &other));
     uint8_t shared[CR_P256_SHARED];
     size_t len = sizeof shared;
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);

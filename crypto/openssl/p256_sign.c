@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/hash.h"
 #include "crypto/openssl/p256_key.h"
 #include "crypto/openssl/quiet.h"
 #include <openssl/bn.h>
@@ -26,14 +27,14 @@ enum err cr_p256_sign(const struct cr_p256_key *key, const void *msg, size_t len
 {
     if (!key->pkey) /* it is outside */
         return ERR_UNSUPPORTED;
-    uint8_t der[DER_SIG_MAX];
+    uint8_t der[DER_SIG_MAX], digest[32];
     size_t der_len = sizeof der;
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    TRY(cr_sha256(msg, len, digest));
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
     if (!ctx)
         return ERR_NOMEM;
-    int ok = EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, NULL, key->pkey, NULL) == 1 &&
-             EVP_DigestSign(ctx, der, &der_len, msg, len) == 1;
-    EVP_MD_CTX_free(ctx);
+    int ok = EVP_PKEY_sign_init(ctx) == 1 && EVP_PKEY_sign(ctx, der, &der_len, digest, sizeof digest) == 1;
+    EVP_PKEY_CTX_free(ctx);
     return ok ? raw_from_der(der, der_len, ret_sig) : ERR_INTERNAL;
 }
 
@@ -58,29 +59,28 @@ static enum err der_from_raw(const uint8_t raw[static CR_P256_SIG], uint8_t **re
     return ERR_OK;
 }
 
-/* Not by way of the DER form: OpenSSL 3.0 takes longer to find a decoder for that than to verify. */
-static EVP_PKEY *pkey_of(const struct cr_p256_pub *pub)
+/* The digest is ours: EVP_DigestVerify() would look for its algorithm anew each time. */
+static int is_good(EVP_PKEY *pkey, const uint8_t digest[static 32], const uint8_t *der, size_t der_len)
 {
-    EVP_PKEY *pkey = NULL;
-    return cr_p256_check(pub) == ERR_OK && p256_pkey(pub, NULL, &pkey) == ERR_OK ? pkey : NULL;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
+    int good = ctx && EVP_PKEY_verify_init(ctx) == 1 && EVP_PKEY_verify(ctx, der, der_len, digest, 32) == 1;
+    EVP_PKEY_CTX_free(ctx);
+    return good;
 }
 
 enum err cr_p256_verify(const struct cr_p256_pub *pub, const void *msg, size_t len,
                         const uint8_t sig[static CR_P256_SIG])
 {
     OPENSSL_QUIET();
-    uint8_t *der;
+    uint8_t *der, digest[32];
     size_t der_len;
-    EVP_PKEY *pkey = pkey_of(pub);
-    if (!pkey)
+    EVP_PKEY *pkey;
+    TRY(cr_sha256(msg, len, digest));
+    if (p256_public_pkey(pub, &pkey) != ERR_OK)
         return ERR_AUTH;
     enum err e = der_from_raw(sig, &der, &der_len);
     if (e == ERR_OK) {
-        EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-        int good = ctx && EVP_DigestVerifyInit_ex(ctx, NULL, "SHA256", NULL, NULL, pkey, NULL) == 1 &&
-                   EVP_DigestVerify(ctx, der, der_len, msg, len) == 1;
-        e = good ? ERR_OK : ERR_AUTH;
-        EVP_MD_CTX_free(ctx);
+        e = is_good(pkey, digest, der, der_len) ? ERR_OK : ERR_AUTH;
         OPENSSL_free(der);
     }
     EVP_PKEY_free(pkey);

@@ -173,7 +173,7 @@ struct msg_sync {
     uint8_t packages[8]; /* the digest's beginning */
     struct msg_blob package_set;
     unsigned n;
-    struct msg_blob record[MSG_RECORDS]; /* verified by the web worker, and again by the writer */
+    struct msg_blob record[MSG_RECORDS]; /* verified by the writer; UNSUPPORTED: one is refused */
 };
 
 struct msg_synced {

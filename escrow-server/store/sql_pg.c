@@ -72,7 +72,10 @@ const char *const sql_pg_schema[STORE_HALVES][SQL_PG_VERSION] = {
          " sequence bigint NOT NULL, record bytea NOT NULL, received_us bigint NOT NULL,"
          " PRIMARY KEY (device, kind, record));",
          "ALTER TABLE devices ADD COLUMN approved bigint NOT NULL DEFAULT 1;"
-         "CREATE INDEX devices_waiting ON devices (id) WHERE approved <> 1;"},
+         "CREATE INDEX devices_waiting ON devices (id) WHERE approved <> 1;",
+         /* as in sql_sqlite.c */
+         "DROP INDEX envelopes_device; CREATE INDEX envelopes_own ON envelopes (device, hash) WHERE own = "
+         "1;"},
     [STORE_COMPLIANCE] =
         /* One partition for each month of arrival (UTC), so that retention drops a table and deletes no row.
          * A key that is unique over all of them cannot be had: see SQL_RECORD_LOCK. */
@@ -119,7 +122,7 @@ const char *const sql_pg_schema[STORE_HALVES][SQL_PG_VERSION] = {
      " t || to_char(m, '_YYYY_MM'), t, (extract(epoch FROM m) * 1000000)::bigint,"
      " (extract(epoch FROM m + interval '1 month') * 1000000)::bigint);"
      " END IF; END LOOP; m := m + interval '1 month'; END LOOP; END $$;",
-     "SELECT 1;"},
+     "SELECT 1;", "SELECT 1;"},
 };
 
 const struct sql_statement sql_pg[SQL_COUNT] = {
@@ -187,8 +190,10 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
                           " ON CONFLICT (hash, sender) DO NOTHING"},
     [SQL_FLAG_PUT] = {SQL_RECOVERY, "INSERT INTO flags (device, kind, incarnation, sequence, record,"
                                     " received_us) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING"},
-    [SQL_DIGEST] = {SQL_RECOVERY, "SELECT DISTINCT hash FROM envelopes WHERE device = $1 AND own = 1"
-                                  " ORDER BY hash"},
+    /* one row, for a row takes longer to send than its hash */
+    [SQL_DIGEST] = {SQL_RECOVERY,
+                    "SELECT coalesce(string_agg(hash, ''::bytea ORDER BY hash), ''::bytea) FROM"
+                    " (SELECT DISTINCT hash FROM envelopes WHERE device = $1 AND own = 1) AS h"},
     [SQL_PACKAGES] = {SQL_RECOVERY, "SELECT name FROM records WHERE device = $1 AND kind = 4 ORDER BY name"},
     [SQL_HAS_PACKAGE] = {SQL_RECOVERY, "SELECT 1 FROM records WHERE name = $1 AND device = $2 AND kind = 4"},
     [SQL_MISSING] = {SQL_RECOVERY,

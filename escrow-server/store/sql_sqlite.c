@@ -28,6 +28,11 @@ const char *const sql_sqlite_read =
 /* One row that is written to see whether the disk takes it. */
 #define SCHEMA_HEALTH "CREATE TABLE health (one INTEGER PRIMARY KEY, time INTEGER NOT NULL);"
 
+/* A device's digest is read from this index alone: a few pages of hashes, not a row somewhere in the table
+ * for each of its envelopes. No digest is kept with the device: what is no longer here must not be counted.
+ */
+#define SCHEMA_OWN "DROP INDEX envelopes_device; CREATE INDEX envelopes_own ON envelopes (device, own, hash);"
+
 const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
     [STORE_RECOVERY] =
         {SCHEMA_RECORDS
@@ -58,7 +63,8 @@ const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
          " PRIMARY KEY (device, kind, record)) WITHOUT ROWID;",
          SCHEMA_FORGOTTEN,
          SCHEMA_HEALTH "ALTER TABLE devices ADD COLUMN approved INTEGER NOT NULL DEFAULT 1;"
-                       "CREATE INDEX devices_waiting ON devices (id) WHERE approved <> 1;"},
+                       "CREATE INDEX devices_waiting ON devices (id) WHERE approved <> 1;",
+         SCHEMA_OWN},
     [STORE_COMPLIANCE] =
         {SCHEMA_RECORDS
          "CREATE TABLE events (record BLOB PRIMARY KEY, device BLOB NOT NULL, event INTEGER NOT NULL,"
@@ -73,7 +79,7 @@ const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
                           "CREATE INDEX events_age ON events (received_us, record);"
                           "CREATE TABLE retentions (cutoff_us INTEGER PRIMARY KEY, time INTEGER NOT NULL,"
                           " records INTEGER NOT NULL, events INTEGER NOT NULL);",
-         SCHEMA_HEALTH},
+         SCHEMA_HEALTH, ""},
 };
 
 const struct sql_statement sql_sqlite[SQL_COUNT] = {

@@ -160,7 +160,7 @@ enum err store_has_package(struct store *s, const uint8_t device[static 32], con
     return query_any(&q, ret);
 }
 
-/* Over the hashes that a query yields, in its order. */
+/* Over the hashes that a query yields, in its order; a row has one of them, or several. */
 static enum err digest_of(struct query *q, uint8_t ret[static 32])
 {
     EVP_MD_CTX *md = EVP_MD_CTX_new();
@@ -168,9 +168,11 @@ static enum err digest_of(struct query *q, uint8_t ret[static 32])
         return ERR_NOMEM;
     enum err e = EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 ? ERR_OK : ERR_INTERNAL;
     while (e == ERR_OK && (e = query_row(q)) == ERR_OK) {
-        uint8_t hash[32];
-        e = column_blob(q, 0, hash, sizeof hash);
-        if (e == ERR_OK && EVP_DigestUpdate(md, hash, sizeof hash) != 1)
+        struct db_column c;
+        q->db->ops->column(q, 0, &c);
+        if (c.len % 32 != 0)
+            e = ERR_FORMAT;
+        else if (c.len > 0 && EVP_DigestUpdate(md, c.p, c.len) != 1)
             e = ERR_INTERNAL;
     }
     if (e == ERR_NOT_FOUND)

@@ -148,10 +148,6 @@ int web_courier_verify(X509_STORE_CTX *store, void *unused);
 MUST_CHECK enum err web_courier(const SSL *ssl, uint8_t ret_device[static 32], uint8_t ret_key[static 32]);
 bool web_courier_due(const SSL *ssl, uint8_t ret_spki[static 91]);
 
-/* web_records.c: are all records of that device, whole and signed by it? ret_detail: a sentence on failure */
-MUST_CHECK enum err web_records_check(const struct msg_sync *m, const uint8_t spki[static 91],
-                                      char *ret_detail, size_t cap);
-
 /* web_revoked.c: the revocation list of org.json. err: FORMAT, NOMEM; then the one before holds */
 MUST_CHECK enum err web_revoked_load(struct web *w);
 MUST_CHECK enum err web_revoked_read(struct web *w, const uint8_t *json, size_t len);

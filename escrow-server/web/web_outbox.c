@@ -24,7 +24,6 @@ struct carried {
     uint8_t courier_spki[CR_P256_SPKI];
     bool enrolled; /* just now */
     char certificate[PKI_PEM_MAX];
-    char detail[160];
     uint8_t missing[MSG_SET * 32];
 };
 
@@ -162,8 +161,6 @@ static void on_synced(void *ctx, enum err e, const struct msg_frame *m)
 static void store(struct local *l)
 {
     struct carried *c = l->state;
-    if (web_records_check(&c->m, c->o.spki, c->detail, sizeof c->detail) != ERR_OK)
-        return local_fail(l, ERR_FORMAT, c->detail);
     struct writer *body = back_begin(l->web, BACK_WRITER, MSG_SYNC, on_synced, l, &l->waiting);
     if (body == NULL)
         return local_fail(l, ERR_OFFLINE, WRITER_AWAY);

@@ -173,7 +173,7 @@ static void on_synced(void *ctx, enum err e, const struct msg_frame *m)
     c->waiting = 0;
     if (e == ERR_OK)
         e = msg_get_synced(m->body, m->len, &synced);
-    if (e == ERR_AUTH) /* unknown, revoked, or another certificate */
+    if (e == ERR_AUTH || e == ERR_UNSUPPORTED) /* unknown, revoked, another certificate; a record of no use */
         return call_failed(c, e, m);
     if (e != ERR_OK) /* whatever the store says, it is not the device's fault: come back */
         return call_failed(c, e == ERR_OFFLINE || e == ERR_TIMEOUT ? e : ERR_FULL, m);
@@ -278,8 +278,6 @@ static void on_device(void *ctx, enum err e, const struct msg_frame *m)
         return call_problem(c, 403, 0, "A person refused this device.");
     if (!is.pinned)
         return call_problem(c, 403, 0, "The certificate is not the one that the device enrolled with last.");
-    if (web_records_check(&s->m, is.spki, s->detail, sizeof s->detail) != ERR_OK)
-        return call_problem(c, 422, 0, s->detail);
     if (s->m.has_head)
         web_heads_take(c->web, c->device, s->m.audit_head, (struct msg_blob){s->word, s->word_len});
     send_sync(c);
@@ -332,7 +330,7 @@ void web_sync(struct call *c)
         return call_problem(c, 503, web_shed_retry_s(escrow),
                             "The server has too much to do now; come back later.");
     bool is_news = s->m.has_head && web_heads_get(c->web, s->m.audit_head) != HEARD_KNOWN;
-    if (s->m.n > 0 || s->has_spki || is_news)
-        return ask_device(c); /* whose key do the records have to be signed with? Who is it at all? */
+    if (s->has_spki || is_news)
+        return ask_device(c); /* who is it at all? */
     send_sync(c);
 }

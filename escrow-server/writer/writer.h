@@ -51,6 +51,13 @@ struct writer_state {
     } seen;
 };
 
+/* What each half knows of a device, as far as it was read and nothing came since. */
+struct known_halves {
+    bool read[STORE_HALVES];
+    enum err err[STORE_HALVES];
+    struct store_known of[STORE_HALVES];
+};
+
 /* One request, between being carried out and being answered. */
 struct pending {
     struct chan *chan;
@@ -61,6 +68,7 @@ struct pending {
     /* sync */
     uint8_t device[32], envelopes[32];
     uint32_t attempt;
+    struct known_halves known;
     unsigned n_proofs;
     struct msg_blob proof[MSG_PROOFS]; /* only while it is carried out */
     unsigned n[STORE_HALVES];
@@ -132,6 +140,8 @@ bool writer_may_log(const uint8_t device[static 32]);
 void writer_seen(struct writer_state *w, const struct msg_sync *m);
 void writer_seen_store(struct batch *b, bool now);
 int writer_seen_wait_ms(const struct writer_state *w);
+/* writer_synced.c: the highest record of the device, over both halves. err: of the store, NOT_FOUND (none) */
+MUST_CHECK enum err writer_known(struct writer_state *w, struct pending *p, struct store_known *ret);
 /* After the commit: the receipt and what else the device must know. */
 MUST_CHECK enum err writer_synced(struct writer_state *w, struct pending *p, uint8_t *receipt,
                                   struct msg_synced *ret);
