@@ -38,7 +38,8 @@ def mark_of(digests):
     """Of a state: {name: SHA-256 of its bytes, None of a folder}."""
     mark = hashlib.sha256()
     for name, digest in sorted(digests.items()):
-        mark.update(re.sub(r'\.part-\w{6}$', '.part', name).encode() + b'\0' + (digest or b''))
+        name = re.sub(r'\.part-\w{6}$', '.part', name) if '.part-' in name else name
+        mark.update(name.encode() + b'\0' + (digest or b''))
     return mark.digest()
 
 
@@ -71,8 +72,7 @@ class Recovery:
                     f.write(data)
         c = sqlite3.connect(self.path, isolation_level=None)
         try:
-            c.execute('PRAGMA synchronous=OFF')
-            c.execute('PRAGMA locking_mode=EXCLUSIVE')
+            c.execute('PRAGMA locking_mode=EXCLUSIVE')  # as the keeper's
             content = c.serialize()
             mark = hashlib.sha256(content).digest()
             if mark not in self.checked:
