@@ -12,6 +12,10 @@
 /* libcryptsetup's, for every keyslot. source: cryptsetup lib/luks2/luks2_internal.h */
 #define SALT_LEN 32
 
+/* The binary header as far as its checksum, which each write changes. source: LUKS2 specification, section 2.1 */
+#define HEAD_LEN 512
+#define LOADS    10
+
 static enum err read_at(void *ctx, uint64_t off, void *buf, size_t len)
 {
     const struct header *h = ctx;
@@ -43,7 +47,8 @@ static enum err probe(struct header *h)
     return ERR_OK;
 }
 
-static enum err load(struct header *h)
+/* By libcryptsetup and by us. */
+static enum err load_both(struct header *h)
 {
     struct volume_io io = header_io(h);
     enum err e = disk_ops.load(h->disk);
@@ -61,6 +66,22 @@ static enum err load(struct header *h)
         return problem_set(h->why, e, "volume %s: its LUKS2 header cannot be used: %s; " UNCHANGED, h->device,
                            err_text(e));
     return ERR_OK;
+}
+
+/* Both must have read the same one: what we know would be newer than what libcryptsetup writes, and its refusal
+ * to do so would look like a failure where nobody else was there. */
+static enum err load(struct header *h)
+{
+    uint8_t before[HEAD_LEN] = {0}, after[HEAD_LEN] = {0};
+    enum err e = ERR_OK;
+    for (int i = 0; i < LOADS; i++) {
+        bool known = disk_ops.read(h->disk, 0, before, sizeof before) == ERR_OK;
+        e = load_both(h);
+        if (!known || disk_ops.read(h->disk, 0, after, sizeof after) != ERR_OK ||
+            memcmp(before, after, sizeof before) == 0)
+            break;
+    }
+    return e;
 }
 
 static enum err open_disk(struct header *h)

@@ -5,8 +5,8 @@
 #include <string.h>
 
 /* Another program may write between our reading and the disk's locking; the write is then refused, and we
- * look again. */
-#define TRIES 5
+ * look again. He may be at it without a pause: each time it is a matter of chance who is first. */
+#define TRIES 12
 
 /* Why an operation failed; kept, because reading the header again may have a reason of its own. */
 #define REASON_MAX 160
