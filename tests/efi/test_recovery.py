@@ -62,7 +62,7 @@ def the_whole_way(t):
         wrong = bench.shot(laptop, 'wrong-group-1280x800')
         t.that('and shown in red', png.count(wrong, RED) > 500, png.count(wrong, RED))
         laptop.send_keys(['ret'])
-        laptop.send_keys(groups[2])  # 20 keys/s, into the wrong group, the others were kept
+        laptop.send_keys(groups[2])  # into the wrong group, the others were kept
         opened = laptop.wait_serial(r'opened after (\d+) ms', PLENTY)
         t.that(f'the right digits open the volume ({opened.groups[0]} ms)', True)
         found = next_stage(laptop)
