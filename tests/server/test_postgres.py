@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import postgres  # noqa: E402
 from server_fixture import BUILD, NO_GUID, SERVER, Device, Server, run, tool  # noqa: E402
 
-LIMIT_S = 600
+LIMIT_S = 1200
 LOCAL, REPLICATED = 1, 2
 results = {'passed': 0, 'failed': 0, 'skipped': 0}
 

@@ -16,7 +16,7 @@ import secret_search  # noqa: E402
 from server_fixture import Device, Server, run  # noqa: E402
 from server_suite import eq, holds  # noqa: E402
 
-LIMIT_S = 400
+LIMIT_S = 1200
 
 
 def until(what, question):
