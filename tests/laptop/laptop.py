@@ -62,7 +62,7 @@ def _die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _stop(process, timeout=10):
+def _stop(process, timeout=60):
     if process is None or process.poll() is not None:
         return
     process.terminate()
@@ -156,7 +156,7 @@ class Laptop:
                 os.makedirs(state)
                 # one bank, as most laptops have: each further one makes the firmware hash all code once more
                 subprocess.run(['swtpm_setup', '--tpm2', '--tpmstate', state, '--pcr-banks', 'sha256'], check=True,
-                               stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=60)
+                               stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=180)
             self._swtpm = subprocess.Popen(
                 ['swtpm', 'socket', '--tpm2', '--tpmstate', f'dir={state}', '--ctrl', f'type=unixio,path={control}',
                  '--flags', 'startup-clear', '--terminate'],
