@@ -6,7 +6,7 @@
 
 /* Another program may write between our reading and the disk's locking; the write is then refused, and we
  * look again. He may be at it without a pause: each time it is a matter of chance who is first. */
-#define TRIES 20
+#define TRIES 12
 
 /* Why an operation failed; kept, because reading the header again may have a reason of its own. */
 #define REASON_MAX 160

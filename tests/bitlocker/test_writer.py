@@ -15,7 +15,7 @@ WRITE, TOOL = 'build/tests/bitlocker_write', 'build/tests/bitlocker_tool'
 
 
 def run(*args):
-    return subprocess.run(args, capture_output=True, text=True, timeout=60)
+    return subprocess.run(args, capture_output=True, text=True, timeout=180)
 
 
 def put(folder, name, text):

@@ -36,7 +36,7 @@ def check(name, good, detail=""):
 
 
 def openssl(*args, data=None):
-    return subprocess.run(["openssl", *map(str, args)], input=data, capture_output=True, check=True, timeout=30).stdout
+    return subprocess.run(["openssl", *map(str, args)], input=data, capture_output=True, check=True, timeout=120).stdout
 
 
 def new_password():
@@ -105,7 +105,7 @@ class World:
         out = self.folder / name
         run = subprocess.run(
             [BUILD / "tests/seal_tool", self.org_id, KEY_ID, VOLUME, out, self.vault.pub, self.desk.pub],
-            input=password.encode(), capture_output=True, check=True, timeout=30,
+            input=password.encode(), capture_output=True, check=True, timeout=120,
         )
         return out, run.stdout.decode().strip()
 
@@ -128,7 +128,7 @@ class Desk:
     def run(self, *args, data=b"", **more):
         done = subprocess.run(
             [self.program, *map(str, args), "--root", str(self.root)],
-            input=data, capture_output=True, timeout=60, **more,
+            input=data, capture_output=True, timeout=180, **more,
         )
         self.n += 1
         (self.said / str(self.n)).write_bytes(done.stderr)
@@ -389,7 +389,7 @@ def test_usage(world, desk, password, envelope):
         check(f"{name}: exit 2", done.returncode == 2 and no_digits(done, password), f"{done.returncode} {done.stderr}")
     check("usage errors leave no entry", len(desk.entries()) == n)
     for args in ((), ("nonsense",), ("audit",), ("audit", "delete")):
-        code = subprocess.run([desk.program, *args], capture_output=True, timeout=30).returncode
+        code = subprocess.run([desk.program, *args], capture_output=True, timeout=120).returncode
         check(f"keyholt-desk {' '.join(args)}: exit 2", code == 2)
     for args, words in (
         ((), ("open", "audit")),
@@ -397,7 +397,7 @@ def test_usage(world, desk, password, envelope):
                      "--user", "--json", "--root")),
         (("audit",), ("show", "verify", "--json", "--root", "--log")),
     ):
-        done = subprocess.run([desk.program, *args, "--help"], capture_output=True, text=True, timeout=30)
+        done = subprocess.run([desk.program, *args, "--help"], capture_output=True, text=True, timeout=120)
         missing = [w for w in words if w not in done.stdout]
         check(f"keyholt-desk {' '.join(args)} --help", done.returncode == 0 and not missing, str(missing))
 

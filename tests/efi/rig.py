@@ -169,7 +169,7 @@ def screen(width, height):
 
 def read_qr(png):
     done = subprocess.run(['zbarimg', '-q', '--raw', '-Sdisable', '-Sqrcode.enable', png], capture_output=True,
-                          text=True, timeout=60)
+                          text=True, timeout=180)
     return done.stdout.strip()
 
 

@@ -62,7 +62,7 @@ def the_whole_way(t):
         wrong = bench.shot(laptop, 'wrong-group-1280x800')
         t.that('and shown in red', png.count(wrong, RED) > 500, png.count(wrong, RED))
         laptop.send_keys(['ret'])
-        laptop.send_keys(groups[2])  # 20 keys/s, into the wrong group, the others were kept
+        laptop.send_keys(groups[2])  # into the wrong group, the others were kept
         opened = laptop.wait_serial(r'opened after (\d+) ms', PLENTY)
         t.that(f'the right digits open the volume ({opened.groups[0]} ms)', True)
         found = next_stage(laptop)
@@ -81,10 +81,14 @@ def the_whole_way(t):
 
 def check_sound(t, heard):
     """What a person who cannot see hears of the_whole_way(): a bad group, Enter that leads there, the opening."""
+    spelt = re.fullmatch('h+(ll?)h+(ll?)h*123', sound.spell(heard))
+    # QEMU takes samples when its host lets it: a pause that it slept through makes one tone of two, but hardly twice
     t.that('good groups are heard high, the bad one and Enter low twice, opening three rising',
-           re.fullmatch('h+llh+llh*123', sound.spell(heard)), heard)
+           spelt and len(spelt[1] + spelt[2]) >= 3, heard)
     lows = [ms for hz, ms in heard if sound.spell([(hz, ms)]) == 'l']
-    t.that('low tones are long enough to be told', min(lows, default=0) >= 100, lows)
+    least = [100] * 4 if len(lows) == 4 else [100, 100, 200]
+    t.that('low tones are long enough to be told', len(lows) == len(least) and
+           all(ms >= want for ms, want in zip(sorted(lows), least)), lows)
 
 
 def wait_for_digits(laptop, groups):

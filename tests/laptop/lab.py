@@ -250,7 +250,7 @@ def header_copy(made, overlay, to):
 
 def judge(volume, key, org_id):
     """What somebody with the locked volume and one escrow key can do (tests/agent/judge.c)."""
-    r = subprocess.run([JUDGE, volume, key, org_id], capture_output=True, timeout=60)
+    r = subprocess.run([JUDGE, volume, key, org_id], capture_output=True, timeout=180)
     if r.returncode:
         raise RuntimeError(f'judge: {r.stderr.decode()[-300:]}')
     return json.loads(r.stdout)

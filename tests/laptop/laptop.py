@@ -62,7 +62,7 @@ def _die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _stop(process, timeout=10):
+def _stop(process, timeout=60):
     if process is None or process.poll() is not None:
         return
     process.terminate()
@@ -156,7 +156,7 @@ class Laptop:
                 os.makedirs(state)
                 # one bank, as most laptops have: each further one makes the firmware hash all code once more
                 subprocess.run(['swtpm_setup', '--tpm2', '--tpmstate', state, '--pcr-banks', 'sha256'], check=True,
-                               stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=60)
+                               stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=180)
             self._swtpm = subprocess.Popen(
                 ['swtpm', 'socket', '--tpm2', '--tpmstate', f'dir={state}', '--ctrl', f'type=unixio,path={control}',
                  '--flags', 'startup-clear', '--terminate'],
@@ -255,12 +255,19 @@ class Laptop:
 
     # ---- screen and keyboard
 
-    def send_keys(self, text, per_second=20):
-        """Type text on the PS/2 keyboard (US layout); a list is qcodes instead: ['f2'], ['shift-tab', 'ret']."""
+    def send_keys(self, text, per_second=20, looking=True):
+        """Type text on the PS/2 keyboard (US layout); a list is qcodes instead: ['f2'], ['shift-tab', 'ret'].
+        looking: digits are typed by somebody who sees that each is taken, as the recovery app shows on the serial line:
+        on a busy host the keyboard's 16 bytes would overflow."""
         self._need_power()
+        digits = looking and isinstance(text, str) and text.isdigit()
         for key in text:
             qcodes = keys_of(key) if isinstance(text, str) else key.split('-')
+            shown = len(self.console.text)
             self._qmp.press(qcodes, per_second)
+            end = time.monotonic() + 1
+            while digits and len(self.console.text) == shown and time.monotonic() < end:
+                time.sleep(0.005)  # polls; where no digit is awaited, nothing is answered
 
     def screenshot(self, path):
         """Save what the screen shows as PNG."""

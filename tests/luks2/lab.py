@@ -20,14 +20,14 @@ HDR = 16384
 
 
 def cryptsetup(*args, stdin=None):
-    p = subprocess.run(['cryptsetup', *map(str, args)], input=stdin, capture_output=True, timeout=60)
+    p = subprocess.run(['cryptsetup', *map(str, args)], input=stdin, capture_output=True, timeout=180)
     assert p.returncode == 0, f"cryptsetup {' '.join(map(str, args))}: {p.stderr.decode()}"
     return p.stdout
 
 
 def tool(*args):
     """(exit code, last line of what it says)"""
-    p = subprocess.run([TOOL, *map(str, args)], capture_output=True, text=True, timeout=60)
+    p = subprocess.run([TOOL, *map(str, args)], capture_output=True, text=True, timeout=180)
     assert p.returncode in (0, 1), f'{args}: exit {p.returncode}: {p.stderr}'
     lines = (p.stdout or p.stderr).strip().splitlines()
     return p.returncode, lines[-1] if lines else ''
@@ -35,7 +35,7 @@ def tool(*args):
 
 def reason(image):
     """Why our reader refuses an image: the error's name and the words in brackets."""
-    p = subprocess.run([TOOL, 'show', image], capture_output=True, text=True, timeout=60)
+    p = subprocess.run([TOOL, 'show', image], capture_output=True, text=True, timeout=180)
     assert p.returncode == 1, f'{image}: exit {p.returncode}'
     lines = p.stderr.strip().splitlines()
     return lines[-1], lines[0]
@@ -142,7 +142,7 @@ class Work:
 
 def ecb(key, data, decrypt=False):
     p = subprocess.run(['openssl', 'enc', f'-aes-{len(key) * 8}-ecb', '-nopad', '-K', key.hex(),
-                        *(['-d'] if decrypt else [])], input=data, capture_output=True, timeout=60)
+                        *(['-d'] if decrypt else [])], input=data, capture_output=True, timeout=180)
     assert p.returncode == 0, p.stderr
     return p.stdout
 

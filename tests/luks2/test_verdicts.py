@@ -24,14 +24,14 @@ DEL = object()
 
 
 def luksdump(image):
-    p = subprocess.run(['cryptsetup', 'luksDump', '--disable-locks', image], capture_output=True, timeout=60)
+    p = subprocess.run(['cryptsetup', 'luksDump', '--disable-locks', image], capture_output=True, timeout=180)
     assert p.returncode in (0, 1), f'cryptsetup: exit {p.returncode}'
     return p.returncode == 0
 
 
 def ours(image):
     """Taken? None where it is refused by name."""
-    p = subprocess.run([TOOL, 'show', image], capture_output=True, text=True, timeout=60)
+    p = subprocess.run([TOOL, 'show', image], capture_output=True, text=True, timeout=180)
     assert p.returncode in (0, 1), f'luks2_tool: exit {p.returncode}: {p.stderr}'
     if 'a feature that is not known here' in p.stderr:
         return True

@@ -21,7 +21,7 @@ def holds(condition, what):
         raise AssertionError(what)
 
 
-def until(what, question, seconds=30):
+def until(what, question, seconds=60):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         got = question()
@@ -48,7 +48,7 @@ def policy_bundle(s, folder, **fields):
 class Laptop:
     def __init__(self, folder, **env):
         self.folder, self.env = folder, env
-        self.machine = machine.Machine(folder, courier_wait_ms=5000, **env)
+        self.machine = machine.Machine(folder, courier_wait_ms=20000, **env)  # as the keeper does
         self.machine.start()
         self.courier = None
         self.start_courier()
@@ -63,7 +63,7 @@ class Laptop:
 
     def stop_courier(self):
         self.courier.terminate()
-        self.courier.wait(20)
+        self.courier.wait(60)
 
     def run(self, *words, data=None, code=0):
         got, out, err = self.machine.json(*words, data=data)

@@ -3,10 +3,10 @@
 import os
 import pwd
 import shutil
-import signal
 import subprocess
 import tempfile
-import time
+
+from server_fixture import kill_family, wait_gone
 
 BIN = '/usr/lib/postgresql/15/bin'
 USER = 'nobody'  # what root becomes: PostgreSQL refuses to run as root
@@ -29,7 +29,7 @@ def _demote():
         os.setuid(user.pw_uid)
 
 
-def run(*args, code=0, timeout=120):
+def run(*args, code=0, timeout=300):
     # pg_ctl leaves its server behind, which would keep a pipe open: output goes to a file
     with tempfile.TemporaryFile('w+') as out:
         p = subprocess.run(args, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, timeout=timeout,
@@ -67,32 +67,27 @@ class Postgres:
                 f.write(f"{key} = '{value}'\n")
 
     def start(self):
-        run(f'{BIN}/pg_ctl', '-D', self.data, '-w', '-t', '60', '-l', os.path.join(self.dir, 'log'), 'start')
+        run(f'{BIN}/pg_ctl', '-D', self.data, '-w', '-t', '240', '-l', os.path.join(self.dir, 'log'), 'start')
         return self
 
     def reload(self, **settings):
+        """In force when this returns: whether commits wait for a standby is decided by the checkpointer, which reads its
+        settings before it does what it is asked for."""
         self.configure(**settings)
         run(f'{BIN}/pg_ctl', '-D', self.data, 'reload')
+        self.sql('CHECKPOINT')
 
     def stop(self, mode='fast'):
-        run(f'{BIN}/pg_ctl', '-D', self.data, '-w', '-m', mode, 'stop', code=None)
+        run(f'{BIN}/pg_ctl', '-D', self.data, '-w', '-t', '240', '-m', mode, 'stop', code=None)
 
     def promote(self):
-        run(f'{BIN}/pg_ctl', '-D', self.data, '-w', 'promote')
+        run(f'{BIN}/pg_ctl', '-D', self.data, '-w', '-t', '240', 'promote')
 
     def kill(self):
         """As a power cut would: the postmaster and all that it started, at once."""
         with open(os.path.join(self.data, 'postmaster.pid'), encoding='ascii') as f:
             pid = int(f.readline())
-        children = subprocess.run(['ps', '-o', 'pid=', '--ppid', str(pid)], capture_output=True, text=True).stdout.split()
-        for one in [pid, *map(int, children)]:
-            try:
-                os.kill(one, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        until = time.monotonic() + 10
-        while any(os.path.exists(f'/proc/{one}') for one in [str(pid), *children]) and time.monotonic() < until:
-            time.sleep(0.02)
+        wait_gone(kill_family(pid))
 
     def sql(self, text, code=0):
         return run(f'{BIN}/psql', '-X', '-A', '-t', '-q', '-v', 'ON_ERROR_STOP=1', '-d', self.url, '-c', text, code=code).strip()

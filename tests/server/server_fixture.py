@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A real keyholt-server on loopback, and devices that talk to it, for tests."""
 import base64
+import contextlib
 import gzip
 import hashlib
 import http.client
 import json
 import os
+import random
 import re
 import select
 import shutil
@@ -28,7 +30,7 @@ STATE = 'var/lib/keyholt/server'
 
 
 def run(*args, code=0, **kw):
-    p = subprocess.run(args, capture_output=True, text=True, timeout=60, **kw)
+    p = subprocess.run(args, capture_output=True, text=True, timeout=180, **kw)
     if code is not None and p.returncode != code:
         raise AssertionError(f'{args[:3]}: exit {p.returncode}, wanted {code}: {p.stdout}{p.stderr}')
     return p
@@ -44,9 +46,40 @@ def as_root():
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+    """Below those that the kernel gives to whoever connects or asks for any: it is still free later."""
+    while True:
+        port = random.SystemRandom().randrange(20000, 32000)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(('127.0.0.1', port))
+            return port
+
+
+def is_gone(pid):
+    """Also who is dead and was not asked for his end yet: in a container nobody may do that."""
+    try:
+        with open(f'/proc/{pid}/stat', encoding='utf-8', errors='replace') as f:
+            return f.read().rsplit(')', 1)[1].split()[0] in 'ZX'
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def kill_family(pid):
+    """A process and its children, at once and to the last: it starts no more of them meanwhile. Their IDs."""
+    os.kill(pid, signal.SIGSTOP)
+    children = run('ps', '-o', 'pid=', '--ppid', str(pid), code=None).stdout.split()
+    pids = [pid, *map(int, children)]
+    for one in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
+    return pids
+
+
+def wait_gone(pids):
+    end = time.monotonic() + 60
+    while not all(map(is_gone, pids)):
+        if time.monotonic() > end:
+            raise AssertionError(f'not within a minute: {pids} are gone')
+        time.sleep(0.01)
 
 
 class Server:
@@ -91,7 +124,7 @@ class Server:
         self.process = subprocess.Popen([SERVER, 'serve', '--root', self.root, '--listen', f'127.0.0.1:{port}'],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
         log.close()
-        ready, _, _ = select.select([self.process.stdout], [], [], 40)
+        ready, _, _ = select.select([self.process.stdout], [], [], 120)
         line = self.process.stdout.readline() if ready else ''
         if line != 'ready\n':
             self.stop()
@@ -104,7 +137,7 @@ class Server:
             f.seek(start)
             return f.read()
 
-    def wait_log(self, pattern, start=0, seconds=15):
+    def wait_log(self, pattern, start=0, seconds=60):
         """Until a line of the log matches."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -120,14 +153,10 @@ class Server:
 
     def kill(self):
         """As a power cut would: every process at once."""
-        pids = list(self.children().values())
-        for pid in [self.process.pid, *pids]:
-            os.kill(pid, signal.SIGKILL)
-        self.process.wait(10)
+        pids = kill_family(self.process.pid)
+        self.process.wait(60)
         self.process.stdout.close()
-        until = time.monotonic() + 10
-        while any(os.path.exists(f'/proc/{pid}') for pid in pids) and time.monotonic() < until:
-            time.sleep(0.01)
+        wait_gone(pids[1:])
         self.process = None
 
     def stop(self):
@@ -135,7 +164,7 @@ class Server:
             return 0
         self.process.terminate()
         try:
-            code = self.process.wait(30)
+            code = self.process.wait(60)
         finally:
             self.process.kill()
             self.process.stdout.close()
@@ -198,7 +227,7 @@ class Server:
         ctx = ssl.create_default_context(cafile=self.ca)
         if cert:
             ctx.load_cert_chain(*cert)
-        c = http.client.HTTPSConnection('127.0.0.1', self.port, timeout=30, context=ctx)
+        c = http.client.HTTPSConnection('127.0.0.1', self.port, timeout=60, context=ctx)
         try:
             c.request(method, path, body, headers or {})
             r = c.getresponse()

@@ -3,6 +3,7 @@
 """The server killed (-9) under load: web, writer, vault, all of it; half of the times between a record that the writer
 has and the receipt that it owes (kill_shim.c stops it there). No record with a receipt may be lost, and the audit chain
 must hold. 20 times here, 200 times in killed_often.py. Closes with "N passed, N failed"."""
+import http.client
 import os
 import random
 import re
@@ -126,7 +127,7 @@ class Killed:
         def sent():
             try:
                 return self.device.sync(record)[0] == 200
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 return False
         until('the device syncs', sent)
         until('disclosed', lambda: self.server.recover(record['key_id'], code=None)[0].get('recovery_password') == record['digits'])
@@ -141,7 +142,7 @@ class Killed:
     def finish(self):
         self.load.stdin.close()
         self.load.terminate()
-        self.load.wait(30)
+        self.load.wait(60)
         if self.server.stop() != 0:
             raise AssertionError('the server did not stop in order')
         self.check_records()

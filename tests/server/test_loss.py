@@ -278,4 +278,4 @@ def test_a_person_narrows_and_stops_it():
 
 
 if __name__ == '__main__':
-    sys.exit(main(globals(), sys.argv[1:], 300))
+    sys.exit(main(globals(), sys.argv[1:], 1200))

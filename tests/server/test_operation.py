@@ -18,7 +18,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from server_fixture import BUILD, SERVER, Device, Server, as_root, run, tool  # noqa: E402
+from server_fixture import BUILD, SERVER, Device, Server, as_root, free_port, run, tool  # noqa: E402
 from server_suite import Skip, enrolled, eq, holds, main, problem, until  # noqa: E402
 
 
@@ -42,7 +42,7 @@ def processes(s):
 
 def metrics_text(s):
     with socket.socket(socket.AF_UNIX) as c:
-        c.settimeout(30)
+        c.settimeout(60)
         c.connect(os.path.join(s.root, 'run/keyholt/metrics.sock'))
         c.sendall(b'GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
         data = b''
@@ -233,12 +233,12 @@ def test_drain_finishes_what_has_begun():
         request = b'POST /v1/sync HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n' % len(body) + body
 
         def connect():
-            return ctx.wrap_socket(socket.create_connection(('127.0.0.1', s.port), 30), server_hostname='127.0.0.1')
+            return ctx.wrap_socket(socket.create_connection(('127.0.0.1', s.port), 60), server_hostname='127.0.0.1')
         half, idle = connect(), connect()
         half.sendall(request[:60])
         idle.sendall(request)
         holds(idle.recv(4096).startswith(b'HTTP/1.1 200'), 'answered, and idle now')
-        accepted = socket.create_connection(('127.0.0.1', s.port), 30)
+        accepted = socket.create_connection(('127.0.0.1', s.port), 60)
         until('accepted', lambda: value(s, 'connections') >= 3)
         s.process.send_signal(signal.SIGTERM)
 
@@ -248,7 +248,7 @@ def test_drain_finishes_what_has_begun():
                 return False
             except ConnectionError:
                 return True
-        until('nobody new', refused, 10)
+        until('nobody new', refused)
         late = ctx.wrap_socket(accepted, server_hostname='127.0.0.1')
         half.sendall(request[60:])
         late.sendall(request)
@@ -258,7 +258,7 @@ def test_drain_finishes_what_has_begun():
                 answer += piece
             holds(answer.startswith(b'HTTP/1.1 200') and b'Connection: close' in answer, f'{name}: {answer[:200]}')
             c.close()
-        eq(s.process.wait(30), 0, 'exit')
+        eq(s.process.wait(60), 0, 'exit')
         idle.close()
         s.process.stdout.close()
         s.process = None
@@ -458,15 +458,16 @@ def test_metrics_are_summed_and_well_formed(s):
     for name, pid in processes(s):
         if name == 'web':
             os.kill(pid, signal.SIGKILL)
-    until('workers are back', lambda: s.request('GET', '/healthz')[0] == 200 if up(s) else False)
+    until('workers are back', lambda: up(s))
     now = parse_metrics(metrics_text(s))
     holds(all(now[k] >= v for k, v in after.items() if k[0].endswith('_total')), 'never less')
 
 
 def up(s):
+    """Are all workers there, and do they answer? One that has just been killed may still take a connection with it."""
     try:
-        return value(s, 'processes_up', process='web') == min(os.cpu_count(), 16)
-    except OSError:
+        return value(s, 'processes_up', process='web') == min(os.cpu_count(), 16) and s.request('GET', '/healthz')[0] == 200
+    except (OSError, http.client.HTTPException):
         return False
 
 
@@ -479,9 +480,7 @@ def test_metrics_are_not_for_everybody(s):
 def test_metrics_on_an_address():
     s = Server()
     try:
-        with socket.socket() as free:
-            free.bind(('127.0.0.1', 0))
-            port = free.getsockname()[1]
+        port = free_port()
         configure(s, metrics=f'127.0.0.1:{port}')
         s.start()
         c = http.client.HTTPConnection('127.0.0.1', port, timeout=30)
@@ -558,15 +557,19 @@ def test_escrow_goes_first():
 
 def test_log_lines_of_one_device_are_limited(s):
     """At most one in a second for one device, whatever worker it meets; another device has its own."""
-    d, other = enrolled(s, 'noisy'), enrolled(s, 'noisy-too')
-    start = os.path.getsize(s.log)
+    d, others = enrolled(s, 'noisy'), [enrolled(s, f'noisy-{i}') for i in range(3)]
+    start, begin = os.path.getsize(s.log), time.monotonic()
     for _ in range(60):
         problem(d.sync(records=['!']), 422)
-    problem(other.sync(records=['!']), 422)
+    took = time.monotonic() - begin
+    for other in others:
+        problem(other.sync(records=['!']), 422)
     times = [float(t) for t in re.findall(rf'time=(\S+) level=warn \S+ \S+ status=422 device={d.id}', s.read_log(start))]
-    holds(1 <= len(times) <= 60, times)
-    holds(all(b - a > 0.99 for a, b in zip(times, times[1:])), times)
-    eq(len(re.findall(rf'status=422 device={other.id}', s.read_log(start))), 1, 'the other one')
+    holds(1 <= len(times) <= took + 1, (took, times))
+    holds(all(b - a > 0.5 for a, b in zip(times, times[1:])), times)  # a line is stamped a moment after it is allowed
+    said = [len(re.findall(rf'status=422 device={other.id}', s.read_log(start))) for other in others]
+    # two devices in 4,096 share a place in the table; all of these hardly ever do
+    holds(max(said) == 1, f'the other ones: {said}')
     holds(value(s, 'log_lines_suppressed_total') >= 60 - len(times), 'counted')
 
 
@@ -655,7 +658,7 @@ def test_policy_goes_out_with_answers(s):
     got = answers[-1]['policy']
     eq(base64.b64decode(got['json']).decode(), text, 'the exact bytes')
     eq(len(base64.b64decode(got['sig'])), 64, 'signed')
-    until('by every worker', lambda: all('policy' in d.sync(policy=2)[2] for _ in range(8)))
+    until('by every worker', lambda: all('policy' in d.sync(policy=2)[2] for _ in range(40)))  # which one answers is chance
     holds('policy' not in d.sync(policy=3)[2], 'not to who has it')
     s.command('policy', 'set', file, code=3)
     s.command('policy', 'set', s.put('p2.json', text.replace('3', '4').replace('90', '99999')), code=3)
@@ -718,12 +721,14 @@ def test_lacks_are_asked_for_at_a_bounded_rate():
         configure(s, asks_per_second='2')
         s.start()
         d = enrolled(s, 'asked')
+        start = time.monotonic()
         answers = [d.sync(envelopes='11' * 32)[2] for _ in range(40)]
+        seconds = time.monotonic() - start
         asked = sum(a.get('want_set', False) for a in answers)
         holds(all(not a['envelopes_match'] and 'envelopes' in a for a in answers), 'all are told')
         took = value(s, 'envelope_sets_total', result='asked')
         eq(took, asked, 'counted')
-        holds(asked < 40, f'{asked} of 40 in a moment')
+        holds(asked <= 2 * (seconds + 2), f'{asked} of 40 in {seconds:.1f} s')
     finally:
         s.clean()
 

@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import postgres  # noqa: E402
 from server_fixture import BUILD, NO_GUID, SERVER, Device, Server, run, tool  # noqa: E402
 
-LIMIT_S = 600
+LIMIT_S = 1200
 LOCAL, REPLICATED = 1, 2
 results = {'passed': 0, 'failed': 0, 'skipped': 0}
 
@@ -31,7 +31,7 @@ def holds(condition, what):
         raise AssertionError(what)
 
 
-def until(what, question, seconds=30):
+def until(what, question, seconds=60):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         got = question()
@@ -115,6 +115,7 @@ def test_store_suite():
 
 def test_enrol_sync_recover():
     with cluster() as p, server(p.url, p.url) as s:
+        before = time.gmtime()
         d = enrolled(s, 'one')
         a, b, c = d.escrow(), d.report('{"os":"Debian"}'), d.event(1, NO_GUID)
         for _ in range(2):  # told twice, there once
@@ -130,8 +131,9 @@ def test_enrol_sync_recover():
             count(p, 'keyholt_compliance.events'), count(p, 'keyholt_recovery.disclosures')), (1, 2, 1, 1), 'rows')
         for name in ('recovery.db', 'compliance.db'):
             holds(not os.path.exists(s.state('writer', name)), f'{name} was made')
-        month = time.strftime('%Y_%m', time.gmtime())
-        eq(count(p, f'keyholt_compliance.records_{month}'), 2, 'in the partition of the month')
+        months = [f"'keyholt_compliance.records_{time.strftime('%Y_%m', t)}'" for t in (before, time.gmtime())]
+        eq(count(p, 'keyholt_compliance.records', f'tableoid::regclass::text IN ({", ".join(months)})'), 2,
+           'in the partition of the month')  # or in two, when one ends just now
 
 
 def test_an_older_schema_is_brought_forward():
@@ -240,11 +242,19 @@ def hold(pg, sig):
     with open(os.path.join(pg.data, 'postmaster.pid'), encoding='ascii') as f:
         pid = f.readline().strip()
     for one_pid in subprocess.run(['ps', '-o', 'pid=', '--ppid', pid], capture_output=True, text=True).stdout.split():
-        os.kill(int(one_pid), sig)
+        with contextlib.suppress(ProcessLookupError):  # somebody's connection that has just ended
+            os.kill(int(one_pid), sig)
 
 
 def has(p, record, half='recovery'):
     return count(p, f'keyholt_{half}.records', f"name = '\\x{record['name']}'") == 1
+
+
+def arrived(standby, record, half='recovery'):
+    """Is it in what the standby has on disk by now? It may take a moment more to show it."""
+    here = standby.sql('SELECT pg_last_wal_receive_lsn()')
+    until('what it has is shown', lambda: standby.sql(f"SELECT pg_last_wal_replay_lsn() >= '{here}'") == 't')
+    return has(standby, record, half)
 
 
 def test_receipt_classes():
@@ -257,7 +267,7 @@ def test_receipt_classes():
             eq(classes(d, d.sync(*records)[2]), [REPLICATED], 'a synchronous one does')
             for r, half in zip(records, ('recovery', 'compliance') if len(records) == 2 else
                                (('recovery',) if records[0].get('key_id') else ('compliance',))):
-                holds(has(standby, r, half), f'on the standby, in {half}, when the receipt comes')
+                holds(arrived(standby, r, half), f'on the standby, in {half}, when the receipt comes')
             eq(classes(d, d.sync(*records)[2]), [REPLICATED], 'the same again: that commit, too, waited')
         p.reload(synchronous_standby_names='')
         until('an async standby', lambda: p.sql('SELECT sync_state FROM pg_stat_replication') == 'async')
@@ -301,7 +311,7 @@ def test_cancelled_wait_gives_no_receipt():
                 until('the commit waits', lambda: count(p, 'pg_stat_activity', "wait_event = 'SyncRep'") > 0)
                 if cancel:
                     holds(int(p.sql(cancel + " WHERE wait_event = 'SyncRep'")) > 0, 'a backend was cancelled')
-                sender.join(40)
+                sender.join(120)
                 status, headers, body = answer[0]
                 eq(status, 503, f'{name}: {body}')
                 holds('receipts' not in body and int(headers['Retry-After']) > 0, f'{name}: no receipt: {body}')
@@ -311,7 +321,7 @@ def test_cancelled_wait_gives_no_receipt():
             receipted(d, [record])
             answer = d.sync(record)[2]
             eq(classes(d, answer), [REPLICATED], f'{name}: told again, it waits again')
-            holds(has(standby, record), f'{name}: on the standby')
+            holds(arrived(standby, record), f'{name}: on the standby')
             eq(s.recover(record['key_id'])[0]['recovery_password'], record['digits'], 'disclosed')
 
 
@@ -355,7 +365,7 @@ def test_failover_loses_nothing_receipted():
             lost = [r['name'] for _, r in safe if not has(standby, r)]
             eq(lost, [], f'of {len(safe)} records with a receipt, lost')
             d, record = safe[-1]
-            until('enrolled devices go on', lambda: d.sync()[0] == 200, 40)
+            until('enrolled devices go on', lambda: d.sync()[0] == 200)
             eq(s.recover(record['key_id'])[0]['recovery_password'], record['digits'], 'disclosed from the new primary')
             print(f'    {len(safe)} records had a replicated receipt, all are there')
 
@@ -383,6 +393,18 @@ class Load:
         self.process.stdout.close()
 
 
+def settled(load):
+    """How many have a replicated receipt, when what was on its way has arrived: four looks in a row are the same."""
+    seen = []
+
+    def same():
+        time.sleep(0.4)
+        seen.append(len(load.replicated()))
+        return len(seen) > 3 and len(set(seen[-4:])) == 1
+    until('what was on its way has arrived', same)
+    return seen[-1]
+
+
 def cancel_waits(p, standby, load):
     """The standby falls silent, commits wait for it, somebody cancels their waits: they are local only."""
     for cancel in ('pg_cancel_backend', 'pg_terminate_backend', 'pg_cancel_backend'):
@@ -390,8 +412,7 @@ def cancel_waits(p, standby, load):
         hold(standby, signal.SIGSTOP)
         try:
             until('a commit waits', lambda: count(p, 'pg_stat_activity', "wait_event = 'SyncRep'") > 0)
-            time.sleep(1)  # what was on its way when the standby stopped
-            silent = len(load.replicated())
+            silent = settled(load)
             until('a wait is cancelled', lambda cancel=cancel: int(p.sql(
                 f"SELECT count({cancel}(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")) > 0)
             time.sleep(0.5)

@@ -4,11 +4,14 @@
 
 A heartbeat is counted as every byte of HTTP that goes through TLS, both ways: request line, headers and body, status
 line, headers and body. A relay that has the organisation's CA stands between courier and server and counts them.
-KEYHOLT_IDLE_SECONDS (60): how long the two processes are watched."""
+KEYHOLT_IDLE_SECONDS (60): how long the two processes are watched. It all runs in a network namespace of its own, where
+nobody else makes addresses come and go, which the courier would look at."""
 import contextlib
+import ctypes
 import os
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -20,6 +23,7 @@ from server_fixture import Server, free_port, run  # noqa: E402
 
 HEARTBEAT_MAX = 600       # bytes. source: issue 4, figures
 PSS_MAX_KB = 12 * 1024    # both processes together. source: DESIGN section 9
+CLONE_NEWNET = 0x40000000
 IDLE_S = int(os.environ.get('KEYHOLT_IDLE_SECONDS', '60'))
 
 
@@ -61,8 +65,8 @@ class Relay:
             request = self.message(inside)
             to.sendall(request)
             answer = self.message(to)
-            inside.sendall(answer)
             self.exchanges.append((request, answer))
+            inside.sendall(answer)
 
     @staticmethod
     def message(s):
@@ -96,13 +100,19 @@ def switches(pid):
     return n
 
 
-def heartbeat(laptop, relay):
-    relay.exchanges.clear()
-    laptop.run('sync')
+def heartbeat(laptop, relay, before=lambda: None):
+    """The one exchange of a sync, (bytes of the request, of the answer, the answer). What the courier still had to do
+    of its own may come in between; then it is done again, with what was to happen before."""
+    for _ in range(10):
+        before()
+        relay.exchanges.clear()
+        laptop.run('sync')
+        if len(relay.exchanges) == 1:
+            break
     holds(len(relay.exchanges) == 1, f'{len(relay.exchanges)} exchanges')
     request, answer = relay.exchanges[0]
     holds(answer.startswith(b'HTTP/1.1 200'), str(answer[:80]))
-    return len(request), len(answer)
+    return len(request), len(answer), answer
 
 
 def measure(packages=False):
@@ -118,8 +128,7 @@ def measure(packages=False):
         laptop.protect()
         laptop.run('sync')
         until('all receipted', lambda: laptop.status()['queued'] == 0)
-        time.sleep(1)
-        up, down = heartbeat(laptop, relay)
+        up, down, _ = heartbeat(laptop, relay)
         yield 'heartbeat' + (' with key packages' if packages else ''), bytes_of(up, down), up + down <= HEARTBEAT_MAX
         if packages:  # the largest
             yield after_news(s, laptop, relay)
@@ -141,16 +150,27 @@ def after_news(s, laptop, relay):
     laptop.run('sync')
     until('all receipted', lambda: laptop.status()['queued'] == 0)
     laptop.run('sync')
-    s.recover('00000000', code=3)  # and so is that of a refusal
-    up, down = heartbeat(laptop, relay)
+    # and so is that of a refusal
+    up, down, answer = heartbeat(laptop, relay, lambda: s.recover('00000000', code=3))
     return 'heartbeat with key packages, after somebody was at the audit log', bytes_of(up, down), \
-        up + down <= HEARTBEAT_MAX and b'audit_head' in relay.exchanges[0][1]
+        up + down <= HEARTBEAT_MAX and b'audit_head' in answer
+
+
+def quiet(pids):
+    """Until nothing moved for two seconds: the command's connection has ended, the errand is reaped. What was counted."""
+    seen = []
+
+    def same():
+        time.sleep(1)
+        seen.append({name: switches(pid) for name, pid in pids.items()})
+        return len(seen) > 2 and seen[-1] == seen[-3]
+    until('both have nothing to do', same)
+    return seen[-1]
 
 
 def at_rest(s, laptop):
     pids = {'keeper': laptop.machine.process.pid, 'courier': laptop.courier.pid}
-    time.sleep(3)  # the command's connection ends, the errand is reaped
-    before = {name: switches(pid) for name, pid in pids.items()}
+    before = quiet(pids)
     time.sleep(IDLE_S)
     woken = {name: switches(pid) - before[name] for name, pid in pids.items()}
     yield f'wake-ups in {IDLE_S} s at rest', str(woken), not any(woken.values())
@@ -169,6 +189,8 @@ def main():
         print('test_rest: SKIP: the keeper needs root')
         print('0 passed, 0 failed, 1 skipped')
         return 0
+    if ctypes.CDLL(None).unshare(CLONE_NEWNET) == 0:
+        subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True)
     results = []
     for packages in (False, True):
         for what, figure, good in measure(packages):

@@ -32,7 +32,7 @@ def context(s, *cert):
     return ctx
 
 
-def raw(s, ctx=None, seconds=30):
+def raw(s, ctx=None, seconds=60):
     plain = socket.create_connection(('127.0.0.1', s.port), seconds)
     return (ctx or context(s)).wrap_socket(plain, server_hostname='127.0.0.1')
 
@@ -72,7 +72,7 @@ def test_slow_loris():
                  'header': (raw(s, ctx), b'POST /v1/sync HTTP/1.1\r\nHost: x\r\n' + b'X: y\r\n' * 900),
                  'body': (raw(s, ctx), b'POST /v1/enroll HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n' + b'{' * 9000)}
         at, closed = dict.fromkeys(drips, 0), {}
-        while len(closed) < len(drips) and time.monotonic() - start < 60:
+        while len(closed) < len(drips) and time.monotonic() - start < 90:
             for name, (c, data) in drips.items():
                 if name in closed:
                     continue
@@ -86,12 +86,12 @@ def test_slow_loris():
                     pass
                 except OSError:
                     closed[name] = time.monotonic() - start
-                c.settimeout(30)
+                c.settimeout(60)
             time.sleep(0.2)
             eq(s.request('GET', '/healthz')[0], 200, 'others are served') if int(time.monotonic() * 5) % 10 == 0 else None
         eq(set(closed), set(drips), 'every one is closed')
         for name, want in (('handshake', 10), ('line', 20), ('header', 20), ('body', 20)):
-            holds(want - 2 < closed[name] < want + 25, f'{name}: closed after {closed[name]:.1f} s')
+            holds(want - 2 < closed[name] < want + 50, f'{name}: closed after {closed[name]:.1f} s')
             drips[name][0].close()
         eq(value(s, 'tls_handshakes_total', result='failed'), 1, 'the handshake that never was')
     finally:

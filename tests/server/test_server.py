@@ -9,6 +9,7 @@ import hashlib
 import http.client
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -27,7 +28,8 @@ import web_channel  # noqa: E402
 from server_fixture import NO_GUID, PASSWORD, SERVER, Device, Server, as_root, flip, run, tool
 from server_suite import Skip, enrolled, eq, holds, problem
 
-LIMIT_S = 600
+LIMIT_S = 1200
+JUDGED = os.environ.get('KEYHOLT_SECONDS') == 'judged'  # as in tests/courier/test_dead_servers.py
 results = {'passed': 0, 'failed': 0, 'skipped': 0}
 
 
@@ -155,7 +157,7 @@ def test_only_tls_1_3(s):
     ctx = ssl.create_default_context(cafile=s.ca)
     ctx.maximum_version = ssl.TLSVersion.TLSv1_2
     try:
-        with socket.create_connection(('127.0.0.1', s.port), 10) as raw, ctx.wrap_socket(raw, server_hostname='127.0.0.1'):
+        with socket.create_connection(('127.0.0.1', s.port), 60) as raw, ctx.wrap_socket(raw, server_hostname='127.0.0.1'):
             raise AssertionError('TLS 1.2 was spoken')
     except ssl.SSLError:
         pass
@@ -164,10 +166,10 @@ def test_only_tls_1_3(s):
 def test_server_certificate_names(s):
     ctx = ssl.create_default_context(cafile=s.ca)
     for name in ('127.0.0.1', 'keys.example.org'):
-        with socket.create_connection(('127.0.0.1', s.port), 10) as raw, ctx.wrap_socket(raw, server_hostname=name):
+        with socket.create_connection(('127.0.0.1', s.port), 60) as raw, ctx.wrap_socket(raw, server_hostname=name):
             pass
     try:
-        with socket.create_connection(('127.0.0.1', s.port), 10) as raw, ctx.wrap_socket(raw, server_hostname='x.example.org'):
+        with socket.create_connection(('127.0.0.1', s.port), 60) as raw, ctx.wrap_socket(raw, server_hostname='x.example.org'):
             raise AssertionError('a wrong name was accepted')
     except ssl.SSLCertVerificationError:
         pass
@@ -175,18 +177,20 @@ def test_server_certificate_names(s):
 
 def test_deadlines(s):
     """A handshake that never comes ends after 10 s, a header that drips after 20 s; both at once, in 21 s."""
-    ctx = ssl.create_default_context(cafile=s.ca)
-    with socket.create_connection(('127.0.0.1', s.port), 10) as silent, \
-            socket.create_connection(('127.0.0.1', s.port), 10) as raw, \
+    ctx, late = ssl.create_default_context(cafile=s.ca), 3 if JUDGED else 40
+    begin = time.monotonic()
+    with socket.create_connection(('127.0.0.1', s.port), 60) as silent, \
+            socket.create_connection(('127.0.0.1', s.port), 60) as raw, \
             ctx.wrap_socket(raw, server_hostname='127.0.0.1') as tls:
         start = time.monotonic()
         tls.sendall(b'POST /v1/sync HTTP/1.1\r\nHost: x\r\n')
-        silent.settimeout(15)
+        silent.settimeout(60)
         eq(silent.recv(1), b'', 'the silent one is closed')
-        holds(8 < time.monotonic() - start < 13, f'handshake deadline: {time.monotonic() - start:.1f} s')
+        took = time.monotonic() - begin
+        holds(8 < took < 10 + late, f'handshake deadline: {took:.1f} s')
         tls.settimeout(1)
         closed = None
-        while closed is None and time.monotonic() - start < 30:
+        while closed is None and time.monotonic() - start < 90:
             try:
                 tls.sendall(b'X-Drip: 1\r\n')
                 closed = time.monotonic() - start if tls.recv(1) == b'' else None
@@ -194,19 +198,29 @@ def test_deadlines(s):
                 pass
             except OSError:
                 closed = time.monotonic() - start
-        holds(closed is not None and 17 < closed < 25, f'request deadline: {closed}')
+        holds(closed is not None and 17 < closed < 22 + late, f'request deadline: {closed}')
 
 
 def test_silent_connections_keep_nobody_out(s):
     """More silent connections than handshakes may be under way: the oldest go, and who speaks is served."""
-    silent = []
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # before its deadline of 10 s; a machine that is slower than that at the rest may try again
+    holds(any(many_silent(s) < 9 for _ in range(3)), 'the oldest is closed')
+    eq(s.request('GET', '/healthz')[0], 200, 'afterwards')
+
+
+def many_silent(s):
+    """How many seconds the first of many silent connections was open."""
+    silent, start = [], time.monotonic()
     try:
         for _ in range(600 * os.cpu_count()):  # a worker per core, each takes 512
-            silent.append(socket.create_connection(('127.0.0.1', s.port), 10))
+            silent.append(socket.create_connection(('127.0.0.1', s.port), 60))
         for _ in range(3):
             eq(s.request('GET', '/healthz')[0], 200, 'served')
-        silent[0].settimeout(5)
+        silent[0].settimeout(60)
         eq(silent[0].recv(1), b'', 'the oldest is closed')
+        took = time.monotonic() - start
         silent[-1].setblocking(False)
         try:
             raise AssertionError(f'the newest got {silent[-1].recv(1)!r}')
@@ -215,7 +229,7 @@ def test_silent_connections_keep_nobody_out(s):
     finally:
         for one_of_them in silent:
             one_of_them.close()
-    eq(s.request('GET', '/healthz')[0], 200, 'afterwards')
+    return took
 
 
 def test_large_bodies(s):
@@ -390,10 +404,11 @@ def test_missing_envelopes_are_named(s):
     """Where the digests differ the server asks for the set, and then for what it lacks of it."""
     d = enrolled(s, 'set')
     made = [d.escrow() for _ in range(5)]
+    before = time.time()
     answer = d.sync(*made)[2]
     eq((answer['envelopes_match'], 'want_set' in answer, 'missing' in answer, 'envelopes' in answer),
        (True, False, False, False), 'nothing to ask')
-    holds(abs(answer['time'] - time.time()) < 5, 'the time of the server')
+    holds(before - 2 < answer['time'] < time.time() + 1, 'the time of the server')
     seen = d.digest()
     lost = [d.escrow(), d.escrow()]
     answer = d.sync()[2]
@@ -509,7 +524,7 @@ def test_dead_children_are_started_again(s):
         size = os.path.getsize(s.log)
         os.kill(s.children()[name], signal.SIGKILL)
         s.wait_log(f'process=server event=child process={name} ended=signal', size)
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         status = disclosure = None
         while time.monotonic() < until and (status, disclosure) != (200, True):
             try:
@@ -570,7 +585,8 @@ def test_two_workers_and_a_storm():
 
         def storm(d, mine):
             for records in mine:
-                for _ in range(50):
+                end = time.monotonic() + 60
+                while time.monotonic() < end:
                     try:
                         status, _, answer = d.sync(*records)
                         if status == 200:
@@ -587,7 +603,7 @@ def test_two_workers_and_a_storm():
         eq(len(webs), 2, 'two workers')
         os.kill(webs[0], signal.SIGKILL)
         for t in threads:
-            t.join(120)
+            t.join(300)
         eq(unanswered, [], 'every device was served')
         want = {r['name'] for mine in batches for records in mine for r in records}
         eq(receipted, want, 'everything is receipted')
@@ -874,8 +890,8 @@ def test_vault_down_and_server_down():
         _, err = s.recover(e['key_id'], code=4)
         holds('vault is away' in err, err)
         os.rename(s.path('away.secret'), s.path('vault.secret'))
-        s.wait_log('process=vault event=audit open=1', 0, 40)
-        until = time.monotonic() + 20
+        s.wait_log('process=vault event=audit open=1')
+        until = time.monotonic() + 60
         while not s.request('GET', '/healthz')[2]['disclosure'] and time.monotonic() < until:
             time.sleep(0.05)
         eq(s.recover(e['key_id'])[0]['recovery_password'], e['digits'], 'the vault came by itself')
@@ -902,7 +918,7 @@ def test_orders_follow_from_the_log(s):
         for name in os.listdir(s.state('writer')):
             shutil.chown(s.state('writer', name), 64802, 64802)
     s.start()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     orders = []
     while not orders and time.monotonic() < until:
         orders = d.orders(d.sync()[2])

@@ -43,6 +43,17 @@ def synced_records(s, start):
     return [int(n) for n in re.findall(r'event=sync status=200 \S+ records=(\d+)', s.read_log(start))]
 
 
+def quiet(s):
+    """Until no sync came for two seconds: whatever the courier had to do of its own is done. The end of the log."""
+    end = time.monotonic() + 60
+    while True:
+        size = os.path.getsize(s.log)
+        time.sleep(2)
+        if not synced_records(s, size):
+            return os.path.getsize(s.log)
+        holds(time.monotonic() < end, 'a courier that never rests')
+
+
 @contextlib.contextmanager
 def shifted_clock(seconds):
     """Of what is started meanwhile."""
@@ -181,6 +192,7 @@ def test_policy_escrow_receipt(s):
         waits('rotated')
         laptop.stop_courier()
         m.stop()
+        m.options[m.options.index('--courier-wait') + 1] = '5000'
         m.start()
         waits('a restart')
         holds('courier is not running' in protect(4)['message'], 'no courier')
@@ -225,11 +237,10 @@ def test_cache_lost(s):
         laptop.run('sync')
         until('receipted', lambda: laptop.status()['queued'] == 0)
         holds(laptop.status()['enrolment'] == 'done', 'receipts say that it is enrolled')
-        time.sleep(1)  # for the set that is asked for
-        start = os.path.getsize(s.log)
+        start = quiet(s)  # the set that is asked for goes out
         for _ in range(3):
             laptop.run('sync')
-        time.sleep(1)
+        quiet(s)
         log = s.read_log(start)
         holds(synced_records(s, start) == [0, 0, 0] and log.count('match=0') == 3, log)
     finally:
@@ -468,6 +479,8 @@ def test_policy_and_report_orders(s):
         def reports():
             with contextlib.closing(sqlite3.connect(f'file:{s.state("writer/compliance.db")}?mode=ro', uri=True)) as db:
                 return db.execute('SELECT count(*) FROM records WHERE kind = 2 AND device = ?', (bytes.fromhex(device),)).fetchone()[0]
+        until('what it had to say of its own is said', lambda: laptop.status()['queued'] == 0)
+        quiet(s)
         before = reports()
         s.command('device', 'report', device)
         laptop.run('sync')

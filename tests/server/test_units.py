@@ -49,4 +49,4 @@ def test_units_are_confined():
 
 
 if __name__ == '__main__':
-    sys.exit(main(globals(), sys.argv[1:], 60))
+    sys.exit(main(globals(), sys.argv[1:], 600))

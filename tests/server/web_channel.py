@@ -38,7 +38,7 @@ class Process:
 
     def __init__(self, root, name, log):
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.control.settimeout(30)
+        self.control.settimeout(60)
 
         def in_child():
             os.dup2(theirs.fileno(), CONTROL_FD)
@@ -51,7 +51,7 @@ class Process:
             self.stop()
             raise AssertionError(f'{name} did not get ready: {ready!r}')
         self.channel, far = socket.socketpair()
-        self.channel.settimeout(20)
+        self.channel.settimeout(60)
         self.control.sendmsg([bytes([PEER_WEB])],
                              [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [far.fileno()]))])
         far.close()
@@ -82,5 +82,5 @@ class Process:
 
     def stop(self):
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
         self.control.close()
