@@ -80,13 +80,11 @@ enum err chan_fill(struct chan *c)
     return ERR_OK;
 }
 
-enum err chan_next(struct chan *c, struct msg_frame *ret)
+/* The message in the input from a place on. ret_len: with its head */
+static enum err read_frame(const struct chan *c, size_t from, struct msg_frame *ret, size_t *ret_len)
 {
-    if (c->to > c->from)
-        cr_wipe(c->in.p + c->from, c->to - c->from);
-    c->from = c->to;
     struct reader r;
-    reader_init(&r, c->in.p == NULL ? NULL : c->in.p + c->from, c->in.len - c->from);
+    reader_init(&r, c->in.p == NULL ? NULL : c->in.p + from, c->in.len - from);
     uint32_t rest = reader_u32(&r);
     if (r.err != ERR_OK)
         return ERR_NOT_FOUND;
@@ -96,8 +94,27 @@ enum err chan_next(struct chan *c, struct msg_frame *ret)
     m.body = reader_take(&r, m.len);
     if (r.err != ERR_OK)
         return ERR_NOT_FOUND;
-    c->to = c->from + 4 + (size_t)rest;
     *ret = m;
+    *ret_len = 4 + (size_t)rest;
+    return ERR_OK;
+}
+
+enum err chan_next(struct chan *c, struct msg_frame *ret)
+{
+    size_t len;
+    if (c->to > c->from)
+        cr_wipe(c->in.p + c->from, c->to - c->from);
+    c->from = c->to;
+    TRY(read_frame(c, c->from, ret, &len));
+    c->to = c->from + len;
+    return ERR_OK;
+}
+
+enum err chan_look(const struct chan *c, size_t *at, struct msg_frame *ret)
+{
+    size_t len;
+    TRY(read_frame(c, c->to + *at, ret, &len));
+    *at += len;
     return ERR_OK;
 }
 

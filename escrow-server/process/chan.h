@@ -44,6 +44,10 @@ MUST_CHECK enum err chan_fill(struct chan *c);
 /* The next whole message. err: NOT_FOUND (none yet), FORMAT (the other end talks nonsense) */
 MUST_CHECK enum err chan_next(struct chan *c, struct msg_frame *ret);
 
+/* The whole messages that are there, one after the other, without taking them: *at is 0 at first, and is
+ * moved on. Their bodies are borrowed until the next call of another function. err: as chan_next() */
+MUST_CHECK enum err chan_look(const struct chan *c, size_t *at, struct msg_frame *ret);
+
 /* Begin a message; the body is written through the cursor that is returned (NULL without memory). */
 struct writer *chan_begin(struct chan *c, uint8_t type, uint64_t id);
 /* End it, and send what the socket takes now. err: FULL (body too long; nothing is sent), OFFLINE */

@@ -69,6 +69,13 @@ struct store_place {
     bool reads;   /* the reader's: nothing is made, migrated or changed */
 };
 
+enum store_ahead {
+    STORE_AHEAD_DEVICE = 1,   /* device_get */
+    STORE_AHEAD_RECOVERY = 2, /* known */
+    STORE_AHEAD_COMPLIANCE = 4,
+    STORE_AHEAD_TOLD = 8 /* digest, commands */
+};
+
 struct store_ops {
     /* Creates and migrates. A PostgreSQL server that cannot be reached is no failure: its half is OFFLINE
      * until tend() has found it.
@@ -92,6 +99,12 @@ struct store_ops {
     enum err (*mark)(struct store *s, enum store_half half);
     void (*undo)(struct store *s, enum store_half half);
     enum err (*release)(struct store *s, enum store_half half);
+
+    /* Say what will be asked about a device, so that many questions share one turn to the database: those
+     * that the bits of enum store_ahead name. An answer is of the time when that was said, and used once. */
+    void (*ahead)(struct store *s, const uint8_t device[static 32], unsigned what);
+    void (*ahead_end)(struct store *s); /* the batch is over: what was not asked after all is forgotten */
+    void (*ahead_fork)(struct store *s, enum store_half half, const struct store_record *r);
 
     /* Write something, to see whether that half can. In a transaction. */
     enum err (*probe)(struct store *s, enum store_half half, uint64_t now);

@@ -102,6 +102,8 @@ int64_t writer_now_ms(void); /* monotonic */
 /* Carry out one message; its answer waits in the batch.
  * err: FORMAT (the web worker talks nonsense: its channel is to be closed), NOMEM */
 MUST_CHECK enum err writer_take(struct batch *b, struct chan *c, const struct msg_frame *m);
+/* Say what the messages that wait will ask the store about their devices. */
+void writer_ahead(const struct batch *b, const struct chan *c);
 /* Begin a half if that was not done yet. */
 MUST_CHECK enum err batch_need(struct batch *b, enum store_half half);
 /* Commit, then answer everything that waited. */
