@@ -191,9 +191,8 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
     [SQL_FLAG_PUT] = {SQL_RECOVERY, "INSERT INTO flags (device, kind, incarnation, sequence, record,"
                                     " received_us) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING"},
     /* one row, for a row takes longer to send than its hash */
-    [SQL_DIGEST] = {SQL_RECOVERY,
-                    "SELECT coalesce(string_agg(hash, ''::bytea ORDER BY hash), ''::bytea) FROM"
-                    " (SELECT DISTINCT hash FROM envelopes WHERE device = $1 AND own = 1) AS h"},
+    [SQL_DIGEST] = {SQL_RECOVERY, "SELECT coalesce(string_agg(hash, ''::bytea ORDER BY hash), ''::bytea)"
+                                  " FROM envelopes WHERE device = $1 AND own = 1"},
     [SQL_PACKAGES] = {SQL_RECOVERY, "SELECT name FROM records WHERE device = $1 AND kind = 4 ORDER BY name"},
     [SQL_HAS_PACKAGE] = {SQL_RECOVERY, "SELECT 1 FROM records WHERE name = $1 AND device = $2 AND kind = 4"},
     [SQL_MISSING] = {SQL_RECOVERY,

@@ -141,8 +141,8 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
     [SQL_FLAG_PUT] = {SQL_RECOVERY,
                       "INSERT INTO flags (device, kind, incarnation, sequence, record, received_us)"
                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING"},
-    [SQL_DIGEST] = {SQL_RECOVERY, "SELECT DISTINCT hash FROM envelopes WHERE device = ?1 AND own = 1"
-                                  " ORDER BY hash"},
+    /* each once: what is a device's own, it sent itself, and (hash, sender) is the key */
+    [SQL_DIGEST] = {SQL_RECOVERY, "SELECT hash FROM envelopes WHERE device = ?1 AND own = 1 ORDER BY hash"},
     /* kind 4 is the key package */
     [SQL_PACKAGES] = {SQL_RECOVERY, "SELECT name FROM records WHERE device = ?1 AND kind = 4 ORDER BY name"},
     [SQL_HAS_PACKAGE] = {SQL_RECOVERY, "SELECT 1 FROM records WHERE name = ?1 AND device = ?2 AND kind = 4"},
