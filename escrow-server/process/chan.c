@@ -11,11 +11,14 @@
 #define FRAME_HEAD (4 + 1 + 8) /* length of the rest, type, request */
 #define FILL_STEP  65536
 
-/* realloc() would leave the old bytes behind. */
+/* realloc() would leave the old bytes behind. Doubled: by the length of one message, each that waits behind
+ * another would copy and wipe them all. */
 static enum err grow(struct chan_buf *b, size_t want)
 {
     if (want <= b->cap)
         return ERR_OK;
+    if (want < 2 * b->cap)
+        want = 2 * b->cap;
     uint8_t *p = malloc(want);
     if (p == NULL)
         return ERR_NOMEM;
