@@ -11,11 +11,14 @@
 #define FRAME_HEAD (4 + 1 + 8) /* length of the rest, type, request */
 #define FILL_STEP  65536
 
-/* realloc() would leave the old bytes behind. */
+/* realloc() would leave the old bytes behind. Doubled: by the length of one message, each that waits behind
+ * another would copy and wipe them all. */
 static enum err grow(struct chan_buf *b, size_t want)
 {
     if (want <= b->cap)
         return ERR_OK;
+    if (want < 2 * b->cap)
+        want = 2 * b->cap;
     uint8_t *p = malloc(want);
     if (p == NULL)
         return ERR_NOMEM;
@@ -80,13 +83,11 @@ enum err chan_fill(struct chan *c)
     return ERR_OK;
 }
 
-enum err chan_next(struct chan *c, struct msg_frame *ret)
+/* The message in the input from a place on. ret_len: with its head */
+static enum err read_frame(const struct chan *c, size_t from, struct msg_frame *ret, size_t *ret_len)
 {
-    if (c->to > c->from)
-        cr_wipe(c->in.p + c->from, c->to - c->from);
-    c->from = c->to;
     struct reader r;
-    reader_init(&r, c->in.p == NULL ? NULL : c->in.p + c->from, c->in.len - c->from);
+    reader_init(&r, c->in.p == NULL ? NULL : c->in.p + from, c->in.len - from);
     uint32_t rest = reader_u32(&r);
     if (r.err != ERR_OK)
         return ERR_NOT_FOUND;
@@ -96,8 +97,27 @@ enum err chan_next(struct chan *c, struct msg_frame *ret)
     m.body = reader_take(&r, m.len);
     if (r.err != ERR_OK)
         return ERR_NOT_FOUND;
-    c->to = c->from + 4 + (size_t)rest;
     *ret = m;
+    *ret_len = 4 + (size_t)rest;
+    return ERR_OK;
+}
+
+enum err chan_next(struct chan *c, struct msg_frame *ret)
+{
+    size_t len;
+    if (c->to > c->from)
+        cr_wipe(c->in.p + c->from, c->to - c->from);
+    c->from = c->to;
+    TRY(read_frame(c, c->from, ret, &len));
+    c->to = c->from + len;
+    return ERR_OK;
+}
+
+enum err chan_look(const struct chan *c, size_t *at, struct msg_frame *ret)
+{
+    size_t len;
+    TRY(read_frame(c, c->to + *at, ret, &len));
+    *at += len;
     return ERR_OK;
 }
 

@@ -44,6 +44,9 @@ MUST_CHECK enum err chan_fill(struct chan *c);
 /* The next whole message. err: NOT_FOUND (none yet), FORMAT (the other end talks nonsense) */
 MUST_CHECK enum err chan_next(struct chan *c, struct msg_frame *ret);
 
+/* The whole messages that are there, one after the other, without taking them: *at is 0 at first, and is
+ * moved on. Their bodies are borrowed until the next call of another function. err: as chan_next() */
+MUST_CHECK enum err chan_look(const struct chan *c, size_t *at, struct msg_frame *ret);
 /* One message, taken. err: any; it is nonsense then */
 typedef enum err chan_take(void *ctx, struct chan *c, const struct msg_frame *m);
 /* Read what is there and let take() have each message. Whatever the error, the channel is closed.

@@ -43,9 +43,11 @@ enum sql {
     SQL_FIND,
     SQL_DISCLOSED_PUT,
     SQL_DISCLOSED_SAME,
+    SQL_DISCLOSED_ANY, /* of a key ID */
     SQL_COMMAND_PUT,
     SQL_COMMAND_GET, /* while it is not done */
     SQL_COMMAND_DONE,
+    SQL_COMMAND_ANY,
     SQL_COMMAND_OPEN,
     SQL_COMMAND_FORMER,
     SQL_HOLDERS,

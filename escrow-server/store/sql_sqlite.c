@@ -141,8 +141,8 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
     [SQL_FLAG_PUT] = {SQL_RECOVERY,
                       "INSERT INTO flags (device, kind, incarnation, sequence, record, received_us)"
                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING"},
-    [SQL_DIGEST] = {SQL_RECOVERY, "SELECT DISTINCT hash FROM envelopes WHERE device = ?1 AND own = 1"
-                                  " ORDER BY hash"},
+    /* each once: what is a device's own, it sent itself, and (hash, sender) is the key */
+    [SQL_DIGEST] = {SQL_RECOVERY, "SELECT hash FROM envelopes WHERE device = ?1 AND own = 1 ORDER BY hash"},
     /* kind 4 is the key package */
     [SQL_PACKAGES] = {SQL_RECOVERY, "SELECT name FROM records WHERE device = ?1 AND kind = 4 ORDER BY name"},
     [SQL_HAS_PACKAGE] = {SQL_RECOVERY, "SELECT 1 FROM records WHERE name = ?1 AND device = ?2 AND kind = 4"},
@@ -176,14 +176,16 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
         {SQL_RECOVERY,
          "SELECT 1 FROM disclosures WHERE chain = ?1 AND n = ?2 AND time = ?3 AND (who = ?4 OR who = '')"
          " AND key_id = ?5 AND volume = ?6 AND device = ?7"},
+    [SQL_DISCLOSED_ANY] = {SQL_RECOVERY, "SELECT 1 FROM disclosures WHERE key_id = ?1 LIMIT 1"},
     [SQL_COMMAND_PUT] = {SQL_RECOVERY,
                          "INSERT INTO commands (device, key_id, made, bytes) VALUES (?1, ?2, ?3, ?4)"
-                         " ON CONFLICT (device, key_id) DO UPDATE SET bytes = excluded.bytes"
-                         " WHERE commands.done IS NULL"},
+                         " ON CONFLICT (device, key_id) DO UPDATE SET bytes = excluded.bytes, done = NULL"
+                         " WHERE commands.done IS NULL OR commands.done <= ?5"},
     [SQL_COMMAND_GET] = {SQL_RECOVERY, "SELECT bytes FROM commands WHERE device = ?1 AND key_id = ?2 AND"
                                        " done IS NULL"},
     [SQL_COMMAND_DONE] = {SQL_RECOVERY, "UPDATE commands SET done = ?3 WHERE device = ?1 AND key_id = ?2 AND"
                                         " done IS NULL"},
+    [SQL_COMMAND_ANY] = {SQL_RECOVERY, "SELECT 1 FROM commands WHERE device = ?1 AND key_id = ?2"},
     /* done, too, when whoever holds the volume since its owner was last seen has done it */
     [SQL_COMMAND_OPEN] =
         {SQL_RECOVERY,

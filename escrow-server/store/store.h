@@ -41,7 +41,8 @@ struct store_known {
 struct store_command {
     uint8_t device[32];
     struct guid key_id;
-    uint64_t made; /* seconds: when the first one was, whatever time they speak of */
+    uint64_t made;      /* seconds: when the first one was, whatever time they speak of */
+    uint64_t disclosed; /* when the key was, or may have been */
     uint8_t bytes[COMMAND_LEN];
 };
 
@@ -69,6 +70,13 @@ struct store_place {
     bool reads;   /* the reader's: nothing is made, migrated or changed */
 };
 
+enum store_ahead {
+    STORE_AHEAD_DEVICE = 1,   /* device_get */
+    STORE_AHEAD_RECOVERY = 2, /* known */
+    STORE_AHEAD_COMPLIANCE = 4,
+    STORE_AHEAD_TOLD = 8 /* digest, commands */
+};
+
 struct store_ops {
     /* Creates and migrates. A PostgreSQL server that cannot be reached is no failure: its half is OFFLINE
      * until tend() has found it.
@@ -92,6 +100,12 @@ struct store_ops {
     enum err (*mark)(struct store *s, enum store_half half);
     void (*undo)(struct store *s, enum store_half half);
     enum err (*release)(struct store *s, enum store_half half);
+
+    /* Say what will be asked about a device, so that many questions share one turn to the database: those
+     * that the bits of enum store_ahead name. An answer is of the time when that was said, and used once. */
+    void (*ahead)(struct store *s, const uint8_t device[static 32], unsigned what);
+    void (*ahead_end)(struct store *s); /* the batch is over: what was not asked after all is forgotten */
+    void (*ahead_fork)(struct store *s, enum store_half half, const struct store_record *r);
 
     /* Write something, to see whether that half can. In a transaction. */
     enum err (*probe)(struct store *s, enum store_half half, uint64_t now);
@@ -156,14 +170,21 @@ struct store_ops {
     /* Idempotent. An entry whose personal part was erased (who is "") erases it here, too.
      * err: CONFLICT (another disclosure has this place in the chain; it stays) */
     enum err (*disclosed_put)(struct store *s, const struct msg_entry *e);
+    /* Was any disclosure of the key told? */
+    enum err (*disclosed_any)(struct store *s, const struct guid *key_id, bool *ret);
     /* One order for a key of a device, for ever: while it is not done, these bytes take the place of those
-     * that are there; `made` stays. */
+     * that are there; `made` stays. Where it was done before the key was disclosed, it is open again: what
+     * was shown may open a copy of the header that was made before, or the header itself that somebody put
+     * back, and the device has to know. */
     enum err (*command_put)(struct store *s, const struct store_command *c);
     /* What was put last. err: NOT_FOUND (no order, or it is done) */
     enum err (*command_get)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                             uint8_t ret[static COMMAND_LEN]);
     enum err (*command_done)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                              uint64_t now);
+    /* Is there an order, be it done or not? */
+    enum err (*command_any)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
+                            bool *ret);
     /* Is there an order that waits to be done? No more once another device did it that was enrolled after
      * this one was seen last: the computer got another identity, or the disk is elsewhere. When this one is
      * seen again after all, it waits as before. */

@@ -31,6 +31,10 @@ struct db_ops {
     /* Give one of SQL_FREE_1 to 3 a text: portable SQL, parameters $1, $2, ... in the order they first
      * appear. */
     enum err (*prepare)(struct db *d, enum sql which, const char *text);
+    /* Ask without waiting; the next row() of the same statement with the same first parameter, 32 bytes, gets
+     * this answer, unless a commit or something undone comes first. NULL: asking takes no time here */
+    void (*ahead)(struct db *d, const struct query *q);
+    void (*ahead_end)(struct db *d); /* forget what nobody asked for */
     /* Run to the end. ret_changed: number of rows; NULL: nobody waits, and inside a transaction a failure
      * may be reported only by what comes next, at the latest by release or commit. Nothing to do where the
      * dialect has no such statement */
@@ -97,6 +101,9 @@ void query_prefix(struct query *q, const char *prefix);
  * record has the bytes as they came; what is indexed of them gets question marks. Returns p, or scratch. */
 const void *query_utf8(const void *p, size_t *len, char scratch[static QUERY_TEXT]);
 
+/* The parameters of SQL_FORKED. */
+void query_forked(struct query *q, const struct store_record *r);
+
 /* As in struct db_ops; one log line on failure. */
 MUST_CHECK enum err query_run(struct query *q);
 MUST_CHECK enum err query_changed(struct query *q, uint64_t *ret_changed);
@@ -116,6 +123,9 @@ MUST_CHECK enum err store_retained(struct store *s, uint64_t cutoff_us, uint64_t
 MUST_CHECK enum err store_probe(struct store *s, enum store_half half, uint64_t now);
 MUST_CHECK enum err store_devices(struct store *s, const uint8_t *after, bool waiting, unsigned max,
                                   struct store_device *ret, unsigned *ret_n);
+void store_ahead(struct store *s, const uint8_t device[static 32], unsigned what);
+void store_ahead_end(struct store *s);
+void store_ahead_fork(struct store *s, enum store_half half, const struct store_record *r);
 MUST_CHECK enum err store_device_approve(struct store *s, const uint8_t id[static 32],
                                          enum device_approval approved);
 MUST_CHECK enum err store_device_revoke(struct store *s, const uint8_t id[static 32], bool revoked);
@@ -134,6 +144,9 @@ MUST_CHECK enum err store_command_get(struct store *s, const uint8_t device[stat
                                       const struct guid *key_id, uint8_t ret[static COMMAND_LEN]);
 MUST_CHECK enum err store_command_done(struct store *s, const uint8_t device[static 32],
                                        const struct guid *key_id, uint64_t now);
+MUST_CHECK enum err store_command_any(struct store *s, const uint8_t device[static 32],
+                                      const struct guid *key_id, bool *ret);
+MUST_CHECK enum err store_disclosed_any(struct store *s, const struct guid *key_id, bool *ret);
 MUST_CHECK enum err store_command_open(struct store *s, const uint8_t device[static 32],
                                        const struct guid *key_id, bool *ret);
 enum err store_command_former(struct store *s, const uint8_t device[static 32], const struct guid *key_id,

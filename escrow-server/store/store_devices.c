@@ -147,6 +147,7 @@ enum err store_command_put(struct store *s, const struct store_command *c)
     query_guid(&q, &c->key_id);
     query_u64(&q, c->made);
     query_blob(&q, c->bytes, sizeof c->bytes);
+    query_u64(&q, c->disclosed);
     return query_run(&q);
 }
 
@@ -170,20 +171,36 @@ enum err store_command_done(struct store *s, const uint8_t device[static 32], co
     return query_run(&q);
 }
 
-enum err store_command_open(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
-                            bool *ret)
+static enum err any_command(struct store *s, enum sql which, const uint8_t device[static 32],
+                            const struct guid *key_id, bool *ret)
 {
-    QUERY(q, s, STORE_RECOVERY, SQL_COMMAND_OPEN, "command-open");
+    QUERY(q, s, STORE_RECOVERY, which, "command");
     query_blob(&q, device, 32);
     query_guid(&q, key_id);
     return query_any(&q, ret);
 }
 
+enum err store_command_any(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
+                           bool *ret)
+{
+    return any_command(s, SQL_COMMAND_ANY, device, key_id, ret);
+}
+
+enum err store_command_open(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
+                            bool *ret)
+{
+    return any_command(s, SQL_COMMAND_OPEN, device, key_id, ret);
+}
+
 enum err store_command_former(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                               bool *ret)
 {
-    QUERY(q, s, STORE_RECOVERY, SQL_COMMAND_FORMER, "command-former");
-    query_blob(&q, device, 32);
+    return any_command(s, SQL_COMMAND_FORMER, device, key_id, ret);
+}
+
+enum err store_disclosed_any(struct store *s, const struct guid *key_id, bool *ret)
+{
+    QUERY(q, s, STORE_RECOVERY, SQL_DISCLOSED_ANY, "disclosed-any");
     query_guid(&q, key_id);
     return query_any(&q, ret);
 }

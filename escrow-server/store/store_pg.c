@@ -22,6 +22,7 @@ static void close_pg(struct db *d)
 {
     struct pg *p = pg_of(d);
     pg_job_drop(p);
+    pg_ahead_drop(&p->db);
     PQfinish(p->c);
     free(p);
 }
@@ -128,9 +129,11 @@ static enum err row(struct query *q)
 {
     struct pg *p = pg_of(q->db);
     if (!q->sent) {
-        PGresult *r = NULL;
-        TRY(pg_post(p, q));
-        TRY(pg_wait(p, PG_WAIT_MS, q->doing, &r));
+        PGresult *r = pg_ahead_take(p, q);
+        if (r == NULL) {
+            TRY(pg_post(p, q));
+            TRY(pg_wait(p, PG_WAIT_MS, q->doing, &r));
+        }
         q->sent = true;
         q->result = r;
         q->row = -1;
@@ -177,6 +180,13 @@ static enum err make_months(struct pg *p)
     return ERR_OK;
 }
 
+/* What was posted may have failed, and then the server skips everything up to the next answer. */
+static void drain(struct pg *p)
+{
+    if (p->posted > 0 && pg_wait(p, PG_WAIT_MS, "give-up", NULL) != ERR_OK)
+        return; /* which is no matter: it is about to be undone */
+}
+
 static enum err begin(struct db *d)
 {
     struct pg *p = pg_of(d);
@@ -187,6 +197,7 @@ static enum err begin(struct db *d)
     if (monotonic_ms() < p->pause_until_ms)
         return ERR_BUSY;
     TRY(make_months(p));
+    drain(p); /* what was asked ahead is no part of it */
     TRY(post(p, SQL_BEGIN));
     p->in_tx = true;
     return ERR_OK;
@@ -197,19 +208,13 @@ static enum err outside(const struct pg *p)
     return p->c == NULL ? ERR_OFFLINE : ERR_IO;
 }
 
-/* What was posted may have failed, and then the server skips everything up to the next answer. */
-static void drain(struct pg *p)
-{
-    if (p->posted > 0 && pg_wait(p, PG_WAIT_MS, "give-up", NULL) != ERR_OK)
-        return; /* which is no matter: it is about to be undone */
-}
-
 static void abandon(struct db *d)
 {
     struct pg *p = pg_of(d);
     if (!p->in_tx)
         return;
     drain(p);
+    pg_ahead_drop(&p->db);
     p->in_tx = false;
     if (post(p, SQL_ROLLBACK) != ERR_OK || pg_wait(p, PG_WAIT_MS, "rollback", NULL) != ERR_OK)
         pg_lose(p, "it cannot be rolled back");
@@ -239,6 +244,7 @@ static void undo(struct db *d)
     if (!p->in_tx)
         return;
     drain(p);
+    pg_ahead_drop(d);
     if (post(p, SQL_UNDO) != ERR_OK || post(p, SQL_RELEASE) != ERR_OK ||
         pg_wait(p, PG_WAIT_MS, "undo", NULL) != ERR_OK)
         abandon(d);
@@ -284,6 +290,7 @@ static enum err commit(struct db *d, bool *ret_replicated)
     struct pg *p = pg_of(d);
     char lsn[32];
     bool replicated = false;
+    pg_ahead_drop(&p->db);
     if (!p->in_tx)
         return outside(p);
     enum err e = send_commit(p, lsn);
@@ -309,6 +316,8 @@ static const struct db_ops pg_ops = {
     .undo = undo,
     .release = release,
     .prepare = prepare,
+    .ahead = pg_ahead,
+    .ahead_end = pg_ahead_drop,
     .run = run,
     .row = row,
     .column = column,

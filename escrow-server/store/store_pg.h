@@ -17,6 +17,16 @@
 #define PG_IDLE_MS        1000 /* how often an idle connection is looked at */
 #define PG_PAUSE_MS       5000 /* no writing for so long after no standby had answered */
 
+#define PG_AHEAD 2048 /* a batch's: WRITER_BATCH requests, and what each asks of one half */
+
+/* A question that was posted before anybody waited for its answer. */
+struct pg_ahead {
+    enum sql which;   /* SQL_COUNT: nobody will ask for it any more */
+    uint8_t key[32];  /* its first parameter */
+    unsigned place;   /* among what was posted */
+    PGresult *result; /* NULL: not yet, or an error, or it was taken */
+};
+
 struct pg_job; /* a connection being made */
 
 struct pg {
@@ -32,6 +42,8 @@ struct pg {
     bool warned;     /* a warning came since this was cleared */
     uint64_t months_at_s;
     bool patient, reads;
+    unsigned n_ahead, n_came, ahead_at; /* so many results came; where to look first */
+    struct pg_ahead ahead[PG_AHEAD];
     unsigned prepared[SQL_COUNT]; /* how often a free statement got another text */
 };
 
@@ -67,6 +79,14 @@ void pg_lose(struct pg *p, const char *reason);
 void pg_name(const struct pg *p, enum sql which, char ret[static 24]);
 /* Send a statement and read nothing. */
 MUST_CHECK enum err pg_post(struct pg *p, const struct query *q);
+/* As in struct db_ops; nothing is done where it cannot be. */
+void pg_ahead(struct db *d, const struct query *q);
+/* Forget all of them. */
+void pg_ahead_drop(struct db *d);
+/* A result came, of what was posted in this place: true when it is kept for whoever asks. */
+bool pg_ahead_give(struct pg *p, unsigned place, PGresult *r);
+/* The answer to a question that was asked ahead, waited for where it must be; NULL: it was not, or failed. */
+PGresult *pg_ahead_take(struct pg *p, const struct query *q);
 /* Read the results of all that was posted; what is not there in time is cancelled, and the connection lost
  * if that helps nothing. doing: for the log
  * ret: result of the last one (PQclear it), may be NULL

@@ -65,6 +65,7 @@ void pg_lose(struct pg *p, const char *reason)
     p->c = NULL;
     p->in_tx = false;
     p->posted = 0;
+    pg_ahead_drop(&p->db);
     p->again_ms = 0;
 }
 
@@ -148,6 +149,10 @@ static void take_result(struct pg *p, struct gather *g, PGresult *r, const char 
         g->err = pg_error(r);
         pg_log(p, doing, state == NULL ? "" : state, text == NULL ? "" : text);
     }
+    if (pg_ahead_give(p, g->seen, r)) {
+        g->seen++;
+        return;
+    }
     g->seen++;
     if (bad || status == PGRES_PIPELINE_ABORTED || g->seen < p->posted) {
         PQclear(r);
@@ -190,8 +195,10 @@ enum err pg_wait(struct pg *p, int timeout_ms, const char *doing, PGresult **ret
         pg_cancel(p);
         e = gather_all(p, monotonic_ms() + PG_CANCEL_MS, doing, &g);
     }
-    if (e == ERR_OK)
+    if (e == ERR_OK) {
         p->posted = 0;
+        p->n_came = p->n_ahead; /* also what a failure before it left without one */
+    }
     if (e == ERR_OK && g.err == ERR_OK && g.last == NULL && ret != NULL)
         e = ERR_IO;
     if (e == ERR_OK)

@@ -69,14 +69,19 @@ enum err store_event_put(struct store *s, const struct store_record *r)
     return query_run(&q);
 }
 
+void query_forked(struct query *q, const struct store_record *r)
+{
+    query_blob(q, r->r.device, sizeof r->r.device);
+    query_blob(q, r->r.incarnation, sizeof r->r.incarnation);
+    query_u64(q, r->r.sequence);
+    query_blob(q, r->name, sizeof r->name);
+    query_blob(q, r->r.previous, sizeof r->r.previous);
+}
+
 enum err store_forked(struct store *s, enum store_half half, const struct store_record *r, bool *ret)
 {
     QUERY(q, s, half, SQL_FORKED, "forked");
-    query_blob(&q, r->r.device, sizeof r->r.device);
-    query_blob(&q, r->r.incarnation, sizeof r->r.incarnation);
-    query_u64(&q, r->r.sequence);
-    query_blob(&q, r->name, sizeof r->name);
-    query_blob(&q, r->r.previous, sizeof r->r.previous);
+    query_forked(&q, r);
     return query_any(&q, ret);
 }
 

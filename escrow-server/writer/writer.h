@@ -102,6 +102,8 @@ int64_t writer_now_ms(void); /* monotonic */
 /* Carry out one message; its answer waits in the batch.
  * err: FORMAT (the web worker talks nonsense: its channel is to be closed), NOMEM */
 MUST_CHECK enum err writer_take(struct batch *b, struct chan *c, const struct msg_frame *m);
+/* Say what the messages that wait will ask the store about their devices. */
+void writer_ahead(const struct batch *b, const struct chan *c);
 /* Begin a half if that was not done yet. */
 MUST_CHECK enum err batch_need(struct batch *b, enum store_half half);
 /* Commit, then answer everything that waited. */
@@ -115,6 +117,10 @@ void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m);
  * disclosed: when the key was, or may have been. err: of the store */
 MUST_CHECK enum err writer_order_rotation(struct batch *b, const uint8_t device[static 32],
                                           const struct guid *key_id, uint64_t disclosed);
+/* Take out of an answer the orders that follow from losses only, when a person stopped the rotation of all
+ * there are. They stay where they are: who starts it again has not to wait for the hours that they took.
+ * err: of the store */
+MUST_CHECK enum err writer_withhold(struct writer_state *w, struct msg_synced *m);
 /* This device did what was ordered, also when it did so before it was told, as who has the volume now. */
 MUST_CHECK enum err writer_order_done(struct batch *b, const uint8_t device[static 32],
                                       const struct guid *key_id);

@@ -94,6 +94,18 @@ static enum err work(struct batch *b, struct pending *p, const struct msg_frame 
     }
 }
 
+void writer_ahead(const struct batch *b, const struct chan *c)
+{
+    struct msg_sync sync;
+    struct msg_frame m;
+    size_t at = 0;
+    for (unsigned n = b->n; n < WRITER_BATCH && chan_look(c, &at, &m) == ERR_OK; n++)
+        if (m.type == MSG_SYNC && msg_get_sync(m.body, m.len, &sync) == ERR_OK)
+            b->w->ops->ahead(b->w->store, sync.device,
+                             STORE_AHEAD_DEVICE |
+                                 (sync.n > 0 ? STORE_AHEAD_RECOVERY | STORE_AHEAD_COMPLIANCE : 0));
+}
+
 enum err writer_take(struct batch *b, struct chan *c, const struct msg_frame *m)
 {
     struct pending *p = calloc(1, sizeof *p);
@@ -195,6 +207,19 @@ static enum err commit(struct batch *b, unsigned half, bool *ret_replicated)
     return e;
 }
 
+/* What the answers will say. */
+static void ask_told(const struct batch *b)
+{
+    for (unsigned i = 0; i < b->n; i++) {
+        const struct pending *p = b->item[i];
+        const bool *read = p->known.read;
+        if (p->type == MSG_SYNC && p->err == ERR_OK)
+            b->w->ops->ahead(b->w->store, p->device,
+                             STORE_AHEAD_TOLD | (read[STORE_RECOVERY] ? 0 : STORE_AHEAD_RECOVERY) |
+                                 (read[STORE_COMPLIANCE] ? 0 : STORE_AHEAD_COMPLIANCE));
+    }
+}
+
 void batch_finish(struct batch *b)
 {
     bool any = false;
@@ -213,9 +238,11 @@ void batch_finish(struct batch *b)
     }
     if (any)
         metrics_observe(METRIC_BATCH, metrics_batch_bounds, b->n);
+    ask_told(b);
     for (unsigned i = 0; i < b->n; i++) {
         answer(b->w, b->item[i]);
         free(b->item[i]);
     }
+    b->w->ops->ahead_end(b->w->store);
     *b = (struct batch){.w = b->w};
 }

@@ -69,6 +69,7 @@ static void serve_web(struct batch *b, struct chan *c)
     struct msg_frame m;
     enum err e = chan_fill(c);
     bool gone = e != ERR_OK;
+    writer_ahead(b, c);
     while (b->n < WRITER_BATCH && chan_is_open(c) && (e = chan_next(c, &m)) == ERR_OK)
         if (writer_take(b, c, &m) != ERR_OK)
             return webs_nonsense(c, m.type);

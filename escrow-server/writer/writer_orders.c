@@ -29,7 +29,7 @@ static enum err order(struct batch *b, const uint8_t device[static 32], const st
     TRY(is_ordered(b, device, key_id, disclosed, &is_there));
     if (is_there)
         return ERR_OK;
-    struct store_command order = {.key_id = *key_id, .made = writer_now()};
+    struct store_command order = {.key_id = *key_id, .made = writer_now(), .disclosed = disclosed};
     struct command c = {.order = COMMAND_ROTATE, .org = b->w->org.id, .key_id = *key_id, .time = disclosed};
     memcpy(order.device, device, 32);
     memcpy(c.device, device, 32);
@@ -57,4 +57,41 @@ enum err writer_order_done(struct batch *b, const uint8_t device[static 32], con
     if (former)
         TRY(order(b, device, key_id, writer_now()));
     return b->w->ops->command_done(b->w->store, device, key_id, writer_now());
+}
+
+static bool all_stopped(const struct msg_losses *l)
+{
+    for (unsigned i = 0; i < l->n; i++)
+        if (!l->item[i].stopped)
+            return false;
+    return l->n > 0;
+}
+
+/* A key that was shown to somebody rotates whatever is decided about losses; a report is none of them. */
+static enum err follows_from_loss(struct writer_state *w, const uint8_t bytes[static COMMAND_LEN], bool *ret)
+{
+    struct cr_p256_pub pub;
+    struct command c;
+    bool disclosed = false;
+    TRY(cr_p256_public(w->receipt_key, &pub));
+    *ret = command_decode(bytes, COMMAND_LEN, &pub, &c) == ERR_OK && c.order == COMMAND_ROTATE;
+    if (*ret)
+        TRY(w->ops->disclosed_any(w->store, &c.key_id, &disclosed));
+    *ret = *ret && !disclosed;
+    return ERR_OK;
+}
+
+enum err writer_withhold(struct writer_state *w, struct msg_synced *m)
+{
+    unsigned n = 0;
+    if (!all_stopped(&w->uncertain.losses))
+        return ERR_OK;
+    for (unsigned i = 0; i < m->n_commands; i++) {
+        bool withheld;
+        TRY(follows_from_loss(w, m->command[i], &withheld));
+        if (!withheld)
+            memmove(m->command[n++], m->command[i], COMMAND_LEN);
+    }
+    m->n_commands = n;
+    return ERR_OK;
 }

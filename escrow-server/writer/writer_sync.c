@@ -141,9 +141,10 @@ static enum err put_record(struct batch *b, struct pending *p, const struct stor
     enum store_half half = half_of(&r->r);
     bool is_new = false, fork = false;
     TRY(batch_need(b, half));
-    TRY(w->ops->record_put(w->store, half, r, &is_new));
-    if (r->r.kind == RECORD_ESCROW)
+    if (r->r.kind == RECORD_ESCROW) /* first: nobody waits for its answer, but for the next one */
         TRY(put_escrow(b, r));
+    w->ops->ahead_fork(w->store, half, r);
+    TRY(w->ops->record_put(w->store, half, r, &is_new));
     if (r->r.kind == RECORD_EVENT)
         TRY(put_event(b, p, r));
     if (!is_new)
@@ -167,23 +168,32 @@ static bool has(struct batch *b, const struct record *r, uint64_t sequence)
 }
 
 /* An incarnation goes on after another one had followed it: one of them is a clone, or an image put back. */
-static void check_clone(struct batch *b, struct pending *p, const struct taken *t)
+static void check_clone(struct batch *b, const struct taken *t, const struct store_known *before)
 {
     const struct store_record *r = &t->r[0];
-    struct store_known before;
-    if (t->n == 0 || writer_known(b->w, p, &before) != ERR_OK ||
-        memcmp(r->r.incarnation, before.incarnation, 16) == 0)
+    if (memcmp(r->r.incarnation, before->incarnation, 16) == 0)
         return;
     if (has(b, &r->r, 0) && !has(b, &r->r, r->r.sequence))
         flag(b, "clone", r);
 }
 
-static void check_gaps(struct batch *b, const struct pending *p, const struct taken *t)
+static bool follows(const struct record *r, const struct store_known *last)
+{
+    return r->sequence == last->sequence + 1 && memcmp(r->incarnation, last->incarnation, 16) == 0;
+}
+
+/* last: what was known before them, all zero: nothing. As a rule that says it, without a look. */
+static void check_gaps(struct batch *b, const struct pending *p, const struct taken *t,
+                       struct store_known last)
 {
     for (unsigned i = 0; i < t->n; i++) {
         const struct store_record *r = &t->r[i];
-        if (p->half_err[half_of(&r->r)] == ERR_OK && r->r.sequence > 1 && !has(b, &r->r, r->r.sequence - 1))
+        if (p->half_err[half_of(&r->r)] != ERR_OK)
+            continue;
+        if (r->r.sequence > 1 && !follows(&r->r, &last) && !has(b, &r->r, r->r.sequence - 1))
             flag(b, "gap", r);
+        last.sequence = r->r.sequence;
+        memcpy(last.incarnation, r->r.incarnation, sizeof last.incarnation);
     }
 }
 
@@ -244,6 +254,18 @@ static void take_set(struct pending *p, const struct msg_sync *m)
         memcpy(p->package_set, m->package_set.p, m->package_set.len);
 }
 
+static void store_records(struct batch *b, struct pending *p, const struct taken *t)
+{
+    struct store_known before = {.sequence = 0};
+    if (t->n == 0)
+        return;
+    if (writer_known(b->w, p, &before) == ERR_OK)
+        check_clone(b, t, &before);
+    for (unsigned half = 0; half < STORE_HALVES; half++)
+        store_half(b, p, t, half);
+    check_gaps(b, p, t, before);
+}
+
 void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m)
 {
     static struct taken taken; /* in one thread */
@@ -261,10 +283,7 @@ void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m)
     take_set(p, m);
     writer_take_proofs(b->w, p, m);
     renew(b, p, m, &d);
-    check_clone(b, p, &taken);
-    for (unsigned half = 0; half < STORE_HALVES; half++)
-        store_half(b, p, &taken, half);
-    check_gaps(b, p, &taken);
+    store_records(b, p, &taken);
     p->n_proofs = 0; /* they lie in the message */
     writer_seen(b->w, m);
 }

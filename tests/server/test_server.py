@@ -973,8 +973,11 @@ def test_orders_survive_an_older_log():
         with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
             flags = db.execute('SELECT kind, sequence FROM flags').fetchall()
         eq(flags, [('audit', 3)], 'flags')  # behind the checkpoint of the start
-        eq(d.orders(d.sync(d.event(2, e2['key_id'], e['key_id']))[2]), [e2['key_id']], 'one is done')
+        replaced = d.event(2, e2['key_id'], e['key_id'])
+        eq(d.orders(d.sync(replaced)[2]), [e2['key_id']], 'one is done')
         eq(s.recover(e['key_id'])[0]['rotation'], 'done', 'a key that was replaced')
+        eq(sorted(d.orders(d.sync()[2])), sorted((e['key_id'], e2['key_id'])), 'the device hears that it was shown since')
+        eq(d.orders(d.sync(replaced)[2]), [e2['key_id']], 'and says the same again')
     finally:
         s.clean()
 

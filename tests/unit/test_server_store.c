@@ -384,9 +384,25 @@ static void test_orders_wait_until_they_are_done(void **state)
     assert_int_equal(n, 0);
     assert_int_equal(ops->command_open(s, c.device, &c.key_id, &open), ERR_OK);
     assert_false(open);
-    assert_int_equal(ops->command_put(s, &c), ERR_OK); /* the same disclosure told again orders nothing */
-    assert_int_equal(ops->commands(s, c.device, MSG_COMMANDS, got, &n), ERR_OK);
-    assert_int_equal(n, 0);
+    const struct {
+        uint64_t disclosed;
+        unsigned n;
+    } again[] = {{5, 0}, /* the same disclosure told again orders nothing */
+                 {6, 1}, /* another one, after it was done */
+                 {6, 0}};
+    for (size_t i = 0; i < sizeof again / sizeof again[0]; i++) {
+        c.disclosed = again[i].disclosed;
+        assert_int_equal(ops->command_put(s, &c), ERR_OK);
+        assert_int_equal(ops->commands(s, c.device, MSG_COMMANDS, got, &n), ERR_OK);
+        assert_int_equal(n, again[i].n);
+        assert_int_equal(ops->command_open(s, c.device, &c.key_id, &open), ERR_OK);
+        assert_int_equal(open, n > 0);
+        assert_int_equal(ops->command_done(s, c.device, &c.key_id, 7), ERR_OK);
+    }
+    assert_int_equal(ops->command_any(s, c.device, &c.key_id, &open), ERR_OK);
+    assert_true(open);
+    assert_int_equal(ops->command_any(s, c.device, &other, &open), ERR_OK);
+    assert_false(open);
 }
 
 /* Device 2 brought a key of device 1 and has a key of its own on that volume; device 3 only brought it. */

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Questions that are asked before anybody waits for their answers: many of them share one turn to the server
+ * and back, which takes longer than to answer one. */
+#include "escrow-server/store/store_pg.h"
+#include <string.h>
+
+static bool is_for(const struct pg_ahead *a, const struct query *q)
+{
+    return a->which == q->which && q->n > 0 && q->param[0].len == sizeof a->key &&
+           memcmp(a->key, q->param[0].p, sizeof a->key) == 0;
+}
+
+static void forget(struct pg_ahead *a)
+{
+    PQclear(a->result);
+    a->result = NULL;
+    a->which = SQL_COUNT;
+}
+
+void pg_ahead_drop(struct db *d)
+{
+    struct pg *p = pg_of(d);
+    for (unsigned i = 0; i < p->n_ahead; i++)
+        forget(&p->ahead[i]);
+    p->n_ahead = p->n_came = p->ahead_at = 0;
+}
+
+/* They are taken in the order in which they were asked, as a rule. NULL: there is none */
+static struct pg_ahead *find(struct pg *p, const struct query *q)
+{
+    for (unsigned i = 0; i < p->n_ahead; i++) {
+        unsigned at = (p->ahead_at + i) % p->n_ahead;
+        if (!is_for(&p->ahead[at], q))
+            continue;
+        p->ahead_at = at;
+        return &p->ahead[at];
+    }
+    return NULL;
+}
+
+void pg_ahead(struct db *d, const struct query *q)
+{
+    struct pg *p = pg_of(d);
+    if (p->c == NULL || p->n_ahead == PG_AHEAD || q->n == 0 || q->param[0].len != 32)
+        return;
+    struct pg_ahead *older = find(p, q), *a = &p->ahead[p->n_ahead];
+    if (older != NULL)
+        forget(older);
+    *a = (struct pg_ahead){.which = q->which, .place = p->posted};
+    memcpy(a->key, q->param[0].p, sizeof a->key);
+    if (pg_post(p, q) == ERR_OK)
+        p->n_ahead++;
+}
+
+bool pg_ahead_give(struct pg *p, unsigned place, PGresult *r)
+{
+    struct pg_ahead *a = &p->ahead[p->n_came];
+    if (p->n_came == p->n_ahead || a->place != place)
+        return false;
+    p->n_came++;
+    if (a->which == SQL_COUNT || PQresultStatus(r) != PGRES_TUPLES_OK)
+        return false;
+    a->result = r;
+    return true;
+}
+
+PGresult *pg_ahead_take(struct pg *p, const struct query *q)
+{
+    struct pg_ahead *a = find(p, q);
+    if (a == NULL)
+        return NULL;
+    if (a >= &p->ahead[p->n_came] && pg_wait(p, PG_WAIT_MS, q->doing, NULL) != ERR_OK)
+        return NULL; /* whoever asks again hears why */
+    PGresult *r = a->result;
+    a->result = NULL;
+    a->which = SQL_COUNT;
+    return r;
+}
