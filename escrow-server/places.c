@@ -58,6 +58,12 @@ static const struct setting {
      "Load: when a web worker waits for so many answers of the stores, syncs without a recovery password "
      "are\n"
      "# asked to come back later. Those with one are taken up to 2048."},
+    {"connections", VALUE_U64, offsetof(struct conf, connections),
+     "How many connections one web worker holds at most (16 KiB of memory each, and 52 KiB whatever "
+     "strangers do); when "
+     "more\n"
+     "# come, the one goes that said nothing for longest. Never more than the limit of open files has room "
+     "for."},
     {"asks-per-second", VALUE_U64, offsetof(struct conf, asks_per_second),
      "After a loss: how many devices one web worker asks in a second for what the store lacks."},
     {"disclosures-per-hour", VALUE_U64, offsetof(struct conf, quota_per_hour),
@@ -95,6 +101,7 @@ void conf_init(struct conf *c)
                        .loss_rotations = CONF_LOSS_ROTATIONS,
                        .silent_days = CONF_SILENT_DAYS,
                        .shed_waiting = CONF_SHED_WAITING,
+                       .connections = CONF_CONNECTIONS,
                        .asks_per_second = CONF_ASKS};
     for (unsigned kind = PROCESS_WEB; kind < PROCESS_USERS; kind++)
         c->uid[kind] = CONF_UID_FIRST + kind - PROCESS_WEB;

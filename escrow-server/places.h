@@ -48,6 +48,7 @@
 #define CONF_LOSS_ROTATIONS 600
 #define CONF_SHED_WAITING   512
 #define CONF_ASKS           50
+#define CONF_CONNECTIONS    16384
 #define CONF_SESSIONS_MAX   (1u << 20)
 
 enum process_kind { PROCESS_WEB = 1, PROCESS_WRITER, PROCESS_VAULT, PROCESS_EXPORT, PROCESS_READER };
@@ -67,6 +68,7 @@ struct conf {
     uint64_t loss_rotations;    /* after a loss of audit: keys ordered to rotate in an hour, at all servers */
     uint64_t silent_days;       /* after so many a device counts as silent */
     uint64_t shed_waiting;      /* questions of one worker, from which on heartbeats are sent away */
+    uint64_t connections;       /* of one worker */
     uint64_t asks_per_second;   /* devices asked for the set of their envelopes, by one worker */
     uint64_t tls_sessions;      /* that can be resumed; 0: none */
     char root_key[PATH_MAX];    /* where init put the offline root key and the desk's key; no process of */

@@ -22,6 +22,10 @@ static enum err cutoff_of(time_t now, uint64_t months, uint64_t *ret_us)
     return ERR_OK;
 }
 
+/* SQLite has no queue: who waits for its lock looks again every 100 ms at most, and would not meet the moment
+ * between two steps for seconds. */
+#define PAUSE_NS 110000000
+
 /* One transaction for each step: the writer gets its turn in between. */
 static enum err retain(struct store *s, uint64_t cutoff_us)
 {
@@ -34,6 +38,8 @@ static enum err retain(struct store *s, uint64_t cutoff_us)
             return e;
         }
         TRY(store_sql.commit(s, STORE_COMPLIANCE, &replicated));
+        if (more)
+            nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
     }
     return ERR_OK;
 }

@@ -28,7 +28,8 @@ static const struct http_refusal bad_target = {
 static const struct http_refusal long_target = {414, "The address is longer than 2048 bytes."};
 static const struct http_refusal bad_field = {400, "A header field is not in the form of HTTP/1.1."};
 static const struct http_refusal folded = {400, "A header field goes on in the next line."};
-static const struct http_refusal long_head = {431, "The header is longer than 16 KiB."};
+static const struct http_refusal long_head = {431, "The header is longer than 8 KiB."};
+static const struct http_refusal many_fields = {431, "The header has more than 64 fields."};
 static const struct http_refusal bad_length = {400, "Content-Length is not one plain number."};
 static const struct http_refusal two_lengths = {400, "The length of the body is told more than once."};
 static const struct http_refusal coded = {411,
@@ -113,8 +114,8 @@ static const struct http_refusal *end_head(struct http_guard *g)
         return &no_length;
     if (!has_body && g->body > 0)
         return &unwanted;
-    uint32_t body = g->body;
-    *g = (struct http_guard){.state = body > 0 ? BODY : METHOD, .body = body};
+    uint32_t body = g->body, size = body > 0 ? body + g->n_head : 0;
+    *g = (struct http_guard){.state = body > 0 ? BODY : METHOD, .body = body, .size = size};
     return NULL;
 }
 
@@ -172,6 +173,8 @@ static const struct http_refusal *in_field(struct http_guard *g, uint8_t c)
         return &folded;
     if (!is_token(c))
         return &bad_field;
+    if (++g->n_fields > HTTP_GUARD_FIELDS)
+        return &many_fields;
     g->name[0] = lower(c);
     g->n_name = 1;
     g->n_value = 0;

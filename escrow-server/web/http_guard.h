@@ -10,7 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HTTP_GUARD_HEAD   16384 /* bytes of request line and header fields */
+#define HTTP_GUARD_HEAD   8192 /* bytes of request line and header fields */
+#define HTTP_GUARD_FIELDS 64   /* evhttp keeps each in memory of its own, a hundred bytes for four */
 #define HTTP_GUARD_TARGET 2048
 #define HTTP_GUARD_BODY   (1u << 20)
 #define HTTP_GUARD_NAME   24 /* what is kept of a field's name; longer ones are none that matter */
@@ -22,8 +23,9 @@ struct http_guard {
     uint8_t n_hosts;
     uint8_t old; /* HTTP/1.0 */
     bool has_length, has_coding;
-    uint16_t n_head, n_target, n_name, n_value;
+    uint16_t n_head, n_fields, n_target, n_name, n_value;
     uint32_t body; /* bytes to come */
+    uint32_t size; /* of head and body together, while the body comes; else 0 */
     char name[HTTP_GUARD_NAME], value[HTTP_GUARD_VALUE];
 };
 

@@ -93,21 +93,40 @@ void tls_sessions_put(const struct tls_session *e)
     pthread_mutex_unlock(&table->lock);
 }
 
+/* Where in its places. NULL: not there */
+static struct tls_session *find(const uint8_t id[static TLS_SESSION_ID])
+{
+    struct tls_session *way = ways_of(id);
+    for (unsigned i = 0; i < WAYS; i++)
+        if (way[i].time != 0 && memcmp(way[i].id, id, TLS_SESSION_ID) == 0)
+            return &way[i];
+    return NULL;
+}
+
+void tls_sessions_note(const uint8_t id[static TLS_SESSION_ID], const void *note, size_t len)
+{
+    if (table == NULL || len > TLS_SESSION_NOTE || !lock())
+        return;
+    struct tls_session *e = find(id);
+    if (e != NULL) {
+        memcpy(e->note, note, len);
+        e->note_len = (uint8_t)len;
+    }
+    pthread_mutex_unlock(&table->lock);
+}
+
 /* A ticket is good for one handshake (RFC 8446 appendix C.4); that one brings the next. */
 bool tls_sessions_take(const uint8_t id[static TLS_SESSION_ID], struct tls_session *ret)
 {
-    struct tls_session *way = ways_of(id);
-    bool found = false;
     if (!lock())
         return false;
-    for (unsigned i = 0; i < WAYS && !found; i++)
-        if (way[i].time != 0 && memcmp(way[i].id, id, TLS_SESSION_ID) == 0) {
-            *ret = way[i];
-            cr_wipe(&way[i], sizeof way[i]);
-            found = true;
-        }
+    struct tls_session *e = find(id);
+    if (e != NULL) {
+        *ret = *e;
+        cr_wipe(e, sizeof *e);
+    }
     pthread_mutex_unlock(&table->lock);
-    return found && ret->time + TLS_SESSION_S > (uint64_t)time(NULL);
+    return e != NULL && ret->time + TLS_SESSION_S > (uint64_t)time(NULL);
 }
 
 enum err tls_sessions_open(int fd)

@@ -7,6 +7,7 @@
 
 #include "crypto/err.h"
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define TLS_SESSIONS_MAX (1u << 20)
@@ -27,5 +28,7 @@ MUST_CHECK enum err tls_sessions_make(uint64_t n, int *ret_fd);
 MUST_CHECK enum err tls_sessions_open(int fd);
 /* Keep one; the oldest in its places gives way. */
 void tls_sessions_put(const struct tls_session *e);
+/* Change the note of one that is there. len: at most TLS_SESSION_NOTE */
+void tls_sessions_note(const uint8_t id[static TLS_SESSION_ID], const void *note, size_t len);
 /* Take one out: a ticket is good for one handshake. False: not there, or too old. */
 bool tls_sessions_take(const uint8_t id[static TLS_SESSION_ID], struct tls_session *ret);

@@ -7,6 +7,7 @@
 #include "escrow-server/process/chan.h"
 #include "escrow-server/process/child.h"
 #include "escrow-server/process/msg.h"
+#include "escrow-server/web/http_guard.h"
 #include "formats/base.h"
 #include "formats/policy.h"
 #include <event2/event.h>
@@ -17,10 +18,12 @@
 #define WEB_WAITING     4096 /* questions under way at writer, reader and vault together */
 #define WEB_WAIT_S      15
 #define WEB_HANDSHAKE_S 10
-#define WEB_REQUEST_S   20         /* from the handshake, or the answer before, to the end of the answer */
-#define WEB_HANDSHAKES  512        /* under way together; the oldest goes when there are more */
-#define WEB_BODY_MAX    (1u << 20) /* as it comes, and inflated */
-#define WEB_HEADERS_MAX 16384
+#define WEB_REQUEST_S   20          /* from the handshake, or the answer before, to the end of the answer */
+#define WEB_HANDSHAKES  512         /* under way together; the oldest goes when there are more */
+#define WEB_STRANGER    8192        /* bytes of a request, head and body, of whoever is not known */
+#define WEB_LARGE       (16u << 20) /* of larger ones, all together */
+#define WEB_BODY_MAX    (1u << 20)  /* as it comes, and inflated */
+#define WEB_HEADERS_MAX HTTP_GUARD_HEAD
 #define WEB_DRAIN_S     5 /* after SIGTERM, for what has begun */
 
 enum back_kind { BACK_WRITER = 0, BACK_READER = 1, BACK_VAULT = 2, BACK_KINDS = 3 };
@@ -70,12 +73,18 @@ struct web {
     bool reader_late;      /* it let a question of a sync time out; then one in WEB_WAIT_S is tried, */
     int64_t reader_due_ms; /* from then on */
     uint64_t last_id;
-    unsigned n_waiting, n_handshakes, n_calls;
+    unsigned n_waiting, n_calls;
     unsigned n_conns, n_owed; /* connections; those that an answer is owed to, from the handshake on */
-    struct conn *oldest_handshake, *newest_handshake; /* web_conn.c */
-    struct msg_head head;                             /* of the vault's audit log, as last heard */
-    uint8_t word[MSG_WORD];                           /* what head.word borrows */
-    bool vault_said;                                  /* how it is: */
+    struct conn_list {
+        struct conn *oldest, *newest;
+        unsigned n;
+    } handshakes, idle, large; /* shaking hands; silent, or sending; of these, those that send or sent much */
+    size_t n_held;             /* bytes of requests in large */
+    unsigned room;             /* for connections */
+    bool deaf;                 /* none can be accepted in this second */
+    struct msg_head head;      /* of the vault's audit log, as last heard */
+    uint8_t word[MSG_WORD];    /* what head.word borrows */
+    bool vault_said;           /* how it is: */
     struct msg_vault_is vault;
     bool losses_due;                  /* the writer has not heard of vault.losses */
     struct web_head heads[WEB_HEADS]; /* web_heads.c */
@@ -122,6 +131,10 @@ MUST_CHECK enum err web_tls_open(struct web *w);
 MUST_CHECK enum err web_tls_resume(struct web *w, int fd);
 /* For evhttp: a connection with absolute deadlines. */
 struct bufferevent *web_conn_new(struct event_base *base, void *web);
+/* web_room.c: w->bound is there. */
+void web_room_open(struct web *w);
+/* Once a second. */
+void web_room_tick(struct web *w);
 /* A whole request is here. */
 void web_conn_begins(struct evhttp_connection *evcon);
 /* Is this answer the last one on its connection? */
@@ -130,6 +143,8 @@ bool web_conn_is_last(struct evhttp_connection *evcon);
 void web_conn_push(struct evhttp_connection *evcon);
 /* The request on this connection was answered: the next one has its own time. */
 void web_conn_answered(struct evhttp_connection *evcon);
+/* The store knows this courier. */
+void web_conn_known(struct evhttp_connection *evcon);
 /* Device and key of the client certificate, or of the one that the session began with. err: NOT_FOUND (none)
  */
 MUST_CHECK enum err web_conn_courier(struct evhttp_connection *evcon, uint8_t ret_device[static 32],
@@ -147,6 +162,13 @@ int web_courier_verify(X509_STORE_CTX *store, void *unused);
 /* err: NOT_FOUND (none was shown) */
 MUST_CHECK enum err web_courier(const SSL *ssl, uint8_t ret_device[static 32], uint8_t ret_key[static 32]);
 bool web_courier_due(const SSL *ssl, uint8_t ret_spki[static 91]);
+/* The store knows this courier: it is none to be judged any more, nor are its resumed sessions. err:
+ * NOT_FOUND, NOMEM */
+MUST_CHECK enum err web_courier_known(SSL *ssl);
+/* Is it known, or else, did the CA (PEM) sign its certificate, whatever its dates? Then it is known from now
+ * on. err: NOT_FOUND (none was shown), AUTH, FORMAT, NOMEM, BUSY (resumed by one never judged: it has to
+ * shake hands anew, and will) cost: two curve operations where it is not known yet */
+MUST_CHECK enum err web_courier_judge(SSL *ssl, const char *ca);
 
 /* web_revoked.c: the revocation list of org.json. err: FORMAT, NOMEM; then the one before holds */
 MUST_CHECK enum err web_revoked_load(struct web *w);

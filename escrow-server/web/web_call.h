@@ -29,6 +29,10 @@ void call_problem(struct call *c, int status, unsigned retry_after_s, const char
 /* A failed question as a problem: 4xx for what the client can change, 503 for what time can. */
 void call_failed(struct call *c, enum err e, const struct msg_frame *m);
 
+/* web_body.c: the body, inflated, if its sender may send so much. False: it may not, or there is no room;
+ * that was answered. */
+bool web_body_take(struct call *c);
+
 /* The handlers, each for one route. */
 void web_enroll(struct call *c);
 void web_sync(struct call *c);

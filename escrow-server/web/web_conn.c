@@ -21,26 +21,6 @@ static void owe(struct conn *c, bool owed)
     web_drained(w);
 }
 
-static void handshake_begins(struct web *w, struct conn *c)
-{
-    c->handshaking = true;
-    c->older = w->newest_handshake;
-    *(c->older != NULL ? &c->older->newer : &w->oldest_handshake) = c;
-    w->newest_handshake = c;
-    w->n_handshakes++;
-}
-
-static void handshake_ends(struct web *w, struct conn *c)
-{
-    if (!c->handshaking)
-        return;
-    c->handshaking = false;
-    *(c->older != NULL ? &c->older->newer : &w->oldest_handshake) = c->newer;
-    *(c->newer != NULL ? &c->newer->older : &w->newest_handshake) = c->older;
-    c->older = c->newer = NULL;
-    w->n_handshakes--;
-}
-
 static void free_conn(void *parent, void *p, CRYPTO_EX_DATA *ad, int idx, long argl, void *argp)
 {
     struct conn *c = p;
@@ -49,7 +29,8 @@ static void free_conn(void *parent, void *p, CRYPTO_EX_DATA *ad, int idx, long a
         return;
     if (c->handshaking)
         metrics_add(METRIC_HANDSHAKES + 1, 1);
-    handshake_ends(c->web, c);
+    web_conn_leave(c);
+    web_body_release(c);
     metrics_set(METRIC_CONNECTIONS, --c->web->n_conns);
     owe(c, false);
     event_free(c->deadline);
@@ -80,6 +61,16 @@ void web_conn_deadline(struct conn *c, long seconds)
     event_add(c->deadline, &t);
 }
 
+/* Not by a watermark: with one libevent reads on when a connection is closed and its input thrown away. */
+bool web_conn_surplus(struct conn *c)
+{
+    size_t most = c->held > WEB_STRANGER ? c->held : WEB_STRANGER;
+    if (evbuffer_get_length(bufferevent_get_input(c->bev)) <= most)
+        return false;
+    bufferevent_disable(c->bev, EV_READ);
+    return true;
+}
+
 /* In the handshake records are read ahead: a flight of four is one system call, not eight. What lies in the
  * TLS session then is nothing that libevent hears of: it waits for the socket, and SSL_pending() does not
  * count records that were not looked into. So, until they are used up, it is told to read. Not at once: this
@@ -94,7 +85,7 @@ static void on_ahead(evutil_socket_t fd, short what, void *ctx)
         return;
     if (c->refused != NULL)
         web_refuse(c);
-    else if ((bufferevent_get_enabled(c->bev) & EV_READ) != 0)
+    else if (!web_conn_surplus(c) && (bufferevent_get_enabled(c->bev) & EV_READ) != 0)
         event_active(&c->bev->ev_read, EV_READ, 0);
 }
 
@@ -102,7 +93,8 @@ void web_conn_read_ahead(struct conn *c)
 {
     if (c->calls > 0) /* its end comes here again */
         return;
-    if (c->refused != NULL || SSL_has_pending(bufferevent_openssl_get_ssl(c->bev)) == 1)
+    if (c->refused != NULL || evbuffer_get_length(bufferevent_get_input(c->bev)) > WEB_STRANGER ||
+        SSL_has_pending(bufferevent_openssl_get_ssl(c->bev)) == 1)
         event_active(c->ahead, EV_TIMEOUT, 0);
 }
 
@@ -112,7 +104,8 @@ static void on_info(const SSL *ssl, int where, int ret)
     (void)ret;
     if (c == NULL || (where & SSL_CB_HANDSHAKE_DONE) == 0 || !c->handshaking)
         return;
-    handshake_ends(c->web, c);
+    c->handshaking = false;
+    web_conn_join(c, &c->web->idle);
     metrics_add(METRIC_HANDSHAKES, 1);
     web_conn_deadline(c, WEB_REQUEST_S);
     SSL_set_read_ahead(bufferevent_openssl_get_ssl(c->bev), 0);
@@ -135,20 +128,11 @@ static struct conn *conn_new(struct web *w, SSL *ssl)
         free(c);
         return NULL;
     }
-    handshake_begins(w, c);
+    c->handshaking = true;
+    web_conn_join(c, &w->handshakes);
     metrics_set(METRIC_CONNECTIONS, ++w->n_conns);
     owe(c, true);
     return c;
-}
-
-/* Whoever is quick gets through: silent connections push each other out, and not the one that comes now. */
-static void make_room(struct web *w)
-{
-    struct conn *oldest = w->oldest_handshake;
-    if (w->n_handshakes <= WEB_HANDSHAKES || oldest == NULL)
-        return;
-    handshake_ends(w, oldest);
-    web_conn_deadline(oldest, 0);
 }
 
 struct bufferevent *web_conn_new(struct event_base *base, void *web)
@@ -173,7 +157,7 @@ struct bufferevent *web_conn_new(struct event_base *base, void *web)
     }
     bufferevent_openssl_set_allow_dirty_shutdown(c->bev, 1);
     web_conn_deadline(c, WEB_HANDSHAKE_S);
-    make_room(w);
+    web_room_make(w);
     return c->bev;
 }
 
@@ -198,6 +182,8 @@ void web_conn_begins(struct evhttp_connection *evcon)
     if (c == NULL)
         return;
     c->calls = 1;
+    if (c->held == 0)
+        web_conn_leave(c);
     owe(c, true);
 }
 
@@ -213,6 +199,9 @@ void web_conn_push(struct evhttp_connection *evcon)
 {
     struct bufferevent *bev = evhttp_connection_get_bufferevent(evcon);
     struct evbuffer *out = bufferevent_get_output(bev);
+    struct conn *c = web_conn_of(bev);
+    if (c != NULL) /* evhttp reads while it writes, to hear of the end */
+        (void)web_conn_surplus(c);
     if (evbuffer_get_length(out) <= SSL3_RT_MAX_PLAIN_LENGTH)
         (void)evbuffer_pullup(out, -1);
     event_active(&bev->ev_write, EV_WRITE, 0);
@@ -224,6 +213,10 @@ void web_conn_answered(struct evhttp_connection *evcon)
     if (c == NULL)
         return;
     c->calls = 0;
+    web_body_release(c);
+    web_conn_join(c, &c->web->idle);
+    if (c->refused == NULL) /* the next one may have begun long ago */
+        c->refused = web_body_admit(c);
     web_conn_deadline(c, WEB_REQUEST_S);
     owe(c, false);
     web_conn_read_ahead(c);
@@ -240,6 +233,12 @@ enum err web_conn_courier(struct evhttp_connection *evcon, uint8_t ret_device[st
                           uint8_t ret_key[static 32])
 {
     return web_courier(ssl_of(evcon), ret_device, ret_key);
+}
+
+void web_conn_known(struct evhttp_connection *evcon)
+{
+    if (web_courier_known(ssl_of(evcon)) != ERR_OK)
+        return; /* then it is judged when it matters */
 }
 
 bool web_conn_courier_due(struct evhttp_connection *evcon, uint8_t ret_spki[static 91])

@@ -16,7 +16,10 @@ struct conn {
     bool handshaking;
     bool owed; /* an answer: the server does not end before it was given, or the time for that has passed */
     unsigned calls;             /* of ours that are being answered: 0 or 1 */
-    struct conn *older, *newer; /* while handshaking */
+    struct conn_list *in;       /* NULL: none */
+    struct conn *older, *newer; /* there */
+    size_t held;                /* of web->n_held, by */
+    uint8_t device[32];
     struct http_guard guard;
     const struct http_refusal *refused;
     bool answering, over;
@@ -34,8 +37,19 @@ void web_conn_deadline(struct conn *c, long seconds);
 /* Something was read, or can be again: go on with what lies in the TLS session, or refuse what came. Later in
  * this turn of the event loop. */
 void web_conn_read_ahead(struct conn *c);
+/* More has come than one request can be: read no more until evhttp begins the next one. Returns true then. */
+bool web_conn_surplus(struct conn *c);
 /* Numeric address without the port: a machine has as many of those as it likes. */
 void web_peer_name(const struct sockaddr_storage *peer, char ret[static WEB_PEER_TEXT]);
+/* web_room.c: from the list that it was in to the end of another. */
+void web_conn_join(struct conn *c, struct conn_list *l);
+void web_conn_leave(struct conn *c);
+/* One more has come. */
+void web_room_make(struct web *w);
+/* web_body.c: the head of a request was read. NULL: its body may come */
+const struct http_refusal *web_body_admit(struct conn *c);
+/* It was answered, or will not be. */
+void web_body_release(struct conn *c);
 /* web_refuse.c: look at everything that comes. false: no memory */
 bool web_refuse_watch(struct conn *c);
 /* What came is no HTTP, and nothing is being answered any more. */

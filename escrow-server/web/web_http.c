@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 /* The HTTP interface: this table is all of it. */
 static const struct route {
@@ -198,28 +197,6 @@ void call_failed(struct call *c, enum err e, const struct msg_frame *m)
 
 /* Beginning. */
 
-static enum err take_body(struct call *c, struct evbuffer *in)
-{
-    const char *coding = evhttp_find_header(evhttp_request_get_input_headers(c->req), "Content-Encoding");
-    size_t len = evbuffer_get_length(in);
-    if (coding != NULL && strcasecmp(coding, "identity") != 0 && strcasecmp(coding, "gzip") != 0)
-        return ERR_UNSUPPORTED;
-    if (len > WEB_BODY_MAX)
-        return ERR_RANGE;
-    if (coding != NULL && strcasecmp(coding, "gzip") == 0) {
-        const uint8_t *p = evbuffer_pullup(in, -1);
-        return p == NULL ? ERR_FORMAT : web_inflate(p, len, WEB_BODY_MAX, &c->body, &c->body_len);
-    }
-    c->body = malloc(len + 1);
-    if (c->body == NULL)
-        return ERR_NOMEM;
-    if (len > 0 && evbuffer_copyout(in, c->body, len) != (ev_ssize_t)len)
-        return ERR_INTERNAL;
-    c->body[len] = 0;
-    c->body_len = len;
-    return ERR_OK;
-}
-
 static bool takes_gzip(struct evhttp_request *req)
 {
     const char *accept = evhttp_find_header(evhttp_request_get_input_headers(req), "Accept-Encoding");
@@ -251,14 +228,8 @@ static void run_route(struct call *c, const struct route *route)
     c->counts = route->counts;
     if (route->needs_courier && !c->courier)
         return call_problem(c, 401, 0, "A client certificate of this organisation is needed; enrol first.");
-    e = take_body(c, evhttp_request_get_input_buffer(c->req));
-    if (e == ERR_RANGE)
-        return call_problem(c, 413, 0, "The body is larger than 1 MiB.");
-    if (e == ERR_UNSUPPORTED)
-        return call_problem(c, 415, 0, "Only gzip is understood as Content-Encoding.");
-    if (e != ERR_OK)
-        return call_problem(c, 400, 0, "The body cannot be read.");
-    route->run(c);
+    if (web_body_take(c))
+        route->run(c);
 }
 
 static void on_request(struct evhttp_request *req, void *ctx)

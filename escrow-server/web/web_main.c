@@ -25,6 +25,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
         replay_start(w, 0);
     w->n_asked = 0;
     web_org_tick(w);
+    web_room_tick(w);
     web_metrics_tick(w);
     web_drained(w);
 }
@@ -34,6 +35,8 @@ static void add_listener(struct web *w, enum control_what what, int fd)
     if (what == CONTROL_LISTEN_TCP) {
         w->bound = evhttp_accept_socket_with_handle(w->http, fd);
         w->have_tcp = w->bound != NULL;
+        if (w->have_tcp)
+            web_room_open(w);
         return;
     }
     if (what == CONTROL_LISTEN_METRICS) {

@@ -40,15 +40,17 @@ static void on_written(struct bufferevent *bev, void *ctx)
 
 static void answer(struct bufferevent *bev, struct conn *c)
 {
-    char body[256];
+    char body[256], again[32] = "";
+    if (c->refused->status == 503)
+        snprintf(again, sizeof again, "Retry-After: %u\r\n", web_shed_retry_s(true));
     int n = snprintf(body, sizeof body,
                      "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":\"%s\"}",
                      web_title(c->refused->status), c->refused->status, c->refused->sentence);
     evbuffer_add_printf(bufferevent_get_output(bev),
                         "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\n"
-                        "Cache-Control: no-store\r\n%sConnection: close\r\n\r\n%s",
+                        "Cache-Control: no-store\r\n%s%sConnection: close\r\n\r\n%s",
                         c->refused->status, web_title(c->refused->status), n,
-                        c->refused->status == 405 ? "Allow: GET, POST\r\n" : "", body);
+                        c->refused->status == 405 ? "Allow: GET, POST\r\n" : "", again, body);
 }
 
 static void log_refusal(const struct conn *c, struct bufferevent *bev)
@@ -112,6 +114,9 @@ static void on_added(struct evbuffer *in, const struct evbuffer_cb_info *info, v
         if (n <= 0)
             return;
     }
+    if (c->refused == NULL)
+        c->refused = web_body_admit(c);
+    web_conn_surplus(c);
     if (c->refused == NULL || c->calls > 0) /* an answer is on its way, and first */
         return;
     take_place(c);

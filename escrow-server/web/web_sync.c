@@ -182,6 +182,7 @@ static void on_synced(void *ctx, enum err e, const struct msg_frame *m)
     base16_encode(c->device, sizeof c->device, device);
     slog(SLOG_INFO, "sync", "status=200 device=%s records=%u commands=%u incomplete=%d match=%d", device,
          s->m.n, synced.n_commands, synced.incomplete, synced.match);
+    web_conn_known(evhttp_request_get_connection(c->req));
     call_json(c, answer_object(c->web, s, &synced));
 }
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
 import sys
 import time
 
@@ -15,7 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import postgres  # noqa: E402
 import test_postgres as pg  # noqa: E402
 from test_postgres import enrolled, eq, holds, receipted, server  # noqa: E402
-from server_fixture import NO_GUID  # noqa: E402
+from server_fixture import NO_GUID, SERVER  # noqa: E402
 
 
 def filled(s):
@@ -144,6 +145,38 @@ def test_retention():
         receipted(d, [d.report('{"n":3}')])
         eq(s.read_log().count('kind=gap'), flags, 'no gap is seen where retention was')
         eq(verify(s)[0]['wrong'], 0, 'verify')
+
+
+def test_retention_holds_nobody_up():
+    """It goes in steps: while thousands of old records are taken away, devices' reports are receipted."""
+    many = 12000
+    with server() as s:
+        d = enrolled(s, 'meanwhile')
+        receipted(d, [d.report('{"n":0}')])
+        pg.configure(s, compliance_months=1)
+        past = (int(time.time()) - 90 * 86400) * 1000000
+        with contextlib.closing(sqlite3.connect(s.state('writer/compliance.db'), timeout=60)) as db, db:
+            columns = [row[1] for row in db.execute('PRAGMA table_info(records)')]
+            old = dict(zip(columns, db.execute('SELECT * FROM records').fetchone()), device=os.urandom(32), incarnation=os.urandom(16))
+            db.executemany(f'INSERT INTO records VALUES ({", ".join("?" * len(columns))})',
+                           ([{**old, 'name': os.urandom(32), 'sequence': n, 'received_us': past + n}[c] for c in columns] for n in range(many)))
+        p = subprocess.Popen([SERVER, 'retain', '--root', s.root], stdout=subprocess.PIPE, text=True)
+        amid = 0
+        while p.poll() is None:
+            report = d.report('{"n":1}')
+            eq(d.names(d.sync(report)[2]), [report['name']], 'receipted at once')
+            amid += p.poll() is None
+        said = p.stdout.read()
+        p.stdout.close()
+        print(f'    {amid} reports receipted meanwhile')
+        holds(f'{many} records, 0 events' in said, said)
+        holds(amid > 0, 'between two steps')
+        with contextlib.closing(sqlite3.connect(s.state('writer/compliance.db'))) as db:
+            eq(db.execute('SELECT records FROM retentions').fetchall(), [(many,)], 'on record')
+            eq(db.execute('SELECT sequence FROM forgotten').fetchall(), [(many - 1,)], 'where its chain stood')
+            plan = str(db.execute('EXPLAIN QUERY PLAN DELETE FROM records WHERE name IN (SELECT name FROM records WHERE'
+                                  ' received_us < ?1 ORDER BY received_us, name LIMIT 1000)', (past,)).fetchall())
+            holds('records_age' in plan and 'TEMP B-TREE' not in plan, plan)
 
 
 def test_move_to_postgres():

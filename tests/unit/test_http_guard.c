@@ -119,10 +119,11 @@ static void test_bounds(void **state)
     memset(text + n, 'a', sizeof text - (size_t)n);
     assert_int_equal(status_of(text, HTTP_GUARD_HEAD, 1000), 0);
     assert_int_equal(status_of(text, HTTP_GUARD_HEAD + 1, 1000), 431);
-    /* many short fields count together */
     n = snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: a\r\n");
-    while ((size_t)n + 8 < sizeof text)
+    for (unsigned i = 1; i < HTTP_GUARD_FIELDS; i++)
         n += snprintf(text + n, sizeof text - (size_t)n, "a: b\r\n");
+    assert_int_equal(status_of(text, (size_t)n, 1000), 0);
+    n += snprintf(text + n, sizeof text - (size_t)n, "a: b\r\n");
     assert_int_equal(status_of(text, (size_t)n, 1000), 431);
     http_guard_init(&g);
     assert_false(http_guard_is_amid(&g));
@@ -133,8 +134,27 @@ static void test_bounds(void **state)
         http_guard_feed(&g, (const uint8_t *)"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27)); /* for ever */
 }
 
+/* How large a request is, head and body, is told while its body comes, and not before or behind. */
+static void test_size(void **state)
+{
+    static const char head[] = POST "Content-Length: 3\r\n\r\n", rest[] = "abc";
+    struct http_guard g;
+    (void)state;
+    http_guard_init(&g);
+    for (size_t i = 0; i < sizeof head - 1; i++) {
+        assert_int_equal(g.size, 0);
+        assert_null(http_guard_feed(&g, (const uint8_t *)head + i, 1));
+    }
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(g.size, sizeof head - 1 + 3);
+        assert_null(http_guard_feed(&g, (const uint8_t *)rest + i, 1));
+    }
+    assert_int_equal(g.size, 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_bounds)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_bounds),
+                                       cmocka_unit_test(test_size)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

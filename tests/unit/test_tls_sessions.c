@@ -47,6 +47,22 @@ static void test_good_for_one_handshake(void **state)
     assert_false(take(1, &got));
 }
 
+static void test_a_note_changes(void **state)
+{
+    (void)state;
+    const struct tls_session s = session(1, 0), other = session(2, 0);
+    struct tls_session got;
+    tls_sessions_put(&s);
+    tls_sessions_put(&other);
+    tls_sessions_note(s.id, "known", 5);
+    tls_sessions_note(session(3, 0).id, "lost", 4);
+    assert_true(take(1, &got));
+    assert_int_equal(got.note_len, 5);
+    assert_memory_equal(got.note, "known", 5);
+    assert_true(take(2, &got));
+    assert_memory_equal(&got, &other, sizeof other);
+}
+
 static void test_the_oldest_gives_way(void **state)
 {
     (void)state;
@@ -125,6 +141,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_good_for_one_handshake, open_table),
+        cmocka_unit_test_setup(test_a_note_changes, open_table),
         cmocka_unit_test_setup(test_the_oldest_gives_way, open_table),
         cmocka_unit_test_setup(test_too_old, open_table),
         cmocka_unit_test_setup(test_another_process, open_table),
