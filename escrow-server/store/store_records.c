@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/hash.h"
+#include "crypto/sha256_sum.h"
 #include "escrow-server/store/store_db.h"
-#include <openssl/evp.h>
 #include <string.h>
 
 static enum err lock_name(struct store *s, const struct store_record *r)
@@ -163,20 +163,18 @@ enum err store_has_package(struct store *s, const uint8_t device[static 32], con
 /* Over the hashes that a query yields, in its order. */
 static enum err digest_of(struct query *q, uint8_t ret[static 32])
 {
-    EVP_MD_CTX *md = EVP_MD_CTX_new();
-    if (md == NULL)
-        return ERR_NOMEM;
-    enum err e = EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 ? ERR_OK : ERR_INTERNAL;
-    while (e == ERR_OK && (e = query_row(q)) == ERR_OK) {
-        uint8_t hash[32];
-        e = column_blob(q, 0, hash, sizeof hash);
-        if (e == ERR_OK && EVP_DigestUpdate(md, hash, sizeof hash) != 1)
-            e = ERR_INTERNAL;
+    struct cr_sha256_sum sum;
+    uint8_t hash[32];
+    enum err e;
+    cr_sha256_sum_init(&sum);
+    while ((e = query_row(q)) == ERR_OK) {
+        TRY(column_blob(q, 0, hash, sizeof hash));
+        cr_sha256_sum_add(&sum, hash, sizeof hash);
     }
-    if (e == ERR_NOT_FOUND)
-        e = EVP_DigestFinal_ex(md, ret, NULL) == 1 ? ERR_OK : ERR_INTERNAL;
-    EVP_MD_CTX_free(md);
-    return e;
+    if (e != ERR_NOT_FOUND)
+        return e;
+    cr_sha256_sum_end(&sum, ret);
+    return ERR_OK;
 }
 
 enum err store_digest(struct store *s, const uint8_t device[static 32], uint8_t ret[static 32])

@@ -5,6 +5,7 @@
 #include "escrow-server/writer/writer.h"
 #include "formats/base.h"
 #include "formats/receipt.h"
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,14 +95,23 @@ static enum err work(struct batch *b, struct pending *p, const struct msg_frame 
     }
 }
 
-enum err writer_take(struct batch *b, struct chan *c, const struct msg_frame *m)
+static struct pending *pending_new(struct chan *c, const struct msg_frame *m)
 {
-    struct pending *p = calloc(1, sizeof *p);
+    struct pending *p = malloc(sizeof *p);
     if (p == NULL)
-        return ERR_NOMEM;
+        return NULL;
+    memset(p, 0, offsetof(struct pending, certificate) + 1);
     p->chan = c;
     p->id = m->id;
     p->type = m->type;
+    return p;
+}
+
+enum err writer_take(struct batch *b, struct chan *c, const struct msg_frame *m)
+{
+    struct pending *p = pending_new(c, m);
+    if (p == NULL)
+        return ERR_NOMEM;
     enum err e = work(b, p, m);
     if (e != ERR_OK) {
         free(p);
