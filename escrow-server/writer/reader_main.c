@@ -12,9 +12,11 @@ static void serve_web(struct reader_state *r, struct chan *c)
     struct msg_frame m;
     (void)r->ops->tend(r->store);
     enum err gone = chan_fill(c), e = ERR_OK;
-    while (chan_is_open(c) && (e = chan_next(c, &m)) == ERR_OK)
+    while (chan_is_open(c) && (e = chan_next(c, &m)) == ERR_OK) {
         if (reader_answer(r, c, &m) != ERR_OK)
             return webs_nonsense(c, m.type);
+        webs_send(c); /* people wait for it */
+    }
     if (gone != ERR_OK || e == ERR_FORMAT)
         chan_close(c);
 }

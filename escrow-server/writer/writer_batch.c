@@ -225,6 +225,9 @@ void batch_finish(struct batch *b)
         metrics_observe(METRIC_BATCH, metrics_batch_bounds, b->n);
     for (unsigned i = 0; i < b->n; i++) {
         answer(b->w, b->item[i]);
+    }
+    for (unsigned i = 0; i < b->n; i++) { /* the first of a channel takes all of them along */
+        webs_send(b->item[i]->chan);
         free(b->item[i]);
     }
     *b = (struct batch){.w = b->w};
