@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # crypto/: primitives behind one interface. Both worlds:
-crypto_sources := crypto/err.c crypto/secret.c crypto/cursor.c crypto/sha256.c crypto/sha256_sum.c crypto/sha256_scalar.c crypto/sha256_ni.c \
+crypto_sources := crypto/err.c crypto/secret.c crypto/cursor.c crypto/sha256.c crypto/sha256_sum.c crypto/sha256_hmac.c crypto/sha256_scalar.c crypto/sha256_ni.c \
     crypto/hkdf.c crypto/pbkdf2.c crypto/sectors.c crypto/argon2.c
 # Hosted back end, and what only hosted programs need:
 crypto_hosted_sources := crypto/openssl/hash.c crypto/openssl/aes.c crypto/openssl/aead.c crypto/openssl/sectors.c \

@@ -73,12 +73,15 @@ enum err chan_fill(struct chan *c)
     c->from = c->to = 0;
     while (c->in.len < FRAME_HEAD + c->max) {
         TRY(grow(&c->in, c->in.len + FILL_STEP));
-        ssize_t n = recv(c->fd, c->in.p + c->in.len, c->in.cap - c->in.len, 0);
+        size_t room = c->in.cap - c->in.len;
+        ssize_t n = recv(c->fd, c->in.p + c->in.len, room, 0);
         if (n == 0)
             return ERR_OFFLINE;
         if (n < 0)
             return errno == EAGAIN || errno == EINTR ? ERR_OK : ERR_OFFLINE;
         c->in.len += (size_t)n;
+        if ((size_t)n < room) /* that was all; an end of it shows at the next call */
+            break;
     }
     return ERR_OK;
 }
@@ -151,7 +154,7 @@ struct writer *chan_begin(struct chan *c, uint8_t type, uint64_t id)
     return &c->body;
 }
 
-enum err chan_end(struct chan *c)
+enum err chan_put(struct chan *c)
 {
     size_t len;
     TRY(writer_end(&c->body, &len));
@@ -159,6 +162,12 @@ enum err chan_end(struct chan *c)
     writer_init(&head, c->out.p + c->out.len, 4);
     writer_u32(&head, (uint32_t)(len - 4));
     c->out.len += len;
+    return ERR_OK;
+}
+
+enum err chan_end(struct chan *c)
+{
+    TRY(chan_put(c));
     return chan_flush(c);
 }
 

@@ -56,6 +56,9 @@ MUST_CHECK enum err chan_hear(struct chan *c, chan_take *take, void *ctx, uint8_
 
 /* Begin a message; the body is written through the cursor that is returned (NULL without memory). */
 struct writer *chan_begin(struct chan *c, uint8_t type, uint64_t id);
+/* End it; it goes with the next chan_flush(), so that several are one system call and wake the other end
+ * once. err: FULL (body too long; it is dropped) */
+MUST_CHECK enum err chan_put(struct chan *c);
 /* End it, and send what the socket takes now. err: FULL (body too long; nothing is sent), OFFLINE */
 MUST_CHECK enum err chan_end(struct chan *c);
 /* Send what waits. err: OFFLINE */

@@ -64,7 +64,13 @@ enum err webs_wait(struct webs *w, int wait_ms, bool ret_ready[static WEBS])
 
 void webs_end(struct chan *c)
 {
-    if (chan_end(c) != ERR_OK)
+    if (chan_put(c) != ERR_OK)
+        chan_close(c);
+}
+
+void webs_send(struct chan *c)
+{
+    if (chan_flush(c) != ERR_OK)
         chan_close(c);
 }
 

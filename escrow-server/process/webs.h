@@ -19,8 +19,10 @@ void webs_close(struct webs *w);
  * err: OFFLINE (no supervisor, no work), IO */
 MUST_CHECK enum err webs_wait(struct webs *w, int wait_ms, bool ret_ready[static WEBS]);
 
-/* End an answer. One that cannot be sent means that the web worker is gone; who asked it asks again. */
+/* End an answer; webs_send() sends it. */
 void webs_end(struct chan *c);
+/* Send what was answered. What cannot be sent means that the web worker is gone; who asked it asks again. */
+void webs_send(struct chan *c);
 /* Answer with MSG_FAILED. detail: a sentence */
 void webs_fail(struct chan *c, uint64_t id, enum err e, const char *detail);
 /* It sent what is no message: close its channel, and say so. */

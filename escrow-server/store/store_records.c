@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/hash.h"
+#include "crypto/sha256_sum.h"
 #include "escrow-server/store/store_db.h"
-#include <openssl/evp.h>
 #include <string.h>
 
 static enum err lock_name(struct store *s, const struct store_record *r)
@@ -168,22 +168,21 @@ enum err store_has_package(struct store *s, const uint8_t device[static 32], con
 /* Over the hashes that a query yields, in its order; a row has one of them, or several. */
 static enum err digest_of(struct query *q, uint8_t ret[static 32])
 {
-    EVP_MD_CTX *md = EVP_MD_CTX_new();
-    if (md == NULL)
-        return ERR_NOMEM;
-    enum err e = EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 ? ERR_OK : ERR_INTERNAL;
-    while (e == ERR_OK && (e = query_row(q)) == ERR_OK) {
+    struct cr_sha256_sum sum;
+    enum err e;
+    cr_sha256_sum_init(&sum);
+    while ((e = query_row(q)) == ERR_OK) {
         struct db_column c;
         q->db->ops->column(q, 0, &c);
         if (c.len % 32 != 0)
-            e = ERR_FORMAT;
-        else if (c.len > 0 && EVP_DigestUpdate(md, c.p, c.len) != 1)
-            e = ERR_INTERNAL;
+            return ERR_FORMAT;
+        if (c.len > 0)
+            cr_sha256_sum_add(&sum, c.p, c.len);
     }
-    if (e == ERR_NOT_FOUND)
-        e = EVP_DigestFinal_ex(md, ret, NULL) == 1 ? ERR_OK : ERR_INTERNAL;
-    EVP_MD_CTX_free(md);
-    return e;
+    if (e != ERR_NOT_FOUND)
+        return e;
+    cr_sha256_sum_end(&sum, ret);
+    return ERR_OK;
 }
 
 enum err store_digest(struct store *s, const uint8_t device[static 32], uint8_t ret[static 32])

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/web/tls_provider.h"
+#include "escrow-server/web/tls_kdf.h"
+#include "escrow-server/web/tls_spki.h"
 #include <openssl/core_dispatch.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -56,6 +58,17 @@ static const OSSL_ALGORITHM *find(const OSSL_ALGORITHM *a, int operation, const 
     return NULL;
 }
 
+/* Where OpenSSL's own way takes much longer than what there is to do. */
+static const OSSL_DISPATCH *ours(const OSSL_ALGORITHM *a, int operation, const char *name)
+{
+    if (operation == OSSL_OP_DECODER)
+        return tls_spki_functions;
+    if (operation == OSSL_OP_KDF && strcmp(name, "TLS13-KDF") == 0 &&
+        tls_kdf_over(a->implementation, OSSL_PROVIDER_get0_provider_ctx(whole)) == ERR_OK)
+        return tls_kdf_functions;
+    return a->implementation;
+}
+
 /* Copy those of the default provider's algorithms that are wanted. Does it have all of them? */
 static int keep_wanted(void)
 {
@@ -68,6 +81,7 @@ static int keep_wanted(void)
             if (a == NULL)
                 return 0;
             kept[i][n] = *a;
+            kept[i][n].implementation = ours(a, operation, wanted[i].names[n]);
         }
     }
     return 1;
@@ -100,10 +114,10 @@ static const OSSL_DISPATCH dispatch[] = {
 static int start(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const OSSL_DISPATCH **out,
                  void **provctx)
 {
-    (void)handle, (void)in;
+    (void)handle;
     *out = dispatch;
     *provctx = OSSL_PROVIDER_get0_provider_ctx(whole);
-    return 1;
+    return tls_spki_over(in) == ERR_OK;
 }
 
 enum err tls_provider_begin(void)

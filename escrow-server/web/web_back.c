@@ -165,15 +165,15 @@ struct writer *back_begin(struct web *w, enum back_kind kind, uint8_t type, back
     return body;
 }
 
-/* Closing calls every question's end, this one's too; so the caller must not touch its context afterwards. */
+/* It goes at the end of this turn of the event loop, with all others of it: then they are one system call,
+ * and the other process wakes up once. Closing calls every question's end, this one's too; so the caller must
+ * not touch its context afterwards. */
 void back_send(struct web *w, enum back_kind kind)
 {
     uint64_t id = w->last_id;
-    enum err e = chan_end(&w->back[kind].chan);
+    enum err e = chan_put(&w->back[kind].chan);
     if (e == ERR_OK)
-        wait_to_send(w, kind);
-    else if (e == ERR_OFFLINE)
-        back_close(w, kind);
+        event_active(w->back[kind].out, EV_WRITE, 0);
     else if (find(w, id) != NULL)
         finish(w, find(w, id), e, NULL);
 }

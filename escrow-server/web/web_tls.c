@@ -57,6 +57,25 @@ static enum err use_key(SSL_CTX *ctx, OSSL_LIB_CTX *lean)
 #define COURIER_CHAIN 8192 /* bytes of certificates; OpenSSL would keep 100 KiB for whoever says so */
 #define CIPHERS       "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 
+/* All keys are P-256. What is not offered need not be looked through, nor sent to each client. */
+#define SIGNATURES "ECDSA+SHA256"
+#define GROUPS     "X25519:P-256:P-384"
+
+/* There is one certificate, and it can be used. Where nobody is asked for one, OpenSSL looks at the key's
+ * curve in each handshake, by name, to see whether TLS 1.3 can be spoken at all. */
+static int have_certificate(SSL *ssl, void *unused)
+{
+    (void)ssl, (void)unused;
+    return 1;
+}
+
+static bool offer_little(SSL_CTX *ctx)
+{
+    SSL_CTX_set_cert_cb(ctx, have_certificate, NULL);
+    return SSL_CTX_set_ciphersuites(ctx, CIPHERS) == 1 && SSL_CTX_set1_sigalgs_list(ctx, SIGNATURES) == 1 &&
+           SSL_CTX_set1_groups_list(ctx, GROUPS) == 1;
+}
+
 enum err web_tls_open(struct web *w)
 {
     OSSL_LIB_CTX *lean = NULL;
@@ -77,7 +96,7 @@ enum err web_tls_open(struct web *w)
     /* Until the supervisor hands over a table of sessions. */
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
-    if (SSL_CTX_set_ciphersuites(ctx, CIPHERS) != 1 || SSL_CTX_set_num_tickets(ctx, 0) != 1)
+    if (!offer_little(ctx) || SSL_CTX_set_num_tickets(ctx, 0) != 1)
         return ERR_INTERNAL;
     SSL_CTX_set_max_cert_list(ctx, COURIER_CHAIN);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS |

@@ -7,7 +7,9 @@
 
 static enum err take(void *reader, struct chan *c, const struct msg_frame *m)
 {
-    return reader_answer(reader, c, m);
+    TRY(reader_answer(reader, c, m));
+    webs_send(c); /* people wait for it */
+    return ERR_OK;
 }
 
 /* SQLite looks at one moment of the store until tend(): it must be no earlier than the questions that are

@@ -72,17 +72,19 @@ struct pending {
     unsigned n_proofs;
     struct msg_blob proof[MSG_PROOFS]; /* only while it is carried out */
     unsigned n[STORE_HALVES];
-    uint8_t name[STORE_HALVES][MSG_RECORDS][32]; /* of the records that are in that half */
     enum err half_err[STORE_HALVES];
     bool replicated[STORE_HALVES]; /* a synchronous standby has that half's records too */
     bool both;       /* an event that closes an order: receipted only when both halves have it */
     bool order_open; /* disclosure: the device still has to replace the key */
     unsigned n_set, n_package_set;
-    uint8_t set[MSG_SET][32]; /* at first all that was asked about, then what is missing */
     bool has_packages;
-    uint8_t packages[8], package_set[MSG_SET][32]; /* likewise */
-    /* enrolment, or a sync whose courier is to be renewed */
-    char certificate[4096];
+    uint8_t packages[8];
+    /* From here on nothing is set at first but the certificate's end: it is 50 KiB, and most of it stays
+     * unused. */
+    char certificate[4096];                      /* enrolment, or a sync whose courier is to be renewed */
+    uint8_t name[STORE_HALVES][MSG_RECORDS][32]; /* of the records that are in that half */
+    uint8_t set[MSG_SET][32];                    /* at first all that was asked about, then what is missing */
+    uint8_t package_set[MSG_SET][32];            /* likewise */
 };
 
 /* One turn of the loop: which halves are open for writing, and what waits for the commit. */

@@ -5,6 +5,7 @@
 #include "escrow-server/writer/writer.h"
 #include "formats/base.h"
 #include "formats/receipt.h"
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,14 +107,23 @@ void writer_ahead(const struct batch *b, const struct chan *c)
                                  (sync.n > 0 ? STORE_AHEAD_RECOVERY | STORE_AHEAD_COMPLIANCE : 0));
 }
 
-enum err writer_take(struct batch *b, struct chan *c, const struct msg_frame *m)
+static struct pending *pending_new(struct chan *c, const struct msg_frame *m)
 {
-    struct pending *p = calloc(1, sizeof *p);
+    struct pending *p = malloc(sizeof *p);
     if (p == NULL)
-        return ERR_NOMEM;
+        return NULL;
+    memset(p, 0, offsetof(struct pending, certificate) + 1);
     p->chan = c;
     p->id = m->id;
     p->type = m->type;
+    return p;
+}
+
+enum err writer_take(struct batch *b, struct chan *c, const struct msg_frame *m)
+{
+    struct pending *p = pending_new(c, m);
+    if (p == NULL)
+        return ERR_NOMEM;
     enum err e = work(b, p, m);
     if (e != ERR_OK) {
         free(p);
@@ -241,6 +251,9 @@ void batch_finish(struct batch *b)
     ask_told(b);
     for (unsigned i = 0; i < b->n; i++) {
         answer(b->w, b->item[i]);
+    }
+    for (unsigned i = 0; i < b->n; i++) { /* the first of a channel takes all of them along */
+        webs_send(b->item[i]->chan);
         free(b->item[i]);
     }
     b->w->ops->ahead_end(b->w->store);

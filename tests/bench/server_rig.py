@@ -95,10 +95,10 @@ class Server(server_fixture.Server):
 
 
 class Nginx:
-    """One worker, as ours; the same certificate, cipher and key exchange (X25519, which the client offers), client
+    """As many workers as ours; the same certificate, cipher and key exchange (X25519, which the client offers), client
     certificates asked for, no tickets, no cache, a line in a log file for each request: a small static file."""
 
-    def __init__(self, server):
+    def __init__(self, server, workers=1):
         self.dir = tempfile.mkdtemp(prefix='keyholt-nginx-')
         os.chmod(self.dir, 0o755)
         self.port = server_fixture.free_port()
@@ -106,7 +106,7 @@ class Nginx:
             f.write('{"retry_after":5400,"time":1780000000}')
         conf = os.path.join(self.dir, 'nginx.conf')
         with open(conf, 'w', encoding='ascii') as f:
-            f.write(f'''worker_processes 1; pid {self.dir}/pid; error_log {self.dir}/error.log; daemon off;
+            f.write(f'''worker_processes {workers}; pid {self.dir}/pid; error_log {self.dir}/error.log; daemon off;
 events {{ worker_connections 4096; }}
 http {{ access_log {self.dir}/access.log; tcp_nodelay on; server {{ listen 127.0.0.1:{self.port} ssl backlog=1024; root {self.dir};
   ssl_certificate {server.state('web/tls.pem')}; ssl_certificate_key {server.state('web/tls.key')};
@@ -115,7 +115,7 @@ http {{ access_log {self.dir}/access.log; tcp_nodelay on; server {{ listen 127.0
 ''')
         self.process = subprocess.Popen(['/usr/sbin/nginx', '-c', conf, '-p', self.dir], stderr=subprocess.DEVNULL)
         end = time.monotonic() + 30
-        while len(children(self.process.pid)) == 0 and time.monotonic() < end:
+        while len(children(self.process.pid)) < workers and time.monotonic() < end:
             time.sleep(0.05)
         time.sleep(0.3)
 

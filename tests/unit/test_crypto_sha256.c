@@ -4,6 +4,7 @@
 #include "crypto/hash.h"
 #include "crypto/random.h"
 #include "crypto/sha256.h"
+#include "crypto/sha256_hmac.h"
 #include "crypto/sha256_sum.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -178,11 +179,42 @@ static void test_force(void **state)
     assert_int_equal(cr_sha256_force(before), ERR_OK);
 }
 
+/* RFC 4231, and what the library says for keys and messages around every block's end. */
+static void test_hmac(void **state)
+{
+    static const struct {
+        const char *key, *message, *mac;
+    } table[] = {
+        {"Jefe", "what do ya want for nothing?",
+         "\x5b\xdc\xc1\x46\xbf\x60\x75\x4e\x6a\x04\x24\x26\x08\x95\x75\xc7"
+         "\x5a\x00\x3f\x08\x9d\x27\x39\x83\x9d\xec\x58\xb9\x64\xec\x38\x43"},
+        {"\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b", "Hi There",
+         "\xb0\x34\x4c\x61\xd8\xdb\x38\x53\x5c\xa8\xaf\xce\xaf\x0b\xf1\x2b"
+         "\x88\x1d\xc2\x00\xc9\x83\x3d\xa7\x26\xe9\x37\x6c\x2e\x32\xcf\xf7"},
+    };
+    uint8_t bytes[300], got[32], want[32];
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        const struct cr_part part = {table[i].message, strlen(table[i].message)};
+        cr_sha256_hmac(table[i].key, strlen(table[i].key), &part, 1, got);
+        assert_memory_equal(got, table[i].mac, sizeof got);
+    }
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 7 + 1);
+    for (size_t key = 0; key <= 130; key += key < 60 || key > 68 ? 13 : 1)
+        for (size_t len = 0; len <= 160; len++) {
+            const struct cr_part parts[] = {{bytes, len / 3}, {NULL, 0}, {bytes + len / 3, len - len / 3}};
+            cr_sha256_hmac(bytes + 100, key, parts, 3, got);
+            assert_int_equal(cr_hmac(CR_SHA256, bytes + 100, key, parts, 3, want), ERR_OK);
+            assert_memory_equal(got, want, sizeof got);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors), cmocka_unit_test(test_random), cmocka_unit_test(test_two),
-        cmocka_unit_test(test_sum),     cmocka_unit_test(test_force),
+        cmocka_unit_test(test_hmac), cmocka_unit_test(test_vectors), cmocka_unit_test(test_random),
+        cmocka_unit_test(test_two),  cmocka_unit_test(test_sum),     cmocka_unit_test(test_force),
     };
     print_message("path in use: %s\n", cr_sha256_path_name(cr_sha256_path()));
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,13 +3,18 @@
 #include "crypto/p256.h"
 #include "escrow-server/pki.h"
 #include "escrow-server/web/tls_provider.h"
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 /* after setjmp.h and stdarg.h, as cmocka wants */
 #include <cmocka.h>
@@ -97,11 +102,114 @@ static void test_what_there_is(void **state)
     assert_null(rsa);
 }
 
+/* The key schedule's steps: what OpenSSL's own "TLS13-KDF" makes of the same parameters, ours makes too. */
+struct step {
+    const char *digest;
+    int mode;
+    size_t key, salt, label, data, out; /* lengths; 0: not given */
+};
+
+static int derive(OSSL_LIB_CTX *libctx, const struct step *s, uint8_t *out)
+{
+    static const char label[] = "c hs traffic and then a label that is longer than most";
+    uint8_t bytes[256];
+    int mode = s->mode;
+    char digest[16];
+    OSSL_PARAM params[8], *p = params;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i + 5);
+    snprintf(digest, sizeof digest, "%s", s->digest);
+    *p++ = OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode);
+    *p++ = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0);
+    if (s->key > 0)
+        *p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, bytes, s->key);
+    if (s->salt > 0)
+        *p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, bytes + 1, s->salt);
+    *p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_PREFIX, (void *)(uintptr_t) "tls13 ", 6);
+    *p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_LABEL, (void *)(uintptr_t)label, s->label);
+    if (s->data > 0)
+        *p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_DATA, bytes + 2, s->data);
+    *p = OSSL_PARAM_construct_end();
+    EVP_KDF *kdf = EVP_KDF_fetch(libctx, OSSL_KDF_NAME_TLS1_3_KDF, NULL);
+    EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(kdf);
+    assert_non_null(ctx);
+    int ok = EVP_KDF_derive(ctx, out, s->out, params);
+    EVP_KDF_CTX_free(ctx);
+    EVP_KDF_free(kdf);
+    ERR_clear_error();
+    return ok > 0;
+}
+
+static void test_key_schedule(void **state)
+{
+    static const struct step table[] = {
+        {"SHA2-256", EVP_KDF_HKDF_MODE_EXTRACT_ONLY, 0, 0, 7, 0, 32}, /* early secret */
+        {"SHA2-256", EVP_KDF_HKDF_MODE_EXTRACT_ONLY, 32, 0, 7, 0, 32},
+        {"SHA2-256", EVP_KDF_HKDF_MODE_EXTRACT_ONLY, 32, 32, 7, 0, 32}, /* handshake secret */
+        {"SHA2-256", EVP_KDF_HKDF_MODE_EXTRACT_ONLY, 0, 32, 7, 0, 32},  /* master secret */
+        {"SHA256", EVP_KDF_HKDF_MODE_EXTRACT_ONLY, 48, 32, 7, 0, 32},
+        {"SHA2-256", EVP_KDF_HKDF_MODE_EXPAND_ONLY, 32, 0, 12, 32, 32}, /* traffic secret */
+        {"SHA2-256", EVP_KDF_HKDF_MODE_EXPAND_ONLY, 32, 0, 3, 0, 16},   /* key */
+        {"SHA2-256", EVP_KDF_HKDF_MODE_EXPAND_ONLY, 32, 0, 2, 0, 12},   /* IV */
+        {"SHA2-256", EVP_KDF_HKDF_MODE_EXPAND_ONLY, 32, 0, 53, 64, 32},
+        {"SHA2-256", EVP_KDF_HKDF_MODE_EXPAND_ONLY, 32, 0, 12, 32, 33}, /* two blocks: handed on */
+        {"SHA2-256", EVP_KDF_HKDF_MODE_EXPAND_ONLY, 0, 0, 12, 32, 32},  /* without a secret */
+        {"SHA2-256", EVP_KDF_HKDF_MODE_EXTRACT_ONLY, 32, 32, 7, 0, 31},
+        {"SHA2-256", EVP_KDF_HKDF_MODE_EXTRACT_AND_EXPAND, 32, 32, 7, 0, 32},
+        {"SHA2-384", EVP_KDF_HKDF_MODE_EXTRACT_ONLY, 32, 48, 7, 0, 48},
+        {"SHA2-384", EVP_KDF_HKDF_MODE_EXPAND_ONLY, 48, 0, 12, 48, 48},
+        {"SHA2-512", EVP_KDF_HKDF_MODE_EXPAND_ONLY, 64, 0, 12, 64, 64},
+    };
+    OSSL_LIB_CTX *lean = NULL;
+    unsigned n_derived = 0;
+    (void)state;
+    assert_int_equal(tls_provider_open(&lean), ERR_OK);
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        uint8_t ours[64] = {0}, theirs[64] = {0};
+        int derived = derive(NULL, &table[i], theirs);
+        n_derived += derived;
+        if (derive(lean, &table[i], ours) != derived || memcmp(ours, theirs, sizeof ours) != 0)
+            fail_msg("step %zu", i);
+    }
+    assert_true(n_derived >= 12);
+}
+
+/* One key has several forms. Ours is the one that couriers enrol with; no other makes a key of another one.
+ */
+static void test_forms_of_a_key(void **state)
+{
+    static const struct {
+        const char *form;
+        bool read;
+    } table[] = {{"uncompressed", true}, {"compressed", false}, {"hybrid", false}};
+    OSSL_LIB_CTX *lean = NULL;
+    (void)state;
+    assert_int_equal(tls_provider_open(&lean), ERR_OK);
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        uint8_t *der = NULL;
+        assert_int_equal(
+            EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, table[i].form),
+            1);
+        int len = i2d_PUBKEY(key, &der);
+        const uint8_t *p = der;
+        EVP_PKEY *got = d2i_PUBKEY_ex(NULL, &p, len, lean, NULL);
+        if ((got != NULL) != table[i].read || (got != NULL && EVP_PKEY_eq(got, key) != 1))
+            fail_msg("%s", table[i].form);
+        EVP_PKEY_free(got);
+        OPENSSL_free(der);
+        ERR_clear_error();
+    }
+    EVP_PKEY_free(key);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_broken_certificates),
         cmocka_unit_test(test_what_there_is),
+        cmocka_unit_test(test_key_schedule),
+        cmocka_unit_test(test_forms_of_a_key),
     };
     if (tls_provider_begin() != ERR_OK)
         return 1;

@@ -242,6 +242,45 @@ static void test_resumed_at_any_worker(void **state)
     EVP_PKEY_free(key);
 }
 
+/* With each that is offered a client gets through, and resumes; with another one it does not. */
+static void test_suites_and_groups(void **state)
+{
+    static const struct {
+        const char *suite, *group;
+        bool good, resumes;
+    } table[] = {
+        {"TLS_AES_128_GCM_SHA256", "X25519", true, true},
+        {"TLS_AES_128_GCM_SHA256", "P-256", true, true},
+        {"TLS_AES_128_GCM_SHA256", "X448:P-256", true, false}, /* asked to begin again: the session is used up
+                                                                */
+        {"TLS_AES_256_GCM_SHA384", "P-384", true, true},
+        {"TLS_CHACHA20_POLY1305_SHA256", "X25519", true, true},
+        {"TLS_AES_128_GCM_SHA256", "X448", false, false},
+        {"TLS_AES_128_CCM_SHA256", "X25519", false, false},
+    };
+    (void)state;
+    EVP_PKEY *key = new_key(ALG_P256);
+    X509 *cert = new_cert(key, DEVICE_NAME);
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct client c;
+        client_init(&c, key, cert);
+        assert_int_equal(SSL_CTX_set_ciphersuites(c.ctx, table[i].suite), 1);
+        assert_int_equal(SSL_CTX_set1_groups_list(c.ctx, table[i].group), 1);
+        for (unsigned again = 0; again < 2; again++) {
+            bool resumed = false;
+            SSL *ssl = shake(&c, worker[again], &resumed);
+            if ((ssl != NULL) != table[i].good || resumed != (table[i].resumes && again > 0))
+                fail_msg("%s, %s, time %u", table[i].suite, table[i].group, again);
+            if (ssl != NULL)
+                expect_courier(ssl, key);
+            SSL_free(ssl);
+        }
+        client_wipe(&c);
+    }
+    X509_free(cert);
+    EVP_PKEY_free(key);
+}
+
 static void write_file(const char *name, const char *text)
 {
     FILE *f = fopen(name, "w");
@@ -300,6 +339,7 @@ int main(void)
         cmocka_unit_test(test_a_certificate_says_who),
         cmocka_unit_test(test_no_certificate),
         cmocka_unit_test(test_resumed_at_any_worker),
+        cmocka_unit_test(test_suites_and_groups),
     };
     if (tls_provider_begin() != ERR_OK)
         return 1;
