@@ -59,7 +59,7 @@ struct pending {
     enum err err;
     char detail[MSG_DETAIL + 1];
     /* sync */
-    uint8_t device[32], envelopes[32];
+    uint8_t device[32], envelopes[8];
     uint32_t attempt;
     unsigned n_proofs;
     struct msg_blob proof[MSG_PROOFS]; /* only while it is carried out */

@@ -253,7 +253,7 @@ void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m)
         return;
     }
     memcpy(p->device, m->device, 32);
-    memcpy(p->envelopes, m->envelopes, 32);
+    memcpy(p->envelopes, m->envelopes, sizeof p->envelopes);
     p->attempt = m->attempt;
     take_set(p, m);
     writer_take_proofs(b->w, p, m);
@@ -347,7 +347,7 @@ enum err writer_synced(struct writer_state *w, struct pending *p, uint8_t *recei
         return e;
     }
     TRY(w->ops->digest(w->store, p->device, ret->digest));
-    ret->match = memcmp(ret->digest, p->envelopes, 32) == 0;
+    ret->match = memcmp(ret->digest, p->envelopes, sizeof p->envelopes) == 0;
     TRY(compare_packages(w, p, ret));
     TRY(w->ops->missing(w->store, p->device, p->set[0], p->n_set, p->set, &p->n_set));
     ret->missing = (struct msg_blob){p->set[0], 32 * (size_t)p->n_set};
