@@ -124,13 +124,14 @@ struct msg {
             struct msg_span ca;
             struct msg_span device;     /* 32 bytes */
             struct msg_list records;    /* as they are, at most 256 */
-            struct msg_span envelopes;  /* 32 bytes: digest over all envelopes */
+            struct msg_span envelopes;  /* 8 bytes: a digest over all envelopes begins so */
             struct msg_span audit_head; /* 32 bytes, or empty */
             struct msg_span set;        /* hashes of envelopes, 32 bytes each, sorted: a page; or empty */
             struct msg_span proxy, no_proxy;
-            uint64_t policy;             /* version of the policy in use, 0 none */
-            struct msg_span last;        /* 32 bytes: name of the last record of this incarnation; or empty */
-            struct msg_span packages;    /* 32 bytes: digest over all key packages; empty: there are none */
+            uint64_t policy;      /* version of the policy in use, 0 none */
+            struct msg_span last; /* 8 bytes: the name of the last record begins so; or empty */
+            struct msg_span
+                packages; /* 8 bytes, as envelopes, over all key packages; empty: there are none */
             struct msg_span package_set; /* names of their records, 32 bytes each, sorted: a page; or empty */
             struct msg_span audit_word;  /* AUDIT_HEAD_LEN bytes, on audit_head; or empty */
             uint64_t attempt; /* number of this batch, which its receipt repeats; 0 where nothing is sent */
@@ -159,18 +160,19 @@ struct msg {
             struct msg_span problem;
             struct msg_list receipts, commands; /* decoded from base64, otherwise untouched */
             uint64_t audit_length;
-            struct msg_span audit_hash;        /* 32 bytes, or empty */
-            struct msg_span known_incarnation; /* 16 bytes, or empty when the server knows nothing */
+            struct msg_span audit_hash; /* 32 bytes, or empty */
+            struct msg_span
+                known_incarnation; /* 8 bytes or more, it begins so; empty: the server knows nothing */
             uint64_t known_sequence;
-            struct msg_span known_name; /* 32 bytes, or empty */
+            struct msg_span known_name; /* 8 bytes or more, it begins so; or empty */
             uint32_t envelopes_match;   /* 0 or 1 */
             uint64_t retry_after_s;
-            uint64_t time;                      /* the server's clock; 0: it does not say */
-            uint32_t want_set;                  /* 0 or 1: it asks for the hashes of all envelopes */
-            struct msg_span server_envelopes;   /* 32 bytes: its digest, where they differ; or empty */
-            uint32_t has_missing;               /* 1: an answer to the set that was sent: */
-            struct msg_span missing;            /* hashes of the set that it lacks, 32 bytes each */
-            struct msg_span certificate;        /* PEM: the courier's, renewed; or empty */
+            uint64_t time;                    /* the server's clock; 0: it does not say */
+            uint32_t want_set;                /* 0 or 1: it asks for the hashes of all envelopes */
+            struct msg_span server_envelopes; /* 8 bytes: its digest begins so, where they differ; or empty */
+            uint32_t has_missing;             /* 1: an answer to the set that was sent: */
+            struct msg_span missing;          /* hashes of the set that it lacks, 32 bytes each */
+            struct msg_span certificate;      /* PEM: the courier's, renewed; or empty */
             struct msg_span policy, policy_sig; /* the file's exact bytes and its signature; or empty */
             /* of key packages, as of envelopes above; all empty where the server has nothing to say of them
              */

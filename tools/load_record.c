@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#define LAST_LEN 8 /* source: docs/formats.md#sync */
+#define BEGINS_LEN 8 /* bytes of what only has to be told from another. source: docs/formats.md#sync */
 
 static int by_hash(const void *a, const void *b)
 {
@@ -35,19 +35,19 @@ static enum err add_envelope(struct load_device *d, const uint8_t *sealed, size_
 static enum err make_sync(const struct load_device *d, const uint8_t *record, size_t len,
                           struct load_request *ret)
 {
-    char json[BASE64_LEN(RECORD_MAX) + 512], id[BASE16_LEN(32) + 1], digest[BASE16_LEN(32) + 1];
-    char last[BASE16_LEN(LAST_LEN) + 1], base64[BASE64_LEN(RECORD_MAX) + 1] = "";
+    char json[BASE64_LEN(RECORD_MAX) + 512], id[BASE16_LEN(BEGINS_LEN) + 1];
+    char digest[BASE16_LEN(BEGINS_LEN) + 1], last[BASE16_LEN(BEGINS_LEN) + 1];
+    char records[BASE64_LEN(RECORD_MAX) + 32] = "", base64[BASE64_LEN(RECORD_MAX) + 1] = "";
     uint8_t hash[32];
     TRY(cr_sha256(d->envelope, 32 * d->n_envelopes, hash));
-    base16_encode(d->id, 32, id);
-    base16_encode(hash, 32, digest);
-    base16_encode(d->previous, LAST_LEN, last);
+    base16_encode(d->id, BEGINS_LEN, id);
+    base16_encode(hash, BEGINS_LEN, digest);
+    base16_encode(d->previous, BEGINS_LEN, last);
     base64_encode(record, len, base64);
-    const char *quote = len > 0 ? "\"" : "";
-    snprintf(
-        json, sizeof json,
-        "{\"device\":\"%s\",\"records\":[%s%s%s],\"envelopes\":\"%s\",\"audit_head\":\"\",\"last\":\"%s\"}",
-        id, quote, base64, quote, digest, last);
+    if (len > 0)
+        snprintf(records, sizeof records, "\"records\":[\"%s\"],", base64);
+    snprintf(json, sizeof json, "{\"device\":\"%s\",%s\"envelopes\":\"%s\",\"last\":\"%s\"}", id, records,
+             digest, last);
     return load_post("/v1/sync", json, true, ret);
 }
 

@@ -111,6 +111,8 @@ static enum err sync_now(struct errand *r, const struct msg *m)
         enum err e = errand_sync_answer(a.body, a.body_len, &answer, &arena);
         if (e != ERR_OK)
             refuse(&a, "the server's answer to the sync cannot be used", e);
+        else if (answer.sync_answer.time == 0) /* a brief one leaves it to its header */
+            answer.sync_answer.time = a.time;
     }
     if (a.status != MSG_DONE)
         answer.sync_answer.retry_after_s = a.retry_after_s;

@@ -66,6 +66,7 @@ struct errand_answer {
     char *body; /* of an answer 200: at most ERRAND_BODY_MAX bytes and a zero byte; free() it */
     size_t body_len;
     uint64_t retry_after_s; /* 0: the server did not say */
+    uint64_t time;          /* of an answer 200: its Date; 0: it has none */
 };
 /* Post to the first server that gives an answer. Every outcome is in ret; nothing is left out silently. */
 void errand_post(const struct errand_request *r, struct errand_answer *ret);

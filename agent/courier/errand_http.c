@@ -173,6 +173,16 @@ static void judge_failure(CURL *curl, CURLcode code, const struct post *p, const
                    text[0] ? text : curl_easy_strerror(code), how);
 }
 
+/* 0: none that can be read */
+static uint64_t date_of(CURL *curl)
+{
+    struct curl_header *date;
+    if (curl_easy_header(curl, "Date", 0, CURLH_HEADER, -1, &date) != CURLHE_OK)
+        return 0;
+    time_t t = curl_getdate(date->value, NULL);
+    return t > 0 ? (uint64_t)t : 0;
+}
+
 /* True when the server has spoken and no other needs to be asked. */
 static bool judge_answer(CURL *curl, struct body *body, const char *server, struct errand_answer *ret)
 {
@@ -189,6 +199,7 @@ static bool judge_answer(CURL *curl, struct body *body, const char *server, stru
         ret->problem[0] = 0;
         ret->body = body->p;
         ret->body_len = body->len;
+        ret->time = date_of(curl);
         *body = (struct body){0};
         return true;
     }
@@ -269,8 +280,9 @@ static CURLcode perform(CURL *curl, struct post *p)
 static struct curl_slist *make_headers(void)
 {
     static const char *const text[] = {"Content-Encoding: gzip", "Content-Type:", /* there is only JSON */
-                                       "Accept:",  /* curl's own would say that all is welcome */
-                                       "Expect:"}; /* no round trip for a 100 Continue */
+                                       "Accept:",          /* curl's own would say that all is welcome */
+                                       "Accept-Encoding:", /* who sends gzip takes it */
+                                       "Expect:"};         /* no round trip for a 100 Continue */
     struct curl_slist *list = NULL;
     for (size_t i = 0; i < sizeof text / sizeof text[0]; i++) {
         struct curl_slist *more = curl_slist_append(list, text[i]);

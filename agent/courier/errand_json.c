@@ -81,25 +81,28 @@ enum err errand_enroll_request(const struct msg *m, char **ret)
     return print(o, whole, ret);
 }
 
+/* What was never made is not told. */
+static bool add_begin(struct json_object *o, const char *key, struct msg_span s)
+{
+    return s.len < BEGINS_LEN || add(o, key, hex((struct msg_span){s.p, BEGINS_LEN}));
+}
+
 /* Most devices have none, and say nothing of them. */
 static bool add_packages(struct json_object *o, const struct msg *m)
 {
-    const struct msg_span begins = {m->sync_batch.packages.p, BEGINS_LEN};
-    return m->sync_batch.packages.len < BEGINS_LEN ||
-           (add(o, "packages", hex(begins)) &&
-            (m->sync_batch.package_set.len == 0 || add(o, "package_set", base64(m->sync_batch.package_set))));
+    return add_begin(o, "packages", m->sync_batch.packages) &&
+           (m->sync_batch.package_set.len == 0 || add(o, "package_set", base64(m->sync_batch.package_set)));
 }
 
 enum err errand_sync_request(const struct msg *m, char **ret)
 {
     struct json_object *o = json_object_new_object();
-    const struct msg_span last = {m->sync_batch.last.p, BEGINS_LEN};
     bool whole =
-        o && add(o, "device", hex(m->sync_batch.device)) &&
-        add(o, "records", base64_array(&m->sync_batch.records)) &&
-        add(o, "envelopes", hex(m->sync_batch.envelopes)) &&
-        add(o, "audit_head", hex(m->sync_batch.audit_head)) &&
-        (m->sync_batch.last.len < BEGINS_LEN || add(o, "last", hex(last))) &&
+        o && add_begin(o, "device", m->sync_batch.device) &&
+        (m->sync_batch.records.n == 0 || add(o, "records", base64_array(&m->sync_batch.records))) &&
+        add_begin(o, "envelopes", m->sync_batch.envelopes) &&
+        (m->sync_batch.audit_head.len == 0 || add(o, "audit_head", hex(m->sync_batch.audit_head))) &&
+        add_begin(o, "last", m->sync_batch.last) &&
         (m->sync_batch.audit_word.len == 0 || add(o, "audit_word", base64(m->sync_batch.audit_word))) &&
         (m->sync_batch.set.len == 0 || add(o, "set", base64(m->sync_batch.set))) &&
         (m->sync_batch.attempt == 0 || add(o, "attempt", json_object_new_uint64(m->sync_batch.attempt))) &&
@@ -185,9 +188,9 @@ static enum err take_known(struct arena *a, struct json_object *o, struct msg *r
     TRY(take_object(o, "known", &known));
     if (!known)
         return ERR_OK; /* the server knows no record of this device */
-    TRY(take_hex(a, known, "incarnation", 16, &ret->sync_answer.known_incarnation));
+    TRY(take_hex(a, known, "incarnation", BEGINS_LEN, &ret->sync_answer.known_incarnation));
     TRY(json_get_u64(known, "sequence", &ret->sync_answer.known_sequence));
-    return take_hex(a, known, "name", 32, &ret->sync_answer.known_name);
+    return take_hex(a, known, "name", BEGINS_LEN, &ret->sync_answer.known_name);
 }
 
 static enum err take_bool(struct json_object *o, const char *key, uint32_t *ret)
@@ -261,7 +264,7 @@ static enum err take_packages(struct arena *a, struct json_object *o, struct msg
     if (!p)
         return ERR_OK;
     TRY(optional(take_bool(p, "want_set", &m->sync_answer.want_packages)));
-    TRY(optional(take_hex(a, p, "digest", 32, &m->sync_answer.server_packages)));
+    TRY(optional(take_hex(a, p, "digest", BEGINS_LEN, &m->sync_answer.server_packages)));
     enum err e = take_hashes(a, p, "missing", &m->sync_answer.missing_packages);
     m->sync_answer.has_missing_packages = e == ERR_OK;
     return optional(e);
@@ -273,7 +276,9 @@ static enum err read_rare(struct json_object *o, struct arena *a, struct msg *m)
     TRY(optional(json_get_u64(o, "time", &m->sync_answer.time)));
     TRY(optional(take_bool(o, "want_set", &m->sync_answer.want_set)));
     TRY(optional(take_bool(o, "want_audit_word", &m->sync_answer.want_audit_word)));
-    TRY(optional(take_hex(a, o, "envelopes", 32, &m->sync_answer.server_envelopes)));
+    TRY(optional(take_hex(a, o, "envelopes", BEGINS_LEN, &m->sync_answer.server_envelopes)));
+    if (m->sync_answer.server_envelopes.len > 0)
+        m->sync_answer.envelopes_match = 0; /* it is told only where they differ */
     enum err e = take_hashes(a, o, "missing", &m->sync_answer.missing);
     m->sync_answer.has_missing = e == ERR_OK;
     TRY(optional(e));

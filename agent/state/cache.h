@@ -139,8 +139,8 @@ struct cache_record {
 /* Put a record into the outbox. key_id: the key whose envelope it escrows, NULL for other records. */
 MUST_CHECK enum err cache_add_record(struct cache *c, uint8_t kind, const uint8_t name[static 32],
                                      const uint8_t *bytes, size_t len, const struct guid *key_id);
-/* Was it ever put there? err: NOT_FOUND */
-MUST_CHECK enum err cache_find_record(struct cache *c, const uint8_t name[static 32]);
+/* Was one whose name begins so ever put there? err: NOT_FOUND */
+MUST_CHECK enum err cache_find_record(struct cache *c, const uint8_t begin[static 8]);
 /* What this device signed and no receipt covers yet, escrow records first, then in the order they were made.
  * (A computer whose TPM was cleared has records of an earlier identity, too: they are sent under its name.)
  * ret: max elements; their bytes are the caller's */

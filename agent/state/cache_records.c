@@ -3,6 +3,7 @@
 #include "agent/state/cache_db.h"
 #include "agent/state/cache_sql.h"
 #include <stdlib.h>
+#include <string.h>
 
 static enum err link_escrow(struct cache *c, const struct guid *key_id, const uint8_t name[static 32])
 {
@@ -25,11 +26,17 @@ enum err cache_add_record(struct cache *c, uint8_t kind, const uint8_t name[stat
     return key_id ? link_escrow(c, key_id, name) : ERR_OK;
 }
 
-enum err cache_find_record(struct cache *c, const uint8_t name[static 32])
+enum err cache_find_record(struct cache *c, const uint8_t begin[static 8])
 {
+    uint8_t first[32], last[32];
     STMT(s);
+    memset(first, 0, sizeof first);
+    memset(last, 0xff, sizeof last);
+    memcpy(first, begin, 8);
+    memcpy(last, begin, 8);
     TRY(cache_db_prepare(c, SQL_RECORD_FIND, &s));
-    cache_db_blob(s, 1, name, 32);
+    cache_db_blob(s, 1, first, sizeof first);
+    cache_db_blob(s, 2, last, sizeof last);
     return cache_db_step(s);
 }
 

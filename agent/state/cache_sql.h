@@ -83,7 +83,7 @@ static const char *const cache_migrations[] = {
     "management=?4,exposed=?5,digest=?6"
 
 #define SQL_RECORD_ADD  "INSERT OR IGNORE INTO record(name,kind,bytes) VALUES(?1,?2,?3)"
-#define SQL_RECORD_FIND "SELECT 1 FROM record WHERE name=?1"
+#define SQL_RECORD_FIND "SELECT 1 FROM record WHERE name BETWEEN ?1 AND ?2"
 /* kind 1 is the escrow record; its device stands in every record. source: docs/formats.md#record */
 #define SQL_SIGNED_BY "substr(bytes,9,32)="
 #define SQL_OUTBOX                                                                                           \

@@ -25,14 +25,14 @@ static enum err add_own(struct agent *a, struct sync_batch *b, struct msg *ret)
     unsigned n = 0;
     TRY(sync_set_page(a, SYNC_ENVELOPES, b->set[SYNC_ENVELOPES], &n));
     ret->sync_batch.set = (struct msg_span){b->set[SYNC_ENVELOPES][0], 32 * (size_t)n};
-    enum err e = cache_packages_digest(a->cache, a->key.id, b->packages);
+    enum err e = sync_set_digest(a, SYNC_PACKAGES, b->packages);
     if (e == ERR_OK) {
         TRY(sync_set_page(a, SYNC_PACKAGES, b->set[SYNC_PACKAGES], &n));
         ret->sync_batch.packages = (struct msg_span){b->packages, sizeof b->packages};
         ret->sync_batch.package_set = (struct msg_span){b->set[SYNC_PACKAGES][0], 32 * (size_t)n};
     }
     TRY(optional(e));
-    e = records_last(a, b->last);
+    e = sync_last(a, b->last);
     if (e == ERR_OK)
         ret->sync_batch.last = (struct msg_span){b->last, sizeof b->last};
     return optional(e);
@@ -55,7 +55,7 @@ enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struc
     memset(b, 0, sizeof *b);
     memset(ret, 0, sizeof *ret);
     memcpy(b->device, device, sizeof b->device);
-    TRY(cache_envelopes_digest(a->cache, b->envelopes));
+    TRY(sync_set_digest(a, SYNC_ENVELOPES, b->envelopes));
     TRY(optional(cache_get(a->cache, SYNC_AUDIT_HASH, b->audit_head, sizeof b->audit_head, &head)));
     for (unsigned i = 0; i < SYNC_SETS; i++)
         a->set_page[i].n = 0;

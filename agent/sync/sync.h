@@ -15,8 +15,8 @@
 struct sync_batch {
     struct cache_record record[MSG_LIST_MAX], proof[SYNC_PROOFS];
     unsigned n, n_proofs;
-    uint8_t device[32], envelopes[32], audit_head[32], audit_word[AUDIT_HEAD_LEN];
-    uint8_t set[SYNC_SETS][SYNC_SET_PAGE][32], packages[32], last[32];
+    uint8_t device[32], envelopes[SYNC_SET_TOLD], audit_head[32], audit_word[AUDIT_HEAD_LEN];
+    uint8_t set[SYNC_SETS][SYNC_SET_PAGE][32], packages[SYNC_SET_TOLD], last[8];
 };
 /* device: in whose name: ours, or that of an earlier identity of this computer whose records still wait */
 MUST_CHECK enum err sync_batch_make(struct agent *a, const uint8_t device[static 32], struct sync_batch *b,

@@ -7,7 +7,49 @@
 #include <time.h>
 
 #define ANEW "went_back" /* when new keys were wanted because of that */
-#define DAY  UINT64_C(86400)
+#define HEARD                                                                                                \
+    "known_heard" /* our last record and the one that the server named instead: their beginnings             \
+                   */
+#define DAY UINT64_C(86400)
+
+/* err: NOT_FOUND (nothing was named since our last record) */
+static enum err heard(struct agent *a, const uint8_t last[static 32], uint8_t ret[static SYNC_LAST])
+{
+    uint8_t pair[2 * SYNC_LAST];
+    size_t len = 0;
+    TRY(cache_get(a->cache, HEARD, pair, sizeof pair, &len));
+    if (len != sizeof pair || memcmp(pair, last, SYNC_LAST) != 0)
+        return ERR_NOT_FOUND;
+    memcpy(ret, pair + SYNC_LAST, SYNC_LAST);
+    return ERR_OK;
+}
+
+enum err sync_last(struct agent *a, uint8_t ret[static SYNC_LAST])
+{
+    uint8_t last[32], named[SYNC_LAST];
+    TRY(records_last(a, last));
+    enum err e = heard(a, last, named);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    memcpy(ret, e == ERR_OK ? named : last, SYNC_LAST);
+    return ERR_OK;
+}
+
+/* It need not name the same one again. */
+static enum err keep_heard(struct agent *a, const struct msg_span *name)
+{
+    uint8_t last[32], pair[2 * SYNC_LAST], told[SYNC_LAST];
+    if (name->len < SYNC_LAST)
+        return ERR_OK;
+    enum err e = sync_last(a, told);
+    if (e == ERR_NOT_FOUND || (e == ERR_OK && memcmp(told, name->p, sizeof told) == 0))
+        return ERR_OK;
+    TRY(e);
+    TRY(records_last(a, last));
+    memcpy(pair, last, SYNC_LAST);
+    memcpy(pair + SYNC_LAST, name->p, SYNC_LAST);
+    return cache_set(a->cache, HEARD, pair, sizeof pair);
+}
 
 /* Does the server hold a record of this incarnation that this cache never made: a later one, or another one
  * at a sequence that was used again? */
@@ -15,7 +57,7 @@ static enum err is_old_copy(struct agent *a, const struct msg *m, uint64_t seque
 {
     const struct msg_span *name = &m->sync_answer.known_name;
     enum err e = ERR_OK;
-    if (m->sync_answer.known_sequence > 0 && name->len == 32)
+    if (m->sync_answer.known_sequence > 0 && name->len >= SYNC_LAST)
         e = cache_find_record(a->cache, name->p);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
@@ -71,9 +113,9 @@ enum err sync_take_known(struct agent *a, const struct msg *m)
     uint64_t sequence;
     bool old = false;
     TRY(records_position(a, incarnation, &sequence));
-    if (m->sync_answer.known_incarnation.len != sizeof incarnation ||
-        memcmp(m->sync_answer.known_incarnation.p, incarnation, sizeof incarnation) != 0)
-        return ERR_OK;
+    if (m->sync_answer.known_incarnation.len < SYNC_LAST ||
+        memcmp(m->sync_answer.known_incarnation.p, incarnation, SYNC_LAST) != 0)
+        return keep_heard(a, &m->sync_answer.known_name);
     TRY(is_old_copy(a, m, sequence, &old));
-    return old ? start_anew(a) : ERR_OK;
+    return old ? start_anew(a) : keep_heard(a, &m->sync_answer.known_name);
 }

@@ -39,4 +39,8 @@ MUST_CHECK enum err sync_chain_swap(struct agent *a, const uint8_t chain[static 
 
 /* sync_known.c: a server that holds later records of ours than we do shows that our cache is an old copy, or
  * the copy of another computer's (O6); then a new incarnation begins, and new keys are wanted. */
+#define SYNC_LAST 8 /* bytes of a name. source: docs/formats.md#sync */
+/* The beginning of the name of what the server is taken to know as our last record: our last, or another that
+ * it named and that was judged while this was our last. err: NOT_FOUND (there is no record) */
+MUST_CHECK enum err sync_last(struct agent *a, uint8_t ret[static SYNC_LAST]);
 MUST_CHECK enum err sync_take_known(struct agent *a, const struct msg *answer);

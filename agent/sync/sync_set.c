@@ -2,7 +2,8 @@
 #include "agent/sync/sync_set.h"
 #include <string.h>
 
-#define RESENT_FOR "resent_for" /* in the cache */
+#define RESENT_FOR "resent_for"         /* in the cache */
+#define PAIR_LEN   (32 + SYNC_SET_TOLD) /* our digest, and the beginning of the server's */
 
 /* What is compared, and its names in the cache. */
 struct kind {
@@ -54,6 +55,30 @@ static enum err get_32(struct agent *a, const char *name, uint8_t ret[static 32]
     return len == 32 ? ERR_OK : ERR_NOT_FOUND;
 }
 
+/* What was said to the end. err: NOT_FOUND (nothing, of what we have now) */
+static enum err judged(struct agent *a, const struct kind *k, const uint8_t own[static 32],
+                       uint8_t ret[static PAIR_LEN])
+{
+    uint8_t done[PAIR_LEN];
+    size_t len = 0;
+    TRY(cache_get(a->cache, k->done, done, sizeof done, &len));
+    if (len != sizeof done || memcmp(done, own, 32) != 0)
+        return ERR_NOT_FOUND;
+    memcpy(ret, done, sizeof done);
+    return ERR_OK;
+}
+
+enum err sync_set_digest(struct agent *a, enum sync_set which, uint8_t ret[static SYNC_SET_TOLD])
+{
+    uint8_t own[32], done[PAIR_LEN];
+    TRY(kinds[which].digest(a, own));
+    enum err e = judged(a, &kinds[which], own, done);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    memcpy(ret, e == ERR_OK ? done + 32 : own, SYNC_SET_TOLD);
+    return ERR_OK;
+}
+
 enum err sync_set_page(struct agent *a, enum sync_set which, uint8_t (*ret)[32], unsigned *ret_n)
 {
     const struct kind *k = &kinds[which];
@@ -86,25 +111,25 @@ static enum err forget(struct agent *a, const struct kind *k)
     return cache_unset(a->cache, k->after);
 }
 
-static enum err pair(struct agent *a, const struct kind *k, const struct said *s, uint8_t ret[static 64])
+static enum err pair(struct agent *a, const struct kind *k, const struct said *s,
+                     uint8_t ret[static PAIR_LEN])
 {
     TRY(k->digest(a, ret));
-    if (s->digest.len != 32)
+    if (s->digest.len != SYNC_SET_TOLD)
         return ERR_NOT_FOUND;
-    memcpy(ret + 32, s->digest.p, 32);
+    memcpy(ret + 32, s->digest.p, SYNC_SET_TOLD);
     return ERR_OK;
 }
 
 /* When it has more than we do, which sending cannot mend, it would ask for ever. */
 static enum err is_answered(struct agent *a, const struct kind *k, const struct said *s, bool *ret)
 {
-    uint8_t now[64], done[64] = {0};
-    size_t len = 0;
+    uint8_t now[PAIR_LEN], done[PAIR_LEN] = {0};
     *ret = false;
     enum err e = pair(a, k, s, now);
     if (e == ERR_OK)
-        e = cache_get(a->cache, k->done, done, sizeof done, &len);
-    *ret = e == ERR_OK && len == sizeof done && memcmp(now, done, sizeof now) == 0;
+        e = judged(a, k, now, done);
+    *ret = e == ERR_OK && memcmp(now, done, sizeof now) == 0;
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
@@ -130,7 +155,7 @@ static enum err resend(struct agent *a, const struct kind *k, const struct msg_s
  * lacks change its digest when they arrive; then it may ask once more. */
 static enum err finish(struct agent *a, const struct kind *k, const struct said *s)
 {
-    uint8_t now[64];
+    uint8_t now[PAIR_LEN];
     enum err e = pair(a, k, s, now);
     if (e == ERR_OK)
         e = cache_set(a->cache, k->done, now, sizeof now);
@@ -166,10 +191,27 @@ static enum err resend_all(struct agent *a, bool *more)
     return cache_set(a->cache, RESENT_FOR, now, sizeof now);
 }
 
-/* Mended; the next loss of the same set is a new one. */
-static enum err mended(struct agent *a, enum sync_set which)
+/* Does it tell the very digest that is ours, because we told it what it had before? */
+static enum err is_ours(struct agent *a, const struct kind *k, const struct said *s, bool *ret)
 {
+    uint8_t now[PAIR_LEN];
+    enum err e = pair(a, k, s, now);
+    *ret = e == ERR_OK && memcmp(now, now + 32, SYNC_SET_TOLD) == 0;
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+/* It has what we told: all of ours and more; or it is mended, and the next loss of the same set is a new one.
+ */
+static enum err matches(struct agent *a, enum sync_set which, bool ours)
+{
+    uint8_t own[32], done[PAIR_LEN];
     TRY(forget(a, &kinds[which]));
+    enum err e = kinds[which].digest(a, own);
+    if (e == ERR_OK)
+        e = judged(a, &kinds[which], own, done);
+    if (e == ERR_OK && !ours)
+        return ERR_OK;
+    TRY(e == ERR_NOT_FOUND ? ERR_OK : e);
     TRY(cache_unset(a->cache, kinds[which].done));
     return which == SYNC_ENVELOPES ? cache_unset(a->cache, RESENT_FOR) : ERR_OK;
 }
@@ -179,9 +221,10 @@ enum err sync_set_take(struct agent *a, enum sync_set which, const struct msg *m
 {
     const struct said s = said_of(which, m);
     unsigned sent = a->set_page[which].n;
-    bool more = false;
-    if (s.match)
-        TRY(mended(a, which));
+    bool more = false, ours = false;
+    TRY(is_ours(a, &kinds[which], &s, &ours));
+    if (s.match || ours)
+        TRY(matches(a, which, ours));
     else if (sent > 0 && s.has_missing)
         TRY(take_page(a, which, &s, &more));
     else if (waiting == 0 && s.want)

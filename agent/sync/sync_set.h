@@ -10,9 +10,14 @@
 #include "crypto/err.h"
 
 #define SYNC_SET_PAGE 512 /* hashes; as many as a server takes */
+#define SYNC_SET_TOLD 8   /* bytes of a digest. source: docs/formats.md#sync */
 
 enum sync_set { SYNC_ENVELOPES = 0, SYNC_PACKAGES = 1, SYNC_SETS = 2 };
 
+/* The beginning of the digest that the next batch tells: ours, or that of a server which was found to lack
+ * none of ours and has more; so it has nothing to say until one of the two changes.
+ * err: NOT_FOUND (none of the kind was ever made) */
+MUST_CHECK enum err sync_set_digest(struct agent *a, enum sync_set which, uint8_t ret[static SYNC_SET_TOLD]);
 /* The page that goes with the next batch; n is 0 while no server has asked. ret: SYNC_SET_PAGE elements */
 MUST_CHECK enum err sync_set_page(struct agent *a, enum sync_set which, uint8_t (*ret)[32], unsigned *ret_n);
 /* Take in what an answer (MSG_SYNC_ANSWER) says of one kind. waiting: such records still in the outbox; while

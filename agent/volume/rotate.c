@@ -30,7 +30,7 @@ static void find_spent(struct agent *a, struct header *h, struct protect_order *
     int number[LUKS2_TOKENS];
     unsigned n = retire_list(a, h, k, number);
     for (unsigned i = 0; i < n; i++)
-        if (k[i].spent && (!o->has_spent || k[i].receipted)) {
+        if (k[i].spent && (!o->has_spent || k[i].receipted || k[i].told)) {
             o->has_spent = true;
             o->spent = k[i].id;
         }

@@ -23,12 +23,13 @@ int settle_newest(const struct settle_key *k, unsigned n)
     return newest;
 }
 
-/* The newest receipted one but N: R, unless N is. */
-static int last_receipted(const struct settle_key *k, unsigned n, int aside)
+/* The newest receipted one but N: R, unless N is. told: or said to be. */
+static int last_receipted(const struct settle_key *k, unsigned n, int aside, bool told)
 {
     int last = -1;
     for (unsigned i = 0; i < n; i++)
-        if ((int)i != aside && k[i].proved && k[i].receipted && (last < 0 || is_newer(&k[i], &k[last])))
+        if ((int)i != aside && k[i].proved && (k[i].receipted || (told && k[i].told)) &&
+            (last < 0 || is_newer(&k[i], &k[last])))
             last = (int)i;
     return last;
 }
@@ -49,13 +50,15 @@ static bool has_settled(const struct settle_key *newest, uint64_t now)
 
 uint32_t settle_may_go(const struct settle_key *k, unsigned n, const struct policy *p, uint64_t now)
 {
-    int newest = settle_newest(k, n), last = last_receipted(k, n, newest);
+    int newest = settle_newest(k, n), last = last_receipted(k, n, newest, false),
+        told = last_receipted(k, n, newest, true);
     uint32_t go = 0;
     if (newest < 0)
         return 0;
     for (unsigned i = 0; i < n; i++) {
         bool spent = k[i].spent && (is_receipted_here(&k[newest]) || !p->rotate_used_needs_receipt);
-        if ((int)i != newest && ((int)i != last || spent || has_settled(&k[newest], now)))
+        bool stays = (int)i == last || (int)i == told;
+        if ((int)i != newest && (!stays || spent || has_settled(&k[newest], now)))
             go |= UINT32_C(1) << i;
     }
     return go;

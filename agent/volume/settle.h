@@ -8,7 +8,8 @@
  * an outage replaces the N before it. R goes when N is receipted; after a scheduled rotation only once a pack
  * holds N or 30 days have passed, so that an outage pack stays useful; when its password is spent (typed, or
  * shown to a person) as soon as N stands, unless the policy wants a receipt first. A key that is not proved
- * any more may open nothing: it takes nobody's place, and goes when there is an N. */
+ * any more may open nothing: it takes nobody's place, and goes when there is an N. With the cache lost the
+ * header's word keeps R, too, until a server has receipted N. */
 
 #include "formats/guid.h"
 #include "formats/luks2.h"
@@ -30,7 +31,9 @@ struct settle_key {
     uint64_t since; /* time, settle_since(): for its age */
     uint8_t cause;  /* enum kh_cause */
     bool proved;    /* in use, known to be ours, and its keyslot is what was proved to open */
-    bool receipted, packed, spent;
+    bool receipted; /* the cache holds the receipt, whose signature was checked */
+    bool told;      /* the volume's header says so, which proves nothing: it keeps a key, and lets none go */
+    bool packed, spent;
     bool ours;      /* sealed to this computer's organisation: only such a receipt lets another key go */
     bool preferred; /* made on this computer for this organisation: newer than any that is not */
 };

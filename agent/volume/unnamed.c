@@ -20,14 +20,12 @@ enum unnamed unnamed_slot(struct header *h, const struct cache_key *k)
 }
 
 /* R of DESIGN section 6 stays until N is receipted, token or not. */
-static bool is_last_receipted(struct agent *a, const struct header *h, const struct cache_key *k,
-                              const struct guid *keep)
+static bool is_last_receipted(struct agent *a, const struct cache_key *k, const struct guid *keep)
 {
     struct cache_key n = {.receipted = false};
-    int at = header_find_token(h, keep);
     bool known = cache_get_key(a->cache, keep, &n) == ERR_OK;
     return (k->state == KEY_LIVE || k->state == KEY_UNVERIFIED) && k->receipted && !k->spent &&
-           !(known && n.receipted) && !(at >= 0 && h->luks.token[at].receipted);
+           !(known && n.receipted);
 }
 
 static enum err remove_one(struct agent *a, struct header *h, const struct cache_key *k,
@@ -35,7 +33,7 @@ static enum err remove_one(struct agent *a, struct header *h, const struct cache
 {
     char id[9];
     bool was_used = k->state != KEY_PLANNED;
-    if (unnamed_slot(h, k) != UNNAMED_OURS || !keep || (was_used && is_last_receipted(a, h, k, keep)))
+    if (unnamed_slot(h, k) != UNNAMED_OURS || !keep || (was_used && is_last_receipted(a, k, keep)))
         return ERR_OK;
     TRY(header_destroy_unnamed(h, k->slot, k->count, was_used ? k->fingerprint : NULL, keep));
     guid_short(&k->key_id, id);

@@ -156,9 +156,9 @@ struct msg_change {
 
 struct msg_sync {
     uint8_t device[32];
-    uint8_t courier[32];   /* as in msg_device; the writer compares it itself */
-    bool has_courier;      /* not in a file from a computer without a network */
-    uint8_t envelopes[32]; /* the device's digest */
+    uint8_t courier[32];  /* as in msg_device; the writer compares it itself */
+    bool has_courier;     /* not in a file from a computer without a network */
+    uint8_t envelopes[8]; /* the beginning of the device's digest */
     uint8_t audit_head[32];
     bool has_head;
     uint32_t attempt; /* the device's number of this batch, for the receipt; 0: none */

@@ -8,9 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum err read_records(struct sync *s, struct json_object *array, size_t cap)
+static enum err read_records(struct sync *s, struct json_object *o, size_t cap)
 {
-    size_t n = json_object_array_length(array);
+    struct json_object *array = NULL;
+    enum err e = json_get_array(o, "records", MSG_RECORDS, &array);
+    size_t n = e == ERR_OK ? json_object_array_length(array) : 0;
+    if (e != ERR_NOT_FOUND) /* a heartbeat has none */
+        TRY(e);
     s->bytes = malloc(cap);
     if (s->bytes == NULL)
         return ERR_NOMEM;
@@ -104,21 +108,15 @@ static enum err read_packages(struct sync *s, struct json_object *o)
 
 static enum err read_request(struct sync *s, struct json_object *o, size_t body_len)
 {
-    struct json_object *records;
-    const char *head;
-    size_t len;
     snprintf(s->detail, sizeof s->detail,
              "A field of the sync is missing or not in its form (docs/formats.md).");
-    TRY(json_get_hex(o, "device", s->m.device, sizeof s->m.device));
+    TRY(json_get_hex(o, "device", s->device, sizeof s->device));
     TRY(json_get_hex(o, "envelopes", s->m.envelopes, sizeof s->m.envelopes));
-    TRY(json_get_text(o, "audit_head", BASE16_LEN(32), &head));
-    if (head[0] != '\0') {
-        TRY(base16_decode(head, strlen(head), s->m.audit_head, sizeof s->m.audit_head, &len));
-        if (len != sizeof s->m.audit_head)
-            return ERR_FORMAT;
-        s->m.has_head = true;
-    }
-    enum err e = json_get_base64(o, "audit_word", s->word, sizeof s->word, &s->word_len);
+    enum err e = json_get_hex(o, "audit_head", s->m.audit_head, sizeof s->m.audit_head);
+    s->m.has_head = e == ERR_OK;
+    if (e != ERR_NOT_FOUND)
+        TRY(e);
+    e = json_get_base64(o, "audit_word", s->word, sizeof s->word, &s->word_len);
     if (e != ERR_NOT_FOUND)
         TRY(e);
     e = json_get_hex(o, "last", s->last, sizeof s->last);
@@ -128,8 +126,7 @@ static enum err read_request(struct sync *s, struct json_object *o, size_t body_
     TRY(read_set(o, "set", s->set, &s->m.has_set, &s->m.set));
     TRY(read_packages(s, o));
     TRY(read_numbers(s, o));
-    TRY(json_get_array(o, "records", MSG_RECORDS, &records));
-    TRY(read_records(s, records, body_len + 1));
+    TRY(read_records(s, o, body_len + 1));
     return read_proofs(s, o, body_len + 1);
 }
 

@@ -9,8 +9,9 @@
 
 /* A sync between its parts: the records decoded from base64, waiting for the device's public key. */
 struct sync {
-    struct msg_sync m;
-    uint8_t *bytes; /* all records, one behind the other */
+    struct msg_sync m; /* device: by the certificate */
+    uint8_t device[8]; /* the beginning of the ID that the body names */
+    uint8_t *bytes;    /* all records, one behind the other */
     uint8_t set[32 * MSG_SET], package_set[32 * MSG_SET];
     uint8_t word[MSG_WORD]; /* the vault's own, on the head that the device has */
     size_t word_len;

@@ -23,6 +23,10 @@ static const struct route {
 };
 #define N_ROUTES (sizeof routes / sizeof routes[0])
 
+/* Bytes: no shorter body is tried, and what the header costs. */
+#define GZIP_FROM   200
+#define GZIP_HEADER (sizeof "Content-Encoding: gzip\r\n" - 1)
+
 static const struct {
     int status;
     const char *title;
@@ -91,13 +95,14 @@ static void send_body(struct call *c, int status, const char *text)
     uint8_t *packed = NULL;
     size_t len = strlen(text), packed_len;
     struct evbuffer *out = evhttp_request_get_output_buffer(c->req);
-    if (c->gzip && len > 256 && web_deflate(text, len, &packed, &packed_len) == ERR_OK) {
+    bool packs = c->gzip && len > GZIP_FROM && web_deflate(text, len, &packed, &packed_len) == ERR_OK;
+    if (packs && packed_len + GZIP_HEADER < len) {
         add_header(c, "Content-Encoding", "gzip");
         evbuffer_add(out, packed, packed_len);
-        free(packed);
     } else {
         evbuffer_add(out, text, len);
     }
+    free(packed);
     /* nobody keeps the answer to a POST unless it is told to (RFC 9111 section 3); a heartbeat is small */
     if (evhttp_request_get_command(c->req) != EVHTTP_REQ_POST)
         add_header(c, "Cache-Control", "no-store");
@@ -199,8 +204,12 @@ void call_failed(struct call *c, enum err e, const struct msg_frame *m)
 
 static bool takes_gzip(struct evhttp_request *req)
 {
-    const char *accept = evhttp_find_header(evhttp_request_get_input_headers(req), "Accept-Encoding");
-    return accept != NULL && strstr(accept, "gzip") != NULL;
+    struct evkeyvalq *in = evhttp_request_get_input_headers(req);
+    const char *accept = evhttp_find_header(in, "Accept-Encoding");
+    if (accept != NULL)
+        return strstr(accept, "gzip") != NULL;
+    const char *coding = evhttp_find_header(in, "Content-Encoding");
+    return coding != NULL && strcasecmp(coding, "gzip") == 0;
 }
 
 /* NULL: none; ret_allow: the path exists, for another method */

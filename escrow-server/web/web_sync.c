@@ -13,7 +13,9 @@
 #include <string.h>
 #include <time.h>
 
-#define CHAIN_TOLD 4 /* bytes of a chain's ID: a heartbeat is small. source: docs/formats.md#sync */
+/* Bytes: a heartbeat is small, and these only have to be told from others. source: docs/formats.md#sync */
+#define CHAIN_TOLD 4
+#define BEGIN_TOLD 8
 
 static void free_sync(void *p)
 {
@@ -42,9 +44,9 @@ static struct json_object *known_object(const struct msg_synced *m)
     if (!m->has_known)
         return NULL;
     struct json_object *o = json_object_new_object();
-    add_hex(o, "incarnation", m->incarnation, sizeof m->incarnation);
+    add_hex(o, "incarnation", m->incarnation, BEGIN_TOLD);
     json_object_object_add(o, "sequence", json_object_new_int64((int64_t)m->sequence));
-    add_hex(o, "name", m->name, sizeof m->name);
+    add_hex(o, "name", m->name, BEGIN_TOLD);
     return o;
 }
 
@@ -63,7 +65,7 @@ static void add_packages(struct json_object *o, const struct msg_synced *m, bool
     struct json_object *p = json_object_new_object();
     json_object_object_add(o, "packages", p);
     if (!m->packages_match)
-        add_hex(p, "digest", m->packages, sizeof m->packages);
+        add_hex(p, "digest", m->packages, BEGIN_TOLD);
     if (!m->packages_match && !has_set && web_may_ask(w))
         json_object_object_add(p, "want_set", json_object_new_boolean(true));
     if (has_set)
@@ -84,7 +86,7 @@ static void add_policy(struct json_object *o, const struct web *w, uint64_t has)
 static void add_rare(struct json_object *o, const struct msg_synced *m, bool has_set, struct web *w)
 {
     if (!m->match)
-        add_hex(o, "envelopes", m->digest, sizeof m->digest);
+        add_hex(o, "envelopes", m->digest, BEGIN_TOLD);
     if (!m->match && !has_set && web_may_ask(w))
         json_object_object_add(o, "want_set", json_object_new_boolean(true));
     if (has_set)
@@ -143,7 +145,7 @@ static void add_common(struct json_object *o, const struct web *w, const struct 
     if (all || !same_head || s->m.n > 0)
         json_object_object_add(o, "audit_head",
                                head_object(&w->head, all || s->m.n > 0, s->head_is == HEARD_KNOWN));
-    if (all || !m->match)
+    if (all) /* of those that differ the digest is told */
         json_object_object_add(o, "envelopes_match", json_object_new_boolean(m->match));
 }
 
@@ -156,7 +158,8 @@ static struct json_object *answer_object(struct web *w, const struct sync *s, co
     if (want_word)
         json_object_object_add(o, "want_audit_word", json_object_new_boolean(true));
     json_object_object_add(o, "retry_after", json_object_new_int64((int64_t)again));
-    json_object_object_add(o, "time", json_object_new_int64((int64_t)time(NULL)));
+    if (!s->brief) /* its Date says the same */
+        json_object_object_add(o, "time", json_object_new_int64((int64_t)time(NULL)));
     add_rare(o, m, s->m.has_set, w);
     if (!m->packages_match || s->m.has_package_set)
         add_packages(o, m, s->m.has_package_set, w);
@@ -322,8 +325,9 @@ void web_sync(struct call *c)
     enum err e = sync_read((const char *)c->body, c->body_len, s);
     if (e != ERR_OK)
         return call_problem(c, e == ERR_TRUNCATED ? 400 : 422, 0, s->detail);
-    if (memcmp(s->m.device, c->device, 32) != 0)
+    if (memcmp(s->device, c->device, sizeof s->device) != 0)
         return call_problem(c, 403, 0, "The certificate names another device than the body.");
+    memcpy(s->m.device, c->device, sizeof s->m.device);
     if (web_revoked(c->web, c->device))
         return call_problem(c, 403, 0, "This device was revoked.");
     bool escrow = has_escrow(&s->m);

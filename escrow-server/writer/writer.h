@@ -66,7 +66,7 @@ struct pending {
     enum err err;
     char detail[MSG_DETAIL + 1];
     /* sync */
-    uint8_t device[32], envelopes[32];
+    uint8_t device[32], envelopes[8];
     uint32_t attempt;
     struct known_halves known;
     unsigned n_proofs;

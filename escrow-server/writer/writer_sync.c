@@ -278,7 +278,7 @@ void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m)
         return;
     }
     memcpy(p->device, m->device, 32);
-    memcpy(p->envelopes, m->envelopes, 32);
+    memcpy(p->envelopes, m->envelopes, sizeof p->envelopes);
     p->attempt = m->attempt;
     take_set(p, m);
     writer_take_proofs(b->w, p, m);

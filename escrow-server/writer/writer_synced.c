@@ -107,7 +107,7 @@ enum err writer_synced(struct writer_state *w, struct pending *p, uint8_t *recei
         return e;
     }
     TRY(w->ops->digest(w->store, p->device, ret->digest));
-    ret->match = memcmp(ret->digest, p->envelopes, 32) == 0;
+    ret->match = memcmp(ret->digest, p->envelopes, sizeof p->envelopes) == 0;
     TRY(compare_packages(w, p, ret));
     TRY(w->ops->missing(w->store, p->device, p->set[0], p->n_set, p->set, &p->n_set));
     ret->missing = (struct msg_blob){p->set[0], 32 * (size_t)p->n_set};

@@ -416,6 +416,19 @@ def test_escrow_receipt(c, org, bundle):
     c.check(m.volume()['state'] == 'protected' and m.volume()['compliant'], 'it came', m.volume())
     asking = Asking(m, 'protect', '--json', '--no-esp', m.disk, '--passphrase-file', '-', data=PASSPHRASE)
     c.check(asking.end()[0] == 0, 'and is not asked for again')
+    m.volume()
+    m.stop()
+    c.check(header_token(m, key)['receipted'] is True, 'the header says so')
+    for name in glob.glob(m.path(STATE + '/cache.db*')):
+        os.unlink(name)
+    v = m.start().volume()
+    c.check((v['state'], v['escrow'], v['verified'], v['compliant'], v['key_id']) ==
+            ('waits-for-receipt', 'queued', True, False, key['key_id']), 'cache lost: the word of a header is no receipt', v)
+    courier = enrolled(m, org, c.folder, bundle)
+    sync(m, courier, 1_800_000_100)
+    v = m.volume()
+    c.check((v['state'], v['escrow'], v['compliant']) == ('protected', 'receipted', True), 'the next sync mends it', v)
+    c.check(ids(m.in_order(c, 'nothing was rotated for it')) == [key['key_id']], 'and no key was made for it')
     code, o, err = m.rotate()
     c.check(code == 0 and m.volume()['state'] == 'protected' and m.volume()['escrow'] == 'queued',
             'a rotation waits for nothing', (code, o, err))

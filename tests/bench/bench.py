@@ -268,14 +268,15 @@ def bench_protect(b):
 def bench_rest(b):
     """What the agent costs while it has nothing to say: heartbeat, wake-ups, memory; both ends real."""
     sys.path.insert(0, f'{TOP}/tests/server')
+    import relay
+    import test_heartbeat
     import test_rest
     if os.geteuid() != 0:
         raise Skip('the keeper needs root')
-    wanted = {'heart': f'<= {test_rest.HEARTBEAT_MAX} bytes of HTTP', 'wake-': 'none',
+    wanted = {'heart': f'<= {relay.HEARTBEAT_MAX} bytes of HTTP', 'wake-': 'none',
               'PSS a': f'<= {test_rest.PSS_MAX_KB} kB for keeper and courier'}
-    for packages in (False, True):
-        for what, figure, good in test_rest.measure(packages):
-            b.row(what, figure, good, wanted[what[:5]])
+    for what, figure, good in (*test_rest.measure(), *test_heartbeat.measure()):
+        b.row(what, figure, good, wanted[what[:5]])
 
 
 def bench_app(b):

@@ -8,7 +8,7 @@ from server import Authority, Server, packed
 OURS, FOREIGN = Authority("Example organisation"), Authority("Somebody else")
 DEAD = "https://127.0.0.1:1"
 ANSWER = {"receipts": [base64.b64encode(b"receipt").decode()], "commands": [base64.b64encode(b"command").decode()],
-          "known": {"incarnation": "11" * 16, "sequence": 7, "name": "22" * 32},
+          "known": {"incarnation": "11" * 8, "sequence": 7, "name": "22" * 8},
           "audit_head": {"length": 3, "hash": "33" * 32}, "envelopes_match": True, "retry_after": 5400}
 
 

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HASH "\"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\""
+#define BEGIN "\"0011223344556677\""
+#define HASH  "\"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\""
 const char *const fuzz_seeds[] = {
-    "{\"receipts\":[\"S0hDAQ==\"],\"commands\":[],\"known\":{\"incarnation\":"
-    "\"00112233445566778899aabbccddeeff\","
-    "\"sequence\":7,\"name\":" HASH "},\"audit_head\":{\"length\":3,\"hash\":" HASH
+    "{\"receipts\":[\"S0hDAQ==\"],\"commands\":[],\"known\":{\"incarnation\":" BEGIN
+    ",\"sequence\":7,\"name\":" BEGIN "},\"audit_head\":{\"length\":3,\"hash\":" HASH
     "},\"envelopes_match\":false,"
-    "\"retry_after\":5400,\"time\":1800000000,\"want_set\":true,\"envelopes\":" HASH "}",
+    "\"retry_after\":5400,\"time\":1800000000,\"want_set\":true,\"envelopes\":" BEGIN "}",
     "{\"receipts\":[],\"commands\":[],\"known\":null,\"audit_head\":null,\"envelopes_match\":true,\"retry_"
     "after\":1,"
     "\"missing\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\"certificate\":\"-----BEGIN\\n\"}",

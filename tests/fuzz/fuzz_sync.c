@@ -8,12 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HEX8  "0011223344556677"
 #define HEX32 "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 const char *const fuzz_seeds[] = {
-    "{\"device\":\"" HEX32 "\",\"records\":[\"AAAA\",\"BBBBBBBB\"],\"envelopes\":\"" HEX32
+    "{\"device\":\"" HEX8 "\",\"records\":[\"AAAA\",\"BBBBBBBB\"],\"envelopes\":\"" HEX8
     "\",\"audit_head\":\"" HEX32 "\",\"set\":\"AAECAwQFBgcICQoLDA0ODwABAgMEBQYHCAkKCwwNDg8=\",\"last\":"
     "\"0011223344556677\",\"attempt\":7,\"policy\":3,\"proofs\":[\"CCCC\"]}",
-    "{\"device\":\"" HEX32 "\",\"records\":[],\"envelopes\":\"" HEX32 "\",\"audit_head\":\"\"}", NULL};
+    "{\"device\":\"" HEX8 "\",\"envelopes\":\"" HEX8 "\"}", NULL};
 const char *const fuzz_words[] = {
     "\"proofs\":[", "\"attempt\":4294967296", "\"device_spki\":\"", "\\u0000", "[[[[", NULL};
 

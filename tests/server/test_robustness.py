@@ -314,7 +314,7 @@ def test_mutated_requests():
         eq(d.sync(e)[0], 200, 'before')
         pids, codes = processes(s), {}
         ctx = context(s, *d.cert)
-        body = {'device': d.id, 'records': [e['record'], d.report('{}')['record']], 'envelopes': d.digest(), 'audit_head': '',
+        body = {'device': d.id[:16], 'records': [e['record'], d.report('{}')['record']], 'envelopes': d.digest(),
                 'set': d.set(), 'last': '00' * 8, 'attempt': 3, 'proofs': [], 'policy': 1}
         for i in range(n):
             whole = i % 2 == 0

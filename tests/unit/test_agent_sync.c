@@ -99,13 +99,20 @@ static unsigned pages(void)
     return n;
 }
 
+static bool tells(const uint8_t *digest)
+{
+    uint8_t told[SYNC_SET_TOLD];
+    assert_int_equal(sync_set_digest(&a, SYNC_ENVELOPES, told), ERR_OK);
+    return memcmp(told, digest, sizeof told) == 0;
+}
+
 /* An answer; missing: NULL when the server says nothing of the kind. Did it make us go again at once? */
 static bool answer(bool match, bool want, const uint8_t *digest, const uint8_t *missing, size_t n)
 {
     struct msg m = {.type = MSG_SYNC_ANSWER,
                     .sync_answer = {.envelopes_match = match,
                                     .want_set = want,
-                                    .server_envelopes = {digest, digest ? 32 : 0},
+                                    .server_envelopes = {digest, digest ? SYNC_SET_TOLD : 0},
                                     .has_missing = missing != NULL,
                                     .missing = {missing, 32 * n}}};
     unsigned escrows = 0;
@@ -146,6 +153,7 @@ static void asked_and_answered(void **state)
 static void a_server_that_has_more(void **state)
 {
     (void)state;
+    uint8_t own[32];
     escrow(0, 3);
     assert_true(answer(false, true, server, NULL, 0));
     assert_int_equal(pages(), 3);
@@ -153,15 +161,26 @@ static void a_server_that_has_more(void **state)
     assert_int_equal(waiting(), 0);
     assert_false(answer(false, true, server, NULL, 0)); /* the same pair of digests: all was said */
     assert_int_equal(pages(), 0);
+    assert_true(tells(server));
+    assert_false(answer(true, false, NULL, NULL, 0)); /* it has what it had */
+    assert_true(tells(server));
     assert_true(answer(false, true, other, NULL, 0)); /* it lost something since */
     assert_int_equal(pages(), 3);
     assert_false(answer(false, false, other, server, 0));
     escrow(3, 1); /* and so did we change */
+    assert_false(tells(server) || tells(other));
     assert_true(answer(false, true, other, NULL, 0));
     assert_int_equal(pages(), 4);
     assert_false(answer(true, false, NULL, NULL, 0)); /* mended meanwhile */
     assert_int_equal(pages(), 0);
     assert_true(answer(false, true, other, NULL, 0)); /* a new loss of the same set */
+    assert_int_equal(pages(), 4);
+    assert_false(answer(false, false, other, server, 0));
+    assert_true(tells(other));
+    assert_int_equal(cache_envelopes_digest(a.cache, own), ERR_OK);
+    assert_false(answer(false, true, own, NULL, 0)); /* it has just ours, which we did not tell */
+    assert_true(tells(own));
+    assert_int_equal(pages(), 0);
 }
 
 static void large_sets_go_in_pages(void **state)
@@ -231,7 +250,7 @@ static bool answer_packages(const uint8_t *digest, bool want, const uint8_t *mis
     struct msg m = {.type = MSG_SYNC_ANSWER,
                     .sync_answer = {.envelopes_match = 1,
                                     .want_packages = want,
-                                    .server_packages = {digest, digest ? 32 : 0},
+                                    .server_packages = {digest, digest ? SYNC_SET_TOLD : 0},
                                     .has_missing_packages = missing != NULL,
                                     .missing_packages = {missing, 32 * n}}};
     unsigned left = 0;

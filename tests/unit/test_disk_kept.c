@@ -75,6 +75,27 @@ static void the_last_receipted_key_without_its_token(void **state)
     assert_false(opens());
 }
 
+/* Anybody who writes the header can say so. */
+static void a_false_word_of_a_receipt(void **state)
+{
+    (void)state;
+    char json[TOKEN_JSON_MAX];
+    outage();
+    int number = token_of(&next.key_id);
+    struct luks2_token t = fake_disk_look()->token[number];
+    t.receipted = true;
+    assert_int_equal(token_json_encode(&t, json), ERR_OK);
+    fake_rival_remove_token(number);
+    fake_rival_put_token(json);
+    assert_int_equal(fake_verify(), ERR_OK);
+    assert_true(opens());
+    fake_look_from_outside(&w);
+    assert_int_equal(w.live, 2);
+    fake_rival_remove_token(token_of(&made.key_id));
+    assert_int_equal(fake_verify(), ERR_OK);
+    assert_true(opens());
+}
+
 /* Another escrow key in the place of each. */
 static void be_another_organisation(void)
 {
@@ -270,6 +291,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(the_last_receipted_key_without_its_token),
+        T(a_false_word_of_a_receipt),
         T(keys_of_another_organisation),
         T(keys_sealed_to_escrow_keys_of_before),
         T(a_pending_token_of_another_organisation),

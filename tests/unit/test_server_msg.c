@@ -440,7 +440,7 @@ static void test_bounds(void **state)
     struct msg_failed failed;
     struct msg_find find;
     writer_init(&w, body, sizeof body); /* more records than there is room for */
-    for (int i = 0; i < 159; i++)
+    for (int i = 0; i < 135; i++)
         writer_u8(&w, 0);
     writer_u16(&w, MSG_RECORDS + 1);
     assert_int_equal(msg_get_sync(body, w.off, &sync), ERR_RANGE);
@@ -450,7 +450,7 @@ static void test_bounds(void **state)
         writer_bytes(&w, bytes, 32);
         writer_u8(&w, 0); /* no courier */
         writer_bytes(&w, none, 32);
-        writer_bytes(&w, bytes, 32);
+        writer_bytes(&w, bytes, 8);
         writer_u8(&w, 0);
         writer_bytes(&w, none, 32);
         writer_u32(&w, 0); /* attempt */
@@ -468,7 +468,7 @@ static void test_bounds(void **state)
         writer_bytes(&w, bytes, 32);
         writer_u8(&w, 0);
         writer_bytes(&w, none, 32);
-        writer_bytes(&w, bytes, 32);
+        writer_bytes(&w, bytes, 8);
         writer_u8(&w, 0);
         writer_bytes(&w, none, 32);
         writer_u32(&w, 0);

@@ -13,9 +13,9 @@
 #define DAY   UINT64_C(86400)
 #define START UINT64_C(1800000000) /* when the last key of a row was made */
 
-/* A key: letters say what it is. r receipted, p packed (and receipted), s spent, c changed (not proved), u
- * made elsewhere, o sealed to another organisation; S made by schedule. Dash: none of these. A capital X
- * stands in go for "may go". */
+/* A key: letters say what it is. r receipted, t said to be by its token, p packed (and receipted), s spent, c
+ * changed (not proved), u made elsewhere, o sealed to another organisation; S made by schedule. Dash: none of
+ * these. A capital X stands in go for "may go". */
 static struct settle_key key(const char *text, unsigned at, unsigned n)
 {
     struct settle_key k = {.made = START - (n - 1 - at) * DAY,
@@ -26,6 +26,7 @@ static struct settle_key key(const char *text, unsigned at, unsigned n)
                            .ours = true};
     k.id.bytes[0] = (uint8_t)at;
     for (; *text && *text != ' '; text++) {
+        k.told = k.told || *text == 't';
         k.receipted = k.receipted || *text == 'r' || *text == 'p';
         k.packed = k.packed || *text == 'p';
         k.spent = k.spent || *text == 's';
@@ -53,6 +54,13 @@ static const struct {
     {"R goes when N has one", {"r", "r"}, "X-", false, 0},
     {"an outage: R and the newest N stay", {"r", "-", "-"}, "-X-", false, 0},
     {"of two receipted ones the later is R", {"r", "r", "-"}, "X--", false, 0},
+    {"the cache lost: what its token says is kept", {"t", "-"}, "--", false, 999},
+    {"and goes when N has a receipt", {"t", "r"}, "X-", false, 0},
+    {"the token of N lets no R go", {"r", "t"}, "--", false, 999},
+    {"nor a spent one, where the policy wants a receipt", {"rs", "t"}, "--", true, 999},
+    {"one that a token names takes the place of no R", {"r", "t", "-"}, "---", false, 0},
+    {"an older one does not stay beside R", {"t", "r", "-"}, "X--", false, 0},
+    {"of two that tokens name the later stays", {"t", "t", "-"}, "X--", false, 0},
     {"a spent R goes at once", {"rs", "-"}, "X-", false, 0},
     {"a spent R, and the policy wants a receipt", {"rs", "-"}, "--", true, 999},
     {"which has come", {"rs", "r"}, "X-", true, 0},

@@ -3,6 +3,7 @@
  * all is said: every record is receipted, none is lost, none has two sets of bytes, within so many rounds;
  * whatever the server loses or repeats. */
 #include "agent/state/records.h"
+#include "agent/sync/sync_parts.h"
 #include "tests/unit/exchange.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -190,6 +191,26 @@ static void it_knows_more_of_us(void **state)
     exchange_converge(3);
 }
 
+/* One that went back to before our last record is told, from then on, the one that it has, until our next. */
+static void it_went_back(void **state)
+{
+    (void)state;
+    uint8_t told[SYNC_LAST], last[32];
+    exchange_converge(1);
+    add_events(1);
+    exchange_converge(1);
+    fake_server.n--;
+    assert_int_equal(sync_last(&fake_agent, told), ERR_OK);
+    assert_memory_equal(told, fake_server.record[fake_server.n].name, sizeof told);
+    assert_int_equal(exchange_sync(1), MSG_DONE);
+    assert_int_equal(sync_last(&fake_agent, told), ERR_OK);
+    assert_memory_equal(told, fake_server.record[fake_server.n - 1].name, sizeof told);
+    add_events(1);
+    assert_int_equal(sync_last(&fake_agent, told), ERR_OK);
+    assert_int_equal(records_last(&fake_agent, last), ERR_OK);
+    assert_memory_equal(told, last, sizeof told);
+}
+
 /* Everything in turn, by a fixed sequence of numbers: rotations, losses, repetitions; then calm. */
 static void a_bad_year(void **state)
 {
@@ -229,7 +250,7 @@ int main(void)
         WITH(first_contact),    WITH(a_long_outage),   WITH(lost_answers_and_requests),
         WITH(everything_twice), WITH(a_lost_database), WITH(a_lost_database_of_many),
         WITH(it_has_more),      WITH(several_servers), WITH(it_knows_more_of_us),
-        WITH(a_bad_year),
+        WITH(it_went_back),     WITH(a_bad_year),
     };
     fake_keeper_make();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
