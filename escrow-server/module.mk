@@ -77,13 +77,13 @@ $(eval $(call fuzz,fuzz_http,escrow-server/web/http_guard.c))
 $(eval $(call fuzz,fuzz_sync,escrow-server/web/sync_read.c escrow-server/process/msg_store.c escrow-server/process/msg_piece.c crypto/cursor.c formats/base.c \
     formats/host/json_strict.c,-ljson-c))
 
-# The whole server under AddressSanitizer and UBSan, for tests/server/test_sanitized.py
+# The whole server and the unit tests (tests/module.mk) under AddressSanitizer and UBSan, for tests/server/test_sanitized.py
 SAN := $(B)/san
 san_programs := bin/keyholt-server libexec/web libexec/writer libexec/reader libexec/vault libexec/export tests/record_tool
 .PHONY: sanitized
 sanitized:
 	$(Q)$(MAKE) --no-print-directory B=$(SAN) CFLAGS='-O1 -g -fno-omit-frame-pointer $(ASAN)' HARDEN= \
-	    EXTRA_CFLAGS=-Wno-format-truncation LDFLAGS='$(ASAN)' $(san_programs:%=$(SAN)/%)
+	    EXTRA_CFLAGS=-Wno-format-truncation LDFLAGS='$(ASAN)' $(san_programs:%=$(SAN)/%) hosted_units
 $(eval $(call unit,test_tls_sessions,escrow-server/web/tls_sessions.c,-pthread))
 $(eval $(call unit,test_tls_provider,$(addprefix escrow-server/web/,tls_provider.c tls_kdf.c tls_spki.c) escrow-server/pki.c escrow-server/pki_read.c,))
 $(eval $(call unit,test_web_tls,escrow-server/pki.c escrow-server/pki_read.c \

@@ -164,7 +164,7 @@ def test_retention_holds_nobody_up():
         amid = 0
         while p.poll() is None:
             report = d.report('{"n":1}')
-            eq(d.names(d.sync(report)[2]), [report['name']], 'receipted at once')
+            receipted(d, [report])
             amid += p.poll() is None
         said = p.stdout.read()
         p.stdout.close()
@@ -210,6 +210,8 @@ def test_move_to_postgres():
         got, err = verify(s)
         eq((got['records'], got['wrong']), (9, 0), f'verify on PostgreSQL: {err}')
         holds('pg_dump' in s.command('backup', s.path('backup')).stdout, 'says how')
+        for name in ('audit.log', 'org.json', 'server.conf', 'SHA256SUMS'):
+            holds(os.path.getsize(s.path('backup', name)) > 0, f'{name} is in it all the same')
         pg.configure(s, compliance_months=2)
         holds('2 records, 1 events' in s.command('retain').stdout, 'retention by dropping months')
         s.stop()

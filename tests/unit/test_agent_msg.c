@@ -11,7 +11,7 @@
 /* after setjmp.h and stdarg.h, as cmocka wants */
 #include <cmocka.h>
 
-static const uint8_t blob[] = {1, 2, 3, 0, 255};
+static const uint8_t blob[64] = {1, 2, 3, 0, 255};
 
 static struct msg sample(uint16_t type)
 {
@@ -28,7 +28,7 @@ static struct msg sample(uint16_t type)
         m.sync_batch.servers.item[1] = msg_text("https://two:2");
         m.sync_batch.records.n = MSG_LIST_MAX;
         for (unsigned i = 0; i < MSG_LIST_MAX; i++)
-            m.sync_batch.records.item[i] = (struct msg_span){blob, i % (sizeof blob + 1)};
+            m.sync_batch.records.item[i] = (struct msg_span){blob, i % 6};
         m.sync_batch.audit_head = (struct msg_span){blob, 0};
         m.sync_batch.packages = (struct msg_span){blob, 32};
         m.sync_batch.package_set = (struct msg_span){blob, 64};

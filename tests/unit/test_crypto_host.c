@@ -298,6 +298,10 @@ static int harden_no_room(void)
 static void test_harden(void **state)
 {
     (void)state;
+#ifdef __SANITIZE_ADDRESS__
+    print_message("SKIP: AddressSanitizer maps terabytes, which cannot be locked\n");
+    skip();
+#endif
     in_child(harden);
     in_child(harden_little_room);
     in_child(harden_no_room);
