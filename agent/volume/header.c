@@ -12,7 +12,8 @@
 /* libcryptsetup's, for every keyslot. source: cryptsetup lib/luks2/luks2_internal.h */
 #define SALT_LEN 32
 
-/* The binary header as far as its checksum, which each write changes. source: LUKS2 specification, section 2.1 */
+/* The binary header as far as its checksum, which each write changes. source: LUKS2 specification,
+ * section 2.1 */
 #define HEAD_LEN 512
 #define LOADS    10
 
@@ -68,8 +69,8 @@ static enum err load_both(struct header *h)
     return ERR_OK;
 }
 
-/* Both must have read the same one: what we know would be newer than what libcryptsetup writes, and its refusal
- * to do so would look like a failure where nobody else was there. */
+/* Both must have read the same one: what we know would be newer than what libcryptsetup writes, and its
+ * refusal to do so would look like a failure where nobody else was there. */
 static enum err load(struct header *h)
 {
     uint8_t before[HEAD_LEN] = {0}, after[HEAD_LEN] = {0};
