@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A PostgreSQL 15 of the tests' own, run by an ordinary user in a folder of its own, and its standby."""
+import atexit
+import functools
 import os
 import pwd
 import shutil
@@ -41,6 +43,18 @@ def run(*args, code=0, timeout=300):
     return text
 
 
+@functools.cache
+def pristine():
+    """A cluster as initdb makes it; once for all tests of a program, which copy it."""
+    folder = tempfile.mkdtemp(prefix='keyholt-pg-')
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    if os.geteuid() == 0:
+        shutil.chown(folder, USER)
+    data = os.path.join(folder, 'data')
+    run(f'{BIN}/initdb', '-D', data, '-U', 'keyholt', '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync')
+    return data
+
+
 class Postgres:
     """One cluster on a UNIX socket; `primary`: another one to be a standby of."""
 
@@ -51,7 +65,7 @@ class Postgres:
         os.chmod(self.dir, 0o755)  # the server's processes are other users and need the socket
         self.data = os.path.join(self.dir, 'data')
         if primary is None:
-            run(f'{BIN}/initdb', '-D', self.data, '-U', 'keyholt', '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync')
+            run('cp', '-a', '--reflink=auto', pristine(), self.data)
         else:
             run(f'{BIN}/pg_basebackup', '-D', self.data, '-d', primary.url + f'&application_name={name}', '-R', '-c', 'fast', '--no-sync')
         self.configure(listen_addresses='', unix_socket_directories=self.dir, unix_socket_permissions='0777',
