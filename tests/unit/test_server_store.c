@@ -310,6 +310,47 @@ static void test_nobody_is_crowded_out(void **state)
     }
 }
 
+/* An answer that was asked for ahead is of that time, and outlives neither the batch nor a commit. */
+static void test_asked_ahead(void **state)
+{
+    struct store *s = *state;
+    struct store_device d = {.id = {1}, .computer = "pc"};
+    struct store_record r[] = {make_record(1, 1, 1, 1), make_record(1, 1, 2, 2)};
+    const uint8_t other[32] = {9}, *device = r[0].r.device;
+    struct store_known k;
+    struct made m;
+    uint8_t none[32], one[32], got[32];
+    bool replicated, fork;
+    memcpy(d.id, device, sizeof d.id);
+    assert_int_equal(ops->device_put(s, &d), ERR_OK);
+    ops->ahead(s, device,
+               STORE_AHEAD_DEVICE | STORE_AHEAD_RECOVERY | STORE_AHEAD_COMPLIANCE | STORE_AHEAD_TOLD);
+    ops->ahead(s, other, STORE_AHEAD_DEVICE);
+    ops->ahead_fork(s, STORE_RECOVERY, &r[0]);
+    assert_int_equal(ops->device_get(s, other, &d), ERR_NOT_FOUND);
+    assert_int_equal(ops->device_get(s, device, &d), ERR_OK);
+    assert_string_equal(d.computer, "pc");
+    assert_int_equal(ops->forked(s, STORE_RECOVERY, &r[0], &fork), ERR_OK);
+    assert_false(fork);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(ops->known(s, both[i], device, &k), ERR_NOT_FOUND);
+    assert_int_equal(ops->digest(s, device, got), ERR_OK);
+    assert_int_equal(cr_sha256(NULL, 0, none), ERR_OK);
+    assert_memory_equal(got, none, 32);
+    ops->ahead(s, device, STORE_AHEAD_TOLD);
+    put_envelope(s, &r[0], "ABCDEF01-0000-4000-8000-000000000001", 1, 1, &m);
+    assert_int_equal(ops->commit(s, STORE_RECOVERY, &replicated), ERR_OK);
+    assert_int_equal(ops->digest(s, device, one), ERR_OK);
+    assert_memory_not_equal(one, none, 32);
+    (void)ops->tend(s);
+    assert_int_equal(ops->begin(s, STORE_RECOVERY), ERR_OK);
+    ops->ahead(s, device, STORE_AHEAD_TOLD);
+    put_envelope(s, &r[1], "ABCDEF01-0000-4000-8000-000000000002", 1, 1, &m);
+    ops->ahead_end(s);
+    assert_int_equal(ops->digest(s, device, got), ERR_OK);
+    assert_memory_not_equal(got, one, 32);
+}
+
 static void test_digest_counts_what_the_device_made(void **state)
 {
     struct store *s = *state;
@@ -1014,6 +1055,7 @@ static int run_all(const char *name)
         STORE_TEST(test_find),
         STORE_TEST(test_find_says_when_there_is_more),
         STORE_TEST(test_nobody_is_crowded_out),
+        STORE_TEST(test_asked_ahead),
         STORE_TEST(test_digest_counts_what_the_device_made),
         STORE_TEST(test_orders_wait_until_they_are_done),
         STORE_TEST(test_another_device_may_answer),
