@@ -62,9 +62,9 @@ $(eval $(call fuzz,fuzz_tpm_blob,agent/tpm/tpm_blob.c crypto/cursor.c))
 $(eval $(call unit,test_agent_msg,agent/msg.c agent/channel.c,))
 $(eval $(call unit,test_agent_conf,agent/state/conf.c agent/problem.c,))
 $(eval $(call unit,test_agent_sync,agent/msg.c $(tpm_sources) tests/unit/fake_tpm.c \
-    $(addprefix agent/sync/,export.c sync_set.c sync_clock.c) \
+    $(addprefix agent/sync/,export.c identity.c sync_set.c sync_clock.c) \
     $(addprefix agent/state/,records.c cache.c cache_db.c cache_rows.c cache_records.c cache_sets.c cache_drafts.c) \
-    agent/tpm/device_key.c,-lsqlite3))
+    agent/tpm/device_key.c agent/volume/seal.c agent/problem.c agent/state/org_store.c,-lsqlite3))
 $(eval $(call unit,test_sync_audit,agent/sync/sync_audit.c agent/sync/sync_chain.c \
     $(addprefix agent/state/,cache.c cache_db.c cache_rows.c cache_records.c cache_sets.c cache_drafts.c),-lsqlite3))
 $(eval $(call unit,test_agent_cache,$(addprefix agent/state/,cache.c cache_db.c cache_rows.c cache_records.c \
@@ -112,7 +112,7 @@ sync_work := $(addprefix agent/sync/,sync.c sync_signed.c sync_audit.c sync_chai
 exchange := $(volume_work) agent/volume/protect_table.c $(fake_volume) $(sync_work) agent/msg.c tests/unit/fake_server.c tests/unit/exchange.c
 $(eval $(call unit,test_sync_exchange,$(exchange),-lsqlite3 -ljson-c -lz))
 $(eval $(call unit,test_sync_hostile,$(exchange),-lsqlite3 -ljson-c -lz))
-$(eval $(call unit,test_import,$(exchange) agent/sync/import.c agent/sync/export.c,-lsqlite3 -ljson-c -lz))
+$(eval $(call unit,test_import,$(exchange) $(addprefix agent/sync/,import.c export.c identity.c),-lsqlite3 -ljson-c -lz))
 $(eval $(call unit,test_disk_tokens,$(volume_work) agent/volume/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
 $(eval $(call unit,test_disk_kept,$(volume_work) agent/volume/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
 $(eval $(call unit,test_disk_header,$(volume_work) agent/volume/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/sync/export.h"
+#include "agent/sync/identity.h"
 #include "crypto/hash.h"
 #include "crypto/secret.h"
 #include "formats/outbox.h"
@@ -150,7 +151,9 @@ enum err export_all(struct agent *a, const struct msg *enrollment,
     if (!x)
         return ERR_NOMEM;
     x->a = a;
-    enum err e = begin(x, enrollment);
+    enum err e = identity_announce(a); /* what could not be signed when it was made goes along */
+    if (e == ERR_OK)
+        e = begin(x, enrollment);
     if (e == ERR_OK)
         e = run(x, sink, ctx, &totals);
     for (unsigned i = 0; i < OUTBOX_PROOFS; i++)

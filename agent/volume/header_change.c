@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Every change of a header, each behind its own check on a freshly read one. */
 #include "agent/volume/header_lib.h"
+#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,10 +39,16 @@ static enum err keeps_changing(struct header *h, const char *what)
         h->device, what, who);
 }
 
+static enum err did_not_work(struct header *h, const char *what, enum err e, const char *reason)
+{
+    return problem_set(h->why, e, "volume %s: %s did not work (%s)", h->device, what, reason);
+}
+
 enum err header_run(struct header *h, const char *what, header_attempt *once, struct change *c)
 {
     enum err r = ERR_OK;
     char reason[REASON_MAX] = "";
+    bool alone = false;
     TRY(header_wait_lock(h));
     for (int i = 0; i < TRIES; i++) {
         TRY(header_reload(h));
@@ -51,16 +58,40 @@ enum err header_run(struct header *h, const char *what, header_attempt *once, st
         TRY(header_reload(h));
         if (r == ERR_OK)
             return ERR_OK;
+        c->again = true;
         if (r != ERR_BUSY && seqid == h->luks.seqid) /* nobody else was there: a failure of its own */
-            return problem_set(h->why, r, "volume %s: %s did not work (%s)", h->device, what, reason);
+            return did_not_work(h, what, r, reason);
+        alone = c->is_made(h, c); /* written, and reported as failed all the same */
     }
-    return keeps_changing(h, what);
+    return alone ? did_not_work(h, what, r, reason) : keeps_changing(h, what);
+}
+
+bool header_token_says(const struct header *h, int token, const char *json)
+{
+    const char *now = NULL;
+    if (token < 0 || disk_ops.token(h->disk, token, &now) != ERR_OK)
+        return false;
+    struct json_object *has = json_tokener_parse(now), *wanted = json_tokener_parse(json);
+    bool same = has && wanted && json_object_equal(has, wanted);
+    json_object_put(has);
+    json_object_put(wanted);
+    return same;
+}
+
+bool header_slot_gone(struct header *h, const struct change *c)
+{
+    return c->slot < LUKS2_SLOTS && !h->luks.slot[c->slot].used;
 }
 
 static bool token_is(const struct header *h, int token, const struct guid *key_id)
 {
     return token >= 0 && token < LUKS2_TOKENS && h->luks.token[token].used &&
            guid_equal(&h->luks.token[token].key_id, key_id);
+}
+
+static bool is_put(struct header *h, const struct change *c)
+{
+    return header_token_says(h, header_find_token(h, c->key_id), c->json);
 }
 
 static enum err put_token_once(struct header *h, struct change *c, enum err *r)
@@ -76,14 +107,22 @@ static enum err put_token_once(struct header *h, struct change *c, enum err *r)
 enum err header_put_token(struct header *h, int token, const struct guid *key_id, const char *json,
                           int *ret_token)
 {
-    struct change c = {.token = token, .key_id = key_id, .json = json};
+    struct change c = {.token = token, .key_id = key_id, .json = json, .is_made = is_put};
     TRY(header_run(h, "writing the token", put_token_once, &c));
     *ret_token = c.ret_token;
     return ERR_OK;
 }
 
+static bool is_removed(struct header *h, const struct change *c)
+{
+    return !token_is(h, c->token, c->key_id);
+}
+
 static enum err remove_token_once(struct header *h, struct change *c, enum err *r)
 {
+    *r = ERR_OK;
+    if (c->again && is_removed(h, c))
+        return ERR_OK;
     if (!token_is(h, c->token, c->key_id))
         return header_someone_else(h, "Keyholt's token");
     *r = disk_ops.put_token(h->disk, c->token, NULL, &c->ret_token);
@@ -92,27 +131,26 @@ static enum err remove_token_once(struct header *h, struct change *c, enum err *
 
 enum err header_remove_token(struct header *h, int token, const struct guid *key_id)
 {
-    struct change c = {.token = token, .key_id = key_id};
+    struct change c = {.token = token, .key_id = key_id, .is_made = is_removed};
     return header_run(h, "removing the token", remove_token_once, &c);
 }
 
-/* By our own earlier attempt, which was written and failed all the same: at the header's second copy, say.
- * Taken for somebody else's it would stay, and open with a password that is retired one day. */
+/* By our own earlier attempt. Taken for somebody else's it would stay, and open with a password that is
+ * retired one day. */
 static bool is_added(struct header *h, const struct change *c)
 {
-    return c->again && header_slot_made(h, (int)c->slot, c->count) &&
+    return header_slot_made(h, (int)c->slot, c->count) &&
            disk_ops.try_slot(h->disk, c->slot, c->password) == ERR_OK;
 }
 
 static enum err add_slot_once(struct header *h, struct change *c, enum err *r)
 {
-    if (c->slot >= LUKS2_SLOTS || (h->luks.slot[c->slot].used && !is_added(h, c)))
+    if (c->slot >= LUKS2_SLOTS || (h->luks.slot[c->slot].used && !(c->again && is_added(h, c))))
         return header_someone_else(h, "the keyslots");
     if (h->luks.slot[c->slot].used) {
         *r = ERR_OK;
         return ERR_OK;
     }
-    c->again = true;
     *r = disk_ops.add_slot(h->disk, c->slot, c->count, c->volume_key, c->password);
     return ERR_OK;
 }
@@ -120,7 +158,8 @@ static enum err add_slot_once(struct header *h, struct change *c, enum err *r)
 enum err header_add_slot(struct header *h, unsigned slot, uint32_t count, const struct secret *volume_key,
                          const struct secret *password)
 {
-    struct change c = {.slot = slot, .count = count, .volume_key = volume_key, .password = password};
+    struct change c = {
+        .slot = slot, .count = count, .volume_key = volume_key, .password = password, .is_made = is_added};
     return header_run(h, "adding the recovery keyslot", add_slot_once, &c);
 }
 
@@ -162,16 +201,20 @@ static enum err destroy_slot_once(struct header *h, struct change *c, enum err *
 {
     int own = header_find_token(h, c->key_id);
     const struct luks2_token *t = own < 0 ? NULL : &h->luks.token[own];
+    *r = ERR_OK;
+    if (t && c->again && header_slot_gone(h, c))
+        return ERR_OK;
     if (!t || !header_slot_fits(h, t->slot, t->count))
         return header_someone_else(h, "the recovery keyslot");
     TRY(check_claim_and_keep(h, t->slot, c));
+    c->slot = (unsigned)t->slot;
     *r = disk_ops.destroy_slot(h->disk, (unsigned)t->slot);
     return ERR_OK;
 }
 
 enum err header_destroy_slot(struct header *h, const struct guid *key_id, const struct guid *keep)
 {
-    struct change c = {.key_id = key_id, .keep = keep};
+    struct change c = {.key_id = key_id, .keep = keep, .is_made = header_slot_gone};
     return header_run(h, "removing the recovery keyslot", destroy_slot_once, &c);
 }
 
@@ -193,6 +236,9 @@ static bool is_what_it_was(struct header *h, const struct change *c)
 
 static enum err destroy_unnamed_once(struct header *h, struct change *c, enum err *r)
 {
+    *r = ERR_OK;
+    if (c->again && header_slot_gone(h, c))
+        return ERR_OK;
     if (!is_what_it_was(h, c))
         return header_someone_else(h, "the recovery keyslot");
     TRY(check_claim_and_keep(h, (int)c->slot, c));
@@ -203,7 +249,11 @@ static enum err destroy_unnamed_once(struct header *h, struct change *c, enum er
 enum err header_destroy_unnamed(struct header *h, int slot, uint32_t count, const uint8_t *fingerprint,
                                 const struct guid *keep)
 {
-    struct change c = {.slot = (unsigned)slot, .count = count, .fingerprint = fingerprint, .keep = keep};
+    struct change c = {.slot = (unsigned)slot,
+                       .count = count,
+                       .fingerprint = fingerprint,
+                       .keep = keep,
+                       .is_made = header_slot_gone};
     return header_run(h, "removing the recovery keyslot", destroy_unnamed_once, &c);
 }
 

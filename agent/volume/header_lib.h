@@ -15,8 +15,11 @@ struct change {
     uint32_t count;
     const uint8_t *fingerprint; /* of a keyslot that no token names; NULL: it was never proved */
     const struct secret *volume_key, *password;
-    bool again; /* the keyslot's writing was tried before */
+    bool again; /* it was tried before, and may have been written although it failed: at the header's second
+                   copy, say */
     int ret_token;
+    /* Is it written? Then it was our own attempt that changed the header. */
+    bool (*is_made)(struct header *h, const struct change *c);
 };
 
 /* One attempt, on a header that was just read: the guard, then the operation. ret_result: the operation's;
@@ -25,6 +28,10 @@ typedef enum err header_attempt(struct header *h, struct change *c, enum err *re
 /* what: half a sentence for the failure ("writing the token") */
 MUST_CHECK enum err header_run(struct header *h, const char *what, header_attempt *once, struct change *c);
 enum err header_someone_else(struct header *h, const char *what);
+
+/* Does this token have just these members? */
+bool header_token_says(const struct header *h, int token, const char *json);
+bool header_slot_gone(struct header *h, const struct change *c);
 
 /* A token that is not ours and names this keyslot and no other: somebody else relies on it; -1 none.
  * own: number of the token of ours that names it, where it is not a recovery token; else -1 */

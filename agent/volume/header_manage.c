@@ -62,6 +62,11 @@ static int find(const struct header *h, const struct guid *id)
     return HEADER_TOKEN_NEW;
 }
 
+static bool is_put(struct header *h, const struct change *c)
+{
+    return header_token_says(h, find(h, c->key_id), c->json);
+}
+
 static enum err put_once(struct header *h, struct change *c, enum err *r)
 {
     struct management m;
@@ -76,7 +81,7 @@ static enum err put_once(struct header *h, struct change *c, enum err *r)
 enum err header_put_management(struct header *h, int token, const struct management *m, int *ret_token)
 {
     char json[MANAGEMENT_JSON_MAX];
-    struct change c = {.token = token, .key_id = &m->id, .json = json};
+    struct change c = {.token = token, .key_id = &m->id, .json = json, .is_made = is_put};
     TRY(management_encode(m, json));
     TRY(header_run(h, "writing the management token", put_once, &c));
     *ret_token = c.ret_token;
@@ -86,23 +91,36 @@ enum err header_put_management(struct header *h, int token, const struct managem
 static enum err destroy_once(struct header *h, struct change *c, enum err *r)
 {
     struct management m;
+    *r = ERR_OK;
+    if (c->again && header_slot_gone(h, c))
+        return ERR_OK;
     if (!is_there(h, c, &m) || !header_management_fits(h, &m))
         return header_someone_else(h, "the management keyslot");
     int claim = header_foreign_claim(h, m.slot, c->token);
     if (claim >= 0)
         return header_claimed(h, m.slot, claim);
+    c->slot = (unsigned)m.slot;
     *r = disk_ops.destroy_slot(h->disk, (unsigned)m.slot);
     return ERR_OK;
 }
 
 enum err header_destroy_management(struct header *h, int token, const struct guid *id)
 {
-    struct change c = {.token = token, .key_id = id};
+    struct change c = {.token = token, .key_id = id, .is_made = header_slot_gone};
     return header_run(h, "removing the management keyslot", destroy_once, &c);
+}
+
+static bool is_removed(struct header *h, const struct change *c)
+{
+    struct management m;
+    return !is_there(h, c, &m);
 }
 
 static enum err remove_once(struct header *h, struct change *c, enum err *r)
 {
+    *r = ERR_OK;
+    if (c->again && is_removed(h, c))
+        return ERR_OK;
     struct management m;
     if (!is_there(h, c, &m))
         return header_someone_else(h, "Keyholt's management token");
@@ -112,6 +130,6 @@ static enum err remove_once(struct header *h, struct change *c, enum err *r)
 
 enum err header_remove_management(struct header *h, int token, const struct guid *id)
 {
-    struct change c = {.token = token, .key_id = id};
+    struct change c = {.token = token, .key_id = id, .is_made = is_removed};
     return header_run(h, "removing the management token", remove_once, &c);
 }

@@ -171,6 +171,7 @@ static enum err live_key(struct mirror *m, const struct luks2_token *t)
         TRY(queue_escrow(m, t));
     m->n_live++;
     m->n_good += good;
+    m->n_ignored += good && m->h->luks.slot[t->slot].priority == LUKS2_IGNORE;
     m->receipted = m->receipted || k.receipted; /* the token only says so */
     if (good && k.made >= m->newest_time) {
         m->newest = k.key_id;

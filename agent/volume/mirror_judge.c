@@ -185,6 +185,10 @@ static const char *note_of(const struct mirror *m)
                "(its "
                "file or keyslot, or the TPM was cleared or replaced); rotate it once with a "
                "passphrase: " ROTATE;
+    if (m->n_ignored)
+        return "the recovery app opens it with its recovery key, and a plain boot prompt does not: somebody "
+               "gave the keyslot the priority \"ignore\"; give it \"normal\" (cryptsetup config), or make a "
+               "new one: " ROTATE;
     return "";
 }
 

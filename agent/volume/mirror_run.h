@@ -18,8 +18,9 @@ struct mirror {
     bool drifted;   /* found just now that a new key is needed */
     bool receipted; /* a server confirmed a key that is in use */
     unsigned n_live, n_good, n_changed, n_unknown, n_elsewhere, n_left;
-    unsigned n_half;   /* as they were, but a re-encryption is pending, and they open only a part */
-    unsigned n_unsure; /* keyslots that may be one of a key whose token is gone */
+    unsigned n_half;    /* as they were, but a re-encryption is pending, and they open only a part */
+    unsigned n_ignored; /* as they were, with a priority that a boot prompt does not try */
+    unsigned n_unsure;  /* keyslots that may be one of a key whose token is gone */
 };
 
 /* What enum record_drift says of a key: an event of its own, and a new key is wanted. Once for each key. */

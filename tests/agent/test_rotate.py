@@ -231,6 +231,11 @@ def test_lost_cache(c, m):
 
 def test_changed_behind_our_back(c, m):
     key = m.one_good_key(c, 'before the change')
+    sh('cryptsetup', 'config', '--priority', 'ignore', '--key-slot', str(key['slot']), m.disk)
+    v = m.volume()
+    c.check(v['verified'] and v['state'] == 'protected' and 'boot prompt does not' in v['note'], 'one that a prompt skips is told', v)
+    sh('cryptsetup', 'config', '--priority', 'normal', '--key-slot', str(key['slot']), m.disk)
+    c.check(m.volume()['verified'] and not m.volume()['note'], 'and back', m.volume())
     area = int(header(m.disk)['keyslots'][str(key['slot'])]['area']['offset'])
     with open(m.disk, 'r+b') as f:
         f.seek(area + 5000)

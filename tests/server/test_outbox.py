@@ -240,6 +240,35 @@ class Foreign:
         self.s.clean()
 
 
+def test_identity_changed(story):
+    """Keys that an earlier identity made and never sent, and their key packages, go out in the new one's name."""
+    s = story.s
+    laptop = story.laptop('renamed', policy_bundle(s, 'bundle-packages', key_package=True))
+    keys = [laptop.protect()['key_id']]
+    for _ in range(2):
+        laptop.rotate()
+        keys.append(laptop.volume()['key_id'])
+    before = laptop.status()['device_id']
+    holds(len(set(keys)) == 3 and laptop.status()['queued'] >= 6, str(keys))
+    laptop.stop_courier()
+    laptop.machine.stop()
+    os.unlink(laptop.machine.path('/var/lib/keyholt/agent/device.key'))
+    laptop.machine.start()
+    laptop.start_courier()
+    after = laptop.status()['device_id']
+    holds(after != before, 'a new identity')
+    out, got = story.round(laptop, 'renamed-outbox')
+    holds(out['enrolment'] and got['waiting'] == 0 and got['receipted'] == out['records'], f'{out} {got}')
+    device = bytes.fromhex(after)
+    holds(rows(s, 'SELECT count(*) FROM envelopes WHERE sender = ?', bytes.fromhex(before)) == [(0,)], 'the earlier one sent none')
+    holds(rows(s, 'SELECT count(*) FROM records WHERE device = ? AND kind = 4', device) == [(1,)], 'the key package')
+    given = [s.recover(key)[0]['recovery_password'] for key in keys]
+    opened = [subprocess.run(['cryptsetup', 'open', '--test-passphrase', laptop.image, '--key-file', '-'], input=digits.encode(),
+                             capture_output=True, timeout=60).returncode == 0 for digits in given]
+    holds(opened == [False, False, True], f'each key is given out, and the newest opens: {opened}')
+    holds(laptop.volume()['escrow'] == 'receipted' and laptop.volume()['key_id'] == keys[-1], str(laptop.volume()))
+
+
 def test_without_a_courier(story):
     laptop = story.laptop('alone')
     laptop.stop_courier()

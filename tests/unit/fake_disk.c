@@ -39,7 +39,7 @@ static enum err begin_write(const char *name, struct operation *o)
     o->cut = hit && f->fault == FAULT_CUT;
     o->middle = hit && f->fault == FAULT_CUT_MIDDLE;
     o->cut_after = hit && f->fault == FAULT_CUT_AFTER;
-    o->late = hit && f->fault == FAULT_LATE_ERROR;
+    o->late = (hit || (f->stays && f->writes > f->at)) && f->fault == FAULT_LATE_ERROR;
     if (!o->cut)
         return ERR_OK;
     power_off();

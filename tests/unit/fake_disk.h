@@ -28,6 +28,7 @@ struct fake_disk {
     enum err error;       /* of FAULT_ERROR and FAULT_LATE_ERROR */
     unsigned at, at_read; /* which it hits, counted from 1, 0 none: at: an operation; the write, of cuts and
                              late errors */
+    bool stays;           /* and every later write as well */
     const char *hit;      /* the name of the operation that it hit, of one that at counts */
     bool is_dead;         /* power is gone: every operation fails, nothing changes */
     void (*on_cut)(void); /* what then becomes of the process; NULL: it goes on with a dead disk */

@@ -467,6 +467,29 @@ static void exports(void **state)
     free(org);
 }
 
+/* A TPM that was away when a key was made, and nothing asked for the state since. */
+static void exports_what_was_put_off(void **state)
+{
+    (void)state;
+    struct export_totals totals;
+    struct named none = {.hashes = 0};
+    struct org *org = calloc(1, sizeof *org);
+    struct record *r = calloc(1, sizeof *r);
+    assert_true(r && org);
+    a.org = org;
+    assert_int_equal(cr_p256_to_spki(&a.key.pub, a.key.spki), ERR_OK);
+    assert_int_equal(cache_set_u64(a.cache, RECORDS_NEWS, 1), ERR_OK);
+    *r = (struct record){.kind = RECORD_EVENT, .event = EVENT_CLOCK, .event_time = 1};
+    assert_int_equal(records_add(&a, r, NULL), ERR_OK);
+    free(r);
+    assert_int_equal(cache_unset(a.cache, RECORDS_NEWS), ERR_OK);
+    assert_int_equal(waiting(), 0);
+    assert_int_equal(export_all(&a, NULL, take_names, &none, &totals), ERR_OK);
+    assert_int_equal(totals.records, 1);
+    a.org = NULL;
+    free(org);
+}
+
 /* Their names stand behind the hashes of envelopes, and fill a page with them. */
 static void exports_key_packages(void **state)
 {
@@ -510,6 +533,7 @@ int main(void)
         SYNC_TEST(clocks),
         SYNC_TEST(exports),
         SYNC_TEST(exports_key_packages),
+        SYNC_TEST(exports_what_was_put_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -171,14 +171,18 @@ static void start_again(const struct scenario *s, bool again, bool lost)
 
 /* In one process, which goes on. True: the fault was met */
 static bool with_error(const struct scenario *s, enum fake_disk_fault fault, enum err error, unsigned at,
-                       unsigned at_read)
+                       unsigned at_read, bool stays)
 {
     (void)snprintf(now, sizeof now, "%s, %s at %s %u%s", s->name, err_name(error), at ? "operation" : "read",
-                   at + at_read, fault == FAULT_LATE_ERROR ? ", done all the same" : "");
+                   at + at_read,
+                   fault != FAULT_LATE_ERROR ? ""
+                   : stays                   ? ", done all the same, and later ones"
+                                             : ", done all the same");
     back();
     fake_keeper_start(true);
     fake_disk->fault = fault;
     fake_disk->error = error;
+    fake_disk->stays = stays;
     fake_disk->at = at;
     fake_disk->at_read = at_read;
     enum err e = s->act();
@@ -191,6 +195,8 @@ static bool with_error(const struct scenario *s, enum fake_disk_fault fault, enu
         assert_int_equal(e, ERR_OK);
         check_done(s, false);
     }
+    if (e != ERR_OK && fault == FAULT_LATE_ERROR && strstr(fake_problem.text, "another program"))
+        fail_msg("%s: nobody else was there: %s", now, fake_problem.text);
     assert_int_equal(fake_disk->opened, 0);
     fake_keeper_stop();
     start_again(s, (at + at_read) % 16 == 1, false);
@@ -218,13 +224,15 @@ static void every_error(const struct scenario *s)
 {
     unsigned n = 1;
     prepare(s);
-    for (; with_error(s, FAULT_ERROR, errors[n % ERRORS], n, 0); n += stride())
+    for (; with_error(s, FAULT_ERROR, errors[n % ERRORS], n, 0, false); n += stride())
         ;
     if (n < 12)
         fail_msg("%s: only %u operations", s->name, n);
-    for (n = 1; with_error(s, FAULT_ERROR, errors[n % ERRORS], 0, n); n += 15 * stride())
+    for (n = 1; with_error(s, FAULT_ERROR, errors[n % ERRORS], 0, n, false); n += 15 * stride())
         ;
-    for (n = 1; with_error(s, FAULT_LATE_ERROR, errors[n % ERRORS], n, 0); n++)
+    for (n = 1; with_error(s, FAULT_LATE_ERROR, errors[n % ERRORS], n, 0, false); n++)
+        ;
+    for (n = 1; with_error(s, FAULT_LATE_ERROR, errors[n % ERRORS], n, 0, true); n += stride())
         ;
     fake_disk_free();
 }
