@@ -58,8 +58,8 @@ class Relay:
             request = self.message(inside)
             to.sendall(request)
             answer = self.message(to)
+            self.exchanges.append((request, answer))  # before the courier hears
             inside.sendall(answer)
-            self.exchanges.append((request, answer))
 
     @staticmethod
     def message(s):
