@@ -45,9 +45,8 @@ enum sql {
     SQL_DISCLOSED_SAME,
     SQL_DISCLOSED_ANY, /* of a key ID */
     SQL_COMMAND_PUT,
-    SQL_COMMAND_GET, /* while it is not done */
+    SQL_COMMAND_GET, /* while it is to be done, or once more */
     SQL_COMMAND_DONE,
-    SQL_COMMAND_ANY,
     SQL_COMMAND_OPEN,
     SQL_COMMAND_FORMER,
     SQL_HOLDERS,
@@ -111,7 +110,7 @@ enum sql_table_name {
     TABLE_ENVELOPES, /* hash, sender, record, key_id, volume, device, own, commitment, computer, label, time,
                         received_us, bytes */
     TABLE_DISCLOSURES, /* chain, n, time, who, key_id, volume, device */
-    TABLE_COMMANDS,    /* device, key_id, made, done, bytes */
+    TABLE_COMMANDS,    /* device, key_id, made, done, bytes, again */
     TABLE_FLAGS,
     TABLE_FORGOTTEN,
     TABLE_COMPLIANCE_RECORDS, /* as records */

@@ -75,7 +75,7 @@ const char *const sql_pg_schema[STORE_HALVES][SQL_PG_VERSION] = {
          "CREATE INDEX devices_waiting ON devices (id) WHERE approved <> 1;",
          /* as in sql_sqlite.c */
          "DROP INDEX envelopes_device; CREATE INDEX envelopes_own ON envelopes (device, hash) WHERE own = "
-         "1;"},
+         "1; ALTER TABLE commands ADD COLUMN again bigint;"},
     [STORE_COMPLIANCE] =
         /* One partition for each month of arrival (UTC), so that retention drops a table and deletes no row.
          * A key that is unique over all of them cannot be had: see SQL_RECORD_LOCK. */
@@ -226,13 +226,14 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
     [SQL_DISCLOSED_ANY] = {SQL_RECOVERY, "SELECT 1 FROM disclosures WHERE key_id = $1 LIMIT 1"},
     [SQL_COMMAND_PUT] = {SQL_RECOVERY,
                          "INSERT INTO commands (device, key_id, made, bytes) VALUES ($1, $2, $3, $4)"
-                         " ON CONFLICT (device, key_id) DO UPDATE SET bytes = excluded.bytes, done = NULL"
+                         " ON CONFLICT (device, key_id) DO UPDATE SET bytes = excluded.bytes,"
+                         " again = CASE WHEN commands.done IS NOT NULL THEN 1 END"
                          " WHERE commands.done IS NULL OR commands.done <= $5"},
     [SQL_COMMAND_GET] = {SQL_RECOVERY, "SELECT bytes FROM commands WHERE device = $1 AND key_id = $2 AND"
-                                       " done IS NULL"},
-    [SQL_COMMAND_DONE] = {SQL_RECOVERY, "UPDATE commands SET done = $3 WHERE device = $1 AND key_id = $2 AND"
-                                        " done IS NULL"},
-    [SQL_COMMAND_ANY] = {SQL_RECOVERY, "SELECT 1 FROM commands WHERE device = $1 AND key_id = $2"},
+                                       " (done IS NULL OR again = 1)"},
+    [SQL_COMMAND_DONE] = {SQL_RECOVERY,
+                          "UPDATE commands SET done = $3, again = NULL WHERE device = $1 AND key_id = $2 AND"
+                          " (done IS NULL OR again = 1)"},
     /* done, too, when whoever holds the volume since its owner was last seen has done it */
     [SQL_COMMAND_OPEN] =
         {SQL_RECOVERY,
@@ -243,14 +244,15 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
     [SQL_COMMAND_FORMER] = {SQL_RECOVERY,
                             "SELECT 1 FROM envelopes AS e JOIN commands AS c ON c.device = e.device AND"
                             " c.key_id = e.key_id WHERE e.key_id = $2 AND e.sender = $1 AND e.own = 0 AND"
-                            " c.done IS NULL"},
+                            " (c.done IS NULL OR c.again = 1)"},
     [SQL_HOLDERS] = {SQL_RECOVERY,
                      "SELECT e.sender FROM envelopes AS e JOIN envelopes AS o ON o.volume = e.volume AND"
                      " o.sender = e.sender AND o.own = 1 WHERE e.key_id = $2 AND e.device = $1 AND e.own = 0"
                      " GROUP BY e.sender ORDER BY max(o.received_us) DESC, e.sender LIMIT $3"},
     /* In no order: what a device can never answer (a volume is wiped) must not stand before all else. */
-    [SQL_COMMANDS] = {SQL_RECOVERY, "SELECT bytes FROM commands WHERE device = $1 AND done IS NULL"
-                                    " ORDER BY random() LIMIT $2"},
+    [SQL_COMMANDS] = {SQL_RECOVERY,
+                      "SELECT bytes FROM commands WHERE device = $1 AND (done IS NULL OR again = 1)"
+                      " ORDER BY random() LIMIT $2"},
     [SQL_UNCERTAIN] =
         {SQL_RECOVERY,
          "WITH e AS (SELECT o.device, o.key_id, volume, time, received_us, record,"

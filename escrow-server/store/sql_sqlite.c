@@ -33,6 +33,9 @@ const char *const sql_sqlite_read =
  */
 #define SCHEMA_OWN "DROP INDEX envelopes_device; CREATE INDEX envelopes_own ON envelopes (device, own, hash);"
 
+/* 1: the order was done, and the key disclosed once more. */
+#define SCHEMA_AGAIN "ALTER TABLE commands ADD COLUMN again INTEGER;"
+
 const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
     [STORE_RECOVERY] =
         {SCHEMA_RECORDS
@@ -64,7 +67,7 @@ const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
          SCHEMA_FORGOTTEN,
          SCHEMA_HEALTH "ALTER TABLE devices ADD COLUMN approved INTEGER NOT NULL DEFAULT 1;"
                        "CREATE INDEX devices_waiting ON devices (id) WHERE approved <> 1;",
-         SCHEMA_OWN},
+         SCHEMA_OWN SCHEMA_AGAIN},
     [STORE_COMPLIANCE] =
         {SCHEMA_RECORDS
          "CREATE TABLE events (record BLOB PRIMARY KEY, device BLOB NOT NULL, event INTEGER NOT NULL,"
@@ -180,13 +183,14 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
     [SQL_DISCLOSED_ANY] = {SQL_RECOVERY, "SELECT 1 FROM disclosures WHERE key_id = ?1 LIMIT 1"},
     [SQL_COMMAND_PUT] = {SQL_RECOVERY,
                          "INSERT INTO commands (device, key_id, made, bytes) VALUES (?1, ?2, ?3, ?4)"
-                         " ON CONFLICT (device, key_id) DO UPDATE SET bytes = excluded.bytes, done = NULL"
+                         " ON CONFLICT (device, key_id) DO UPDATE SET bytes = excluded.bytes,"
+                         " again = CASE WHEN commands.done IS NOT NULL THEN 1 END"
                          " WHERE commands.done IS NULL OR commands.done <= ?5"},
     [SQL_COMMAND_GET] = {SQL_RECOVERY, "SELECT bytes FROM commands WHERE device = ?1 AND key_id = ?2 AND"
-                                       " done IS NULL"},
-    [SQL_COMMAND_DONE] = {SQL_RECOVERY, "UPDATE commands SET done = ?3 WHERE device = ?1 AND key_id = ?2 AND"
-                                        " done IS NULL"},
-    [SQL_COMMAND_ANY] = {SQL_RECOVERY, "SELECT 1 FROM commands WHERE device = ?1 AND key_id = ?2"},
+                                       " (done IS NULL OR again = 1)"},
+    [SQL_COMMAND_DONE] = {SQL_RECOVERY,
+                          "UPDATE commands SET done = ?3, again = NULL WHERE device = ?1 AND key_id = ?2 AND"
+                          " (done IS NULL OR again = 1)"},
     /* done, too, when whoever holds the volume since its owner was last seen has done it */
     [SQL_COMMAND_OPEN] =
         {SQL_RECOVERY,
@@ -197,14 +201,15 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
     [SQL_COMMAND_FORMER] = {SQL_RECOVERY,
                             "SELECT 1 FROM envelopes AS e JOIN commands AS c ON c.device = e.device AND"
                             " c.key_id = e.key_id WHERE e.key_id = ?2 AND e.sender = ?1 AND e.own = 0 AND"
-                            " c.done IS NULL"},
+                            " (c.done IS NULL OR c.again = 1)"},
     [SQL_HOLDERS] = {SQL_RECOVERY,
                      "SELECT e.sender FROM envelopes AS e JOIN envelopes AS o ON o.volume = e.volume AND"
                      " o.sender = e.sender AND o.own = 1 WHERE e.key_id = ?2 AND e.device = ?1 AND e.own = 0"
                      " GROUP BY e.sender ORDER BY max(o.received_us) DESC, e.sender LIMIT ?3"},
     /* In no order: what a device can never answer (a volume is wiped) must not stand before all else. */
-    [SQL_COMMANDS] = {SQL_RECOVERY, "SELECT bytes FROM commands WHERE device = ?1 AND done IS NULL"
-                                    " ORDER BY random() LIMIT ?2"},
+    [SQL_COMMANDS] = {SQL_RECOVERY,
+                      "SELECT bytes FROM commands WHERE device = ?1 AND (done IS NULL OR again = 1)"
+                      " ORDER BY random() LIMIT ?2"},
     /* A replaced key is of the window when its successor came after the window began. What came after an
      * order that replaced its volume's key is not of it merely because the device says so: its clock may be
      * behind for ever. Each envelope of a device is read once: it may bring as many as it likes. */

@@ -173,18 +173,15 @@ struct store_ops {
     /* Was any disclosure of the key told? */
     enum err (*disclosed_any)(struct store *s, const struct guid *key_id, bool *ret);
     /* One order for a key of a device, for ever: while it is not done, these bytes take the place of those
-     * that are there; `made` stays. Where it was done before the key was disclosed, it is open again: what
-     * was shown may open a copy of the header that was made before, or the header itself that somebody put
-     * back, and the device has to know. */
+     * that are there; `made` stays. Where it was done before the key was disclosed, it is given out once
+     * more, and counts as done all the same: what was shown may open a copy of the header that was made
+     * before, or the header itself that somebody put back, and the device has to know. */
     enum err (*command_put)(struct store *s, const struct store_command *c);
-    /* What was put last. err: NOT_FOUND (no order, or it is done) */
+    /* What was put last. err: NOT_FOUND (no order, or nothing is to be done) */
     enum err (*command_get)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                             uint8_t ret[static COMMAND_LEN]);
     enum err (*command_done)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                              uint64_t now);
-    /* Is there an order, be it done or not? */
-    enum err (*command_any)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
-                            bool *ret);
     /* Is there an order that waits to be done? No more once another device did it that was enrolled after
      * this one was seen last: the computer got another identity, or the disk is elsewhere. When this one is
      * seen again after all, it waits as before. */

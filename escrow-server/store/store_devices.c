@@ -180,12 +180,6 @@ static enum err any_command(struct store *s, enum sql which, const uint8_t devic
     return query_any(&q, ret);
 }
 
-enum err store_command_any(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
-                           bool *ret)
-{
-    return any_command(s, SQL_COMMAND_ANY, device, key_id, ret);
-}
-
 enum err store_command_open(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                             bool *ret)
 {

@@ -33,14 +33,8 @@ static enum err store_entry(struct batch *b, struct pending *p, const struct msg
         contradicted(b, m);
     else
         TRY(e);
-    bool was_there, was_open;
-    TRY(b->w->ops->command_any(b->w->store, m->device, &m->key_id, &was_there));
-    TRY(b->w->ops->command_open(b->w->store, m->device, &m->key_id, &was_open));
     uint64_t now = writer_now(); /* the log is told again, whole, after years, and a web worker may lie */
     TRY(writer_order_rotation(b, m->device, &m->key_id, m->time < now ? m->time : now));
-    if (was_there &&
-        !was_open) /* who asks hears that the key was replaced; the device hears of him all the same */
-        return ERR_OK;
     return b->w->ops->command_open(b->w->store, m->device, &m->key_id, &p->order_open);
 }
 
