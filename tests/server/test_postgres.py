@@ -146,6 +146,7 @@ def test_an_older_schema_is_brought_forward():
         p.sql('ALTER TABLE keyholt_recovery.devices DROP COLUMN approved')
         for half in ('recovery', 'compliance'):
             p.sql(f'DELETE FROM keyholt_{half}.keyholt_schema WHERE version > 1')
+        p.sql('ALTER TABLE keyholt_recovery.commands DROP COLUMN again')
         p.sql('DROP INDEX keyholt_recovery.envelopes_own')
         p.sql('CREATE INDEX envelopes_device ON keyholt_recovery.envelopes (device, hash)')
         s.start()
