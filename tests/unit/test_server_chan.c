@@ -155,7 +155,10 @@ static void test_hear(void **state)
             assert_int_equal(send(a.fd, "\xff\xff\xff\xff", 4, 0), 4);
         if (all[i].goes)
             chan_close(&a);
-        if (chan_hear(&b, hear_number, &h, &type) != all[i].err || h.n != all[i].heard || type != all[i].type)
+        enum err e = chan_hear(&b, hear_number, &h, &type);
+        if (e == ERR_OK && all[i].goes) /* the end is seen at the next call */
+            e = chan_hear(&b, hear_number, &h, &type);
+        if (e != all[i].err || h.n != all[i].heard || type != all[i].type)
             fail_msg("%s: heard %u, type %u", all[i].name, (unsigned)h.n, type);
         assert_true(chan_is_open(&b) == (all[i].err == ERR_OK));
         chan_close(&a);
