@@ -8,14 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-#define MONTHS_EVERY_S 3600
-
-static void result_clear(PGresult **r)
-{
-    PQclear(*r);
-}
-#define RESULT(name) __attribute__((cleanup(result_clear))) PGresult *name
-
 /* Connection. */
 
 static void close_pg(struct db *d)
@@ -82,17 +74,6 @@ static int tend(struct db *d)
 
 /* Statements. */
 
-static struct query plain(struct pg *p, enum sql which, const char *doing)
-{
-    return (struct query){.db = &p->db, .which = which, .doing = doing};
-}
-
-static enum err post(struct pg *p, enum sql which)
-{
-    const struct query q = {.db = &p->db, .which = which};
-    return pg_post(p, &q);
-}
-
 static enum err prepare(struct db *d, enum sql which, const char *text)
 {
     struct pg *p = pg_of(d);
@@ -107,7 +88,7 @@ static enum err prepare(struct db *d, enum sql which, const char *text)
     return pg_wait(p, PG_WAIT_MS, "prepare", NULL);
 }
 
-static enum err run(struct query *q, uint64_t *ret_changed)
+enum err pg_run(struct query *q, uint64_t *ret_changed)
 {
     struct pg *p = pg_of(q->db);
     RESULT(r) = NULL;
@@ -163,162 +144,19 @@ static void end(struct query *q)
     q->result = NULL;
 }
 
-/* Transactions. */
-
-/* Once in an hour, and for every new connection, so that the month's tables are there before its first record
- * comes. */
-static enum err make_months(struct pg *p)
-{
-    uint64_t now_s = (uint64_t)time(NULL);
-    if (p->db.half != STORE_COMPLIANCE ||
-        (now_s >= p->months_at_s && now_s - p->months_at_s < MONTHS_EVERY_S))
-        return ERR_OK;
-    struct query q = plain(p, SQL_MONTHS, "months");
-    q.param[q.n++] = (struct query_param){.kind = QUERY_U64, .number = now_s * 1000000};
-    TRY(run(&q, NULL));
-    p->months_at_s = now_s;
-    return ERR_OK;
-}
-
-/* What was posted may have failed, and then the server skips everything up to the next answer. */
-static void drain(struct pg *p)
-{
-    if (p->posted > 0 && pg_wait(p, PG_WAIT_MS, "give-up", NULL) != ERR_OK)
-        return; /* which is no matter: it is about to be undone */
-}
-
-static enum err begin(struct db *d)
-{
-    struct pg *p = pg_of(d);
-    if (p->c == NULL)
-        return pg_away(p);
-    if (p->standby)
-        return ERR_OFFLINE;
-    if (monotonic_ms() < p->pause_until_ms)
-        return ERR_BUSY;
-    TRY(make_months(p));
-    drain(p); /* what was asked ahead is no part of it */
-    TRY(post(p, SQL_BEGIN));
-    p->in_tx = true;
-    return ERR_OK;
-}
-
-static enum err outside(const struct pg *p)
-{
-    return p->c == NULL ? ERR_OFFLINE : ERR_IO;
-}
-
-static void abandon(struct db *d)
-{
-    struct pg *p = pg_of(d);
-    if (!p->in_tx)
-        return;
-    drain(p);
-    pg_ahead_drop(&p->db);
-    p->in_tx = false;
-    if (post(p, SQL_ROLLBACK) != ERR_OK || pg_wait(p, PG_WAIT_MS, "rollback", NULL) != ERR_OK)
-        pg_lose(p, "it cannot be rolled back");
-}
-
-static enum err mark(struct db *d)
-{
-    struct pg *p = pg_of(d);
-    return p->in_tx ? post(p, SQL_MARK) : outside(p);
-}
-
-static enum err release(struct db *d)
-{
-    struct pg *p = pg_of(d);
-    if (!p->in_tx)
-        return outside(p);
-    bool all_read = p->posted == 0;
-    TRY(post(p, SQL_RELEASE));
-    if (all_read) /* it can fail only with the connection, and then commit does */
-        return ERR_OK;
-    return pg_wait(p, PG_WAIT_MS, "release", NULL);
-}
-
-static void undo(struct db *d)
-{
-    struct pg *p = pg_of(d);
-    if (!p->in_tx)
-        return;
-    drain(p);
-    pg_ahead_drop(d);
-    if (post(p, SQL_UNDO) != ERR_OK || post(p, SQL_RELEASE) != ERR_OK ||
-        pg_wait(p, PG_WAIT_MS, "undo", NULL) != ERR_OK)
-        abandon(d);
-}
-
-/* A transaction that failed is rolled back by COMMIT, without an error. */
-static enum err send_commit(struct pg *p, char ret_lsn[static 32])
-{
-    RESULT(wal) = NULL;
-    RESULT(done) = NULL;
-    TRY(post(p, SQL_WAL));
-    TRY(pg_wait(p, PG_WAIT_MS, "commit-mark", &wal));
-    if (PQntuples(wal) != 1 || PQgetlength(wal, 0, 0) >= 32)
-        return ERR_INTERNAL;
-    memcpy(ret_lsn, PQgetvalue(wal, 0, 0), (size_t)PQgetlength(wal, 0, 0) + 1);
-    p->warned = false;
-    TRY(post(p, SQL_COMMIT));
-    p->in_tx = false;
-    TRY(pg_wait(p, PG_SYNC_MS, "commit", &done));
-    return strcmp(PQcmdStatus(done), "COMMIT") == 0 ? ERR_OK : ERR_IO;
-}
-
-static enum err has_standby(struct pg *p, const char *lsn, bool *ret)
-{
-    __attribute__((cleanup(query_end))) struct query q = plain(p, SQL_STANDBY, "standby");
-    query_text(&q, lsn);
-    return query_any(&q, ret);
-}
-
-/* A cancelled wait for a standby commits, and says so in a warning: the records are here and nowhere else, so
- * nobody is told that they are safe. They come again, and then wait again. */
-static enum err not_replicated(struct pg *p)
-{
-    p->pause_until_ms = monotonic_ms() + PG_PAUSE_MS;
-    slog(SLOG_ERROR, "store",
-         "half=%s reason=\"the commit came with a warning; no receipts for it\" pause-ms=%d",
-         sql_pg_name[p->db.half], PG_PAUSE_MS);
-    return ERR_BUSY;
-}
-
-static enum err commit(struct db *d, bool *ret_replicated)
-{
-    struct pg *p = pg_of(d);
-    char lsn[32];
-    bool replicated = false;
-    pg_ahead_drop(&p->db);
-    if (!p->in_tx)
-        return outside(p);
-    enum err e = send_commit(p, lsn);
-    if (e != ERR_OK) {
-        abandon(d);
-        return e;
-    }
-    if (p->warned)
-        return not_replicated(p);
-    if (has_standby(p, lsn, &replicated) != ERR_OK)
-        replicated = false; /* it is durable here */
-    *ret_replicated = replicated;
-    return ERR_OK;
-}
-
 static const struct db_ops pg_ops = {
     .close = close_pg,
     .tend = tend,
-    .begin = begin,
-    .commit = commit,
-    .abandon = abandon,
-    .mark = mark,
-    .undo = undo,
-    .release = release,
+    .begin = pg_begin,
+    .commit = pg_commit,
+    .abandon = pg_abandon,
+    .mark = pg_mark,
+    .undo = pg_undo,
+    .release = pg_release,
     .prepare = prepare,
     .ahead = pg_ahead,
     .ahead_end = pg_ahead_drop,
-    .run = run,
+    .run = pg_run,
     .row = row,
     .column = column,
     .end = end,
@@ -362,8 +200,8 @@ enum err store_pg_open(const struct store_place *place, enum store_half half, st
             nanosleep(&nap, NULL);
     }
     if (e == ERR_OK && p->patient) {
-        struct query q = plain(p, SQL_PATIENT, "session");
-        e = run(&q, NULL);
+        struct query q = pg_plain(p, SQL_PATIENT, "session");
+        e = pg_run(&q, NULL);
     }
     if (e == ERR_VERSION || e == ERR_UNSUPPORTED || e == ERR_NOMEM || (p->patient && e != ERR_OK)) {
         close_pg(&p->db);

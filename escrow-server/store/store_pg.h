@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* PostgreSQL behind store_db.h: what its parts share. store_pg_connect.c makes connections, in a thread of
  * its own, because looking up names and trying hosts one after another waits; store_pg_wire.c sends and
- * receives (pipeline mode); store_pg.c has transactions and the engine's table. */
+ * receives (pipeline mode); store_pg_tx.c has transactions, store_pg.c the engine's table. */
 
 #include "escrow-server/store/store_db.h"
 #include <postgresql/libpq-fe.h>
@@ -52,6 +52,19 @@ static inline struct pg *pg_of(struct db *d)
     return (struct pg *)d;
 }
 
+/* A result that goes with its block. */
+#define RESULT(name) __attribute__((cleanup(pg_result_clear))) PGresult *name
+static inline void pg_result_clear(PGresult **r)
+{
+    PQclear(*r);
+}
+
+/* A statement without parameters. doing: for the log */
+static inline struct query pg_plain(struct pg *p, enum sql which, const char *doing)
+{
+    return (struct query){.db = &p->db, .which = which, .doing = doing};
+}
+
 /* Start to connect, in a thread: to a primary, and where none answers, to a standby with the same schema,
  * which can be read. With such a connection already, or for a command (patient), a primary only. Where p only
  * reads, the schema must be there already. */
@@ -79,6 +92,14 @@ void pg_lose(struct pg *p, const char *reason);
 void pg_name(const struct pg *p, enum sql which, char ret[static 24]);
 /* Send a statement and read nothing. */
 MUST_CHECK enum err pg_post(struct pg *p, const struct query *q);
+/* As in struct db_ops. */
+MUST_CHECK enum err pg_run(struct query *q, uint64_t *ret_changed);
+MUST_CHECK enum err pg_begin(struct db *d);
+MUST_CHECK enum err pg_commit(struct db *d, bool *ret_replicated);
+void pg_abandon(struct db *d);
+MUST_CHECK enum err pg_mark(struct db *d);
+MUST_CHECK enum err pg_release(struct db *d);
+void pg_undo(struct db *d);
 /* As in struct db_ops; nothing is done where it cannot be. */
 void pg_ahead(struct db *d, const struct query *q);
 /* Forget all of them. */

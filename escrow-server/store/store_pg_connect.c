@@ -21,12 +21,6 @@ struct pg_job {
     atomic_int left; /* 2: at work; 1: done, or given up by the other side; who makes it 0 frees it */
 };
 
-static void result_clear(PGresult **r)
-{
-    PQclear(*r);
-}
-#define RESULT(name) __attribute__((cleanup(result_clear))) PGresult *name
-
 struct session {
     PGconn *c;
     enum store_half half;
