@@ -31,6 +31,7 @@ class Qmp:
         sock.settimeout(timeout)
         self._sock, self._file = sock, sock.makefile('rw', encoding='utf-8')
         self._next_key = 0.0
+        self._reason = None  # of the end that QEMU told
         if 'QMP' not in self._read():
             raise QmpError('no QMP greeting')
         self.command('qmp_capabilities')
@@ -39,10 +40,13 @@ class Qmp:
         line = self._file.readline()
         if not line:
             raise QmpError('QEMU closed the QMP connection')
-        return json.loads(line)
+        message = json.loads(line)
+        if message.get('event') == 'SHUTDOWN':
+            self._reason = message['data'].get('reason')
+        return message
 
     def command(self, name, **arguments):
-        """Run one command and give its return value; events in between are skipped."""
+        """Run one command and give its return value; of events in between only an end is remembered."""
         self._file.write(json.dumps({'execute': name, 'arguments': arguments}) + '\n')
         self._file.flush()
         while True:
@@ -54,14 +58,11 @@ class Qmp:
 
     def ending(self):
         """Why QEMU ended ('guest-reset', 'guest-shutdown', …), None if it did not say. Call it after the end."""
-        reason = None
         try:
             while True:
-                event = self._read()
-                if event.get('event') == 'SHUTDOWN':
-                    reason = event['data'].get('reason')
+                self._read()
         except (QmpError, OSError, ValueError):
-            return reason
+            return self._reason
 
     def press(self, qcodes, per_second, hold_ms=20):
         """Press keys together, not before the last press is 1/per_second old (faster ones may get lost)."""
