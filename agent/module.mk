@@ -86,7 +86,7 @@ $(eval $(call program,libexec/handoff,$(handoff_sources),-lcryptsetup -lkeyutils
 $(eval $(call unit,test_handoff_add,agent/boot/handoff_add.c agent/boot/handoff_entry.c agent/boot/efivar.c,-lefiboot -lefivar))
 # what waits, and what goes:
 $(eval $(call program,libexec/courier,agent/msg.c agent/channel.c \
-    $(addprefix agent/courier/,courier.c courier_schedule.c courier_servers.c courier_child.c courier_sandbox.c),-lseccomp))
+    $(addprefix agent/courier/,courier.c courier_talk.c courier_schedule.c courier_servers.c courier_child.c courier_sandbox.c),-lseccomp))
 errand_sources := $(addprefix agent/courier/,errand_post.c errand_http.c errand_patience.c errand_json.c \
     errand_gzip.c errand_identity.c)
 $(eval $(call program,libexec/errand,agent/courier/errand.c $(errand_sources) agent/courier/courier_sandbox.c agent/msg.c \
