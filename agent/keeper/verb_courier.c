@@ -8,6 +8,7 @@
 #include "agent/sync/enrollment.h"
 #include "agent/sync/identity.h"
 #include "agent/sync/sync.h"
+#include "agent/sync/sync_set.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -228,8 +229,10 @@ static enum err sync_answered(struct keeper *k, const struct msg *m)
             former_failed(k);
         return ERR_OK;
     }
+    enum err e = k->agent.introduce ? sync_set_forget(&k->agent) : ERR_OK;
     k->agent.introduce = false;
-    enum err e = apply(k, m, &o);
+    if (e == ERR_OK)
+        e = apply(k, m, &o);
     if (e == ERR_OK && o.receipted && !is_former(k) && !enrollment_done(&k->agent))
         e = enrollment_finish(&k->agent); /* who has receipts is enrolled */
     if (e != ERR_OK) {

@@ -122,7 +122,7 @@ static void take_policy(struct agent *a, const struct msg *m, struct sync_outcom
     o->refused++;
 }
 
-enum err sync_apply_carried(struct agent *a, const struct msg *m, struct sync_outcome *ret)
+static enum err take(struct agent *a, const struct msg *m, bool by_server, struct sync_outcome *ret)
 {
     struct sync_outcome o = {0};
     for (unsigned i = 0; i < m->sync_answer.receipts.n; i++)
@@ -130,7 +130,7 @@ enum err sync_apply_carried(struct agent *a, const struct msg *m, struct sync_ou
     for (unsigned i = 0; i < m->sync_answer.commands.n; i++)
         TRY(sync_take_command(a, m->sync_answer.commands.item[i], &o));
     TRY(sync_take_audit_head(a, m));
-    TRY(sync_take_known(a, m));
+    TRY(sync_take_known(a, m, by_server));
     TRY(take_certificate(a, m, &o));
     take_policy(a, m, &o);
     TRY(sync_take_asked(a, m, &o));
@@ -139,12 +139,17 @@ enum err sync_apply_carried(struct agent *a, const struct msg *m, struct sync_ou
     return ERR_OK;
 }
 
+enum err sync_apply_carried(struct agent *a, const struct msg *m, struct sync_outcome *ret)
+{
+    return take(a, m, false, ret);
+}
+
 enum err sync_apply(struct agent *a, const struct msg *m, struct sync_outcome *ret)
 {
     struct sync_outcome o = {0};
     unsigned escrows = 0, packages = 0;
     bool more = false, more_packages = false;
-    TRY(sync_apply_carried(a, m, &o));
+    TRY(take(a, m, true, &o));
     TRY(cache_outbox_escrows(a->cache, a->key.id, &escrows));
     TRY(sync_set_take(a, SYNC_ENVELOPES, m, escrows, &more));
     TRY(cache_outbox_packages(a->cache, a->key.id, &packages));

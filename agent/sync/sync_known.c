@@ -107,7 +107,7 @@ static enum err start_anew(struct agent *a)
     return e;
 }
 
-enum err sync_take_known(struct agent *a, const struct msg *m)
+enum err sync_take_known(struct agent *a, const struct msg *m, bool by_server)
 {
     uint8_t incarnation[16];
     uint64_t sequence;
@@ -115,7 +115,9 @@ enum err sync_take_known(struct agent *a, const struct msg *m)
     TRY(records_position(a, incarnation, &sequence));
     if (m->sync_answer.known_incarnation.len < SYNC_LAST ||
         memcmp(m->sync_answer.known_incarnation.p, incarnation, SYNC_LAST) != 0)
-        return keep_heard(a, &m->sync_answer.known_name);
+        return by_server ? keep_heard(a, &m->sync_answer.known_name) : ERR_OK;
     TRY(is_old_copy(a, m, sequence, &old));
-    return old ? start_anew(a) : keep_heard(a, &m->sync_answer.known_name);
+    if (old)
+        return start_anew(a);
+    return by_server ? keep_heard(a, &m->sync_answer.known_name) : ERR_OK;
 }

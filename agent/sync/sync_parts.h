@@ -43,4 +43,5 @@ MUST_CHECK enum err sync_chain_swap(struct agent *a, const uint8_t chain[static 
 /* The beginning of the name of what the server is taken to know as our last record: our last, or another that
  * it named and that was judged while this was our last. err: NOT_FOUND (there is no record) */
 MUST_CHECK enum err sync_last(struct agent *a, uint8_t ret[static SYNC_LAST]);
-MUST_CHECK enum err sync_take_known(struct agent *a, const struct msg *answer);
+/* by_server: the answer came from one just now, and was not carried; what it named is remembered */
+MUST_CHECK enum err sync_take_known(struct agent *a, const struct msg *answer, bool by_server);

@@ -4,6 +4,7 @@
 
 #define RESENT_FOR "resent_for"         /* in the cache */
 #define PAIR_LEN   (32 + SYNC_SET_TOLD) /* our digest, and the beginning of the server's */
+#define DONE_LEN   (PAIR_LEN + 1)       /* and whether it lacked something of ours */
 
 /* What is compared, and its names in the cache. */
 struct kind {
@@ -57,25 +58,26 @@ static enum err get_32(struct agent *a, const char *name, uint8_t ret[static 32]
 
 /* What was said to the end. err: NOT_FOUND (nothing, of what we have now) */
 static enum err judged(struct agent *a, const struct kind *k, const uint8_t own[static 32],
-                       uint8_t ret[static PAIR_LEN])
+                       uint8_t ret[static DONE_LEN])
 {
-    uint8_t done[PAIR_LEN];
+    uint8_t done[DONE_LEN];
     size_t len = 0;
-    TRY(cache_get(a->cache, k->done, done, sizeof done, &len));
-    if (len != sizeof done || memcmp(done, own, 32) != 0)
-        return ERR_NOT_FOUND;
+    enum err e = cache_get(a->cache, k->done, done, sizeof done, &len);
+    if (e == ERR_RANGE || (e == ERR_OK && (len != sizeof done || memcmp(done, own, 32) != 0)))
+        return ERR_NOT_FOUND; /* of another set, or another version's */
+    TRY(e);
     memcpy(ret, done, sizeof done);
     return ERR_OK;
 }
 
 enum err sync_set_digest(struct agent *a, enum sync_set which, uint8_t ret[static SYNC_SET_TOLD])
 {
-    uint8_t own[32], done[PAIR_LEN];
+    uint8_t own[32], done[DONE_LEN];
     TRY(kinds[which].digest(a, own));
     enum err e = judged(a, &kinds[which], own, done);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
-    memcpy(ret, e == ERR_OK ? done + 32 : own, SYNC_SET_TOLD);
+    memcpy(ret, e == ERR_OK && !done[PAIR_LEN] ? done + 32 : own, SYNC_SET_TOLD);
     return ERR_OK;
 }
 
@@ -124,7 +126,7 @@ static enum err pair(struct agent *a, const struct kind *k, const struct said *s
 /* When it has more than we do, which sending cannot mend, it would ask for ever. */
 static enum err is_answered(struct agent *a, const struct kind *k, const struct said *s, bool *ret)
 {
-    uint8_t now[PAIR_LEN], done[PAIR_LEN] = {0};
+    uint8_t now[PAIR_LEN], done[DONE_LEN] = {0};
     *ret = false;
     enum err e = pair(a, k, s, now);
     if (e == ERR_OK)
@@ -152,26 +154,29 @@ static enum err resend(struct agent *a, const struct kind *k, const struct msg_s
 }
 
 /* The last page was judged: the digests of now are what the next answers are compared with. Those that it
- * lacks change its digest when they arrive; then it may ask once more. */
-static enum err finish(struct agent *a, const struct kind *k, const struct said *s)
+ * lacks change its digest when they arrive; then it may ask once more. While it lacks any, its digest is not
+ * told as if it were ours. */
+static enum err finish(struct agent *a, const struct kind *k, const struct said *s, bool lacks)
 {
-    uint8_t now[PAIR_LEN];
+    uint8_t now[DONE_LEN];
     enum err e = pair(a, k, s, now);
+    now[PAIR_LEN] = lacks;
     if (e == ERR_OK)
         e = cache_set(a->cache, k->done, now, sizeof now);
     TRY(e == ERR_NOT_FOUND ? ERR_OK : e);
     return forget(a, k);
 }
 
-static enum err take_page(struct agent *a, enum sync_set which, const struct said *s, bool *more)
+static enum err take_page(struct agent *a, enum sync_set which, const struct said *s, unsigned waiting,
+                          bool *more)
 {
     const struct kind *k = &kinds[which];
-    bool last = a->set_page[which].n < SYNC_SET_PAGE;
+    bool lacks = waiting > 0 || s->missing.len > 0, last = a->set_page[which].n < SYNC_SET_PAGE;
     *more = !last || s->missing.len > 0;
     TRY(cache_begin(a->cache));
     enum err e = resend(a, k, &s->missing);
     if (e == ERR_OK)
-        e = last ? finish(a, k, s) : cache_set(a->cache, k->after, a->set_page[which].last, 32);
+        e = last ? finish(a, k, s, lacks) : cache_set(a->cache, k->after, a->set_page[which].last, 32);
     return cache_end(a->cache, e);
 }
 
@@ -204,7 +209,7 @@ static enum err is_ours(struct agent *a, const struct kind *k, const struct said
  */
 static enum err matches(struct agent *a, enum sync_set which, bool ours)
 {
-    uint8_t own[32], done[PAIR_LEN];
+    uint8_t own[32], done[DONE_LEN];
     TRY(forget(a, &kinds[which]));
     enum err e = kinds[which].digest(a, own);
     if (e == ERR_OK)
@@ -216,6 +221,27 @@ static enum err matches(struct agent *a, enum sync_set which, bool ours)
     return which == SYNC_ENVELOPES ? cache_unset(a->cache, RESENT_FOR) : ERR_OK;
 }
 
+/* It lacked something, and now it has another digest: what was sent arrived, or more is gone. Should it come
+ * to that digest once more, it lacks the same again. */
+static enum err drop_other(struct agent *a, const struct kind *k, const struct said *s)
+{
+    uint8_t done[DONE_LEN];
+    size_t len = 0;
+    enum err e = cache_get(a->cache, k->done, done, sizeof done, &len);
+    bool other =
+        s->match || (s->digest.len == SYNC_SET_TOLD && memcmp(s->digest.p, done + 32, SYNC_SET_TOLD) != 0);
+    if (e == ERR_OK && len == sizeof done && done[PAIR_LEN] && other)
+        return cache_unset(a->cache, k->done);
+    return e == ERR_OK || e == ERR_NOT_FOUND || e == ERR_RANGE ? ERR_OK : e;
+}
+
+enum err sync_set_forget(struct agent *a)
+{
+    for (unsigned i = 0; i < SYNC_SETS; i++)
+        TRY(cache_unset(a->cache, kinds[i].done));
+    return ERR_OK;
+}
+
 enum err sync_set_take(struct agent *a, enum sync_set which, const struct msg *m, unsigned waiting,
                        bool *ret_more)
 {
@@ -223,10 +249,11 @@ enum err sync_set_take(struct agent *a, enum sync_set which, const struct msg *m
     unsigned sent = a->set_page[which].n;
     bool more = false, ours = false;
     TRY(is_ours(a, &kinds[which], &s, &ours));
-    if (s.match || ours)
+    TRY(drop_other(a, &kinds[which], &s));
+    if ((s.match || ours) && s.missing.len == 0)
         TRY(matches(a, which, ours));
     else if (sent > 0 && s.has_missing)
-        TRY(take_page(a, which, &s, &more));
+        TRY(take_page(a, which, &s, waiting, &more));
     else if (waiting == 0 && s.want)
         TRY(begin(a, &kinds[which], &s, &more));
     else if (waiting == 0 && !s.has_missing && which == SYNC_ENVELOPES &&

@@ -20,6 +20,9 @@ enum sync_set { SYNC_ENVELOPES = 0, SYNC_PACKAGES = 1, SYNC_SETS = 2 };
 MUST_CHECK enum err sync_set_digest(struct agent *a, enum sync_set which, uint8_t ret[static SYNC_SET_TOLD]);
 /* The page that goes with the next batch; n is 0 while no server has asked. ret: SYNC_SET_PAGE elements */
 MUST_CHECK enum err sync_set_page(struct agent *a, enum sync_set which, uint8_t (*ret)[32], unsigned *ret_n);
+/* A server that knew nothing of us has taken us back: what was judged with the store before says nothing of
+ * this one. */
+MUST_CHECK enum err sync_set_forget(struct agent *a);
 /* Take in what an answer (MSG_SYNC_ANSWER) says of one kind. waiting: such records still in the outbox; while
  * there are any, the digests differ for a good reason.
  * ret_more: something is to be sent at once */

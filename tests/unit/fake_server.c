@@ -194,7 +194,7 @@ static void compare_sets(json_object *request, json_object *answer)
     json_object_object_add(answer, "envelopes_match", json_object_new_boolean(match));
     if (!match)
         add_hex(answer, "envelopes", digest, sizeof said);
-    if (!match && !set)
+    if (!match && !set && !fake_server.asks_nothing)
         json_object_object_add(answer, "want_set", json_object_new_boolean(true));
     for (size_t i = 0; i < len; i += 32)
         if (!bsearch(theirs + i, own, n, 32, by_bytes)) {

@@ -48,8 +48,8 @@ struct fake_server {
     bool is_command[4];
     const uint8_t *missing; /* hashes that it claims to lack, whatever came */
     size_t n_missing;
-    uint64_t known; /* added to the sequence that it knows */
-    bool no_receipts;
+    uint64_t known;                 /* added to the sequence that it knows */
+    bool no_receipts, asks_nothing; /* it has too much to do for sets */
 };
 extern struct fake_server fake_server;
 

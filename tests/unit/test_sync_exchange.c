@@ -131,11 +131,9 @@ static void a_lost_database_of_many(void **state)
     assert_int_equal(fake_server.sets, 2);
 }
 
-/* A server that has more than we know of asks once, not for ever. */
-static void it_has_more(void **state)
+/* An envelope in our name that we know nothing of. */
+static void add_unknown(void)
 {
-    (void)state;
-    exchange_converge(1);
     struct fake_record *more = &fake_server.record[fake_server.n];
     *more = fake_server.record[0];
     more->bytes = NULL;
@@ -143,11 +141,50 @@ static void it_has_more(void **state)
     memset(more->name, 7, 32);
     more->is_escrow = true;
     fake_server.n++;
+}
+
+/* A server that has more than we know of asks once, not for ever. */
+static void it_has_more(void **state)
+{
+    (void)state;
+    exchange_converge(1);
+    add_unknown();
     exchange_converge(3);
     unsigned sets = fake_server.sets;
     for (unsigned i = 0; i < 5; i++)
         exchange_converge(1);
     assert_int_equal(fake_server.sets, sets);
+}
+
+/* It lacks one of ours, and has more than we know of; it is mended while it has no time to ask; and then the
+ * same backup is put back once more. */
+static void the_same_backup_twice(void **state)
+{
+    (void)state;
+    static struct fake_record backup[FAKE_SERVER_RECORDS];
+    assert_int_equal(fake_rotate_alone(&exchange_made), ERR_OK);
+    exchange_converge(2);
+    add_unknown();
+    exchange_converge(3);
+    unsigned lost = 1; /* the first has a double */
+    while (!fake_server.record[lost].is_escrow)
+        lost++;
+    memcpy(backup, fake_server.record, sizeof backup);
+    unsigned n = fake_server.n - 1;
+    backup[lost] = backup[n];
+    memcpy(fake_server.record, backup, sizeof backup);
+    fake_server.n = n;
+    assert_int_equal(exchange_sync(1), MSG_DONE); /* it asks */
+    assert_int_equal(exchange_sync(1), MSG_DONE); /* and says what it lacks */
+    fake_server.asks_nothing = true;
+    exchange_converge(2);
+    exchange_expect_all();
+    memcpy(fake_server.record, backup, sizeof backup);
+    fake_server.n = n;
+    exchange_converge(2); /* not now */
+    fake_server.asks_nothing = false;
+    exchange_converge(6);
+    exchange_expect_all();
 }
 
 static void several_servers(void **state)
@@ -247,10 +284,10 @@ static void a_bad_year(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH(first_contact),    WITH(a_long_outage),   WITH(lost_answers_and_requests),
-        WITH(everything_twice), WITH(a_lost_database), WITH(a_lost_database_of_many),
-        WITH(it_has_more),      WITH(several_servers), WITH(it_knows_more_of_us),
-        WITH(it_went_back),     WITH(a_bad_year),
+        WITH(first_contact),       WITH(a_long_outage),         WITH(lost_answers_and_requests),
+        WITH(everything_twice),    WITH(a_lost_database),       WITH(a_lost_database_of_many),
+        WITH(it_has_more),         WITH(the_same_backup_twice), WITH(several_servers),
+        WITH(it_knows_more_of_us), WITH(it_went_back),          WITH(a_bad_year),
     };
     fake_keeper_make();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
