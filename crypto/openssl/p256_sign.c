@@ -60,12 +60,14 @@ static enum err der_from_raw(const uint8_t raw[static CR_P256_SIG], uint8_t **re
 }
 
 /* The digest is ours: EVP_DigestVerify() would look for its algorithm anew each time. */
-static int is_good(EVP_PKEY *pkey, const uint8_t digest[static 32], const uint8_t *der, size_t der_len)
+static enum err verify(EVP_PKEY *pkey, const uint8_t digest[static 32], const uint8_t *der, size_t der_len)
 {
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
-    int good = ctx && EVP_PKEY_verify_init(ctx) == 1 && EVP_PKEY_verify(ctx, der, der_len, digest, 32) == 1;
+    if (!ctx)
+        return ERR_NOMEM;
+    int good = EVP_PKEY_verify_init(ctx) == 1 && EVP_PKEY_verify(ctx, der, der_len, digest, 32) == 1;
     EVP_PKEY_CTX_free(ctx);
-    return good;
+    return good ? ERR_OK : ERR_AUTH;
 }
 
 enum err cr_p256_verify(const struct cr_p256_pub *pub, const void *msg, size_t len,
@@ -76,11 +78,12 @@ enum err cr_p256_verify(const struct cr_p256_pub *pub, const void *msg, size_t l
     size_t der_len;
     EVP_PKEY *pkey;
     TRY(cr_sha256(msg, len, digest));
-    if (p256_public_pkey(pub, &pkey) != ERR_OK)
-        return ERR_AUTH;
-    enum err e = der_from_raw(sig, &der, &der_len);
+    enum err e = p256_public_pkey(pub, &pkey);
+    if (e != ERR_OK)
+        return e == ERR_NOMEM ? e : ERR_AUTH;
+    e = der_from_raw(sig, &der, &der_len);
     if (e == ERR_OK) {
-        e = is_good(pkey, digest, der, der_len) ? ERR_OK : ERR_AUTH;
+        e = verify(pkey, digest, der, der_len);
         OPENSSL_free(der);
     }
     EVP_PKEY_free(pkey);

@@ -43,7 +43,6 @@ enum sql {
     SQL_FIND,
     SQL_DISCLOSED_PUT,
     SQL_DISCLOSED_SAME,
-    SQL_DISCLOSED_ANY, /* of a key ID */
     SQL_COMMAND_PUT,
     SQL_COMMAND_GET, /* while it is to be done, or once more */
     SQL_COMMAND_DONE,
@@ -136,4 +135,5 @@ extern const char *const sql_pg_server; /* version, encoding, in recovery, fsync
 extern const char *const sql_pg_has_schema, *const sql_pg_make_schema[STORE_HALVES];
 extern const char *const sql_pg_session, *const sql_pg_read_only, *const sql_pg_path; /* $1: the schema */
 extern const char *const sql_pg_lock, *const sql_pg_version_table, *const sql_pg_version_get;
+extern const char *const sql_pg_no_limit;    /* of a transaction: its statements take what they take */
 extern const char *const sql_pg_version_set; /* $1: the number */

@@ -25,6 +25,7 @@ const char *const sql_pg_session =
     " set_config('bytea_output', 'hex', false), set_config('TimeZone', 'UTC', false)";
 /* One server migrates at a time. */
 const char *const sql_pg_lock = "SELECT pg_advisory_xact_lock(hashtext('keyholt migration'))";
+const char *const sql_pg_no_limit = "SET LOCAL statement_timeout = 0";
 const char *const sql_pg_version_table =
     "CREATE TABLE IF NOT EXISTS keyholt_schema (version bigint NOT NULL)";
 const char *const sql_pg_version_get = "SELECT coalesce(max(version), 0) FROM keyholt_schema";
@@ -223,7 +224,6 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
         {SQL_RECOVERY,
          "SELECT 1 FROM disclosures WHERE chain = $1 AND n = $2 AND time = $3 AND (who = $4 OR who = '')"
          " AND key_id = $5 AND volume = $6 AND device = $7"},
-    [SQL_DISCLOSED_ANY] = {SQL_RECOVERY, "SELECT 1 FROM disclosures WHERE key_id = $1 LIMIT 1"},
     [SQL_COMMAND_PUT] = {SQL_RECOVERY,
                          "INSERT INTO commands (device, key_id, made, bytes) VALUES ($1, $2, $3, $4)"
                          " ON CONFLICT (device, key_id) DO UPDATE SET bytes = excluded.bytes,"

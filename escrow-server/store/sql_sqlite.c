@@ -180,7 +180,6 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
         {SQL_RECOVERY,
          "SELECT 1 FROM disclosures WHERE chain = ?1 AND n = ?2 AND time = ?3 AND (who = ?4 OR who = '')"
          " AND key_id = ?5 AND volume = ?6 AND device = ?7"},
-    [SQL_DISCLOSED_ANY] = {SQL_RECOVERY, "SELECT 1 FROM disclosures WHERE key_id = ?1 LIMIT 1"},
     [SQL_COMMAND_PUT] = {SQL_RECOVERY,
                          "INSERT INTO commands (device, key_id, made, bytes) VALUES (?1, ?2, ?3, ?4)"
                          " ON CONFLICT (device, key_id) DO UPDATE SET bytes = excluded.bytes,"

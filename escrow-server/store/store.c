@@ -117,7 +117,6 @@ const struct store_ops store_sql = {
     .command_put = store_command_put,
     .command_get = store_command_get,
     .command_done = store_command_done,
-    .disclosed_any = store_disclosed_any,
     .command_open = store_command_open,
     .command_former = store_command_former,
     .holders = store_holders,

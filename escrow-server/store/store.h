@@ -170,8 +170,6 @@ struct store_ops {
     /* Idempotent. An entry whose personal part was erased (who is "") erases it here, too.
      * err: CONFLICT (another disclosure has this place in the chain; it stays) */
     enum err (*disclosed_put)(struct store *s, const struct msg_entry *e);
-    /* Was any disclosure of the key told? */
-    enum err (*disclosed_any)(struct store *s, const struct guid *key_id, bool *ret);
     /* One order for a key of a device, for ever: while it is not done, these bytes take the place of those
      * that are there; `made` stays. Where it was done before the key was disclosed, it is given out once
      * more, and counts as done all the same: what was shown may open a copy of the header that was made

@@ -144,7 +144,6 @@ MUST_CHECK enum err store_command_get(struct store *s, const uint8_t device[stat
                                       const struct guid *key_id, uint8_t ret[static COMMAND_LEN]);
 MUST_CHECK enum err store_command_done(struct store *s, const uint8_t device[static 32],
                                        const struct guid *key_id, uint64_t now);
-MUST_CHECK enum err store_disclosed_any(struct store *s, const struct guid *key_id, bool *ret);
 MUST_CHECK enum err store_command_open(struct store *s, const uint8_t device[static 32],
                                        const struct guid *key_id, bool *ret);
 enum err store_command_former(struct store *s, const uint8_t device[static 32], const struct guid *key_id,

@@ -192,13 +192,6 @@ enum err store_command_former(struct store *s, const uint8_t device[static 32], 
     return any_command(s, SQL_COMMAND_FORMER, device, key_id, ret);
 }
 
-enum err store_disclosed_any(struct store *s, const struct guid *key_id, bool *ret)
-{
-    QUERY(q, s, STORE_RECOVERY, SQL_DISCLOSED_ANY, "disclosed-any");
-    query_guid(&q, key_id);
-    return query_any(&q, ret);
-}
-
 enum err store_holders(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                        unsigned max, uint8_t (*ret)[32], unsigned *ret_n)
 {

@@ -41,11 +41,14 @@ static struct pg_ahead *find(struct pg *p, const struct query *q)
 void pg_ahead(struct db *d, const struct query *q)
 {
     struct pg *p = pg_of(d);
-    if (p->c == NULL || p->n_ahead == PG_AHEAD || q->n == 0 || q->param[0].len != 32)
+    if (p->c == NULL || q->n == 0 || q->param[0].len != 32)
         return;
-    struct pg_ahead *older = find(p, q), *a = &p->ahead[p->n_ahead];
+    struct pg_ahead *older = find(p, q);
     if (older != NULL)
         forget(older);
+    if (p->n_ahead == PG_AHEAD)
+        return;
+    struct pg_ahead *a = &p->ahead[p->n_ahead];
     *a = (struct pg_ahead){.which = q->which, .place = p->posted};
     memcpy(a->key, q->param[0].p, sizeof a->key);
     if (pg_post(p, q) == ERR_OK)

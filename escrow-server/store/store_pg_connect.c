@@ -100,6 +100,8 @@ static enum err migrate_from(const struct session *s, long version)
     char number[24];
     if (version > SQL_PG_VERSION)
         return refuse(s, ERR_VERSION, "the database was made by a newer keyholt-server");
+    if (version < SQL_PG_VERSION) /* an index of millions takes its time */
+        TRY(tell(s, sql_pg_no_limit, NULL));
     for (; version < SQL_PG_VERSION; version++) {
         snprintf(number, sizeof number, "%ld", version + 1);
         TRY(script(s, sql_pg_schema[s->half][version]));
@@ -291,7 +293,7 @@ enum err pg_job_take(struct pg *p)
     struct pg_job *j = p->job;
     if (atomic_load(&j->left) == 2)
         return ERR_BUSY;
-    enum err e = j->err;
+    enum err e = j->err == ERR_BUSY ? ERR_OFFLINE : j->err; /* BUSY says that it is at work */
     if (e == ERR_OK) {
         PQfinish(p->c); /* to a standby; takes NULL */
         p->c = j->c;

@@ -61,7 +61,7 @@ static const OSSL_ALGORITHM *find(const OSSL_ALGORITHM *a, int operation, const 
 /* Where OpenSSL's own way takes much longer than what there is to do. */
 static const OSSL_DISPATCH *ours(const OSSL_ALGORITHM *a, int operation, const char *name)
 {
-    if (operation == OSSL_OP_DECODER)
+    if (operation == OSSL_OP_DECODER && OPENSSL_version_major() == 3) /* whose "EC" takes an EC_KEY */
         return tls_spki_functions;
     if (operation == OSSL_OP_KDF && strcmp(name, "TLS13-KDF") == 0 &&
         tls_kdf_over(a->implementation, OSSL_PROVIDER_get0_provider_ctx(whole)) == ERR_OK)

@@ -145,6 +145,7 @@ void web_conn_push(struct evhttp_connection *evcon);
 void web_conn_answered(struct evhttp_connection *evcon);
 /* The store knows this courier. */
 void web_conn_known(struct evhttp_connection *evcon);
+bool web_conn_is_known(struct evhttp_connection *evcon);
 /* Device and key of the client certificate, or of the one that the session began with. err: NOT_FOUND (none)
  */
 MUST_CHECK enum err web_conn_courier(struct evhttp_connection *evcon, uint8_t ret_device[static 32],
@@ -165,6 +166,7 @@ bool web_courier_due(const SSL *ssl, uint8_t ret_spki[static 91]);
 /* The store knows this courier: it is none to be judged any more, nor are its resumed sessions. err:
  * NOT_FOUND, NOMEM */
 MUST_CHECK enum err web_courier_known(SSL *ssl);
+bool web_courier_is_known(const SSL *ssl);
 /* Is it known, or else, did the CA (PEM) sign its certificate, whatever its dates? Then it is known from now
  * on. err: NOT_FOUND (none was shown), AUTH, FORMAT, NOMEM, BUSY (resumed by one never judged: it has to
  * shake hands anew, and will) cost: two curve operations where it is not known yet */

@@ -241,6 +241,11 @@ void web_conn_known(struct evhttp_connection *evcon)
         return; /* then it is judged when it matters */
 }
 
+bool web_conn_is_known(struct evhttp_connection *evcon)
+{
+    return web_courier_is_known(ssl_of(evcon));
+}
+
 bool web_conn_courier_due(struct evhttp_connection *evcon, uint8_t ret_spki[static 91])
 {
     return web_courier_due(ssl_of(evcon), ret_spki);

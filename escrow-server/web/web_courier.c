@@ -77,6 +77,12 @@ enum err web_courier_known(SSL *ssl)
     return c.known ? ERR_OK : set_known(ssl, &c);
 }
 
+bool web_courier_is_known(const SSL *ssl)
+{
+    struct courier c;
+    return courier_of(ssl, &c) == ERR_OK && c.known;
+}
+
 static void forget_session(const SSL *ssl)
 {
     struct tls_session e;

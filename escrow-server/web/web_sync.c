@@ -335,7 +335,8 @@ void web_sync(struct call *c)
         return call_problem(c, 503, web_shed_retry_s(escrow),
                             "The server has too much to do now; come back later.");
     bool is_news = s->m.has_head && web_heads_get(c->web, s->m.audit_head) != HEARD_KNOWN;
-    if (s->has_spki || is_news)
-        return ask_device(c); /* who is it at all? */
+    bool stranger = !web_conn_is_known(evhttp_request_get_connection(c->req));
+    if (s->has_spki || is_news || (s->m.n > 0 && stranger))
+        return ask_device(c); /* who is it at all? There is one writer for all, and records cost it most */
     send_sync(c);
 }

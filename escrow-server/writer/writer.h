@@ -119,10 +119,6 @@ void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m);
  * disclosed: when the key was, or may have been. err: of the store */
 MUST_CHECK enum err writer_order_rotation(struct batch *b, const uint8_t device[static 32],
                                           const struct guid *key_id, uint64_t disclosed);
-/* Take out of an answer the orders that follow from losses only, when a person stopped the rotation of all
- * there are. They stay where they are: who starts it again has not to wait for the hours that they took.
- * err: of the store */
-MUST_CHECK enum err writer_withhold(struct writer_state *w, struct msg_synced *m);
 /* This device did what was ordered, also when it did so before it was told, as who has the volume now. */
 MUST_CHECK enum err writer_order_done(struct batch *b, const uint8_t device[static 32],
                                       const struct guid *key_id);

@@ -112,6 +112,5 @@ enum err writer_synced(struct writer_state *w, struct pending *p, uint8_t *recei
     TRY(w->ops->missing(w->store, p->device, p->set[0], p->n_set, p->set, &p->n_set));
     ret->missing = (struct msg_blob){p->set[0], 32 * (size_t)p->n_set};
     ret->certificate = (struct msg_blob){(const uint8_t *)p->certificate, strlen(p->certificate)};
-    TRY(w->ops->commands(w->store, p->device, MSG_COMMANDS, ret->command, &ret->n_commands));
-    return writer_withhold(w, ret);
+    return w->ops->commands(w->store, p->device, MSG_COMMANDS, ret->command, &ret->n_commands);
 }
