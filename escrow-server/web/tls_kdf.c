@@ -2,6 +2,7 @@
 #include "escrow-server/web/tls_kdf.h"
 #include "crypto/secret.h"
 #include "crypto/sha256_hmac.h"
+#include "escrow-server/web/tls_no_ctx.h"
 #include <openssl/core_names.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
@@ -131,22 +132,9 @@ static int derive(void *ctx, unsigned char *out, size_t len, const OSSL_PARAM pa
     return 1;
 }
 
-/* Nothing is kept between calls. */
-static void *no_ctx(void *provctx)
-{
-    static char any;
-    (void)provctx;
-    return &any;
-}
-
-static void free_no_ctx(void *ctx)
-{
-    (void)ctx;
-}
-
 const OSSL_DISPATCH tls_kdf_functions[] = {
-    {OSSL_FUNC_KDF_NEWCTX, (void (*)(void))no_ctx},
-    {OSSL_FUNC_KDF_FREECTX, (void (*)(void))free_no_ctx},
+    {OSSL_FUNC_KDF_NEWCTX, (void (*)(void))tls_no_ctx},
+    {OSSL_FUNC_KDF_FREECTX, (void (*)(void))tls_free_no_ctx},
     {OSSL_FUNC_KDF_DERIVE, (void (*)(void))derive},
     {0, NULL},
 };

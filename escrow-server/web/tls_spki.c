@@ -2,6 +2,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED /* EC_KEY: it is what the functions of OpenSSL's "EC" take */
 #include "escrow-server/web/tls_spki.h"
 #include "crypto/p256.h"
+#include "escrow-server/web/tls_no_ctx.h"
 #include <openssl/core_names.h>
 #include <openssl/core_object.h>
 #include <openssl/ec.h>
@@ -75,22 +76,9 @@ static int decode(void *ctx, OSSL_CORE_BIO *from, int selection, OSSL_CALLBACK *
     return key == NULL ? 1 : hand_over(key, take, arg);
 }
 
-/* Nothing is kept between calls. */
-static void *no_ctx(void *provctx)
-{
-    static char any;
-    (void)provctx;
-    return &any;
-}
-
-static void free_no_ctx(void *ctx)
-{
-    (void)ctx;
-}
-
 const OSSL_DISPATCH tls_spki_functions[] = {
-    {OSSL_FUNC_DECODER_NEWCTX, (void (*)(void))no_ctx},
-    {OSSL_FUNC_DECODER_FREECTX, (void (*)(void))free_no_ctx},
+    {OSSL_FUNC_DECODER_NEWCTX, (void (*)(void))tls_no_ctx},
+    {OSSL_FUNC_DECODER_FREECTX, (void (*)(void))tls_free_no_ctx},
     {OSSL_FUNC_DECODER_DECODE, (void (*)(void))decode},
     {0, NULL},
 };
