@@ -75,8 +75,8 @@ const char *const sql_pg_schema[STORE_HALVES][SQL_PG_VERSION] = {
          "ALTER TABLE devices ADD COLUMN approved bigint NOT NULL DEFAULT 1;"
          "CREATE INDEX devices_waiting ON devices (id) WHERE approved <> 1;",
          /* as in sql_sqlite.c */
-         "DROP INDEX envelopes_device; CREATE INDEX envelopes_own ON envelopes (device, hash) WHERE own = "
-         "1; ALTER TABLE commands ADD COLUMN again bigint;"},
+         "CREATE INDEX envelopes_sender ON envelopes (sender, hash); ALTER TABLE commands ADD COLUMN again "
+         "bigint;"},
     [STORE_COMPLIANCE] =
         /* One partition for each month of arrival (UTC), so that retention drops a table and deletes no row.
          * A key that is unique over all of them cannot be had: see SQL_RECORD_LOCK. */
@@ -193,7 +193,7 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
                                     " received_us) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING"},
     /* one row, for a row takes longer to send than its hash */
     [SQL_DIGEST] = {SQL_RECOVERY, "SELECT coalesce(string_agg(hash, ''::bytea ORDER BY hash), ''::bytea)"
-                                  " FROM envelopes WHERE device = $1 AND own = 1"},
+                                  " FROM envelopes WHERE sender = $1"},
     [SQL_PACKAGES] = {SQL_RECOVERY, "SELECT name FROM records WHERE device = $1 AND kind = 4 ORDER BY name"},
     [SQL_HAS_PACKAGE] = {SQL_RECOVERY, "SELECT 1 FROM records WHERE name = $1 AND device = $2 AND kind = 4"},
     [SQL_MISSING] = {SQL_RECOVERY,

@@ -31,7 +31,7 @@ const char *const sql_sqlite_read =
 /* A device's digest is read from this index alone: a few pages of hashes, not a row somewhere in the table
  * for each of its envelopes. No digest is kept with the device: what is no longer here must not be counted.
  */
-#define SCHEMA_OWN "DROP INDEX envelopes_device; CREATE INDEX envelopes_own ON envelopes (device, own, hash);"
+#define SCHEMA_SENDER "CREATE INDEX envelopes_sender ON envelopes (sender, hash);"
 
 /* 1: the order was done, and the key disclosed once more. */
 #define SCHEMA_AGAIN "ALTER TABLE commands ADD COLUMN again INTEGER;"
@@ -67,7 +67,7 @@ const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
          SCHEMA_FORGOTTEN,
          SCHEMA_HEALTH "ALTER TABLE devices ADD COLUMN approved INTEGER NOT NULL DEFAULT 1;"
                        "CREATE INDEX devices_waiting ON devices (id) WHERE approved <> 1;",
-         SCHEMA_OWN SCHEMA_AGAIN},
+         SCHEMA_SENDER SCHEMA_AGAIN},
     [STORE_COMPLIANCE] =
         {SCHEMA_RECORDS
          "CREATE TABLE events (record BLOB PRIMARY KEY, device BLOB NOT NULL, event INTEGER NOT NULL,"
@@ -146,7 +146,7 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
                       "INSERT INTO flags (device, kind, incarnation, sequence, record, received_us)"
                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING"},
     /* each once: what is a device's own, it sent itself, and (hash, sender) is the key */
-    [SQL_DIGEST] = {SQL_RECOVERY, "SELECT hash FROM envelopes WHERE device = ?1 AND own = 1 ORDER BY hash"},
+    [SQL_DIGEST] = {SQL_RECOVERY, "SELECT hash FROM envelopes WHERE sender = ?1 ORDER BY hash"},
     /* kind 4 is the key package */
     [SQL_PACKAGES] = {SQL_RECOVERY, "SELECT name FROM records WHERE device = ?1 AND kind = 4 ORDER BY name"},
     [SQL_HAS_PACKAGE] = {SQL_RECOVERY, "SELECT 1 FROM records WHERE name = ?1 AND device = ?2 AND kind = 4"},

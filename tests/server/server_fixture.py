@@ -287,8 +287,7 @@ class Device:
         key_id, volume = key_id or str(uuid.uuid4()).upper(), volume or str(uuid.uuid4()).upper()
         made = self._next(tool('escrow', self.key, os.path.join(self.s.bundle, 'org.json'), *self.place(), key_id,
                                volume, os.urandom(16).hex(), owner))
-        if owner == '-':
-            self.envelopes.append(made['envelope'])
+        self.envelopes.append(made['envelope'])
         return {**made, 'key_id': key_id, 'volume': volume}
 
     def event(self, kind, key_id, other=NO_GUID, volume=NO_GUID):

@@ -429,6 +429,19 @@ def test_missing_envelopes_are_named(s):
     eq(d.sync(set=base64.b64encode(bytes(32 * 512)).decode())[0], 200, 'a full page')
 
 
+def test_what_another_identity_brought_is_missed_too(s):
+    """The keys of an earlier identity stand under the one that brought them, and are asked for like its own."""
+    before, after = enrolled(s, 'made-it'), enrolled(s, 'brought-it')
+    made = [before.escrow() for _ in range(2)]
+    before.sync(*made)
+    brought = [after.escrow(m['key_id'], m['volume'], before.id) for m in made]
+    eq(after.sync(brought[0])[2]['envelopes_match'], False, 'one of two')
+    answer = after.sync(set=after.set())[2]
+    eq(base64.b64decode(answer['missing']), bytes.fromhex(brought[1]['envelope']), 'the other')
+    eq(after.sync(brought[1])[2]['envelopes_match'], True, 'all')
+    eq(before.sync()[2]['envelopes_match'], True, 'and those are no matter of who made them')
+
+
 def test_key_packages_are_compared(s):
     """As envelopes, where a device speaks of them; others hear nothing."""
     d = enrolled(s, 'packages')
