@@ -113,10 +113,9 @@ enum err sync_take_known(struct agent *a, const struct msg *m, bool by_server)
     uint64_t sequence;
     bool old = false;
     TRY(records_position(a, incarnation, &sequence));
-    if (m->sync_answer.known_incarnation.len < SYNC_LAST ||
-        memcmp(m->sync_answer.known_incarnation.p, incarnation, SYNC_LAST) != 0)
-        return by_server ? keep_heard(a, &m->sync_answer.known_name) : ERR_OK;
-    TRY(is_old_copy(a, m, sequence, &old));
+    if (m->sync_answer.known_incarnation.len >= SYNC_LAST &&
+        memcmp(m->sync_answer.known_incarnation.p, incarnation, SYNC_LAST) == 0)
+        TRY(is_old_copy(a, m, sequence, &old));
     if (old)
         return start_anew(a);
     return by_server ? keep_heard(a, &m->sync_answer.known_name) : ERR_OK;

@@ -56,16 +56,24 @@ static enum err get_32(struct agent *a, const char *name, uint8_t ret[static 32]
     return len == 32 ? ERR_OK : ERR_NOT_FOUND;
 }
 
-/* What was said to the end. err: NOT_FOUND (nothing, of what we have now) */
+/* What was said to the end, of whatever set. err: NOT_FOUND (nothing, or in another version's form) */
+static enum err get_done(struct agent *a, const struct kind *k, uint8_t ret[static DONE_LEN])
+{
+    size_t len = 0;
+    enum err e = cache_get(a->cache, k->done, ret, DONE_LEN, &len);
+    if (e == ERR_RANGE || (e == ERR_OK && len != DONE_LEN))
+        return ERR_NOT_FOUND;
+    return e;
+}
+
+/* err: NOT_FOUND (nothing, of what we have now) */
 static enum err judged(struct agent *a, const struct kind *k, const uint8_t own[static 32],
                        uint8_t ret[static DONE_LEN])
 {
     uint8_t done[DONE_LEN];
-    size_t len = 0;
-    enum err e = cache_get(a->cache, k->done, done, sizeof done, &len);
-    if (e == ERR_RANGE || (e == ERR_OK && (len != sizeof done || memcmp(done, own, 32) != 0)))
-        return ERR_NOT_FOUND; /* of another set, or another version's */
-    TRY(e);
+    TRY(get_done(a, k, done));
+    if (memcmp(done, own, 32) != 0)
+        return ERR_NOT_FOUND;
     memcpy(ret, done, sizeof done);
     return ERR_OK;
 }
@@ -116,9 +124,9 @@ static enum err forget(struct agent *a, const struct kind *k)
 static enum err pair(struct agent *a, const struct kind *k, const struct said *s,
                      uint8_t ret[static PAIR_LEN])
 {
-    TRY(k->digest(a, ret));
     if (s->digest.len != SYNC_SET_TOLD)
         return ERR_NOT_FOUND;
+    TRY(k->digest(a, ret));
     memcpy(ret + 32, s->digest.p, SYNC_SET_TOLD);
     return ERR_OK;
 }
@@ -226,13 +234,12 @@ static enum err matches(struct agent *a, enum sync_set which, bool ours)
 static enum err drop_other(struct agent *a, const struct kind *k, const struct said *s)
 {
     uint8_t done[DONE_LEN];
-    size_t len = 0;
-    enum err e = cache_get(a->cache, k->done, done, sizeof done, &len);
+    enum err e = get_done(a, k, done);
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
     bool other =
         s->match || (s->digest.len == SYNC_SET_TOLD && memcmp(s->digest.p, done + 32, SYNC_SET_TOLD) != 0);
-    if (e == ERR_OK && len == sizeof done && done[PAIR_LEN] && other)
-        return cache_unset(a->cache, k->done);
-    return e == ERR_OK || e == ERR_NOT_FOUND || e == ERR_RANGE ? ERR_OK : e;
+    return done[PAIR_LEN] && other ? cache_unset(a->cache, k->done) : ERR_OK;
 }
 
 enum err sync_set_forget(struct agent *a)
