@@ -9,8 +9,9 @@
 #include <openssl/core_dispatch.h>
 
 /* SHA-256, a digest's length at most, parameters given with the derivation, as libssl does; all else is
- * handed to the other implementation. other:   OpenSSL's functions; kept provctx: theirs err:     UNSUPPORTED
- * (they are not what OpenSSL 3.0 has) */
+ * handed to the other implementation.
+ * other: OpenSSL's functions, kept; provctx: theirs
+ * err: UNSUPPORTED (they are not what OpenSSL 3.0 has) */
 MUST_CHECK enum err tls_kdf_over(const OSSL_DISPATCH *other, void *provctx);
 /* source: RFC 8446 section 7.1; provider-kdf(7) */
 extern const OSSL_DISPATCH tls_kdf_functions[];
