@@ -16,6 +16,20 @@ COURIER = os.path.join(BUILD, 'libexec/courier')
 NEEDED = (COURIER, os.path.join(BUILD, 'libexec/errand'), machine.KEEPER, machine.AGENT)
 
 
+def cannot_run(name):
+    """The exit code of a test that cannot run here, said on standard output; None where it can."""
+    for needed in NEEDED:
+        if not os.path.exists(needed):
+            print(f'{needed} was not built')
+            print('0 passed, 1 failed, 0 skipped')
+            return 1
+    if os.geteuid() != 0:
+        print(f'{name}: SKIP: the keeper needs root')
+        print('0 passed, 0 failed, 1 skipped')
+        return 0
+    return None
+
+
 def holds(condition, what):
     if not condition:
         raise AssertionError(what)

@@ -11,7 +11,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-from laptop import NEEDED, Laptop, holds, policy_bundle, until  # noqa: E402
+from laptop import Laptop, cannot_run, holds, policy_bundle, until  # noqa: E402
 from relay import HEARTBEAT_MAX, Relay, body_of, bytes_of, heartbeat  # noqa: E402
 from server_fixture import Server, as_root, free_port  # noqa: E402
 
@@ -118,15 +118,9 @@ def measure():
 
 
 def main():
-    for needed in NEEDED:
-        if not os.path.exists(needed):
-            print(f'{needed} was not built')
-            print('0 passed, 1 failed, 0 skipped')
-            return 1
-    if os.geteuid() != 0:
-        print('test_heartbeat: SKIP: the keeper needs root')
-        print('0 passed, 0 failed, 1 skipped')
-        return 0
+    code = cannot_run('test_heartbeat')
+    if code is not None:
+        return code
     results = []
     for what, figure, good in measure():
         print(f'{what}: {figure}: {"ok" if good else "FAILED"}', flush=True)

@@ -15,7 +15,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-from laptop import NEEDED, Laptop, until  # noqa: E402
+from laptop import Laptop, cannot_run, until  # noqa: E402
 from relay import HEARTBEAT_MAX, Relay, bytes_of, heartbeat  # noqa: E402
 from server_fixture import Server, free_port  # noqa: E402
 
@@ -85,15 +85,9 @@ def at_rest(s, laptop):
 
 
 def main():
-    for needed in NEEDED:
-        if not os.path.exists(needed):
-            print(f'{needed} was not built')
-            print('0 passed, 1 failed, 0 skipped')
-            return 1
-    if os.geteuid() != 0:
-        print('test_rest: SKIP: the keeper needs root')
-        print('0 passed, 0 failed, 1 skipped')
-        return 0
+    code = cannot_run('test_rest')
+    if code is not None:
+        return code
     if ctypes.CDLL(None).unshare(CLONE_NEWNET) == 0:
         with socket.socket() as any_socket:
             fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack('16sh', b'lo', IFF_UP))

@@ -15,7 +15,7 @@ import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, '../courier')]
-from laptop import NEEDED, Laptop, holds, machine, policy_bundle, until  # noqa: E402
+from laptop import Laptop, cannot_run, holds, machine, policy_bundle, until  # noqa: E402
 from proxy import Proxy  # noqa: E402
 from server_fixture import BUILD, Server, free_port, run, tool  # noqa: E402
 
@@ -532,15 +532,9 @@ def test_proxy_of_agent_conf(s):
 
 
 def main(wanted):
-    for needed in NEEDED:
-        if not os.path.exists(needed):
-            print(f'{needed} was not built')
-            print('0 passed, 1 failed, 0 skipped')
-            return 1
-    if os.geteuid() != 0:
-        print('test_sync_with_agent: SKIP: the keeper needs root')
-        print('0 passed, 0 failed, 1 skipped')
-        return 0
+    code = cannot_run('test_sync_with_agent')
+    if code is not None:
+        return code
     port = free_port()
     s = Server(urls=(f'https://127.0.0.1:{port}',))
     passed = failed = 0

@@ -9,7 +9,7 @@ import sys
 import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from laptop import NEEDED, Laptop, holds, machine, until  # noqa: E402
+from laptop import Laptop, cannot_run, holds, machine, until  # noqa: E402
 from server_fixture import Server, free_port  # noqa: E402
 
 
@@ -49,15 +49,9 @@ def story(s, laptop):
 
 
 def main():
-    for needed in NEEDED:
-        if not os.path.exists(needed):
-            print(f'{needed} was not built')
-            print('0 passed, 1 failed, 0 skipped')
-            return 1
-    if os.geteuid() != 0:
-        print('test_agent_and_server: SKIP: the keeper needs root')
-        print('0 passed, 0 failed, 1 skipped')
-        return 0
+    code = cannot_run('test_agent_and_server')
+    if code is not None:
+        return code
     port = free_port()
     s = Server(urls=(f'https://127.0.0.1:{port}',))
     laptop = None
