@@ -46,6 +46,10 @@ static const struct setting {
      "How many devices can resume their TLS session, at any worker; 320 bytes each. 0: none, and no "
      "tickets,\n"
      "# each of which costs a handshake about an eighth more."},
+    {"quiet-devices", VALUE_SESSIONS, offsetof(struct conf, quiet_devices),
+     "Of how many devices, about, the server remembers that they need not be told anything: their heartbeats "
+     "are\n"
+     "# answered without the store; 48 bytes each. 0: none. Not with PostgreSQL."},
     {"enrol-approval", VALUE_YES, offsetof(struct conf, enrol_approval),
      "yes: a new device escrows at once, but belongs to no user until a person approves it\n"
      "# (keyholt-server device approve)."},
@@ -102,7 +106,8 @@ void conf_init(struct conf *c)
                        .silent_days = CONF_SILENT_DAYS,
                        .shed_waiting = CONF_SHED_WAITING,
                        .connections = CONF_CONNECTIONS,
-                       .asks_per_second = CONF_ASKS};
+                       .asks_per_second = CONF_ASKS,
+                       .quiet_devices = CONF_QUIET};
     for (unsigned kind = PROCESS_WEB; kind < PROCESS_USERS; kind++)
         c->uid[kind] = CONF_UID_FIRST + kind - PROCESS_WEB;
 }

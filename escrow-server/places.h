@@ -50,6 +50,7 @@
 #define CONF_ASKS           50
 #define CONF_CONNECTIONS    16384
 #define CONF_SESSIONS_MAX   (1u << 20)
+#define CONF_QUIET          65536
 
 enum process_kind { PROCESS_WEB = 1, PROCESS_WRITER, PROCESS_VAULT, PROCESS_EXPORT, PROCESS_READER };
 #define PROCESS_KINDS (PROCESS_READER + 1)
@@ -71,6 +72,7 @@ struct conf {
     uint64_t connections;       /* of one worker */
     uint64_t asks_per_second;   /* devices asked for the set of their envelopes, by one worker */
     uint64_t tls_sessions;      /* that can be resumed; 0: none */
+    uint64_t quiet_devices;     /* whose heartbeats need no question to the store; 0: none */
     char root_key[PATH_MAX];    /* where init put the offline root key and the desk's key; no process of */
     char desk_key[PATH_MAX];    /* the server may be able to read them */
     uint64_t compliance_months; /* how long the compliance store keeps records; 0: for ever */

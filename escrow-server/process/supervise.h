@@ -14,8 +14,9 @@ struct supervise_sockets {
     int tcp[CONF_WORKERS_MAX]; /* one per web worker, or fewer that they share */
     unsigned n_tcp;
     int local;
-    int metrics;  /* shared by all */
-    int sessions; /* tls_sessions.h, or -1 */
+    int metrics;           /* shared by all */
+    int sessions;          /* tls_sessions.h, or -1 */
+    int quiet, quiet_read; /* quiet.h: for the writer, and for web workers; or -1 */
 };
 
 /* Runs until SIGTERM or SIGINT, then drains: nothing new is accepted, what has begun ends within

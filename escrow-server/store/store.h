@@ -68,6 +68,8 @@ struct store_place {
     const char *url[STORE_HALVES]; /* libpq connection string, borrowed while open; NULL or "": SQLite */
     bool patient; /* a command's, not the writer's: statements may take long; a server must be reached */
     bool reads;   /* the reader's: nothing is made, migrated or changed */
+    /* Told of a device before anything that concerns it is committed; or NULL. */
+    void (*concerns)(const uint8_t device[static 32]);
 };
 
 enum store_ahead {

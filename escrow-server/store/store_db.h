@@ -52,8 +52,16 @@ struct db {
 
 struct store {
     struct db *db[STORE_HALVES];
-    uint8_t found[MSG_CANDIDATES][ENVELOPE_MAX]; /* what the last find() lent out */
+    void (*concerns)(const uint8_t device[static 32]); /* as in struct store_place */
+    uint8_t found[MSG_CANDIDATES][ENVELOPE_MAX];       /* what the last find() lent out */
 };
+
+/* Called by whatever changes what a device is told. */
+static inline void store_concerns(const struct store *s, const uint8_t device[static 32])
+{
+    if (s->concerns != NULL)
+        s->concerns(device);
+}
 
 extern const char *const store_sqlite_file[STORE_HALVES]; /* names */
 

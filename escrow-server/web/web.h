@@ -94,7 +94,8 @@ struct web {
     struct web_stamp {
         uint64_t inode, size, time_ns;
     } org_stamp, policy_stamp;
-    uint64_t n_asked; /* in this second */
+    uint64_t n_asked;     /* in this second */
+    struct msg_seen seen; /* the writer has not heard of them; web_quiet.c */
     struct evhttp_bound_socket *bound;
     struct evhttp *metrics; /* another listener, without TLS */
     struct event *control, *tick, *term, *local;
@@ -118,6 +119,9 @@ struct writer *back_begin(struct web *w, enum back_kind kind, uint8_t type, back
                           uint64_t *ret_id);
 /* Send it. Afterwards done is called exactly once, unless it is forgotten. */
 void back_send(struct web *w, enum back_kind kind);
+/* The same for what has no answer. NULL: not possible now */
+struct writer *back_tell(struct web *w, enum back_kind kind, uint8_t type);
+void back_told(struct web *w, enum back_kind kind);
 void back_forget(struct web *w, uint64_t id);
 void back_tick(struct web *w); /* once a second: what waited too long */
 
@@ -179,6 +183,9 @@ bool web_revoked(const struct web *w, const uint8_t device[static 32]);
 
 /* web_org.c: once a second, what a person may have replaced. */
 void web_org_tick(struct web *w);
+
+/* web_quiet.c: tell the writer who was here without a question to it. Once a second, and at the end. */
+void web_seen_send(struct web *w);
 
 /* web_shed.c: is there too much to do for this sync? Counted. */
 bool web_shed(struct web *w, bool escrow);

@@ -66,7 +66,8 @@ struct pending {
     enum err err;
     char detail[MSG_DETAIL + 1];
     /* sync */
-    uint8_t device[32], envelopes[8];
+    uint8_t device[32], courier[32], envelopes[8];
+    bool approved; /* by a person, or nobody has to */
     uint32_t attempt;
     struct known_halves known;
     unsigned n_proofs;
@@ -141,7 +142,7 @@ bool writer_may_log(const uint8_t device[static 32]);
 
 /* writer_seen.c: remember that a device was here; write it down with a batch that commits, or when it waited
  * long enough, or now. After how many milliseconds that is, -1: nothing waits. */
-void writer_seen(struct writer_state *w, const struct msg_sync *m);
+void writer_seen(struct batch *b, const uint8_t device[static 32], const uint8_t *audit_head);
 void writer_seen_store(struct batch *b, bool now);
 int writer_seen_wait_ms(const struct writer_state *w);
 /* writer_synced.c: the highest record of the device, over both halves. err: of the store, NOT_FOUND (none) */
