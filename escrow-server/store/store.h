@@ -68,6 +68,9 @@ struct store_place {
     const char *url[STORE_HALVES]; /* libpq connection string, borrowed while open; NULL or "": SQLite */
     bool patient; /* a command's, not the writer's: statements may take long; a server must be reached */
     bool reads;   /* the reader's: nothing is made, migrated or changed */
+    /* NULL: nobody waits. Called now and then while a SQLite file is being migrated, as long as that goes
+     * on; PostgreSQL's migrations go on behind the writer's back, which says OFFLINE meanwhile. */
+    void (*working)(void);
 };
 
 enum store_ahead {
@@ -81,7 +84,7 @@ struct store_ops {
     /* Creates and migrates. A PostgreSQL server that cannot be reached is no failure: its half is OFFLINE
      * until tend() has found it.
      * err: VERSION (made by a newer program; to be read: by another one), UNSUPPORTED (the log says why), IO,
-     * FULL, DENIED cost: waits at most STORE_OPEN_MS for each half */
+     * FULL, DENIED cost: waits at most STORE_OPEN_MS for each half, but for a SQLite migration to its end */
     enum err (*open)(const struct store_place *place, struct store **ret);
     void (*close)(struct store *s);
     /* Between two batches: notice a lost connection, take up a new one. Never waits.

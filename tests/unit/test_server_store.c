@@ -972,6 +972,43 @@ static void test_an_older_database_is_brought_forward(void **state)
         bring_forward(state, version);
 }
 
+static unsigned n_working;
+
+static void on_working(void)
+{
+    n_working++;
+}
+
+/* While a large file is brought forward whoever waits hears of it, and never again afterwards. */
+static void test_a_long_migration_says_that_it_goes_on(void **state)
+{
+    char path[128];
+    sqlite3 *db = NULL;
+    struct store *s = NULL;
+    assert_int_equal(make_place(state), 0);
+    make_older(STORE_RECOVERY, 3);
+    snprintf(path, sizeof path, "%s/recovery.db", engine.dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db,
+                     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 60000)"
+                     "INSERT INTO envelopes SELECT randomblob(32), randomblob(32), randomblob(32),"
+                     " i, zeroblob(16), zeroblob(32), 1, zeroblob(32), '', '', 1, 1, X'00' FROM n",
+                     NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(db);
+    struct store_place place = engine.place;
+    place.working = on_working;
+    assert_int_equal(ops->open(&place, &s), ERR_OK);
+    ops->close(s);
+    assert_true(n_working > 3);
+    n_working = 0;
+    assert_int_equal(ops->open(&place, &s), ERR_OK);
+    ops->close(s);
+    assert_int_equal(n_working, 0);
+    assert_int_equal(remove_place(state), 0);
+}
+
 static bool has_in(struct store *s, enum store_half half, const struct store_record *r)
 {
     bool there = false;
@@ -1083,6 +1120,7 @@ static int run_all(const char *name)
         STORE_TEST(test_reading_beside_a_writer),
         cmocka_unit_test(test_a_newer_database_is_refused),
         cmocka_unit_test(test_an_older_database_is_brought_forward),
+        cmocka_unit_test(test_a_long_migration_says_that_it_goes_on),
         cmocka_unit_test(test_nothing_is_made_by_reading),
     };
     size_t n = sizeof tests / sizeof tests[0];
