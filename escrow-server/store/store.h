@@ -178,9 +178,9 @@ struct store_ops {
      * more, and counts as done all the same: what was shown may open a copy of the header that was made
      * before, or the header itself that somebody put back, and the device has to know. */
     enum err (*command_put)(struct store *s, const struct store_command *c);
-    /* What was put last. err: NOT_FOUND (no order, or nothing is to be done) */
+    /* What was put last; again: it was done before. err: NOT_FOUND (no order, or nothing is to be done) */
     enum err (*command_get)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
-                            uint8_t ret[static COMMAND_LEN]);
+                            uint8_t ret[static COMMAND_LEN], bool *ret_again);
     enum err (*command_done)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                              uint64_t now);
     /* Is there an order that waits to be done? No more once another device did it that was enrolled after
