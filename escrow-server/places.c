@@ -40,6 +40,9 @@ static const struct setting {
     {"vault-uid", VALUE_UID, offsetof(struct conf, uid[PROCESS_VAULT]), NULL},
     {"export-uid", VALUE_UID, offsetof(struct conf, uid[PROCESS_EXPORT]), NULL},
     {"web-workers", VALUE_WORKERS, offsetof(struct conf, web_workers), "1 to 16, or auto: one per core."},
+    {"start-seconds", VALUE_U64, offsetof(struct conf, start_s),
+     "The start has failed when a process is not ready and nothing moved for so long. A store that is being\n"
+     "# brought to a newer form moves, however long that takes; writing it down at its end does not."},
     {"sync-every-seconds", VALUE_U64, offsetof(struct conf, sync_every_s),
      "When devices are asked to come back."},
     {"tls-sessions", VALUE_SESSIONS, offsetof(struct conf, tls_sessions),
@@ -99,7 +102,8 @@ static const struct setting {
 
 void conf_init(struct conf *c)
 {
-    *c = (struct conf){.sync_every_s = CONF_SYNC_EVERY_S,
+    *c = (struct conf){.start_s = CONF_START_S,
+                       .sync_every_s = CONF_SYNC_EVERY_S,
                        .quota_per_hour = CONF_QUOTA_PER_HOUR,
                        .vaults = 1,
                        .loss_rotations = CONF_LOSS_ROTATIONS,

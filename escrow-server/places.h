@@ -41,6 +41,7 @@
 
 #define CONF_UID_FIRST      64801 /* web; writer and vault follow */
 #define CONF_WORKERS_MAX    16
+#define CONF_START_S        30
 #define CONF_SYNC_EVERY_S   5400
 #define CONF_QUOTA_PER_HOUR 20
 #define CONF_MONTHS_MAX     600
@@ -61,6 +62,7 @@ struct conf {
     char listen[PATH_MAX];      /* address and port, where serve is not told another */
     char metrics[PATH_MAX];     /* address and port of /metrics; empty: the local socket */
     unsigned web_workers;       /* 1 to CONF_WORKERS_MAX; 0: one per core */
+    uint64_t start_s;           /* the longest silence of a process that starts */
     uint64_t sync_every_s;      /* when devices are asked to come back */
     uint64_t quota_per_hour;    /* disclosures of one person, at all vaults together */
     uint64_t vaults;            /* among which that is divided */

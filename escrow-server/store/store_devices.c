@@ -156,13 +156,15 @@ enum err store_command_put(struct store *s, const struct store_command *c)
 }
 
 enum err store_command_get(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
-                           uint8_t ret[static COMMAND_LEN])
+                           uint8_t ret[static COMMAND_LEN], bool *ret_again)
 {
     QUERY(q, s, STORE_RECOVERY, SQL_COMMAND_GET, "command-get");
     query_blob(&q, device, 32);
     query_guid(&q, key_id);
     TRY(query_row(&q));
-    return column_blob(&q, 0, ret, COMMAND_LEN);
+    TRY(column_blob(&q, 0, ret, COMMAND_LEN));
+    *ret_again = column_u64(&q, 1) != 0;
+    return ERR_OK;
 }
 
 enum err store_command_done(struct store *s, const uint8_t device[static 32], const struct guid *key_id,

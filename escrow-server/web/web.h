@@ -23,8 +23,12 @@
 #define WEB_STRANGER    8192        /* bytes of a request, head and body, of whoever is not known */
 #define WEB_LARGE       (16u << 20) /* of larger ones, all together */
 #define WEB_BODY_MAX    (1u << 20)  /* as it comes, and inflated */
-#define WEB_HEADERS_MAX HTTP_GUARD_HEAD
-#define WEB_DRAIN_S     5 /* after SIGTERM, for what has begun */
+/* A large body that comes slower than 64 KiB/s, at which the largest is not here within WEB_REQUEST_S, and is
+ * so far behind that, makes way for others. */
+#define WEB_LARGE_PER_MS    64
+#define WEB_LARGE_BEHIND_MS 500
+#define WEB_HEADERS_MAX     HTTP_GUARD_HEAD
+#define WEB_DRAIN_S         5 /* after SIGTERM, for what has begun */
 
 enum back_kind { BACK_WRITER = 0, BACK_READER = 1, BACK_VAULT = 2, BACK_KINDS = 3 };
 

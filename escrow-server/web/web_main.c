@@ -83,6 +83,7 @@ static void take_control(void *ctx, enum control_what what, int fd)
     case CONTROL_PEER_WEB:
     case CONTROL_PEER_EXPORT:
     case CONTROL_READY:
+    case CONTROL_WORKING:
         break;
     }
     close(fd);

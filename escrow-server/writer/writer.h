@@ -120,9 +120,9 @@ void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m);
  * disclosed: when the key was, or may have been. err: of the store */
 MUST_CHECK enum err writer_order_rotation(struct batch *b, const uint8_t device[static 32],
                                           const struct guid *key_id, uint64_t disclosed);
-/* This device did what was ordered, also when it did so before it was told, as who has the volume now. */
-MUST_CHECK enum err writer_order_done(struct batch *b, const uint8_t device[static 32],
-                                      const struct guid *key_id);
+/* This device's record says that it did what was ordered, also when it did so before it was told, as who has
+ * the volume now. An order that is given out once more is closed by none that was made before it. */
+MUST_CHECK enum err writer_order_done(struct batch *b, const struct record *r);
 void writer_disclosed(struct batch *b, struct pending *p, const struct msg_entry *m);
 void writer_change(struct batch *b, struct pending *p, const struct msg_change *m);
 void writer_adopt(struct batch *b, struct pending *p, const struct msg_adopt *m);

@@ -126,7 +126,8 @@ int main(int argc, char **argv)
     const struct store_place place = {
         .dir = ".",
         .url = {child.conf.store[STORE_RECOVERY], child.conf.store[STORE_COMPLIANCE]},
-        .concerns = quiet_drop};
+        .concerns = quiet_drop,
+        .working = child_working};
     enum err e = prepare(&w, &place);
     if (e != ERR_OK) {
         slog(SLOG_ERROR, "start", "failed=\"open the stores and keys\" reason=\"%s\"", err_text(e));

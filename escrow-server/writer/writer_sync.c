@@ -124,7 +124,7 @@ static enum err put_event(struct batch *b, struct pending *p, const struct store
         return ERR_OK;
     p->both = true;
     TRY(batch_need(b, STORE_RECOVERY));
-    return writer_order_done(b, r->r.device, &r->r.other_key_id);
+    return writer_order_done(b, &r->r);
 }
 
 /* By the device's clock, which may be wrong by years; then it lands in the first bucket or in the last. */
