@@ -41,7 +41,7 @@ enum err sync_take_receipt(struct agent *a, const uint8_t device[static 32], str
     return ERR_OK;
 }
 
-/* event_time: when it was replaced, or what the order says that this answers */
+/* event_time: of the order that this answers */
 static enum err add_rotated(struct agent *a, const struct cache_key *old, const struct guid *successor,
                             uint64_t event_time)
 {
@@ -83,18 +83,16 @@ static enum err say_rotated(struct agent *a, const struct cache_key *old, uint64
 }
 
 /* A password was shown to somebody although the server knew that it was replaced: he may have a copy of the
- * header from before. */
+ * header from before. ret_known: a server has receipted what we said of it */
 static enum err note_late_disclosure(struct agent *a, const struct command *c, const struct cache_key *k,
-                                     bool *ret_late)
+                                     bool *ret_known)
 {
     uint64_t known = 0;
     enum err e = cache_rotation_time(a->cache, &k->key_id, &known);
+    *ret_known = e == ERR_OK;
     if (e == ERR_NOT_FOUND || (e == ERR_OK && c->time <= known))
         return ERR_OK;
-    TRY(e);
-    TRY(mirror_note_exposed(a, &k->volume, &k->key_id));
-    *ret_late = true;
-    return ERR_OK;
+    return e == ERR_OK ? mirror_note_exposed(a, &k->volume, &k->key_id) : e;
 }
 
 /* Was it this very order that we answered last? */
@@ -113,9 +111,10 @@ static enum err is_answered(struct agent *a, const struct command *c, bool *ret)
 }
 
 /* An order stays open, and is repeated, until it can be answered truthfully: not for a key that we do not
- * know and not without a successor. The answer is one record for ever: an order that comes again, even an old
- * one, gets the same bytes (invariant 7). An order that speaks of a later disclosure is another one, and what
- * answered the one before does not: whoever sends that once more has not heard of this. */
+ * know and not without a successor. To a server that has what we said and orders all the same, that was no
+ * answer: it speaks of a later disclosure, and whoever sends the old record once more has not heard of that.
+ * So it gets a record that names this very order; and however often the same order comes, the same bytes
+ * (invariant 7). */
 static enum err do_rotate(struct agent *a, const struct command *c, struct sync_outcome *o)
 {
     struct cache_key k;
@@ -127,14 +126,13 @@ static enum err do_rotate(struct agent *a, const struct command *c, struct sync_
                          "the organisation wants its recovery password replaced");
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     }
-    bool late = false, answered = false;
-    TRY(note_late_disclosure(a, c, &k, &late));
-    if (late)
-        TRY(is_answered(a, c, &answered));
-    if (late && !answered)
+    bool known = false, answered = false;
+    TRY(note_late_disclosure(a, c, &k, &known));
+    TRY(is_answered(a, c, &answered));
+    if (known && !answered)
         return say_rotated(a, &k, c->time, o);
     e = cache_resend_rotation(a->cache, &c->key_id);
-    return e == ERR_NOT_FOUND ? say_rotated(a, &k, (uint64_t)time(NULL), o) : e;
+    return e == ERR_NOT_FOUND ? say_rotated(a, &k, c->time, o) : e;
 }
 
 /* The same order again gets the same answer, and no second report. */

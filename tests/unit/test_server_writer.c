@@ -607,7 +607,9 @@ static enum err do_order(void)
 {
     struct batch b = {.w = &w};
     TRY(batch_need(&b, STORE_RECOVERY));
-    TRY(writer_order_done(&b, device.d.id, &some_key));
+    struct record r = {.other_key_id = some_key, .event_time = 100};
+    memcpy(r.device, device.d.id, sizeof r.device);
+    TRY(writer_order_done(&b, &r));
     batch_finish(&b);
     return ERR_OK;
 }
