@@ -31,7 +31,8 @@ $(eval $(call program,libexec/web,$(server_child) escrow-server/pki.c escrow-ser
     tls_sessions.c tls_resume.c web_courier.c web_conn.c web_room.c web_body.c web_http.c web_gzip.c web_enroll.c web_sync.c \
     sync_read.c web_health.c \
     web_vault.c web_losses.c web_heads.c web_revoked.c web_local.c web_local_ops.c web_outbox.c web_devices.c \
-    web_refuse.c http_guard.c web_metrics.c web_org.c web_shed.c web_recover.c) \
+    web_refuse.c http_guard.c web_metrics.c web_org.c web_shed.c web_recover.c \
+    one_thread.c) \
     escrow-server/process/metrics_text.c,-levent_openssl -levent_core -levent_extra -ljson-c -lssl -lz $(server_malloc)))
 
 $(eval $(call program,libexec/writer,$(server_child) escrow-server/pki.c escrow-server/pki_read.c $(server_store) \
