@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/web/tls_provider.h"
+#include "escrow-server/web/tls_hmac.h"
 #include "escrow-server/web/tls_kdf.h"
 #include "escrow-server/web/tls_spki.h"
 #include <openssl/core_dispatch.h>
@@ -58,11 +59,25 @@ static const OSSL_ALGORITHM *find(const OSSL_ALGORITHM *a, int operation, const 
     return NULL;
 }
 
+static const OSSL_DISPATCH *hmac(int operation)
+{
+    switch (operation) {
+    case OSSL_OP_MAC:
+        return tls_hmac_functions;
+    case OSSL_OP_KEYMGMT:
+        return tls_hmac_key_functions;
+    default: /* OSSL_OP_SIGNATURE */
+        return tls_hmac_sign_functions;
+    }
+}
+
 /* Where OpenSSL's own way takes much longer than what there is to do. */
 static const OSSL_DISPATCH *ours(const OSSL_ALGORITHM *a, int operation, const char *name)
 {
     if (operation == OSSL_OP_DECODER && OPENSSL_version_major() == 3) /* whose "EC" takes an EC_KEY */
         return tls_spki_functions;
+    if (strcmp(name, "HMAC") == 0)
+        return hmac(operation);
     if (operation == OSSL_OP_KDF && strcmp(name, "TLS13-KDF") == 0 &&
         tls_kdf_over(a->implementation, OSSL_PROVIDER_get0_provider_ctx(whole)) == ERR_OK)
         return tls_kdf_functions;
