@@ -3,6 +3,7 @@
 #include "escrow-server/web/tls_hmac.h"
 #include "escrow-server/web/tls_kdf.h"
 #include "escrow-server/web/tls_spki.h"
+#include "escrow-server/web/tls_x25519.h"
 #include <openssl/core_dispatch.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -71,6 +72,16 @@ static const OSSL_DISPATCH *hmac(int operation)
     }
 }
 
+static const OSSL_DISPATCH *x25519(const OSSL_ALGORITHM *keys)
+{
+    int no_cache = 0;
+    const OSSL_ALGORITHM *all = OSSL_PROVIDER_query_operation(whole, OSSL_OP_KEYEXCH, &no_cache);
+    const OSSL_ALGORITHM *exchange = find(all, OSSL_OP_KEYEXCH, "X25519");
+    bool ok = exchange != NULL && tls_x25519_over(keys->implementation, exchange->implementation,
+                                                  OSSL_PROVIDER_get0_provider_ctx(whole)) == ERR_OK;
+    return ok ? tls_x25519_functions() : keys->implementation;
+}
+
 /* Where OpenSSL's own way takes much longer than what there is to do. */
 static const OSSL_DISPATCH *ours(const OSSL_ALGORITHM *a, int operation, const char *name)
 {
@@ -78,6 +89,8 @@ static const OSSL_DISPATCH *ours(const OSSL_ALGORITHM *a, int operation, const c
         return tls_spki_functions;
     if (strcmp(name, "HMAC") == 0)
         return hmac(operation);
+    if (operation == OSSL_OP_KEYMGMT && strcmp(name, "X25519") == 0)
+        return x25519(a);
     if (operation == OSSL_OP_KDF && strcmp(name, "TLS13-KDF") == 0 &&
         tls_kdf_over(a->implementation, OSSL_PROVIDER_get0_provider_ctx(whole)) == ERR_OK)
         return tls_kdf_functions;

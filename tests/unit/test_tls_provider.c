@@ -228,6 +228,30 @@ static void test_hmac(void **state)
     }
 }
 
+/* A pair of ours is one of OpenSSL's: its public half is what the whole one makes of its secret half. */
+static void test_x25519(void **state)
+{
+    uint8_t before[32] = {0};
+    OSSL_LIB_CTX *lean = NULL;
+    (void)state;
+    assert_int_equal(tls_provider_open(&lean), ERR_OK);
+    for (unsigned i = 0; i < 20; i++) {
+        uint8_t secret[32], ours[32], theirs[32];
+        size_t secret_len = sizeof secret, ours_len = sizeof ours, theirs_len = sizeof theirs;
+        EVP_PKEY *pair = EVP_PKEY_Q_keygen(lean, NULL, "X25519");
+        assert_non_null(pair);
+        assert_int_equal(EVP_PKEY_get_raw_private_key(pair, secret, &secret_len), 1);
+        assert_int_equal(EVP_PKEY_get_raw_public_key(pair, ours, &ours_len), 1);
+        EVP_PKEY *same = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, secret, secret_len);
+        assert_int_equal(EVP_PKEY_get_raw_public_key(same, theirs, &theirs_len), 1);
+        assert_memory_equal(ours, theirs, sizeof ours);
+        assert_memory_not_equal(secret, before, sizeof secret);
+        memcpy(before, secret, sizeof before);
+        EVP_PKEY_free(pair);
+        EVP_PKEY_free(same);
+    }
+}
+
 /* One key has several forms. Ours is the one that couriers enrol with; no other makes a key of another one.
  */
 static void test_forms_of_a_key(void **state)
@@ -260,8 +284,11 @@ static void test_forms_of_a_key(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_broken_certificates), cmocka_unit_test(test_what_there_is),
-        cmocka_unit_test(test_key_schedule),        cmocka_unit_test(test_hmac),
+        cmocka_unit_test(test_broken_certificates),
+        cmocka_unit_test(test_what_there_is),
+        cmocka_unit_test(test_key_schedule),
+        cmocka_unit_test(test_hmac),
+        cmocka_unit_test(test_x25519),
         cmocka_unit_test(test_forms_of_a_key),
     };
     if (tls_provider_begin() != ERR_OK)
