@@ -27,7 +27,7 @@ $(eval $(call program,bin/keyholt-server,escrow-server/places.c escrow-server/pk
     $(addprefix escrow-server/store/,store_rows.c store_check.c sql_tables.c),-ljson-c -lcrypt -lp11-kit $(server_store_libs)))
 
 $(eval $(call program,libexec/web,$(server_child) escrow-server/pki.c escrow-server/pki_read.c \
-    $(addprefix escrow-server/web/,web_main.c web_back.c web_replay.c web_tls.c tls_provider.c tls_kdf.c tls_hmac.c tls_x25519.c tls_spki.c \
+    $(addprefix escrow-server/web/,web_main.c web_back.c web_replay.c web_tls.c tls_provider.c tls_kdf.c tls_random.c tls_hmac.c tls_x25519.c tls_spki.c \
     tls_sessions.c tls_resume.c web_courier.c web_conn.c web_room.c web_body.c web_http.c web_gzip.c web_enroll.c web_sync.c \
     sync_read.c web_health.c \
     web_vault.c web_losses.c web_heads.c web_revoked.c web_local.c web_local_ops.c web_outbox.c web_devices.c \
@@ -86,6 +86,6 @@ sanitized:
 	$(Q)$(MAKE) --no-print-directory B=$(SAN) CFLAGS='-O1 -g -fno-omit-frame-pointer $(ASAN)' HARDEN= \
 	    EXTRA_CFLAGS=-Wno-format-truncation LDFLAGS='$(ASAN)' $(san_programs:%=$(SAN)/%) hosted_units
 $(eval $(call unit,test_tls_sessions,escrow-server/web/tls_sessions.c,-pthread))
-$(eval $(call unit,test_tls_provider,$(addprefix escrow-server/web/,tls_provider.c tls_kdf.c tls_hmac.c tls_x25519.c tls_spki.c) escrow-server/pki.c escrow-server/pki_read.c,))
+$(eval $(call unit,test_tls_provider,$(addprefix escrow-server/web/,tls_provider.c tls_kdf.c tls_random.c tls_hmac.c tls_x25519.c tls_spki.c) escrow-server/pki.c escrow-server/pki_read.c,))
 $(eval $(call unit,test_web_tls,escrow-server/pki.c escrow-server/pki_read.c \
-    $(addprefix escrow-server/web/,web_tls.c tls_provider.c tls_kdf.c tls_hmac.c tls_x25519.c tls_spki.c tls_resume.c tls_sessions.c web_courier.c web_revoked.c),-lssl -ljson-c -pthread))
+    $(addprefix escrow-server/web/,web_tls.c tls_provider.c tls_kdf.c tls_random.c tls_hmac.c tls_x25519.c tls_spki.c tls_resume.c tls_sessions.c web_courier.c web_revoked.c),-lssl -ljson-c -pthread))

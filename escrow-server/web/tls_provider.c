@@ -2,6 +2,7 @@
 #include "escrow-server/web/tls_provider.h"
 #include "escrow-server/web/tls_hmac.h"
 #include "escrow-server/web/tls_kdf.h"
+#include "escrow-server/web/tls_random.h"
 #include "escrow-server/web/tls_spki.h"
 #include "escrow-server/web/tls_x25519.h"
 #include <openssl/core_dispatch.h>
@@ -153,7 +154,7 @@ enum err tls_provider_begin(void)
     const uint64_t none = OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ADD_ALL_DIGESTS;
     bool ok = OPENSSL_init_crypto(none, NULL) == 1 && EVP_add_digest(EVP_sha256()) == 1 &&
               EVP_add_digest(EVP_sha384()) == 1 && EVP_add_digest(EVP_sha512()) == 1;
-    return ok ? ERR_OK : ERR_INTERNAL;
+    return ok && tls_random_begin() == ERR_OK ? ERR_OK : ERR_INTERNAL;
 }
 
 enum err tls_provider_open(OSSL_LIB_CTX **ret)

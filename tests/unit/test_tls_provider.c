@@ -10,6 +10,7 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -252,6 +253,18 @@ static void test_x25519(void **state)
     }
 }
 
+static void test_random(void **state)
+{
+    uint8_t a[1000] = {0}, b[1000] = {0}, none[32] = {0};
+    (void)state;
+    assert_int_equal(RAND_bytes(a, sizeof a), 1);
+    assert_int_equal(RAND_priv_bytes(b, sizeof b), 1);
+    assert_memory_not_equal(a, b, sizeof none);
+    assert_memory_not_equal(a + sizeof a - sizeof none, none, sizeof none);
+    assert_int_equal(RAND_status(), 1);
+    assert_int_equal(RAND_bytes(a, 0), 1);
+}
+
 /* One key has several forms. Ours is the one that couriers enrol with; no other makes a key of another one.
  */
 static void test_forms_of_a_key(void **state)
@@ -288,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_what_there_is),
         cmocka_unit_test(test_key_schedule),
         cmocka_unit_test(test_hmac),
+        cmocka_unit_test(test_random),
         cmocka_unit_test(test_x25519),
         cmocka_unit_test(test_forms_of_a_key),
     };
