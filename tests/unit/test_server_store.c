@@ -417,7 +417,8 @@ static void test_orders_wait_until_they_are_done(void **state)
     uint8_t got[MSG_COMMANDS][COMMAND_LEN];
     unsigned n;
     const struct guid other = {{9}};
-    bool open, repeats = true;
+    struct store_waiting waiting = {.again = true};
+    bool open;
     assert_int_equal(ops->command_open(s, c.device, &c.key_id, &open), ERR_OK);
     assert_false(open);
     assert_int_equal(ops->command_put(s, &c), ERR_OK);
@@ -425,16 +426,16 @@ static void test_orders_wait_until_they_are_done(void **state)
     assert_true(open);
     c.bytes[0] = 4; /* it may be signed again while it waits */
     assert_int_equal(ops->command_put(s, &c), ERR_OK);
-    assert_int_equal(ops->command_get(s, c.device, &other, got[0], &repeats), ERR_NOT_FOUND);
-    assert_int_equal(ops->command_get(s, c.device, &c.key_id, got[0], &repeats), ERR_OK);
-    assert_false(repeats);
-    assert_memory_equal(got[0], c.bytes, COMMAND_LEN);
+    assert_int_equal(ops->command_get(s, c.device, &other, &waiting), ERR_NOT_FOUND);
+    assert_int_equal(ops->command_get(s, c.device, &c.key_id, &waiting), ERR_OK);
+    assert_false(waiting.again);
+    assert_memory_equal(waiting.bytes, c.bytes, COMMAND_LEN);
     assert_int_equal(ops->command_done(s, c.device, &other, 6), ERR_OK);
     assert_int_equal(ops->commands(s, c.device, MSG_COMMANDS, got, &n), ERR_OK);
     assert_int_equal(n, 1);
     assert_int_equal(got[0][0], 4);
     assert_int_equal(ops->command_done(s, c.device, &c.key_id, 6), ERR_OK);
-    assert_int_equal(ops->command_get(s, c.device, &c.key_id, got[0], &repeats), ERR_NOT_FOUND);
+    assert_int_equal(ops->command_get(s, c.device, &c.key_id, &waiting), ERR_NOT_FOUND);
     assert_int_equal(ops->commands(s, c.device, MSG_COMMANDS, got, &n), ERR_OK);
     assert_int_equal(n, 0);
     assert_int_equal(ops->command_open(s, c.device, &c.key_id, &open), ERR_OK);
