@@ -11,15 +11,7 @@
 
 #define CONF_MAX (64u << 10)
 
-enum value_kind {
-    VALUE_UID = 1,
-    VALUE_WORKERS,
-    VALUE_U64,
-    VALUE_MONTHS,
-    VALUE_YES,
-    VALUE_SESSIONS,
-    VALUE_TEXT
-};
+enum value_kind { VALUE_UID = 1, VALUE_WORKERS, VALUE_U64, VALUE_MONTHS, VALUE_YES, VALUE_COUNT, VALUE_TEXT };
 
 static const struct setting {
     const char *name;
@@ -45,7 +37,7 @@ static const struct setting {
      "# brought to a newer form moves, however long that takes; writing it down at its end does not."},
     {"sync-every-seconds", VALUE_U64, offsetof(struct conf, sync_every_s),
      "When devices are asked to come back."},
-    {"tls-sessions", VALUE_SESSIONS, offsetof(struct conf, tls_sessions),
+    {"tls-sessions", VALUE_COUNT, offsetof(struct conf, tls_sessions),
      "How many devices can resume their TLS session, at any worker; 320 bytes each. 0: none, and no "
      "tickets,\n"
      "# each of which costs a handshake about an eighth more."},
@@ -67,6 +59,11 @@ static const struct setting {
      "more\n"
      "# come, the one goes that said nothing for longest. Never more than the limit of open files has room "
      "for."},
+    {"connections-per-address", VALUE_COUNT, offsetof(struct conf, connections_each),
+     "How many of them one address has at most (IPv6: one /64); when more come from it, its oldest one goes\n"
+     "# that has no request under way. 0: a quarter. Behind a load balancer that hides addresses: as many "
+     "as\n"
+     "# connections."},
     {"asks-per-second", VALUE_U64, offsetof(struct conf, asks_per_second),
      "After a loss: how many devices one web worker asks in a second for what the store lacks."},
     {"disclosures-per-hour", VALUE_U64, offsetof(struct conf, quota_per_hour),
@@ -157,7 +154,7 @@ static enum err set(struct conf *c, const struct setting *s, const char *value)
             return ERR_RANGE;
         memcpy(at, &v, sizeof v);
         return ERR_OK;
-    case VALUE_SESSIONS:
+    case VALUE_COUNT:
         TRY(number(value, 0, CONF_SESSIONS_MAX, &v));
         memcpy(at, &v, sizeof v);
         return ERR_OK;
@@ -190,7 +187,7 @@ static const char *wanted(enum value_kind kind)
         return "a number from 1 to 2147483648 is wanted";
     case VALUE_MONTHS:
         return "a number from 0 to 600 is wanted";
-    case VALUE_SESSIONS:
+    case VALUE_COUNT:
         return "a number from 0 to 1048576 is wanted";
     case VALUE_YES:
         return "yes or no is wanted";
@@ -278,7 +275,7 @@ static int print_value(FILE *f, const struct conf *c, const struct setting *s)
         return workers == 0 ? fprintf(f, "%s = auto\n", s->name) : fprintf(f, "%s = %u\n", s->name, workers);
     case VALUE_U64:
     case VALUE_MONTHS:
-    case VALUE_SESSIONS:
+    case VALUE_COUNT:
         memcpy(&v, at, sizeof v);
         return fprintf(f, "%s = %llu\n", s->name, (unsigned long long)v);
     case VALUE_YES:
