@@ -426,6 +426,26 @@ def test_init_keeps_what_the_package_brought():
         first.clean()
 
 
+def test_manual_of_the_configuration():
+    """keyholt-server.conf(5) has every key with its default, what may stand there and what it means, and is installed."""
+    page = run(SERVER, 'check-config', '--manual').stdout
+    defaults = dict(re.findall(r'(?m)^([a-z-]+) = ?(.*)$', run(SERVER, 'check-config', '--defaults').stdout))
+    holds(len(defaults) > 20, defaults)
+    said = {}
+    for part in re.split(r'(?m)^\.TP\n', page.split('.SH KEYS\n')[1].split('.SH FILES\n')[0])[1:]:
+        lines = part.splitlines()
+        text = ' '.join(line for line in lines if not line.startswith('.'))
+        for line in lines:
+            if line.startswith('.B "'):
+                key, value = line[4:-1].replace('\\-', '-').split(' =', 1)
+                said[key] = value.strip()
+        holds(re.match(r'Value: \S.{3,}?\. \S.{20,}', text), f'range and meaning: {part}')
+        holds(not any(line.startswith("'") or '\t' in line for line in lines), part)
+    eq(said, defaults, 'keys and defaults')
+    with open(os.path.join(BUILD, '../packaging/server/install'), encoding='utf-8') as f:
+        holds('$B/keyholt-server.conf.5' in f.read(), 'in the package')
+
+
 # ---- metrics
 
 def test_metrics_are_summed_and_well_formed(s):
