@@ -80,7 +80,7 @@ struct sql_statement {
     const char *text;
 };
 
-#define SQL_RETAIN_STEP 1000 /* as sql_sqlite.c has it */
+#define SQL_RETAIN_STEP 200 /* as sql_sqlite.c has it */
 
 #define SQL_RECOVERY   (1u << STORE_RECOVERY)
 #define SQL_COMPLIANCE (1u << STORE_COMPLIANCE)

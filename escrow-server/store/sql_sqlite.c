@@ -259,8 +259,8 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
     /* One step of retention, in this order, of at most SQL_RETAIN_STEP rows each. */
     [SQL_RETAINED] = {SQL_COMPLIANCE,
                       "INSERT INTO retentions (cutoff_us, time, records, events) SELECT ?1, ?2,"
-                      " (SELECT count(*) FROM (SELECT 1 FROM records WHERE received_us < ?1 LIMIT 1000)),"
-                      " (SELECT count(*) FROM (SELECT 1 FROM events WHERE received_us < ?1 LIMIT 1000))"
+                      " (SELECT count(*) FROM (SELECT 1 FROM records WHERE received_us < ?1 LIMIT 200)),"
+                      " (SELECT count(*) FROM (SELECT 1 FROM events WHERE received_us < ?1 LIMIT 200))"
                       " WHERE EXISTS (SELECT 1 FROM records WHERE received_us < ?1)"
                       " OR EXISTS (SELECT 1 FROM events WHERE received_us < ?1)"
                       " ON CONFLICT (cutoff_us) DO UPDATE SET time = excluded.time,"
@@ -269,15 +269,15 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
         {SQL_COMPLIANCE,
          "INSERT INTO forgotten (device, incarnation, sequence, name, received_us)"
          " SELECT device, incarnation, max(sequence), name, received_us FROM (SELECT * FROM records"
-         " WHERE received_us < ?1 ORDER BY received_us, name LIMIT 1000) WHERE true"
+         " WHERE received_us < ?1 ORDER BY received_us, name LIMIT 200) WHERE true"
          " GROUP BY device, incarnation ON CONFLICT (device, incarnation) DO UPDATE SET"
          " sequence = excluded.sequence, name = excluded.name, received_us = excluded.received_us"
          " WHERE excluded.sequence > sequence"},
     [SQL_RETAIN] = {SQL_COMPLIANCE, "DELETE FROM records WHERE name IN (SELECT name FROM records WHERE"
-                                    " received_us < ?1 ORDER BY received_us, name LIMIT 1000)"},
+                                    " received_us < ?1 ORDER BY received_us, name LIMIT 200)"},
     [SQL_RETAIN_EVENTS] = {SQL_COMPLIANCE,
                            "DELETE FROM events WHERE record IN (SELECT record FROM events WHERE"
-                           " received_us < ?1 ORDER BY received_us, record LIMIT 1000)"},
+                           " received_us < ?1 ORDER BY received_us, record LIMIT 200)"},
     [SQL_RETENTION] = {SQL_COMPLIANCE, "SELECT records, events FROM retentions WHERE cutoff_us = ?1"},
     [SQL_BOOTS] = {SQL_COMPLIANCE,
                    "SELECT time, received_us, device, key_id, volume, result, reason FROM events"

@@ -509,7 +509,7 @@ def test_manual_of_the_configuration():
         holds(re.match(r'Value: \S.{3,}?\. \S.{20,}', text), f'range and meaning: {part}')
         holds(not any(line.startswith("'") or '\t' in line for line in lines), part)
     eq(said, defaults, 'keys and defaults')
-    with open(os.path.join(BUILD, '../packaging/server/install'), encoding='utf-8') as f:
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../packaging/server/install'), encoding='utf-8') as f:
         holds('$B/keyholt-server.conf.5' in f.read(), 'in the package')
 
 
