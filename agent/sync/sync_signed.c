@@ -82,43 +82,49 @@ static enum err say_rotated(struct agent *a, const struct cache_key *old, uint64
     return e;
 }
 
-/* A password was shown to somebody although the server knew that it was replaced: he may have a copy of the
- * header from before. */
-static enum err note_late_disclosure(struct agent *a, const struct command *c, const struct cache_key *k,
-                                     bool *ret_late)
-{
-    uint64_t known = 0;
-    enum err e = cache_rotation_time(a->cache, &k->key_id, &known);
-    if (e == ERR_NOT_FOUND || (e == ERR_OK && c->time <= known))
-        return ERR_OK;
-    TRY(e);
-    TRY(mirror_note_exposed(a, &k->volume, &k->key_id));
-    *ret_late = true;
-    return ERR_OK;
-}
+/* The record that says last what replaced a key. */
+struct said {
+    bool receipted;
+    uint64_t event_time, known; /* known: when a server receipted it, by its clock */
+};
 
-/* Was it this very order that we answered last? */
-static enum err is_answered(struct agent *a, const struct command *c, bool *ret)
+/* err: NOT_FOUND */
+static enum err last_said(struct agent *a, const struct guid *key_id, struct said *ret)
 {
     struct record r;
     size_t len = 0;
+    *ret = (struct said){.receipted = false};
     uint8_t *bytes = malloc(RECORD_MAX);
-    enum err e = bytes ? cache_rotation_record(a->cache, &c->key_id, bytes, &len) : ERR_NOMEM;
+    enum err e = bytes ? cache_rotation_record(a->cache, key_id, bytes, &len) : ERR_NOMEM;
     if (e == ERR_OK)
         e = record_decode(bytes, len, &r);
     if (e == ERR_OK)
-        *ret = r.event_time == c->time;
+        ret->event_time = r.event_time;
     free(bytes);
+    TRY(e);
+    e = cache_rotation_time(a->cache, key_id, &ret->known);
+    ret->receipted = e == ERR_OK;
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
+/* A server that has our word and repeats the order means another disclosure than the one that we answered. Of
+ * a password that was shown although the server knew that it was replaced: who saw it may have a copy of the
+ * header from before. */
+static enum err answer_anew(struct agent *a, const struct command *c, const struct cache_key *k,
+                            const struct said *said, struct sync_outcome *o)
+{
+    if (c->time > said->known)
+        TRY(mirror_note_exposed(a, &k->volume, &k->key_id));
+    return say_rotated(a, k, c->time, o);
+}
+
 /* An order stays open, and is repeated, until it can be answered truthfully: not for a key that we do not
- * know and not without a successor. The answer is one record for ever: an order that comes again, even an old
- * one, gets the same bytes (invariant 7). An order that speaks of a later disclosure is another one, and what
- * answered the one before does not: whoever sends that once more has not heard of this. */
+ * know and not without a successor. An order of one time has one answer for ever: when it comes again it gets
+ * the same bytes (invariant 7). */
 static enum err do_rotate(struct agent *a, const struct command *c, struct sync_outcome *o)
 {
     struct cache_key k;
+    struct said said;
     enum err e = cache_get_key(a->cache, &c->key_id, &k);
     if (e != ERR_OK)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
@@ -127,14 +133,12 @@ static enum err do_rotate(struct agent *a, const struct command *c, struct sync_
                          "the organisation wants its recovery password replaced");
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     }
-    bool late = false, answered = false;
-    TRY(note_late_disclosure(a, c, &k, &late));
-    if (late)
-        TRY(is_answered(a, c, &answered));
-    if (late && !answered)
-        return say_rotated(a, &k, c->time, o);
-    e = cache_resend_rotation(a->cache, &c->key_id);
-    return e == ERR_NOT_FOUND ? say_rotated(a, &k, (uint64_t)time(NULL), o) : e;
+    e = last_said(a, &c->key_id, &said);
+    if (e == ERR_NOT_FOUND)
+        return say_rotated(a, &k, (uint64_t)time(NULL), o);
+    TRY(e);
+    return said.receipted && said.event_time != c->time ? answer_anew(a, c, &k, &said, o)
+                                                        : cache_resend_rotation(a->cache, &c->key_id);
 }
 
 /* The same order again gets the same answer, and no second report. */

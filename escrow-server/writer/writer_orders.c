@@ -64,20 +64,23 @@ enum err writer_order_rotation(struct batch *b, const uint8_t device[static 32],
     return ERR_OK;
 }
 
-/* What closed it before may come any number of times; so the record that closes it once more names the time
- * that this order speaks of. source: docs/formats.md#command */
-static bool answers(const struct order *o, const struct record *r)
+/* A record may come any number of times, also by whoever never heard of the order; so what closes it is new,
+ * or names the time that the order speaks of; that it does where another record closed it before. source:
+ * docs/formats.md#command */
+static bool answers(const struct order *o, const struct record *r, bool is_new)
 {
-    return !o->again || !o->ours || r->event_time == o->time;
+    if (!o->ours || r->event != EVENT_ROTATED) /* other orders are given out under a name of their own */
+        return true;
+    return r->event_time == o->time || (is_new && !o->again);
 }
 
-enum err writer_order_done(struct batch *b, const struct record *r)
+enum err writer_order_done(struct batch *b, const struct record *r, bool is_new)
 {
     const struct guid *key_id = &r->other_key_id;
     bool former = false;
     struct order is;
     TRY(look(b, r->device, key_id, &is));
-    if (is.there && !answers(&is, r))
+    if (is.there && !answers(&is, r, is_new))
         return ERR_OK; /* it stays open */
     TRY(b->w->ops->command_former(b->w->store, r->device, key_id, &former));
     if (former)
