@@ -20,7 +20,7 @@ const struct conf_setting conf_settings[CONF_SETTINGS] = {
      "# brought to a newer form moves, however long that takes; writing it down at its end does not."},
     {"sync-every-seconds", VALUE_U64, offsetof(struct conf, sync_every_s),
      "When devices are asked to come back."},
-    {"tls-sessions", VALUE_COUNT, offsetof(struct conf, tls_sessions),
+    {"tls-sessions", VALUE_ENTRIES, offsetof(struct conf, tls_sessions),
      "How many devices can resume their TLS session, at any worker; 320 bytes each. 0: none, and no "
      "tickets,\n"
      "# each of which costs a handshake about an eighth more."},
@@ -42,7 +42,7 @@ const struct conf_setting conf_settings[CONF_SETTINGS] = {
      "more\n"
      "# come, the one goes that said nothing for longest. Never more than the limit of open files has room "
      "for."},
-    {"connections-per-address", VALUE_COUNT, offsetof(struct conf, connections_each),
+    {"connections-per-address", VALUE_ENTRIES, offsetof(struct conf, connections_each),
      "How many of them one address has at most (IPv6: one /64); when more come from it, its oldest one goes\n"
      "# that has no request under way. 0: a quarter. Behind a load balancer that hides addresses: as many "
      "as\n"
@@ -80,7 +80,7 @@ const struct conf_value conf_values[VALUE_TEXT + 1] = {
     [VALUE_WORKERS] = {"1 to 16, or auto", "1 to 16, or auto, is wanted"},
     [VALUE_U64] = {"a number from 1 to 2147483648", "a number from 1 to 2147483648 is wanted"},
     [VALUE_MONTHS] = {"a number from 0 to 600", "a number from 0 to 600 is wanted"},
-    [VALUE_COUNT] = {"a number from 0 to 1048576", "a number from 0 to 1048576 is wanted"},
+    [VALUE_ENTRIES] = {"a number from 0 to 1048576", "a number from 0 to 1048576 is wanted"},
     [VALUE_YES] = {"yes or no", "yes or no is wanted"},
     [VALUE_TEXT] = {"text of at most 4095 bytes, or nothing", "the value is too long"},
 };

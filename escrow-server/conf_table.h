@@ -6,7 +6,15 @@
 #include "escrow-server/places.h"
 #include <stddef.h>
 
-enum value_kind { VALUE_UID = 1, VALUE_WORKERS, VALUE_U64, VALUE_MONTHS, VALUE_YES, VALUE_COUNT, VALUE_TEXT };
+enum value_kind {
+    VALUE_UID = 1,
+    VALUE_WORKERS,
+    VALUE_U64,
+    VALUE_MONTHS,
+    VALUE_YES,
+    VALUE_ENTRIES,
+    VALUE_TEXT
+};
 
 struct conf_setting {
     const char *name;

@@ -73,7 +73,7 @@ static enum err set(struct conf *c, const struct conf_setting *s, const char *va
             return ERR_RANGE;
         memcpy(at, &v, sizeof v);
         return ERR_OK;
-    case VALUE_COUNT:
+    case VALUE_ENTRIES:
         TRY(number(value, 0, CONF_SESSIONS_MAX, &v));
         memcpy(at, &v, sizeof v);
         return ERR_OK;
@@ -173,7 +173,7 @@ static int print_value(FILE *f, const struct conf *c, const struct conf_setting 
         return workers == 0 ? fprintf(f, "%s = auto\n", s->name) : fprintf(f, "%s = %u\n", s->name, workers);
     case VALUE_U64:
     case VALUE_MONTHS:
-    case VALUE_COUNT:
+    case VALUE_ENTRIES:
         memcpy(&v, at, sizeof v);
         return fprintf(f, "%s = %llu\n", s->name, (unsigned long long)v);
     case VALUE_YES:

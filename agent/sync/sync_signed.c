@@ -41,7 +41,7 @@ enum err sync_take_receipt(struct agent *a, const uint8_t device[static 32], str
     return ERR_OK;
 }
 
-/* event_time: when it was replaced, or what the order says that this answers */
+/* event_time: of the order that this answers */
 static enum err add_rotated(struct agent *a, const struct cache_key *old, const struct guid *successor,
                             uint64_t event_time)
 {
@@ -82,49 +82,42 @@ static enum err say_rotated(struct agent *a, const struct cache_key *old, uint64
     return e;
 }
 
-/* The record that says last what replaced a key. */
-struct said {
-    bool receipted;
-    uint64_t event_time, known; /* known: when a server receipted it, by its clock */
-};
+/* A password was shown to somebody although the server knew that it was replaced: he may have a copy of the
+ * header from before. ret_known: a server has receipted what we said of it */
+static enum err note_late_disclosure(struct agent *a, const struct command *c, const struct cache_key *k,
+                                     bool *ret_known)
+{
+    uint64_t known = 0;
+    enum err e = cache_rotation_time(a->cache, &k->key_id, &known);
+    *ret_known = e == ERR_OK;
+    if (e == ERR_NOT_FOUND || (e == ERR_OK && c->time <= known))
+        return ERR_OK;
+    return e == ERR_OK ? mirror_note_exposed(a, &k->volume, &k->key_id) : e;
+}
 
-/* err: NOT_FOUND */
-static enum err last_said(struct agent *a, const struct guid *key_id, struct said *ret)
+/* Was it this very order that we answered last? */
+static enum err is_answered(struct agent *a, const struct command *c, bool *ret)
 {
     struct record r;
     size_t len = 0;
-    *ret = (struct said){.receipted = false};
     uint8_t *bytes = malloc(RECORD_MAX);
-    enum err e = bytes ? cache_rotation_record(a->cache, key_id, bytes, &len) : ERR_NOMEM;
+    enum err e = bytes ? cache_rotation_record(a->cache, &c->key_id, bytes, &len) : ERR_NOMEM;
     if (e == ERR_OK)
         e = record_decode(bytes, len, &r);
     if (e == ERR_OK)
-        ret->event_time = r.event_time;
+        *ret = r.event_time == c->time;
     free(bytes);
-    TRY(e);
-    e = cache_rotation_time(a->cache, key_id, &ret->known);
-    ret->receipted = e == ERR_OK;
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
-/* A server that has our word and repeats the order means another disclosure than the one that we answered. Of
- * a password that was shown although the server knew that it was replaced: who saw it may have a copy of the
- * header from before. */
-static enum err answer_anew(struct agent *a, const struct command *c, const struct cache_key *k,
-                            const struct said *said, struct sync_outcome *o)
-{
-    if (c->time > said->known)
-        TRY(mirror_note_exposed(a, &k->volume, &k->key_id));
-    return say_rotated(a, k, c->time, o);
-}
-
 /* An order stays open, and is repeated, until it can be answered truthfully: not for a key that we do not
- * know and not without a successor. An order of one time has one answer for ever: when it comes again it gets
- * the same bytes (invariant 7). */
+ * know and not without a successor. To a server that has what we said and orders all the same, that was no
+ * answer: it speaks of a later disclosure, and whoever sends the old record once more has not heard of that.
+ * So it gets a record that names this very order; and however often the same order comes, the same bytes
+ * (invariant 7). */
 static enum err do_rotate(struct agent *a, const struct command *c, struct sync_outcome *o)
 {
     struct cache_key k;
-    struct said said;
     enum err e = cache_get_key(a->cache, &c->key_id, &k);
     if (e != ERR_OK)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
@@ -133,12 +126,13 @@ static enum err do_rotate(struct agent *a, const struct command *c, struct sync_
                          "the organisation wants its recovery password replaced");
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     }
-    e = last_said(a, &c->key_id, &said);
-    if (e == ERR_NOT_FOUND)
-        return say_rotated(a, &k, (uint64_t)time(NULL), o);
-    TRY(e);
-    return said.receipted && said.event_time != c->time ? answer_anew(a, c, &k, &said, o)
-                                                        : cache_resend_rotation(a->cache, &c->key_id);
+    bool known = false, answered = false;
+    TRY(note_late_disclosure(a, c, &k, &known));
+    TRY(is_answered(a, c, &answered));
+    if (known && !answered)
+        return say_rotated(a, &k, c->time, o);
+    e = cache_resend_rotation(a->cache, &c->key_id);
+    return e == ERR_NOT_FOUND ? say_rotated(a, &k, c->time, o) : e;
 }
 
 /* The same order again gets the same answer, and no second report. */
