@@ -528,44 +528,6 @@ static void test_only_devices_that_count_are_ordered(void **state)
     }
 }
 
-static uint64_t ordered_time(void)
-{
-    uint8_t got[1][COMMAND_LEN];
-    struct command c;
-    unsigned n;
-    assert_int_equal(ops.commands(w.store, device.d.id, 1, got, &n), ERR_OK);
-    assert_int_equal(n, 1);
-    assert_int_equal(command_decode(got[0], COMMAND_LEN, &receipt_pub, &c), ERR_OK);
-    return c.time;
-}
-
-/* An order says when the key was disclosed last, and never that it was when somebody told us of it. */
-static void test_an_order_speaks_of_the_last_disclosure(void **state)
-{
-    static const struct {
-        uint64_t time, want;
-    } rows[] = {{1000, 1000}, {900, 1000}, {2000, 2000}, {1500, 2000}};
-    struct msg_entry m = {.chain = "ab", .who = "alice", .key_id = {{1}}};
-    const struct order_cause loss = {.disclosed = 100, .loss = 7};
-    struct batch b = {.w = &w};
-    (void)state;
-    memcpy(m.device, device.d.id, sizeof m.device);
-    assert_int_equal(batch_need(&b, STORE_RECOVERY), ERR_OK);
-    assert_int_equal(writer_order_rotation(&b, m.device, &m.key_id, &loss), ERR_OK); /* a loss */
-    batch_finish(&b);
-    assert_int_equal(ordered_time(), 100);
-    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct batch next = {.w = &w};
-        struct pending p = {.type = MSG_DISCLOSED};
-        m.n = i + 1;
-        m.time = rows[i].time;
-        writer_disclosed(&next, &p, &m);
-        batch_finish(&next);
-        assert_int_equal(p.err, ERR_OK);
-        assert_int_equal(ordered_time(), rows[i].want);
-    }
-}
-
 static void seen_at(const uint8_t id[static 32], uint64_t time)
 {
     bool replicated;
@@ -632,6 +594,44 @@ static void test_a_stopped_loss_takes_its_orders_back(void **state)
     }
 }
 
+static uint64_t ordered_time(void)
+{
+    uint8_t got[1][COMMAND_LEN];
+    struct command c;
+    unsigned n;
+    assert_int_equal(ops.commands(w.store, device.d.id, 1, got, &n), ERR_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(command_decode(got[0], COMMAND_LEN, &receipt_pub, &c), ERR_OK);
+    return c.time;
+}
+
+/* An order says when the key was disclosed last, and never that it was when somebody told us of it. */
+static void test_an_order_speaks_of_the_last_disclosure(void **state)
+{
+    static const struct {
+        uint64_t time, want;
+    } rows[] = {{1000, 1000}, {900, 1000}, {2000, 2000}, {1500, 2000}};
+    struct msg_entry m = {.chain = "ab", .who = "alice", .key_id = {{1}}};
+    const struct order_cause loss = {.disclosed = 100, .loss = 7};
+    struct batch b = {.w = &w};
+    (void)state;
+    memcpy(m.device, device.d.id, sizeof m.device);
+    assert_int_equal(batch_need(&b, STORE_RECOVERY), ERR_OK);
+    assert_int_equal(writer_order_rotation(&b, m.device, &m.key_id, &loss), ERR_OK); /* a loss */
+    batch_finish(&b);
+    assert_int_equal(ordered_time(), 100);
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct batch next = {.w = &w};
+        struct pending p = {.type = MSG_DISCLOSED};
+        m.n = i + 1;
+        m.time = rows[i].time;
+        writer_disclosed(&next, &p, &m);
+        batch_finish(&next);
+        assert_int_equal(p.err, ERR_OK);
+        assert_int_equal(ordered_time(), rows[i].want);
+    }
+}
+
 #define WRITER_TEST(f) cmocka_unit_test_setup_teardown(f, open_writer, close_writer)
 
 int main(void)
@@ -645,9 +645,9 @@ int main(void)
         WRITER_TEST(test_uncertain_keys_are_ordered_at_a_rate),
         WRITER_TEST(test_who_cannot_be_judged_stops_nobody),
         WRITER_TEST(test_no_device_takes_what_is_everybodys),
+        WRITER_TEST(test_a_stopped_loss_takes_its_orders_back),
         WRITER_TEST(test_only_devices_that_count_are_ordered),
         WRITER_TEST(test_an_order_speaks_of_the_last_disclosure),
-        WRITER_TEST(test_a_stopped_loss_takes_its_orders_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
