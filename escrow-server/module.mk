@@ -3,7 +3,7 @@
 server_malloc := $(if $(MALLOC),-Wl$(comma)--no-as-needed -l$(MALLOC))
 # escrow-server/: the command (its verbs and the supervisor) and the processes that it starts.
 server_child := $(addprefix escrow-server/process/,child.c child_listen.c control.c slog.c chan.c msg_piece.c \
-    msg_store.c msg_devices.c msg_vault.c msg_loss.c passphrase.c metrics.c) escrow-server/places.c \
+    msg_store.c msg_devices.c msg_vault.c msg_loss.c passphrase.c metrics.c) escrow-server/places.c escrow-server/conf_table.c \
     escrow-server/state.c
 # PKCS#11 tokens through p11-kit, in the two programs that may meet one
 escrow_key := escrow-server/vault/escrow_key.c crypto/pkcs11/p256_token.c
@@ -14,12 +14,12 @@ server_store := $(addprefix escrow-server/store/,store_sqlite.c store.c store_qu
     store_pg_connect.c store_pg_wire.c store_pg_tx.c store_pg_ahead.c store_ahead.c sql_pg.c)
 server_store_libs := -lsqlite3 -lpq -pthread
 
-$(eval $(call program,bin/keyholt-server,escrow-server/places.c escrow-server/pki.c escrow-server/pki_read.c \
+$(eval $(call program,bin/keyholt-server,escrow-server/places.c escrow-server/conf_table.c escrow-server/pki.c escrow-server/pki_read.c \
     escrow-server/state.c $(escrow_key) $(server_store) \
     $(addprefix escrow-server/verb/,main.c options.c verb_init.c setup_keys.c setup_state.c setup_org.c \
     verb_approve.c verb_serve.c verb_recover.c verb_audit.c verb_audit_erase.c verb_audit_losses.c \
     verb_audit_begin.c verb_audit_export.c verb_user.c verb_token.c state_store.c state_backup.c verb_backup.c \
-    verb_restore.c verb_verify.c verb_move.c verb_retain.c verb_import.c verb_keys.c verb_check_config.c \
+    verb_restore.c verb_verify.c verb_move.c verb_retain.c verb_import.c verb_keys.c verb_check_config.c config_page.c answer_guard.c \
     verb_device.c verb_policy.c answer.c) \
     $(addprefix escrow-server/process/,slog.c listen.c supervise.c supervise_spawn.c supervise_connect.c control.c local.c listen_given.c metrics.c \
     quiet.c passphrase.c) escrow-server/vault/people.c escrow-server/vault/totp.c escrow-server/web/tls_sessions.c \
@@ -28,7 +28,7 @@ $(eval $(call program,bin/keyholt-server,escrow-server/places.c escrow-server/pk
 
 $(eval $(call program,libexec/web,$(server_child) escrow-server/process/quiet.c escrow-server/pki.c escrow-server/pki_read.c \
     $(addprefix escrow-server/web/,web_main.c web_back.c web_replay.c web_tls.c tls_provider.c tls_kdf.c tls_random.c tls_hmac.c tls_x25519.c tls_spki.c \
-    tls_sessions.c tls_resume.c web_courier.c web_conn.c web_room.c web_body.c web_http.c web_gzip.c web_enroll.c web_sync.c \
+    tls_sessions.c tls_resume.c web_courier.c web_conn.c web_room.c web_peers.c peer_key.c web_body.c web_http.c web_gzip.c web_enroll.c web_sync.c \
     sync_read.c sync_answer.c web_quiet.c web_health.c \
     web_vault.c web_losses.c web_heads.c web_revoked.c web_local.c web_local_ops.c web_outbox.c web_devices.c \
     web_refuse.c http_guard.c web_metrics.c web_org.c web_shed.c web_recover.c \
@@ -38,7 +38,7 @@ $(eval $(call program,libexec/web,$(server_child) escrow-server/process/quiet.c 
 $(eval $(call program,libexec/writer,$(server_child) escrow-server/pki.c escrow-server/pki_read.c $(server_store) \
     escrow-server/process/webs.c escrow-server/process/quiet.c \
     $(addprefix escrow-server/writer/,writer_main.c writer_batch.c writer_sync.c writer_synced.c writer_enroll.c \
-    writer_disclosed.c writer_orders.c writer_seen.c writer_devices.c writer_loss.c writer_uncertain.c),$(server_store_libs) $(server_malloc)))
+    writer_disclosed.c writer_orders.c writer_seen.c writer_devices.c writer_loss.c writer_uncertain.c writer_take_back.c),$(server_store_libs) $(server_malloc)))
 
 $(eval $(call program,libexec/reader,$(server_child) $(server_store) escrow-server/process/webs.c \
     $(addprefix escrow-server/writer/,reader_main.c reader_answer.c reader_sweep.c),$(server_store_libs) $(server_malloc)))
@@ -64,15 +64,16 @@ $(eval $(call unit,test_server_msg,$(server_messages),))
 $(eval $(call unit,test_server_chan,escrow-server/process/chan.c $(server_messages),))
 $(eval $(call unit,test_export_form,escrow-server/export/export_form.c,-ljson-c))
 $(eval $(call unit,test_server_store,$(server_store) escrow-server/process/slog.c,$(server_store_libs)))
-$(eval $(call unit,test_server_people,escrow-server/vault/people.c escrow-server/vault/totp.c escrow-server/verb/options.c escrow-server/places.c,\
+$(eval $(call unit,test_server_people,escrow-server/vault/people.c escrow-server/vault/totp.c escrow-server/verb/options.c escrow-server/places.c escrow-server/conf_table.c,\
     -ljson-c -lcrypt))
 $(eval $(call unit,test_server_writer,escrow-server/pki.c escrow-server/pki_read.c $(server_store) \
     $(addprefix escrow-server/writer/,writer_batch.c writer_sync.c writer_synced.c writer_enroll.c writer_disclosed.c writer_orders.c \
-    writer_seen.c writer_devices.c writer_loss.c writer_uncertain.c) \
+    writer_seen.c writer_devices.c writer_loss.c writer_uncertain.c writer_take_back.c) \
     $(addprefix escrow-server/process/,webs.c quiet.c child_listen.c control.c metrics.c chan.c msg_piece.c msg_store.c \
     msg_devices.c msg_vault.c msg_loss.c slog.c),$(server_store_libs)))
 
 $(eval $(call unit,test_vault_loss,$(addprefix escrow-server/,vault/vault_loss.c process/metrics.c process/slog.c),))
+$(eval $(call unit,test_peer_key,escrow-server/web/peer_key.c,))
 $(eval $(call unit,test_http_guard,escrow-server/web/http_guard.c,))
 $(eval $(call fuzz,fuzz_http,escrow-server/web/http_guard.c))
 $(eval $(call fuzz,fuzz_sync,escrow-server/web/sync_read.c escrow-server/process/msg_store.c escrow-server/process/msg_piece.c crypto/cursor.c formats/base.c \

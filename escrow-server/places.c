@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/places.h"
 #include "crypto/host/file.h"
+#include "escrow-server/conf_table.h"
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,95 +11,6 @@
 #include <unistd.h>
 
 #define CONF_MAX (64u << 10)
-
-enum value_kind {
-    VALUE_UID = 1,
-    VALUE_WORKERS,
-    VALUE_U64,
-    VALUE_MONTHS,
-    VALUE_YES,
-    VALUE_ENTRIES,
-    VALUE_TEXT
-};
-
-static const struct setting {
-    const char *name;
-    enum value_kind kind;
-    size_t off;
-    const char *comment;
-} settings[] = {
-    {"listen", VALUE_TEXT, offsetof(struct conf, listen),
-     "Numeric address and port for devices, as 0.0.0.0:8443 or [::]:8443. Not used where sockets are handed\n"
-     "# over (keyholt-server.socket)."},
-    {"metrics", VALUE_TEXT, offsetof(struct conf, metrics),
-     "Where Prometheus finds /metrics, as 127.0.0.1:9464. Nobody is asked who he is, and nothing is "
-     "encrypted.\n"
-     "# Empty: only on the UNIX socket /run/keyholt/metrics.sock, for root."},
-    {"web-uid", VALUE_UID, offsetof(struct conf, uid[PROCESS_WEB]),
-     "Numeric user (and group) of each process; four different ones."},
-    {"writer-uid", VALUE_UID, offsetof(struct conf, uid[PROCESS_WRITER]), NULL},
-    {"vault-uid", VALUE_UID, offsetof(struct conf, uid[PROCESS_VAULT]), NULL},
-    {"export-uid", VALUE_UID, offsetof(struct conf, uid[PROCESS_EXPORT]), NULL},
-    {"web-workers", VALUE_WORKERS, offsetof(struct conf, web_workers), "1 to 16, or auto: one per core."},
-    {"start-seconds", VALUE_U64, offsetof(struct conf, start_s),
-     "The start has failed when a process is not ready and nothing moved for so long. A store that is being\n"
-     "# brought to a newer form moves, however long that takes; writing it down at its end does not."},
-    {"sync-every-seconds", VALUE_U64, offsetof(struct conf, sync_every_s),
-     "When devices are asked to come back."},
-    {"tls-sessions", VALUE_ENTRIES, offsetof(struct conf, tls_sessions),
-     "How many devices can resume their TLS session, at any worker; 320 bytes each. 0: none, and no "
-     "tickets,\n"
-     "# each of which costs a handshake about an eighth more."},
-    {"quiet-devices", VALUE_ENTRIES, offsetof(struct conf, quiet_devices),
-     "Of how many devices, about, the server remembers that they need not be told anything: their heartbeats "
-     "are\n"
-     "# answered without the store; 48 bytes each. 0: none. Not with PostgreSQL."},
-    {"enrol-approval", VALUE_YES, offsetof(struct conf, enrol_approval),
-     "yes: a new device escrows at once, but belongs to no user until a person approves it\n"
-     "# (keyholt-server device approve)."},
-    {"loss-rotations-per-hour", VALUE_U64, offsetof(struct conf, loss_rotations),
-     "After a proved loss of audit entries: how many keys that may have been disclosed in it are ordered to\n"
-     "# rotate in an hour, at all servers together (keyholt-server audit losses)."},
-    {"silent-days", VALUE_U64, offsetof(struct conf, silent_days),
-     "A device that did not sync for so long counts as silent in /metrics."},
-    {"shed-waiting", VALUE_U64, offsetof(struct conf, shed_waiting),
-     "Load: when a web worker waits for so many answers of the stores, syncs without a recovery password "
-     "are\n"
-     "# asked to come back later. Those with one are taken up to 2048."},
-    {"connections", VALUE_U64, offsetof(struct conf, connections),
-     "How many connections one web worker holds at most (16 KiB of memory each, and 52 KiB whatever "
-     "strangers do); when "
-     "more\n"
-     "# come, the one goes that said nothing for longest. Never more than the limit of open files has room "
-     "for."},
-    {"asks-per-second", VALUE_U64, offsetof(struct conf, asks_per_second),
-     "After a loss: how many devices one web worker asks in a second for what the store lacks."},
-    {"disclosures-per-hour", VALUE_U64, offsetof(struct conf, quota_per_hour),
-     "By one person, at all vaults together."},
-    {"vaults", VALUE_U64, offsetof(struct conf, vaults),
-     "How many servers there are, each with a vault: limits are divided among them."},
-    {"approval", VALUE_TEXT, offsetof(struct conf, approval),
-     "Roles whose disclosures a second person must approve, as helpdesk, advanced; empty: none."},
-    {"audit-file", VALUE_TEXT, offsetof(struct conf, audit_file),
-     "Each audit entry is also written there as a line of JSON (the export process must be able to), and "
-     "sent\n"
-     "# there by syslog (RFC 5424), as tcp://192.0.2.7:601, udp://192.0.2.7:514 or /dev/log; empty: "
-     "neither."},
-    {"audit-syslog", VALUE_TEXT, offsetof(struct conf, audit_syslog), NULL},
-    {"recovery", VALUE_TEXT, offsetof(struct conf, store[0]),
-     "The two stores: empty for SQLite, or a PostgreSQL connection string without a password, as\n"
-     "# postgres://keyholt@db1,db2/keyholt?sslmode=verify-full&passfile=/etc/keyholt/writer.pgpass"},
-    {"compliance", VALUE_TEXT, offsetof(struct conf, store[1]), NULL},
-    {"compliance-months", VALUE_MONTHS, offsetof(struct conf, compliance_months),
-     "How long `keyholt-server retain` leaves compliance records; 0: for ever. Keys are never deleted."},
-    {"offline-root-key", VALUE_TEXT, offsetof(struct conf, root_key),
-     "Where init put the offline keys; the server refuses to run while it can read them."},
-    {"offline-desk-key", VALUE_TEXT, offsetof(struct conf, desk_key), NULL},
-    {"vault-passphrase-file", VALUE_TEXT, offsetof(struct conf, passphrase_file),
-     "Opens the vault's escrow keys, and is the PIN of its tokens: a file that only root reads, or\n"
-     "# credential:NAME (systemd). Empty: they lie unencrypted, 0600."},
-};
-#define N_SETTINGS (sizeof settings / sizeof settings[0])
 
 void conf_init(struct conf *c)
 {
@@ -133,7 +45,7 @@ static enum err number(const char *text, uint64_t min, uint64_t max, uint64_t *r
     return ERR_OK;
 }
 
-static enum err set(struct conf *c, const struct setting *s, const char *value)
+static enum err set(struct conf *c, const struct conf_setting *s, const char *value)
 {
     char *at = (char *)c + s->off;
     uint64_t v;
@@ -184,27 +96,6 @@ static char *trim(char *text)
     return text;
 }
 
-static const char *wanted(enum value_kind kind)
-{
-    switch (kind) {
-    case VALUE_UID:
-        return "a numeric user is wanted";
-    case VALUE_WORKERS:
-        return "1 to 16, or auto, is wanted";
-    case VALUE_U64:
-        return "a number from 1 to 2147483648 is wanted";
-    case VALUE_MONTHS:
-        return "a number from 0 to 600 is wanted";
-    case VALUE_ENTRIES:
-        return "a number from 0 to 1048576 is wanted";
-    case VALUE_YES:
-        return "yes or no is wanted";
-    case VALUE_TEXT:
-        return "the value is too long";
-    }
-    return "";
-}
-
 /* NULL, or what is wrong with the line. */
 static const char *take_line(struct conf *c, char *line, bool *seen, char *ret_key, size_t cap)
 {
@@ -218,13 +109,13 @@ static const char *take_line(struct conf *c, char *line, bool *seen, char *ret_k
     *equals = '\0';
     const char *name = trim(line), *value = trim(equals + 1);
     snprintf(ret_key, cap, "%s", name);
-    for (unsigned i = 0; i < N_SETTINGS; i++) {
-        if (strcmp(settings[i].name, name) != 0)
+    for (unsigned i = 0; i < CONF_SETTINGS; i++) {
+        if (strcmp(conf_settings[i].name, name) != 0)
             continue;
         if (seen[i])
             return "it stands here a second time";
         seen[i] = true;
-        return set(c, &settings[i], value) == ERR_OK ? NULL : wanted(settings[i].kind);
+        return set(c, &conf_settings[i], value) == ERR_OK ? NULL : conf_values[conf_settings[i].kind].wanted;
     }
     return "there is no such key";
 }
@@ -233,7 +124,7 @@ enum err conf_read(const char *path, struct conf *ret, struct conf_mistake *ret_
 {
     uint8_t *text = NULL;
     size_t len;
-    bool seen[N_SETTINGS] = {false};
+    bool seen[CONF_SETTINGS] = {false};
     struct conf_mistake m = {.line = 1};
     TRY(file_read(path, CONF_MAX, &text, &len));
     struct conf c;
@@ -268,7 +159,7 @@ enum err conf_load(const char *root, struct conf *ret)
     return e;
 }
 
-static int print_value(FILE *f, const struct conf *c, const struct setting *s)
+static int print_value(FILE *f, const struct conf *c, const struct conf_setting *s)
 {
     const char *at = (const char *)c + s->off;
     uid_t uid;
@@ -303,10 +194,10 @@ enum err conf_text(const struct conf *c, char **ret, size_t *ret_len)
     if (f == NULL)
         return ERR_NOMEM;
     fputs("# keyholt-server: configuration; read at start. `keyholt-server check-config` tries it.\n", f);
-    for (unsigned i = 0; i < N_SETTINGS; i++) {
-        if (settings[i].comment != NULL)
-            fprintf(f, "\n# %s\n", settings[i].comment);
-        print_value(f, c, &settings[i]);
+    for (unsigned i = 0; i < CONF_SETTINGS; i++) {
+        if (conf_settings[i].comment != NULL)
+            fprintf(f, "\n# %s\n", conf_settings[i].comment);
+        print_value(f, c, &conf_settings[i]);
     }
     if (fclose(f) != 0) {
         free(text);

@@ -72,6 +72,7 @@ struct conf {
     uint64_t silent_days;       /* after so many a device counts as silent */
     uint64_t shed_waiting;      /* questions of one worker, from which on heartbeats are sent away */
     uint64_t connections;       /* of one worker */
+    uint64_t connections_each;  /* of one address, at one worker; 0: a quarter of those */
     uint64_t asks_per_second;   /* devices asked for the set of their envelopes, by one worker */
     uint64_t tls_sessions;      /* that can be resumed; 0: none */
     uint64_t quiet_devices;     /* whose heartbeats need no question to the store; 0: none */

@@ -19,4 +19,8 @@ $(eval $(call package,desk,keyholt-desk))
 $(B)/server.conf: $(B)/bin/keyholt-server
 	$(call say,CONF,$@)$< check-config --defaults >$@.new && mv $@.new $@
 
+# and the manual's page on it
+$(B)/keyholt-server.conf.5: $(B)/bin/keyholt-server
+	$(call say,MAN,$@)$< check-config --manual >$@.new && mv $@.new $@
+
 deb: $(debs)

@@ -48,11 +48,12 @@ enum msg_type {
     MSG_DONE,
     MSG_FAILED, /* msg_failed */
     /* web → writer, or reader */
-    MSG_DEVICES, /* to the reader: msg_devices → MSG_DEVICES_ARE with msg_devices_are */
-    MSG_CHANGE,  /* msg_change → MSG_DONE: what a person decides about a device */
-    MSG_ADOPT,   /* msg_adopt → MSG_DONE: a device that the store lost */
-    MSG_PROBE,   /* → MSG_PROBED with msg_probed: can the stores be written? */
-    MSG_LOSSES,  /* msg_losses → MSG_DONE: the windows whose keys are to rotate; all there are */
+    MSG_DEVICES,   /* to the reader: msg_devices → MSG_DEVICES_ARE with msg_devices_are */
+    MSG_CHANGE,    /* msg_change → MSG_DONE: what a person decides about a device */
+    MSG_ADOPT,     /* msg_adopt → MSG_DONE: a device that the store lost */
+    MSG_PROBE,     /* → MSG_PROBED with msg_probed: can the stores be written? */
+    MSG_TAKE_BACK, /* u64 → MSG_DONE with msg_taken_back: orders that a loss made, some at once */
+    MSG_LOSSES,    /* msg_losses → MSG_DONE: the windows whose keys are to rotate; all there are */
     /* web → vault */
     MSG_LOSS_WORD, /* msg_loss_word → MSG_DONE: what a person says of a loss */
     /* writer, reader → web */
@@ -333,6 +334,13 @@ struct msg_losses {
     struct msg_loss item[MSG_LOSSES_MAX];
 };
 
+/* Orders of a loss that its stop took back. */
+struct msg_taken_back {
+    uint64_t n;
+    uint64_t gone; /* of them: the device may have it already */
+    bool more;
+};
+
 enum loss_word { LOSS_ACKNOWLEDGE = 1, LOSS_STOP, LOSS_NARROW };
 
 struct msg_loss_word {
@@ -428,6 +436,8 @@ void msg_put_heard(struct writer *w, const struct msg_heard *m);
 MUST_CHECK enum err msg_get_heard(const uint8_t *p, size_t len, struct msg_heard *ret);
 void msg_put_approve(struct writer *w, const struct msg_approve *m);
 MUST_CHECK enum err msg_get_approve(const uint8_t *p, size_t len, struct msg_approve *ret);
+void msg_put_taken_back(struct writer *w, const struct msg_taken_back *m);
+MUST_CHECK enum err msg_get_taken_back(const uint8_t *p, size_t len, struct msg_taken_back *ret);
 void msg_put_losses(struct writer *w, const struct msg_losses *m);
 MUST_CHECK enum err msg_get_losses(const uint8_t *p, size_t len, struct msg_losses *ret);
 void msg_put_loss_word(struct writer *w, const struct msg_loss_word *m);

@@ -49,6 +49,23 @@ enum err msg_get_losses(const uint8_t *p, size_t len, struct msg_losses *ret)
     return reader_end(&r);
 }
 
+void msg_put_taken_back(struct writer *w, const struct msg_taken_back *m)
+{
+    writer_u64(w, m->n);
+    writer_u64(w, m->gone);
+    writer_u8(w, m->more);
+}
+
+enum err msg_get_taken_back(const uint8_t *p, size_t len, struct msg_taken_back *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    ret->n = reader_u64(&r);
+    ret->gone = reader_u64(&r);
+    ret->more = msg_get_bool(&r);
+    return reader_end(&r);
+}
+
 void msg_put_loss_word(struct writer *w, const struct msg_loss_word *m)
 {
     msg_put_text(w, m->who);

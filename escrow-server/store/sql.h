@@ -48,6 +48,9 @@ enum sql {
     SQL_COMMAND_DONE,
     SQL_COMMAND_OPEN,
     SQL_COMMAND_FORMER,
+    SQL_LOSS_ORDERS, /* that a loss made and that wait: device, key ID, could the device have it already? */
+    SQL_COMMAND_FORGET,
+    SQL_COMMAND_LET_BE, /* one that was done before: it is given out no more */
     SQL_HOLDERS,
     SQL_COMMANDS,
     SQL_UNCERTAIN, /* after, last, from and until in microseconds, until in seconds, keys of each device and
@@ -77,7 +80,7 @@ struct sql_statement {
     const char *text;
 };
 
-#define SQL_RETAIN_STEP 1000 /* as sql_sqlite.c has it */
+#define SQL_RETAIN_STEP 200 /* as sql_sqlite.c has it */
 
 #define SQL_RECOVERY   (1u << STORE_RECOVERY)
 #define SQL_COMPLIANCE (1u << STORE_COMPLIANCE)
@@ -85,7 +88,7 @@ struct sql_statement {
 
 /* Migrations are numbered from 1 and only go forward; each runs in a transaction of its own with the new
  * number. Where the number is kept: SQLite, PRAGMA user_version; PostgreSQL, the table keyholt_schema. */
-#define SQL_SQLITE_VERSION 4
+#define SQL_SQLITE_VERSION 5
 extern const struct sql_statement sql_sqlite[SQL_COUNT];
 extern const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION];
 /* Run on every open, before the schema. */
@@ -109,7 +112,7 @@ enum sql_table_name {
     TABLE_ENVELOPES, /* hash, sender, record, key_id, volume, device, own, commitment, computer, label, time,
                         received_us, bytes */
     TABLE_DISCLOSURES, /* chain, n, time, who, key_id, volume, device */
-    TABLE_COMMANDS,    /* device, key_id, made, done, bytes, again */
+    TABLE_COMMANDS,    /* device, key_id, made, done, bytes, again, loss */
     TABLE_FLAGS,
     TABLE_FORGOTTEN,
     TABLE_COMPLIANCE_RECORDS, /* as records */
@@ -125,7 +128,7 @@ extern const char *const sql_has_record;     /* name */
 extern const char *const sql_has_event;      /* record */
 extern const char *const sql_has_disclosure; /* chain, n */
 
-#define SQL_PG_VERSION 3
+#define SQL_PG_VERSION 4
 extern const struct sql_statement sql_pg[SQL_COUNT];
 extern const char *const sql_pg_schema[STORE_HALVES][SQL_PG_VERSION];
 /* Each half has a schema of its own, so that both may be in one database. */

@@ -76,7 +76,9 @@ const char *const sql_pg_schema[STORE_HALVES][SQL_PG_VERSION] = {
          "CREATE INDEX devices_waiting ON devices (id) WHERE approved <> 1;",
          /* as in sql_sqlite.c */
          "CREATE INDEX envelopes_sender ON envelopes (sender, hash); ALTER TABLE commands ADD COLUMN again "
-         "bigint;"},
+         "bigint;",
+         "ALTER TABLE commands ADD COLUMN loss bigint;"
+         "CREATE INDEX commands_loss ON commands (loss) WHERE loss IS NOT NULL;"},
     [STORE_COMPLIANCE] =
         /* One partition for each month of arrival (UTC), so that retention drops a table and deletes no row.
          * A key that is unique over all of them cannot be had: see SQL_RECORD_LOCK. */
@@ -123,7 +125,7 @@ const char *const sql_pg_schema[STORE_HALVES][SQL_PG_VERSION] = {
      " t || to_char(m, '_YYYY_MM'), t, (extract(epoch FROM m) * 1000000)::bigint,"
      " (extract(epoch FROM m + interval '1 month') * 1000000)::bigint);"
      " END IF; END LOOP; m := m + interval '1 month'; END LOOP; END $$;",
-     "SELECT 1;", "SELECT 1;"},
+     "SELECT 1;", "SELECT 1;", "SELECT 1;"},
 };
 
 const struct sql_statement sql_pg[SQL_COUNT] = {
@@ -224,14 +226,17 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
         {SQL_RECOVERY,
          "SELECT 1 FROM disclosures WHERE chain = $1 AND n = $2 AND time = $3 AND (who = $4 OR who = '')"
          " AND key_id = $5 AND volume = $6 AND device = $7"},
-    [SQL_COMMAND_PUT] = {SQL_RECOVERY,
-                         "INSERT INTO commands (device, key_id, made, bytes) VALUES ($1, $2, $3, $4)"
-                         " ON CONFLICT (device, key_id) DO UPDATE SET bytes = excluded.bytes,"
-                         " again = CASE WHEN commands.done IS NOT NULL THEN 1 END"
-                         " WHERE commands.done IS NULL OR commands.done <= $5"},
-    [SQL_COMMAND_GET] =
-        {SQL_RECOVERY, "SELECT bytes, coalesce(again, 0) FROM commands WHERE device = $1 AND key_id = $2 AND"
-                       " (done IS NULL OR again = 1)"},
+    [SQL_COMMAND_PUT] = {SQL_RECOVERY, "INSERT INTO commands (device, key_id, made, bytes, loss)"
+                                       " VALUES ($1, $2, $3, $4, $6)"
+                                       " ON CONFLICT (device, key_id) DO UPDATE SET bytes = excluded.bytes,"
+                                       /* what waits for another reason goes on waiting for that */
+                                       " loss = CASE WHEN commands.loss IS NULL AND (commands.done IS NULL OR"
+                                       " commands.again = 1) THEN NULL ELSE excluded.loss END,"
+                                       " again = CASE WHEN commands.done IS NOT NULL THEN 1 END"
+                                       " WHERE commands.done IS NULL OR commands.done <= $5"},
+    [SQL_COMMAND_GET] = {SQL_RECOVERY, "SELECT bytes, coalesce(again, 0), coalesce(loss, 0) FROM commands "
+                                       "WHERE device = $1 AND key_id = $2 AND"
+                                       " (done IS NULL OR again = 1)"},
     [SQL_COMMAND_DONE] = {SQL_RECOVERY,
                           "UPDATE commands SET done = $3, again = NULL WHERE device = $1 AND key_id = $2 AND"
                           " (done IS NULL OR again = 1)"},
@@ -246,6 +251,14 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
                             "SELECT 1 FROM envelopes AS e JOIN commands AS c ON c.device = e.device AND"
                             " c.key_id = e.key_id WHERE e.key_id = $2 AND e.sender = $1 AND e.own = 0 AND"
                             " (c.done IS NULL OR c.again = 1)"},
+    [SQL_LOSS_ORDERS] = {SQL_RECOVERY,
+                         "SELECT c.device, c.key_id, CASE WHEN d.seen >= c.made THEN 1 ELSE 0 END"
+                         " FROM commands AS c LEFT JOIN devices AS d ON d.id = c.device WHERE c.loss = $1 AND"
+                         " (c.done IS NULL OR c.again = 1) LIMIT $2"},
+    [SQL_COMMAND_FORGET] = {SQL_RECOVERY,
+                            "DELETE FROM commands WHERE device = $1 AND key_id = $2 AND done IS NULL"},
+    [SQL_COMMAND_LET_BE] = {SQL_RECOVERY, "UPDATE commands SET again = NULL, loss = NULL WHERE device = $1"
+                                          " AND key_id = $2 AND done IS NOT NULL"},
     [SQL_HOLDERS] = {SQL_RECOVERY,
                      "SELECT e.sender FROM envelopes AS e JOIN envelopes AS o ON o.volume = e.volume AND"
                      " o.sender = e.sender AND o.own = 1 WHERE e.key_id = $2 AND e.device = $1 AND e.own = 0"

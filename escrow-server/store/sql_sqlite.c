@@ -36,6 +36,11 @@ const char *const sql_sqlite_read =
 /* 1: the order was done, and the key disclosed once more. */
 #define SCHEMA_AGAIN "ALTER TABLE commands ADD COLUMN again INTEGER;"
 
+/* Which loss of the audit log made the order, and nothing else did: a person may take it back. */
+#define SCHEMA_LOSS                                                                                          \
+    "ALTER TABLE commands ADD COLUMN loss INTEGER;"                                                          \
+    "CREATE INDEX commands_loss ON commands (loss) WHERE loss IS NOT NULL;"
+
 const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
     [STORE_RECOVERY] =
         {SCHEMA_RECORDS
@@ -67,7 +72,7 @@ const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
          SCHEMA_FORGOTTEN,
          SCHEMA_HEALTH "ALTER TABLE devices ADD COLUMN approved INTEGER NOT NULL DEFAULT 1;"
                        "CREATE INDEX devices_waiting ON devices (id) WHERE approved <> 1;",
-         SCHEMA_SENDER SCHEMA_AGAIN},
+         SCHEMA_SENDER SCHEMA_AGAIN, SCHEMA_LOSS},
     [STORE_COMPLIANCE] =
         {SCHEMA_RECORDS
          "CREATE TABLE events (record BLOB PRIMARY KEY, device BLOB NOT NULL, event INTEGER NOT NULL,"
@@ -82,7 +87,7 @@ const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
                           "CREATE INDEX events_age ON events (received_us, record);"
                           "CREATE TABLE retentions (cutoff_us INTEGER PRIMARY KEY, time INTEGER NOT NULL,"
                           " records INTEGER NOT NULL, events INTEGER NOT NULL);",
-         SCHEMA_HEALTH, ""},
+         SCHEMA_HEALTH, "", ""},
 };
 
 const struct sql_statement sql_sqlite[SQL_COUNT] = {
@@ -180,14 +185,17 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
         {SQL_RECOVERY,
          "SELECT 1 FROM disclosures WHERE chain = ?1 AND n = ?2 AND time = ?3 AND (who = ?4 OR who = '')"
          " AND key_id = ?5 AND volume = ?6 AND device = ?7"},
-    [SQL_COMMAND_PUT] = {SQL_RECOVERY,
-                         "INSERT INTO commands (device, key_id, made, bytes) VALUES (?1, ?2, ?3, ?4)"
-                         " ON CONFLICT (device, key_id) DO UPDATE SET bytes = excluded.bytes,"
-                         " again = CASE WHEN commands.done IS NOT NULL THEN 1 END"
-                         " WHERE commands.done IS NULL OR commands.done <= ?5"},
-    [SQL_COMMAND_GET] =
-        {SQL_RECOVERY, "SELECT bytes, coalesce(again, 0) FROM commands WHERE device = ?1 AND key_id = ?2 AND"
-                       " (done IS NULL OR again = 1)"},
+    [SQL_COMMAND_PUT] = {SQL_RECOVERY, "INSERT INTO commands (device, key_id, made, bytes, loss)"
+                                       " VALUES (?1, ?2, ?3, ?4, ?6)"
+                                       " ON CONFLICT (device, key_id) DO UPDATE SET bytes = excluded.bytes,"
+                                       /* what waits for another reason goes on waiting for that */
+                                       " loss = CASE WHEN commands.loss IS NULL AND (commands.done IS NULL OR"
+                                       " commands.again = 1) THEN NULL ELSE excluded.loss END,"
+                                       " again = CASE WHEN commands.done IS NOT NULL THEN 1 END"
+                                       " WHERE commands.done IS NULL OR commands.done <= ?5"},
+    [SQL_COMMAND_GET] = {SQL_RECOVERY, "SELECT bytes, coalesce(again, 0), coalesce(loss, 0) FROM commands "
+                                       "WHERE device = ?1 AND key_id = ?2 AND"
+                                       " (done IS NULL OR again = 1)"},
     [SQL_COMMAND_DONE] = {SQL_RECOVERY,
                           "UPDATE commands SET done = ?3, again = NULL WHERE device = ?1 AND key_id = ?2 AND"
                           " (done IS NULL OR again = 1)"},
@@ -202,6 +210,14 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
                             "SELECT 1 FROM envelopes AS e JOIN commands AS c ON c.device = e.device AND"
                             " c.key_id = e.key_id WHERE e.key_id = ?2 AND e.sender = ?1 AND e.own = 0 AND"
                             " (c.done IS NULL OR c.again = 1)"},
+    [SQL_LOSS_ORDERS] = {SQL_RECOVERY,
+                         "SELECT c.device, c.key_id, CASE WHEN d.seen >= c.made THEN 1 ELSE 0 END"
+                         " FROM commands AS c LEFT JOIN devices AS d ON d.id = c.device WHERE c.loss = ?1 AND"
+                         " (c.done IS NULL OR c.again = 1) LIMIT ?2"},
+    [SQL_COMMAND_FORGET] = {SQL_RECOVERY,
+                            "DELETE FROM commands WHERE device = ?1 AND key_id = ?2 AND done IS NULL"},
+    [SQL_COMMAND_LET_BE] = {SQL_RECOVERY, "UPDATE commands SET again = NULL, loss = NULL WHERE device = ?1"
+                                          " AND key_id = ?2 AND done IS NOT NULL"},
     [SQL_HOLDERS] = {SQL_RECOVERY,
                      "SELECT e.sender FROM envelopes AS e JOIN envelopes AS o ON o.volume = e.volume AND"
                      " o.sender = e.sender AND o.own = 1 WHERE e.key_id = ?2 AND e.device = ?1 AND e.own = 0"
@@ -243,8 +259,8 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
     /* One step of retention, in this order, of at most SQL_RETAIN_STEP rows each. */
     [SQL_RETAINED] = {SQL_COMPLIANCE,
                       "INSERT INTO retentions (cutoff_us, time, records, events) SELECT ?1, ?2,"
-                      " (SELECT count(*) FROM (SELECT 1 FROM records WHERE received_us < ?1 LIMIT 1000)),"
-                      " (SELECT count(*) FROM (SELECT 1 FROM events WHERE received_us < ?1 LIMIT 1000))"
+                      " (SELECT count(*) FROM (SELECT 1 FROM records WHERE received_us < ?1 LIMIT 200)),"
+                      " (SELECT count(*) FROM (SELECT 1 FROM events WHERE received_us < ?1 LIMIT 200))"
                       " WHERE EXISTS (SELECT 1 FROM records WHERE received_us < ?1)"
                       " OR EXISTS (SELECT 1 FROM events WHERE received_us < ?1)"
                       " ON CONFLICT (cutoff_us) DO UPDATE SET time = excluded.time,"
@@ -253,15 +269,15 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
         {SQL_COMPLIANCE,
          "INSERT INTO forgotten (device, incarnation, sequence, name, received_us)"
          " SELECT device, incarnation, max(sequence), name, received_us FROM (SELECT * FROM records"
-         " WHERE received_us < ?1 ORDER BY received_us, name LIMIT 1000) WHERE true"
+         " WHERE received_us < ?1 ORDER BY received_us, name LIMIT 200) WHERE true"
          " GROUP BY device, incarnation ON CONFLICT (device, incarnation) DO UPDATE SET"
          " sequence = excluded.sequence, name = excluded.name, received_us = excluded.received_us"
          " WHERE excluded.sequence > sequence"},
     [SQL_RETAIN] = {SQL_COMPLIANCE, "DELETE FROM records WHERE name IN (SELECT name FROM records WHERE"
-                                    " received_us < ?1 ORDER BY received_us, name LIMIT 1000)"},
+                                    " received_us < ?1 ORDER BY received_us, name LIMIT 200)"},
     [SQL_RETAIN_EVENTS] = {SQL_COMPLIANCE,
                            "DELETE FROM events WHERE record IN (SELECT record FROM events WHERE"
-                           " received_us < ?1 ORDER BY received_us, record LIMIT 1000)"},
+                           " received_us < ?1 ORDER BY received_us, record LIMIT 200)"},
     [SQL_RETENTION] = {SQL_COMPLIANCE, "SELECT records, events FROM retentions WHERE cutoff_us = ?1"},
     [SQL_BOOTS] = {SQL_COMPLIANCE,
                    "SELECT time, received_us, device, key_id, volume, result, reason FROM events"

@@ -33,8 +33,8 @@ const struct sql_table sql_tables[TABLE_COUNT] = {
               "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13"),
     [TABLE_DISCLOSURES] = TABLE(RECOVERY, "disclosures", "tnnttbb", 2, "chain, n", "$1, $2",
                                 "chain, n, time, who, key_id, volume, device", "$1, $2, $3, $4, $5, $6, $7"),
-    [TABLE_COMMANDS] = TABLE(RECOVERY, "commands", "btnnbn", 2, "device, key_id", "$1, $2",
-                             "device, key_id, made, done, bytes, again", "$1, $2, $3, $4, $5, $6"),
+    [TABLE_COMMANDS] = TABLE(RECOVERY, "commands", "btnnbnn", 2, "device, key_id", "$1, $2",
+                             "device, key_id, made, done, bytes, again, loss", "$1, $2, $3, $4, $5, $6, $7"),
     [TABLE_FLAGS] =
         TABLE(RECOVERY, "flags", "btbbnn", 3, "device, kind, record", "$1, $2, $3",
               "device, kind, record, incarnation, sequence, received_us", "$1, $2, $3, $4, $5, $6"),

@@ -43,7 +43,20 @@ struct store_command {
     struct guid key_id;
     uint64_t made;      /* seconds: when the first one was, whatever time they speak of */
     uint64_t disclosed; /* when the key was, or may have been */
+    uint64_t loss;      /* of audit, that it is made for; 0: the key was disclosed */
     uint8_t bytes[COMMAND_LEN];
+};
+
+struct store_waiting {
+    uint8_t bytes[COMMAND_LEN];
+    bool again;    /* it was done before */
+    uint64_t loss; /* that it waits for, and for nothing else; 0: none */
+};
+
+struct store_loss_order {
+    uint8_t device[32];
+    struct guid key_id;
+    bool gone; /* the device was here since it was made, and may have it */
 };
 
 /* Keys that a volume had at some time between these two, seconds. */
@@ -180,9 +193,9 @@ struct store_ops {
      * more, and counts as done all the same: what was shown may open a copy of the header that was made
      * before, or the header itself that somebody put back, and the device has to know. */
     enum err (*command_put)(struct store *s, const struct store_command *c);
-    /* What was put last; again: it was done before. err: NOT_FOUND (no order, or nothing is to be done) */
+    /* What was put last. err: NOT_FOUND (no order, or nothing is to be done) */
     enum err (*command_get)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
-                            uint8_t ret[static COMMAND_LEN], bool *ret_again);
+                            struct store_waiting *ret);
     enum err (*command_done)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                              uint64_t now);
     /* Is there an order that waits to be done? No more once another device did it that was enrolled after
@@ -205,6 +218,11 @@ struct store_ops {
     enum err (*uncertain)(struct store *s, const struct store_window *w, const uint8_t after[static 32],
                           const uint8_t last[static 32], unsigned max, struct store_uncertain *ret,
                           unsigned *ret_n);
+    /* Orders that wait for that loss, and for nothing else, in no order. */
+    enum err (*loss_orders)(struct store *s, uint64_t loss, unsigned max, struct store_loss_order *ret,
+                            unsigned *ret_n);
+    /* As if that one had never been made; one that was done before stays done. */
+    enum err (*take_back)(struct store *s, const struct store_loss_order *o);
     enum err (*commands)(struct store *s, const uint8_t device[static 32], unsigned max,
                          uint8_t (*ret)[COMMAND_LEN], unsigned *ret_n);
 };

@@ -152,18 +152,23 @@ enum err store_command_put(struct store *s, const struct store_command *c)
     query_u64(&q, c->made);
     query_blob(&q, c->bytes, sizeof c->bytes);
     query_u64(&q, c->disclosed);
+    if (c->loss != 0)
+        query_u64(&q, c->loss);
+    else
+        query_blob(&q, NULL, 0);
     return query_run(&q);
 }
 
 enum err store_command_get(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
-                           uint8_t ret[static COMMAND_LEN], bool *ret_again)
+                           struct store_waiting *ret)
 {
     QUERY(q, s, STORE_RECOVERY, SQL_COMMAND_GET, "command-get");
     query_blob(&q, device, 32);
     query_guid(&q, key_id);
     TRY(query_row(&q));
-    TRY(column_blob(&q, 0, ret, COMMAND_LEN));
-    *ret_again = column_u64(&q, 1) != 0;
+    TRY(column_blob(&q, 0, ret->bytes, sizeof ret->bytes));
+    ret->again = column_u64(&q, 1) != 0;
+    ret->loss = column_u64(&q, 2);
     return ERR_OK;
 }
 

@@ -39,3 +39,41 @@ enum err store_uncertain(struct store *s, const struct store_window *w, const ui
     *ret_n = n;
     return ERR_OK;
 }
+
+static enum err take_order(const struct query *q, struct store_loss_order *ret)
+{
+    char key[GUID_TEXT];
+    TRY(column_blob(q, 0, ret->device, sizeof ret->device));
+    column_text(q, 1, key, sizeof key);
+    ret->gone = column_u64(q, 2) != 0;
+    return guid_decode(key, strlen(key), &ret->key_id);
+}
+
+enum err store_loss_orders(struct store *s, uint64_t loss, unsigned max, struct store_loss_order *ret,
+                           unsigned *ret_n)
+{
+    QUERY(q, s, STORE_RECOVERY, SQL_LOSS_ORDERS, "loss-orders");
+    query_u64(&q, loss);
+    query_u64(&q, max);
+    unsigned n = 0;
+    enum err e = ERR_NOT_FOUND;
+    while (n < max && (e = query_row(&q)) == ERR_OK)
+        TRY(take_order(&q, &ret[n++]));
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    *ret_n = n;
+    return ERR_OK;
+}
+
+enum err store_take_back(struct store *s, const struct store_loss_order *o)
+{
+    store_concerns(s, o->device);
+    static const enum sql which[] = {SQL_COMMAND_FORGET, SQL_COMMAND_LET_BE};
+    for (size_t i = 0; i < sizeof which / sizeof which[0]; i++) {
+        QUERY(q, s, STORE_RECOVERY, which[i], "take-back");
+        query_blob(&q, o->device, sizeof o->device);
+        query_guid(&q, &o->key_id);
+        TRY(query_run(&q));
+    }
+    return ERR_OK;
+}

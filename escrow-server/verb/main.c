@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/process/slog.h"
+#include "escrow-server/verb/answer_guard.h"
 #include "escrow-server/verb/verbs.h"
 #include "formats/names.h"
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,6 +21,23 @@ static int help(FILE *f, int code)
         fprintf(f, "%s: %s\n%s\n", verbs[i]->name, verbs[i]->does, verbs[i]->usage);
     fputs("Exit codes: 0 done, 1 failed, 2 usage, 3 the answer is no, 4 not now.\n", f);
     return code;
+}
+
+/* Also where it stands in a command line that is wrong. */
+static bool wants_json(int argc, char *const *argv)
+{
+    for (int i = 2; i < argc; i++)
+        if (strcmp(argv[i], "--json") == 0)
+            return true;
+    return false;
+}
+
+static int run(const struct verb *verb, int argc, char *const *argv)
+{
+    if (!wants_json(argc, argv))
+        return verb->run(argc - 2, argv + 2);
+    answer_guard_begin();
+    return answer_guard_end(verb->run(argc - 2, argv + 2));
 }
 
 int main(int argc, char **argv)
@@ -40,7 +59,7 @@ int main(int argc, char **argv)
             printf("%s: %s\n%s", verbs[i]->name, verbs[i]->does, verbs[i]->usage);
             return KH_EXIT_OK;
         }
-        return verbs[i]->run(argc - 2, argv + 2);
+        return run(verbs[i], argc, argv);
     }
     fprintf(stderr, "keyholt-server: no such command: %s\n", argv[1]);
     return help(stderr, KH_EXIT_USAGE);

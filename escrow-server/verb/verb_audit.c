@@ -18,7 +18,7 @@ static const char usage[] =
     "  keyholt-server audit show [--root DIR] [--key-id ID] [--json]\n"
     "  keyholt-server audit verify [--root DIR] [--json]\n"
     "  keyholt-server audit import [--root DIR] [--as NAME] FILE [--json]\n"
-    "  keyholt-server audit export [--root DIR] [--chain ID] [--without-personal] [FILE]\n"
+    "  keyholt-server audit export [--root DIR] [--chain ID] [--without-personal] [FILE [--json]]\n"
     "  keyholt-server audit erase [--root DIR] [--chain ID] --entries N,N-N | --before DAY\n"
     "      --as NAME --password-file FILE [--code-file FILE] [--json]\n"
     "  keyholt-server audit begin [--root DIR] [--json]\n"

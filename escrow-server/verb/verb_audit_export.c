@@ -2,6 +2,7 @@
 #include "crypto/host/file.h"
 #include "escrow-server/places.h"
 #include "escrow-server/state.h"
+#include "escrow-server/verb/answer.h"
 #include "escrow-server/verb/audit_verbs.h"
 #include "formats/host/audit_chain.h"
 #include <stdio.h>
@@ -41,6 +42,9 @@ int audit_export_verb(const struct audit_words *w)
     struct audit_head head;
     size_t torn;
     struct export x = {.to = stdout, .without_personal = w->without_personal};
+    if (w->json && w->rest.n != 1)
+        return state_complain(KH_EXIT_USAGE, "audit export",
+                              "with --json, name a FILE: the log is no answer");
     enum err e = path_of(w, path);
     if (e != ERR_OK)
         return state_complain(KH_EXIT_USAGE, w->chain, "a chain's ID has 32 hexadecimal digits");
@@ -54,6 +58,9 @@ int audit_export_verb(const struct audit_words *w)
     if (e != ERR_OK)
         return state_complain(e == ERR_AUTH || e == ERR_FORMAT ? KH_EXIT_NO : KH_EXIT_FAILED, path,
                               err_text(e));
-    fprintf(stderr, "keyholt-server: chain %s, %llu entries\n", head.chain, (unsigned long long)head.n);
+    if (w->json)
+        ANSWER_JSON({"chain", head.chain, 0}, {"entries", NULL, head.n}, {"file", w->rest.item[0], 0});
+    else
+        fprintf(stderr, "keyholt-server: chain %s, %llu entries\n", head.chain, (unsigned long long)head.n);
     return KH_EXIT_OK;
 }

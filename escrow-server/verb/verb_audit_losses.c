@@ -10,7 +10,8 @@
 #include <string.h>
 #include <time.h>
 
-#define TIME_FORM "%Y-%m-%dT%H:%M:%SZ"
+#define TIME_FORM    "%Y-%m-%dT%H:%M:%SZ"
+#define STOP_HEARD_S 60 /* the writer hears of a stop a second after the vault */
 
 /* What was lost of the audit log, and a person's word on it. */
 
@@ -107,6 +108,64 @@ static enum err read_time(const char *text, uint64_t *ret)
     return ERR_OK;
 }
 
+struct taken_back {
+    uint64_t n, gone;
+    bool more;
+};
+
+/* One step. err: BUSY (the writer has not heard of the stop yet), OFFLINE, IO */
+static enum err take_some_back(const struct audit_words *a, struct taken_back *t)
+{
+    const char *detail = "";
+    struct json_object *answer = NULL, *more = NULL, *o = json_object_new_object();
+    json_object_object_add(o, "op", json_object_new_string("take_back"));
+    json_object_object_add(o, "entry", json_object_new_uint64(a->entry));
+    enum err e = local_ask(a->root, o, NULL, &answer, NULL);
+    json_object_put(o);
+    TRY(e);
+    e = local_result(answer, &detail);
+    if (e == ERR_OK) {
+        t->n += number(answer, "taken_back");
+        t->gone += number(answer, "gone_out");
+        t->more = json_object_object_get_ex(answer, "more", &more) && json_object_get_boolean(more);
+    }
+    json_object_put(answer);
+    return e;
+}
+
+static enum err take_back(const struct audit_words *a, struct taken_back *t)
+{
+    const struct timespec pause = {.tv_nsec = 100000000};
+    enum err e = ERR_OK;
+    t->more = true;
+    for (unsigned i = 0; i < STOP_HEARD_S * 10 && t->more; i += e != ERR_OK) {
+        e = take_some_back(a, t);
+        if (e != ERR_OK && e != ERR_BUSY)
+            return e;
+        if (e == ERR_BUSY)
+            nanosleep(&pause, NULL);
+    }
+    return e;
+}
+
+static int stop_orders(const struct audit_words *a)
+{
+    struct taken_back t = {.n = 0};
+    enum err e = take_back(a, &t);
+    if (a->json)
+        ANSWER_JSON({"entry", NULL, a->entry}, {"word", "stop", 0}, {"taken_back", NULL, t.n},
+                    {"gone_out", NULL, t.gone}, {"orders", e == ERR_OK ? "taken-back" : "left", 0});
+    else
+        printf("orders taken back: %llu; of these, %llu had gone out, or may have: those devices may replace "
+               "their keys all the same\n",
+               (unsigned long long)t.n, (unsigned long long)t.gone);
+    if (e == ERR_OK)
+        return KH_EXIT_OK;
+    return state_complain(KH_EXIT_QUEUED, "audit rotation",
+                          "the stop is on record, but orders that were made before are not all taken back; "
+                          "say it again when the writer is there");
+}
+
 static int say(const struct audit_words *a, const char *word, const char *what, uint64_t from, uint64_t until)
 {
     SECRET(password);
@@ -125,6 +184,8 @@ static int say(const struct audit_words *a, const char *word, const char *what, 
     json_object_object_add(o, "code", json_object_new_string(a->code));
     int code = ask(a, o, &password, what, &answer);
     json_object_put(answer);
+    if (code == KH_EXIT_OK && a->stop)
+        return stop_orders(a);
     if (code == KH_EXIT_OK && a->json)
         ANSWER_JSON({"entry", NULL, a->entry}, {"word", word, 0});
     else if (code == KH_EXIT_OK)

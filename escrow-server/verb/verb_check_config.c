@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 static const char usage[] = "  keyholt-server check-config [--root DIR] [--file FILE] [--json]\n"
-                            "  keyholt-server check-config --defaults\n";
+                            "  keyholt-server check-config --defaults | --manual\n";
 
 static void add_text(struct json_object *o, const char *name, const char *text)
 {
@@ -78,17 +78,20 @@ static int run(int argc, char *const *argv)
 {
     const char *root = "/", *file = NULL;
     char absolute[PATH_MAX], path[PATH_MAX];
-    bool json = false, defaults = false;
+    bool json = false, defaults = false, manual = false;
     struct conf c;
     struct conf_mistake m = {.line = 0};
     const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root},
                                       {"file", OPTION_TEXT, false, &file},
                                       {"json", OPTION_FLAG, false, &json},
-                                      {"defaults", OPTION_FLAG, false, &defaults}};
+                                      {"defaults", OPTION_FLAG, false, &defaults},
+                                      {"manual", OPTION_FLAG, false, &manual}};
     if (options_parse(argc, argv, defs, sizeof defs / sizeof defs[0], usage) != ERR_OK)
         return KH_EXIT_USAGE;
     if (defaults)
         return print_defaults();
+    if (manual)
+        return config_page() == ERR_OK ? KH_EXIT_OK : KH_EXIT_FAILED;
     enum err e = place_absolute(file != NULL ? file : root, absolute);
     if (e == ERR_OK && file == NULL)
         e = file_join(absolute, PLACE_CONF, path, sizeof path);

@@ -28,7 +28,9 @@
 #define WEB_LARGE_PER_MS    64
 #define WEB_LARGE_BEHIND_MS 500
 #define WEB_HEADERS_MAX     HTTP_GUARD_HEAD
-#define WEB_DRAIN_S         5 /* after SIGTERM, for what has begun */
+#define WEB_METRICS_S       10 /* from when one asks for /metrics to the end of the answer */
+#define WEB_METRICS_CONNS   16 /* who ask for it at one worker; the oldest goes when there are more */
+#define WEB_DRAIN_S         5  /* after SIGTERM, for what has begun */
 
 enum back_kind { BACK_WRITER = 0, BACK_READER = 1, BACK_VAULT = 2, BACK_KINDS = 3 };
 
@@ -84,7 +86,7 @@ struct web {
         unsigned n;
     } handshakes, idle, large; /* shaking hands; silent, or sending; of these, those that send or sent much */
     size_t n_held;             /* bytes of requests in large */
-    unsigned room;             /* for connections */
+    unsigned room, room_each;  /* for connections; for those of one address */
     bool deaf;                 /* none can be accepted in this second */
     struct msg_head head;      /* of the vault's audit log, as last heard */
     uint8_t word[MSG_WORD];    /* what head.word borrows */
@@ -101,7 +103,6 @@ struct web {
     uint64_t n_asked;     /* in this second */
     struct msg_seen seen; /* the writer has not heard of them; web_quiet.c */
     struct evhttp_bound_socket *bound;
-    struct evhttp *metrics; /* another listener, without TLS */
     struct event *control, *tick, *term, *local;
     bool stopping, have_tcp, have_local, have_metrics;
     struct {
@@ -208,7 +209,7 @@ MUST_CHECK enum err web_http_open(struct web *w);
 const char *web_title(int status);
 
 /* web_metrics.c: /metrics, on a socket of its own. */
-MUST_CHECK enum err web_metrics_open(struct web *w);
+MUST_CHECK enum err web_metrics_open(struct web *w, int fd); /* listens; taken over */
 void web_metrics_tick(const struct web *w);
 
 /* web_main.c: when the worker is to stop and owes nobody anything, it does. */

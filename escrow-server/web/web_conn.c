@@ -31,6 +31,7 @@ static void free_conn(void *parent, void *p, CRYPTO_EX_DATA *ad, int idx, long a
     if (c->handshaking)
         metrics_add(METRIC_HANDSHAKES + 1, 1);
     web_conn_leave(c);
+    web_peer_leave(c);
     web_body_release(c);
     metrics_set(METRIC_CONNECTIONS, --c->web->n_conns);
     owe(c, false);
@@ -84,6 +85,12 @@ static void on_ahead(evutil_socket_t fd, short what, void *ctx)
     bufferevent_getcb(c->bev, NULL, NULL, &owner, NULL);
     if (owner == NULL) /* evhttp has ended the connection */
         return;
+    if (!c->met) { /* evhttp gives the socket after the connection was made */
+        c->met = true;
+        web_peer_enter(c);
+        if (c->handshaking)
+            return;
+    }
     if (c->refused != NULL)
         web_refuse(c);
     else if (!web_conn_surplus(c) && (bufferevent_get_enabled(c->bev) & EV_READ) != 0)
@@ -169,6 +176,7 @@ struct bufferevent *web_conn_new(struct event_base *base, void *web)
     }
     bufferevent_openssl_set_allow_dirty_shutdown(c->bev, 1);
     web_conn_deadline(c, WEB_HANDSHAKE_S);
+    event_active(c->ahead, EV_TIMEOUT, 0);
     web_room_make(w);
     return c->bev;
 }

@@ -16,12 +16,15 @@ struct conn {
     bool handshaking;
     bool held_back; /* the session's ticket, to go with the answer */
     bool owed; /* an answer: the server does not end before it was given, or the time for that has passed */
-    unsigned calls;             /* of ours that are being answered: 0 or 1 */
-    struct conn_list *in;       /* NULL: none */
-    struct conn *older, *newer; /* there */
-    size_t held;                /* of web->n_held, by */
-    size_t may_come;            /* bytes of the large request that was let in; else 0 */
-    int64_t moved_ms;           /* to when what came of it has carried it */
+    unsigned calls;               /* of ours that are being answered: 0 or 1 */
+    struct conn_list *in;         /* NULL: none */
+    struct conn *older, *newer;   /* there */
+    struct peer *peer;            /* of web_peers.c; NULL: not counted */
+    struct conn *before, *behind; /* of the same address */
+    bool met;                     /* its address was looked at */
+    size_t held;                  /* of web->n_held, by */
+    size_t may_come;              /* bytes of the large request that was let in; else 0 */
+    int64_t moved_ms;             /* to when what came of it has carried it */
     uint8_t device[32];
     struct http_guard guard;
     const struct http_refusal *refused;
@@ -49,6 +52,9 @@ void web_conn_join(struct conn *c, struct conn_list *l);
 void web_conn_leave(struct conn *c);
 /* One more has come. */
 void web_room_make(struct web *w);
+/* web_peers.c: it has a socket now; if its address has too many, one of them goes. */
+void web_peer_enter(struct conn *c);
+void web_peer_leave(struct conn *c);
 /* web_body.c: the head of a request was read, or more of its body. NULL: the rest may come */
 const struct http_refusal *web_body_admit(struct conn *c);
 /* It was answered, or will not be. */

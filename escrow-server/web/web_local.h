@@ -60,6 +60,7 @@ void local_vault(struct local *l);
 /* web_losses.c */
 void local_losses(struct local *l);
 void local_loss(struct local *l);
+void local_take_back(struct local *l);
 /* web_outbox.c */
 void local_outbox(struct local *l);
 /* web_devices.c */

@@ -132,3 +132,33 @@ void local_loss(struct local *l)
     secret_wipe(&l->secret);
     back_send(l->web, BACK_VAULT);
 }
+
+static void on_taken_back(void *ctx, enum err e, const struct msg_frame *m)
+{
+    struct local *l = ctx;
+    struct msg_taken_back t;
+    l->waiting = 0;
+    if (e == ERR_OK)
+        e = msg_get_taken_back(m->body, m->len, &t);
+    if (e != ERR_OK)
+        return local_failed(l, e, m, "The writer is away; try again in a moment.");
+    struct json_object *o = json_object_new_object();
+    json_object_object_add(o, "status", json_object_new_string("ok"));
+    add_number(o, "taken_back", t.n);
+    add_number(o, "gone_out", t.gone);
+    json_object_object_add(o, "more", json_object_new_boolean(t.more));
+    local_answer(l, o, NULL);
+}
+
+/* Of a loss whose rotation was stopped, by a person with the right to; so nobody is asked who he is. */
+void local_take_back(struct local *l)
+{
+    uint64_t loss;
+    if (json_get_u64(l->request, "entry", &loss) != ERR_OK)
+        return local_fail(l, ERR_FORMAT, "\"entry\" is missing.");
+    struct writer *body = back_begin(l->web, BACK_WRITER, MSG_TAKE_BACK, on_taken_back, l, &l->waiting);
+    if (body == NULL)
+        return local_fail(l, ERR_OFFLINE, "The writer is away; try again in a moment.");
+    msg_put_u64(body, loss);
+    back_send(l->web, BACK_WRITER);
+}

@@ -42,7 +42,7 @@ static void add_listener(struct web *w, enum control_what what, int fd)
         return;
     }
     if (what == CONTROL_LISTEN_METRICS) {
-        w->have_metrics = evhttp_accept_socket(w->metrics, fd) == 0;
+        w->have_metrics = web_metrics_open(w, fd) == ERR_OK;
         return;
     }
     w->local = event_new(w->base, fd, EV_READ | EV_PERSIST, web_local_accept, w);
@@ -142,7 +142,6 @@ static enum err prepare(struct web *w)
     web_org_tick(w);
     TRY(web_tls_open(w));
     TRY(web_http_open(w));
-    TRY(web_metrics_open(w));
     w->control = event_new(w->base, CONTROL_FD, EV_READ | EV_PERSIST, on_control, w);
     w->tick = event_new(w->base, -1, EV_PERSIST, on_tick, w);
     w->term = evsignal_new(w->base, SIGTERM, on_term, w);

@@ -146,7 +146,7 @@ void web_refuse_now(struct conn *c, const struct http_refusal *why)
     char text[ANSWER_MAX];
     SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
     if (c->answering)
-        return;
+        return web_conn_deadline(c, 0);
     c->refused = why;
     c->answering = c->over = true;
     take_place(c);

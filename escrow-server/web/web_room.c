@@ -80,7 +80,9 @@ static void on_accept_error(struct evconnlistener *listener, void *http)
 
 void web_room_open(struct web *w)
 {
+    uint64_t each = w->child.conf.connections_each;
     w->room = room(w);
+    w->room_each = each > 0 && each < w->room ? (unsigned)each : each > 0 ? w->room : (w->room + 3) / 4;
     listening = w;
     evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(w->bound), on_accept_error);
 }

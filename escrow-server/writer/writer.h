@@ -77,6 +77,7 @@ struct pending {
     bool replicated[STORE_HALVES]; /* a synchronous standby has that half's records too */
     bool both;       /* an event that closes an order: receipted only when both halves have it */
     bool order_open; /* disclosure: the device still has to replace the key */
+    struct msg_taken_back taken_back;
     unsigned n_set, n_package_set;
     bool has_packages;
     uint8_t packages[8];
@@ -95,6 +96,11 @@ struct batch {
     enum err err[STORE_HALVES]; /* of the transaction; everything in it shares its fate */
     unsigned n;
     struct pending *item[WRITER_BATCH];
+};
+
+struct order_cause {
+    uint64_t disclosed; /* when the key was, or may have been */
+    uint64_t loss;      /* of audit, by its entry; 0: it was disclosed */
 };
 
 /* Seconds and microseconds, UTC. */
@@ -117,12 +123,12 @@ void writer_enroll(struct batch *b, struct pending *p, const struct msg_enroll *
 void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m);
 /* An order to replace a key, for the device that made it, and for those that have its volume now: a computer
  * that got another identity answers for the earlier one. In a transaction of the recovery store.
- * disclosed: when the key was, or may have been. err: of the store */
+ * err: of the store */
 MUST_CHECK enum err writer_order_rotation(struct batch *b, const uint8_t device[static 32],
-                                          const struct guid *key_id, uint64_t disclosed);
+                                          const struct guid *key_id, const struct order_cause *cause);
 /* This device's record says that it did what was ordered, also when it did so before it was told, as who has
- * the volume now. An order that is given out once more is closed by none that was made before it. */
-MUST_CHECK enum err writer_order_done(struct batch *b, const struct record *r);
+ * the volume now. is_new: to the store. No order is closed by what was there before it. */
+MUST_CHECK enum err writer_order_done(struct batch *b, const struct record *r, bool is_new);
 void writer_disclosed(struct batch *b, struct pending *p, const struct msg_entry *m);
 void writer_change(struct batch *b, struct pending *p, const struct msg_change *m);
 void writer_adopt(struct batch *b, struct pending *p, const struct msg_adopt *m);
@@ -132,6 +138,8 @@ void writer_losses(struct writer_state *w, const struct msg_losses *m);
 /* One step towards the rotation of the keys that may have been disclosed in them, in a batch of its own.
  * Returns after how many milliseconds the next one is due, -1: there is no loss */
 int writer_uncertain(struct writer_state *w);
+/* writer_take_back.c: some of the orders that a loss made, whose rotation a person stopped. */
+void writer_take_back(struct batch *b, struct pending *p, uint64_t loss);
 /* writer_loss.c: was this record, which is new to the store, receipted before? Then the store lost it. */
 bool writer_was_receipted(const struct writer_state *w, const struct pending *p,
                           const struct store_record *r);

@@ -56,6 +56,7 @@ static enum err work(struct batch *b, struct pending *p, const struct msg_frame 
         struct msg_change change;
         struct msg_adopt adopt;
         struct msg_losses losses;
+        uint64_t loss;
     } u;
     switch (m->type) {
     case MSG_SYNC:
@@ -81,6 +82,10 @@ static enum err work(struct batch *b, struct pending *p, const struct msg_frame 
     case MSG_ADOPT:
         TRY(msg_get_adopt(m->body, m->len, &u.adopt));
         writer_adopt(b, p, &u.adopt);
+        return ERR_OK;
+    case MSG_TAKE_BACK:
+        TRY(msg_get_u64(m->body, m->len, &u.loss));
+        writer_take_back(b, p, u.loss);
         return ERR_OK;
     case MSG_LOSSES:
         memset(&u.losses, 0, sizeof u.losses); /* they are compared as they lie */
@@ -193,6 +198,8 @@ static void answer(struct writer_state *w, struct pending *p)
         writer_bytes(out, p->certificate, strlen(p->certificate));
     if (p->type == MSG_DISCLOSED)
         msg_put_u64(out, p->order_open);
+    if (p->type == MSG_TAKE_BACK)
+        msg_put_taken_back(out, &p->taken_back);
     webs_end(p->chan);
 }
 

@@ -34,7 +34,8 @@ static enum err store_entry(struct batch *b, struct pending *p, const struct msg
     else
         TRY(e);
     uint64_t now = writer_now(); /* the log is told again, whole, after years, and a web worker may lie */
-    TRY(writer_order_rotation(b, m->device, &m->key_id, m->time < now ? m->time : now));
+    const struct order_cause cause = {.disclosed = m->time < now ? m->time : now};
+    TRY(writer_order_rotation(b, m->device, &m->key_id, &cause));
     return b->w->ops->command_open(b->w->store, m->device, &m->key_id, &p->order_open);
 }
 

@@ -10,21 +10,22 @@ struct order {
     bool there, again; /* again: it was done, and is given out once more */
     bool ours;         /* by our key of now; else nobody knows: */
     uint64_t time;     /* when the key was disclosed, as the order says */
+    uint64_t loss;     /* that it waits for, and for nothing else */
 };
 
 static enum err look(struct batch *b, const uint8_t device[static 32], const struct guid *key_id,
                      struct order *ret)
 {
-    uint8_t bytes[COMMAND_LEN];
+    struct store_waiting w;
     struct cr_p256_pub pub;
     struct command c;
     *ret = (struct order){.there = false};
-    enum err e = b->w->ops->command_get(b->w->store, device, key_id, bytes, &ret->again);
+    enum err e = b->w->ops->command_get(b->w->store, device, key_id, &w);
     if (e != ERR_OK)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
-    ret->there = true;
     TRY(cr_p256_public(b->w->receipt_key, &pub));
-    ret->ours = command_decode(bytes, sizeof bytes, &pub, &c) == ERR_OK;
+    *ret = (struct order){.there = true, .again = w.again, .loss = w.loss};
+    ret->ours = command_decode(w.bytes, sizeof w.bytes, &pub, &c) == ERR_OK;
     if (ret->ours)
         ret->time = c.time;
     return ERR_OK;
@@ -33,13 +34,16 @@ static enum err look(struct batch *b, const uint8_t device[static 32], const str
 /* An order is signed once and kept as it is, until the key is disclosed once more: a device that replaced it
  * before that has to know. */
 static enum err order(struct batch *b, const uint8_t device[static 32], const struct guid *key_id,
-                      uint64_t disclosed)
+                      const struct order_cause *cause)
 {
     struct order is;
     TRY(look(b, device, key_id, &is));
-    if (is.ours && is.time >= disclosed) /* it says that already, or more */
+    bool as_late = is.ours && is.time >= cause->disclosed;
+    if (as_late && (is.loss == 0 || cause->loss != 0)) /* it says that already, or more */
         return ERR_OK;
-    struct store_command order = {.key_id = *key_id, .made = writer_now(), .disclosed = disclosed};
+    uint64_t disclosed = as_late ? is.time : cause->disclosed;
+    struct store_command order = {
+        .key_id = *key_id, .made = writer_now(), .disclosed = disclosed, .loss = cause->loss};
     struct command c = {.order = COMMAND_ROTATE, .org = b->w->org.id, .key_id = *key_id, .time = disclosed};
     memcpy(order.device, device, 32);
     memcpy(c.device, device, 32);
@@ -49,34 +53,37 @@ static enum err order(struct batch *b, const uint8_t device[static 32], const st
 }
 
 enum err writer_order_rotation(struct batch *b, const uint8_t device[static 32], const struct guid *key_id,
-                               uint64_t disclosed)
+                               const struct order_cause *cause)
 {
     uint8_t holder[HOLDERS][32];
     unsigned n = 0;
-    TRY(order(b, device, key_id, disclosed));
+    TRY(order(b, device, key_id, cause));
     TRY(b->w->ops->holders(b->w->store, device, key_id, HOLDERS, holder, &n));
     for (unsigned i = 0; i < n; i++)
-        TRY(order(b, holder[i], key_id, disclosed));
+        TRY(order(b, holder[i], key_id, cause));
     return ERR_OK;
 }
 
-/* What closed it before may come any number of times; so the record that closes it once more names the time
- * that this order speaks of. source: docs/formats.md#command */
-static bool answers(const struct order *o, const struct record *r)
+/* A record may come any number of times, also by whoever never heard of the order; so what closes it is new,
+ * or names the time that the order speaks of; that it does where another record closed it before. source:
+ * docs/formats.md#command */
+static bool answers(const struct order *o, const struct record *r, bool is_new)
 {
-    return !o->again || !o->ours || r->event_time == o->time;
+    if (!o->ours || r->event != EVENT_ROTATED) /* other orders are given out under a name of their own */
+        return true;
+    return r->event_time == o->time || (is_new && !o->again);
 }
 
-enum err writer_order_done(struct batch *b, const struct record *r)
+enum err writer_order_done(struct batch *b, const struct record *r, bool is_new)
 {
     const struct guid *key_id = &r->other_key_id;
     bool former = false;
     struct order is;
     TRY(look(b, r->device, key_id, &is));
-    if (is.there && !answers(&is, r))
+    if (is.there && !answers(&is, r, is_new))
         return ERR_OK; /* it stays open */
     TRY(b->w->ops->command_former(b->w->store, r->device, key_id, &former));
     if (former)
-        TRY(order(b, r->device, key_id, writer_now()));
+        TRY(order(b, r->device, key_id, &(struct order_cause){.disclosed = writer_now()}));
     return b->w->ops->command_done(b->w->store, r->device, key_id, writer_now());
 }

@@ -179,7 +179,7 @@ class Server:
 
     def command(self, *args, code=0, stdin=''):
         words = list(args)
-        at = 2 if words[0] in ('audit', 'user', 'token', 'keys', 'device', 'policy') else 1
+        at = 2 if words[0] in ('audit', 'user', 'token', 'keys', 'device', 'policy', 'import') else 1
         words[at:at] = ['--root', self.root]
         return run(SERVER, *words, code=code, input=stdin)
 

@@ -259,6 +259,13 @@ def test_a_person_narrows_and_stops_it():
         until('all are ordered', lambda: len(d.orders(d.sync()[2])) == 3, 60)
         eq([e['action'] for e in s.audit(code=3) if e['action'] == 'rotation'], ['rotation'] * 3, 'on record')
         holds('3 ordered' in s.command('audit', 'losses').stdout, 'for people')
+        # a stop takes back what waits: the device has heard of it, and need not do it
+        eq(json.loads(say(s, 'rotation', loss['entry'], words=['--stop', '--json']).stdout),
+           {'entry': loss['entry'], 'word': 'stop', 'taken_back': 3, 'gone_out': 3, 'orders': 'taken-back'}, 'taken back')
+        eq(d.orders(d.sync()[2]), [], 'asked for no more')
+        holds('taken back: 0' in say(s, 'rotation', loss['entry'], words=['--stop']).stdout, 'nothing is left')
+        say(s, 'rotation', loss['entry'])
+        until('all are ordered once more', lambda: len(d.orders(d.sync()[2])) == 3, 60)
 
         # a log that somebody replaced whole by a fresh one, without an entry in it
         head = d.sync()[2]['audit_head']

@@ -348,13 +348,80 @@ def test_restart_without_a_failed_request():
         s.clean()
 
 
-def test_every_answer_as_json(s):
-    """What a verb says on standard output with --json is one JSON object, and nothing else."""
-    for words in (('user', 'add', '--name', 'json', '--role', 'auditor', '--password-file', s.path('user.secret')),
-                  ('user', 'totp', '--name', 'json'), ('keys', 'new'), ('keys', 'check'), ('token', 'new'), ('device', 'list'),
-                  ('check-config',), ('backup', s.path('json-backup')), ('verify',), ('retain',), ('audit', 'show'),
-                  ('audit', 'verify'), ('audit', 'losses')):
-        holds(isinstance(json.loads(s.command(*words, '--json').stdout), dict), words)
+def verbs_with_json():
+    """[words] of every verb whose usage takes --json, and of each of its own verbs."""
+    found = []
+    for part in re.split(r'(?m)^  keyholt-server ', run(SERVER, 'help').stdout)[1:]:
+        words = part.split()
+        second = words[1].split('|') if re.fullmatch(r'[a-z]+(\|[a-z]+)*', words[1]) else ['']
+        if '--json' in part.split('\n\n')[0]:
+            found += [[words[0], word] if word else [words[0]] for word in second]
+    return found
+
+
+def as_object(done, words):
+    """Standard output is one JSON object, and one line."""
+    holds(done.stdout.count('\n') == 1, f'{words}: {done.stdout!r} {done.stderr}')
+    got = json.loads(done.stdout)
+    holds(isinstance(got, dict), words)
+    return got
+
+
+def as_error(done, code, words):
+    error = as_object(done, words)['error']
+    eq((done.returncode, error['exit']), (code, code), f'{words}: {error}')
+    holds(len(error['message']) > 5 and not error['message'].startswith('keyholt-server'), f'{words}: {error}')
+    holds(error['message'].splitlines()[0] in done.stderr, f'people are told the same: {done.stderr}')
+
+
+def test_every_answer_as_json():
+    """What a verb says on standard output with --json is one JSON object, and nothing else, whether it can or not."""
+    s = Server()
+    try:
+        secret = s.path('user.secret')
+        says = ('--as', 'alice', '--password-file', secret)
+        root1 = ('--as', 'root1', '--password-file', secret)
+        s.start()
+        d = enrolled(s, 'json')
+        e = d.escrow()
+        d.sync(e)
+        log = s.path('exported.log')
+        other = s.command('audit', 'export', log, '--json')
+        eq(as_object(other, 'export')['file'], log, 'export')
+        policy = s.put('policy.json', json.dumps({}))
+        rows = ((0, 'user', 'add', '--name', 'root1', '--role', 'administrator', '--password-file', secret),
+                (3, 'user', 'totp', '--name', 'nobody'),
+                (0, 'keys', 'new'), (0, 'keys', 'check'), (1, 'keys', 'import', '/nonexistent'),
+                (0, 'token', 'new'), (0, 'device', 'list'), (0, 'device', 'report', d.id), (1, 'device', 'approve', 'ffff'),
+                (0, 'device', 'refuse', d.id), (0, 'device', 'approve', d.id), (0, 'device', 'revoke', d.id),
+                (0, 'device', 'allow', d.id), (3, 'policy', 'set', policy), (0, 'check-config'),
+                (0, 'backup', s.path('json-backup')), (1, 'backup', s.path('json-backup')), (0, 'verify'), (0, 'retain'),
+                (0, 'recover', '--key-id', e['key_id'], '--reason', 'forgot it', *says),
+                (3, 'recover', '--key-id', '00000000', '--reason', 'forgot it', *says),
+                (3, 'approve', '--entry', '1', *says), (1, 'import', 'outbox', '/nonexistent'),
+                (1, 'restore', s.path('json-backup')), (1, 'move', '--to', 'postgres:///nothing?host=/nonexistent'),
+                (0, 'user', 'totp', '--name', 'alice'), (0, 'audit', 'show'), (0, 'audit', 'verify'), (0, 'audit', 'losses'), (1, 'audit', 'export', log),
+                (2, 'audit', 'export'), (3, 'audit', 'import', log), (3, 'audit', 'acknowledge', '--entry', '1', '--reason', 'x', *root1),
+                (3, 'audit', 'rotation', '--entry', '1', '--stop', '--reason', 'x', *root1),
+                (3, 'audit', 'erase', '--entries', '2', *root1), (1, 'audit', 'begin'),
+                (3, 'init', '--org-name', 'x', '--url', 'https://a:1', '--recovery-url', 'https://a', '--message', 'x',
+                 '--offline-dir', s.path('o'), '--desk-dir', s.path('d'), '--bundle-dir', s.path('b'), '--user', 'a',
+                 '--user-password-file', secret, '--desk-passphrase-file', secret))
+        for code, *words in rows:
+            done = s.command(*words, '--json', code=None)
+            eq(done.returncode, code, f'{words}: {done.stderr}')
+            got = as_object(done, words)
+            if 'error' in got:
+                as_error(done, done.returncode, words)
+            else:
+                holds(got, f'{words}')
+        tried = {tuple(words[:2]) for _, *words in rows} | {(words[0],) for _, *words in rows}
+        every = verbs_with_json()
+        holds(len(every) > 25 and all(tuple(words) in tried for words in every), f'{every}')
+        for words in every:
+            as_error(run(SERVER, *words, '--json', '--nonsense', code=None), 2, words)
+    finally:
+        s.clean()
 
 
 def test_sockets_that_are_none(s):
@@ -424,6 +491,26 @@ def test_init_keeps_what_the_package_brought():
         holds('silent-days = 3' in text and ':1234' in text and '# ' in text, text)
     finally:
         first.clean()
+
+
+def test_manual_of_the_configuration():
+    """keyholt-server.conf(5) has every key with its default, what may stand there and what it means, and is installed."""
+    page = run(SERVER, 'check-config', '--manual').stdout
+    defaults = dict(re.findall(r'(?m)^([a-z-]+) = ?(.*)$', run(SERVER, 'check-config', '--defaults').stdout))
+    holds(len(defaults) > 20, defaults)
+    said = {}
+    for part in re.split(r'(?m)^\.TP\n', page.split('.SH KEYS\n')[1].split('.SH FILES\n')[0])[1:]:
+        lines = part.splitlines()
+        text = ' '.join(line for line in lines if not line.startswith('.'))
+        for line in lines:
+            if line.startswith('.B "'):
+                key, value = line[4:-1].replace('\\-', '-').split(' =', 1)
+                said[key] = value.strip()
+        holds(re.match(r'Value: \S.{3,}?\. \S.{20,}', text), f'range and meaning: {part}')
+        holds(not any(line.startswith("'") or '\t' in line for line in lines), part)
+    eq(said, defaults, 'keys and defaults')
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../packaging/server/install'), encoding='utf-8') as f:
+        holds('$B/keyholt-server.conf.5' in f.read(), 'in the package')
 
 
 # ---- metrics

@@ -230,6 +230,7 @@ def test_idle_connections():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, want + 500) if hard != resource.RLIM_INFINITY else want + 500, hard))
     s, open_now = Server(), []
     try:
+        s.configure(connections_per_address=16384)
         s.start()
         ctx = context(s)
         request = b'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'

@@ -17,7 +17,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import server_fixture  # noqa: E402
 from server_fixture import Server, run  # noqa: E402
-from server_suite import enrolled, eq, holds, main, until  # noqa: E402
+from server_suite import Skip, enrolled, eq, holds, main, until  # noqa: E402
 from test_operation import value  # noqa: E402
 from test_robustness import answer, context, is_problem, raw  # noqa: E402
 
@@ -66,6 +66,7 @@ def test_strangers_hold_little():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, want + 500) if hard != resource.RLIM_INFINITY else want + 500, hard))
     s, kept = Server('--web-workers', '1'), []
     try:
+        s.configure(connections_per_address=16384)
         s.start()
         d = enrolled(s, 'amid-strangers')
         contexts = context(s), context(s, *self_made(s, d))
@@ -176,7 +177,7 @@ def test_more_than_there_is_room_for():
     """Who was silent for longest goes; whoever comes is served."""
     s, kept = Server('--web-workers', '1'), []
     try:
-        s.configure(connections=40)
+        s.configure(connections=40, connections_per_address=40)
         s.start()
         ctx = context(s)
         for _ in range(100):
@@ -192,6 +193,74 @@ def test_more_than_there_is_room_for():
         for c in kept:
             c.close()
         s.clean()
+
+
+def test_one_address_does_not_take_all():
+    """Of those that one address has too many of, the oldest silent one goes, and never one that is being answered; others
+    have theirs."""
+    s, kept = Server('--web-workers', '1'), []
+    try:
+        s.configure(connections=200, connections_per_address=10)
+        s.start()
+        ctx = context(s)
+        elsewhere = ctx.wrap_socket(socket.create_connection(('127.0.0.1', s.port), 60, ('127.0.0.2', 0)),
+                                    server_hostname='127.0.0.1')
+        for _ in range(30):
+            kept.append(raw(s, ctx))
+        until('ten are left, and the other one', lambda: value(s, 'connections') <= 11)
+        s.wait_log('peer=127.0.0.1 warning="it has as many connections as one address may have" most=10')
+        eq(answer(kept[0])[0], 0, 'the first one went')
+        for name, c in (('the last one', kept[-1]), ('the one from elsewhere', elsewhere)):
+            c.sendall(b'GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+            eq(answer(c)[0], 200, f'{name} did not')
+        d = enrolled(s, 'comes-late')
+        e = d.escrow()
+        eq(d.names(d.sync(e)[2]), [e['name']], 'served')
+    finally:
+        for c in kept:
+            c.close()
+        s.clean()
+
+
+def ask_metrics(s, text):
+    c = socket.socket(socket.AF_UNIX)
+    c.settimeout(60)
+    c.connect(os.path.join(s.root, 'run/keyholt/metrics.sock'))
+    c.sendall(text)
+    return c
+
+
+def test_metrics_are_asked_for_by_few():
+    """At most 16 connections wait at /metrics of a worker; the oldest goes."""
+    s, kept = Server('--web-workers', '1'), []
+    try:
+        s.start()
+        for _ in range(40):
+            kept.append(ask_metrics(s, b'GET /metrics HTTP/1.1\r\n'))
+        for c in kept[:24]:
+            eq(answer(c), (0, b''), 'those that came first went')
+        holds(value(s, 'connections') == 0, 'who asks properly is answered')
+        for text, status in ((b'POST /metrics HTTP/1.1\r\n\r\n', 405), (b'GET / HTTP/1.1\r\n\r\n', 404),
+                             (b'GET /metrics HTTP/1.1\r\nx: ' + b'y' * 9000, 431)):
+            with ask_metrics(s, text) as c:
+                eq(answer(c)[0], status, str(text[:20]))
+    finally:
+        for c in kept:
+            c.close()
+        s.clean()
+
+
+def test_a_drip_at_metrics_ends(s):
+    """However busy it looks, a connection there has 10 s."""
+    if os.environ.get('KEYHOLT_SECONDS') != 'judged':
+        raise Skip('takes 10 s: KEYHOLT_SECONDS=judged')
+    with ask_metrics(s, b'GET /metrics HTTP/1.1\r\n') as c:
+        start = time.monotonic()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while not select.select([c], [], [], 0.2)[0] and time.monotonic() < start + 60:
+                c.sendall(b'x')
+        eq(answer(c), (0, b''), 'it ends')
+        holds(8 < time.monotonic() - start < 15, 'after 10 s')
 
 
 def test_no_descriptor_left():

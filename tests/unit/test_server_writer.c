@@ -529,6 +529,72 @@ static void test_only_devices_that_count_are_ordered(void **state)
     }
 }
 
+static void seen_at(const uint8_t id[static 32], uint64_t time)
+{
+    bool replicated;
+    assert_int_equal(ops.begin(w.store, STORE_RECOVERY), ERR_OK);
+    assert_int_equal(ops.device_seen(w.store, id, time, NULL), ERR_OK);
+    assert_int_equal(ops.commit(w.store, STORE_RECOVERY, &replicated), ERR_OK);
+}
+
+static struct pending take_back(uint64_t loss)
+{
+    struct batch b = {.w = &w};
+    struct pending p = {.type = MSG_TAKE_BACK};
+    writer_take_back(&b, &p, loss);
+    batch_finish(&b);
+    return p;
+}
+
+/* What a loss alone ordered goes back when a person stopped it; what was disclosed, too, before or after,
+ * stays, and so does what was done. */
+static void test_a_stopped_loss_takes_its_orders_back(void **state)
+{
+    static const struct {
+        const char *name;
+        uint64_t first, then; /* loss of the first order, and of one that follows; 0: a disclosure */
+        bool follows, done;
+        unsigned left; /* orders that wait afterwards */
+    } rows[] = {{"a loss", 7, 0, false, false, 0},
+                {"another loss", 8, 0, false, false, 1},
+                {"a disclosure", 0, 0, false, false, 1},
+                {"a disclosure, then a loss", 0, 7, true, false, 1},
+                {"a loss, then a disclosure of before that", 7, 0, true, false, 1},
+                {"two losses", 8, 7, true, false, 0},
+                {"done", 7, 0, false, true, 0}};
+    (void)state;
+    w.uncertain.losses = (struct msg_losses){.n = 2, .item = {{.n = 7}, {.n = 8, .stopped = true}}};
+    assert_int_equal(take_back(7).err, ERR_BUSY);
+    w.uncertain.losses.item[0].stopped = true;
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct guid key = {{(uint8_t)(i + 1)}};
+        const struct order_cause first = {.disclosed = 1000, .loss = rows[i].first},
+                                 then = {.disclosed = rows[i].then != 0 ? 2000 : 500, .loss = rows[i].then};
+        const struct record did = {.other_key_id = key, .event_time = 1};
+        struct batch b = {.w = &w};
+        struct record answer = did;
+        memcpy(answer.device, device.d.id, 32);
+        assert_int_equal(batch_need(&b, STORE_RECOVERY), ERR_OK);
+        assert_int_equal(writer_order_rotation(&b, device.d.id, &key, &first), ERR_OK);
+        if (rows[i].follows)
+            assert_int_equal(writer_order_rotation(&b, device.d.id, &key, &then), ERR_OK);
+        if (rows[i].done)
+            assert_int_equal(writer_order_done(&b, &answer, true), ERR_OK);
+        batch_finish(&b);
+        bool was = rows[i].left == 0 && !rows[i].done, late = i % 2 == 0;
+        seen_at(device.d.id, late ? writer_now() + 5 : 1); /* was it here since? */
+        struct pending p = take_back(7);
+        if (p.err != ERR_OK || count_orders() != rows[i].left || p.taken_back.n != was ||
+            p.taken_back.gone != (was && late) || p.taken_back.more)
+            fail_msg("%s: err %d, %u left, %llu taken back", rows[i].name, p.err, count_orders(),
+                     (unsigned long long)p.taken_back.n);
+        struct batch end = {.w = &w};
+        assert_int_equal(batch_need(&end, STORE_RECOVERY), ERR_OK);
+        assert_int_equal(ops.command_done(w.store, device.d.id, &key, 9), ERR_OK);
+        batch_finish(&end);
+    }
+}
+
 static uint64_t ordered_time(void)
 {
     uint8_t got[1][COMMAND_LEN];
@@ -547,11 +613,12 @@ static void test_an_order_speaks_of_the_last_disclosure(void **state)
         uint64_t time, want;
     } rows[] = {{1000, 1000}, {900, 1000}, {2000, 2000}, {1500, 2000}};
     struct msg_entry m = {.chain = "ab", .who = "alice", .key_id = {{1}}};
+    const struct order_cause loss = {.disclosed = 100, .loss = 7};
     struct batch b = {.w = &w};
     (void)state;
     memcpy(m.device, device.d.id, sizeof m.device);
     assert_int_equal(batch_need(&b, STORE_RECOVERY), ERR_OK);
-    assert_int_equal(writer_order_rotation(&b, m.device, &m.key_id, 100), ERR_OK); /* a loss */
+    assert_int_equal(writer_order_rotation(&b, m.device, &m.key_id, &loss), ERR_OK); /* a loss */
     batch_finish(&b);
     assert_int_equal(ordered_time(), 100);
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -785,6 +852,7 @@ int main(void)
         WRITER_TEST(test_uncertain_keys_are_ordered_at_a_rate),
         WRITER_TEST(test_who_cannot_be_judged_stops_nobody),
         WRITER_TEST(test_no_device_takes_what_is_everybodys),
+        WRITER_TEST(test_a_stopped_loss_takes_its_orders_back),
         WRITER_TEST(test_only_devices_that_count_are_ordered),
         WRITER_TEST(test_an_order_speaks_of_the_last_disclosure),
         WRITER_TEST(test_quiet_until_something_concerns_the_device),

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/writer/writer.h"
+#include <stdio.h>
+
+#define STEP 256 /* orders in one go: whoever asks comes again, and others wait no longer than that */
+
+/* That the vault has a person's word on it: it came by the web workers, a second after the word. */
+static bool is_stopped(const struct writer_state *w, uint64_t loss)
+{
+    const struct msg_losses *l = &w->uncertain.losses;
+    for (unsigned i = 0; i < l->n; i++)
+        if (l->item[i].n == loss)
+            return l->item[i].stopped;
+    return false;
+}
+
+static enum err take_some(struct batch *b, uint64_t loss, struct msg_taken_back *ret)
+{
+    static struct store_loss_order order[STEP];
+    unsigned n = 0;
+    TRY(b->w->ops->loss_orders(b->w->store, loss, STEP, order, &n));
+    for (unsigned i = 0; i < n; i++) {
+        TRY(b->w->ops->take_back(b->w->store, &order[i]));
+        ret->gone += order[i].gone;
+    }
+    ret->n = n;
+    ret->more = n == STEP;
+    return ERR_OK;
+}
+
+static enum err take_back(struct batch *b, uint64_t loss, struct msg_taken_back *ret)
+{
+    TRY(batch_need(b, STORE_RECOVERY));
+    writer_seen_store(b, true); /* who was here may have his orders */
+    TRY(b->w->ops->mark(b->w->store, STORE_RECOVERY));
+    enum err e = take_some(b, loss, ret);
+    if (e == ERR_OK)
+        return b->w->ops->release(b->w->store, STORE_RECOVERY);
+    b->w->ops->undo(b->w->store, STORE_RECOVERY);
+    return e;
+}
+
+void writer_take_back(struct batch *b, struct pending *p, uint64_t loss)
+{
+    bool stopped = is_stopped(b->w, loss);
+    p->err = stopped ? take_back(b, loss, &p->taken_back) : ERR_BUSY;
+    if (p->err != ERR_OK)
+        snprintf(p->detail, sizeof p->detail, "%s",
+                 stopped ? "The orders cannot be taken back now; try again."
+                         : "The writer has not heard yet that the rotation of this loss was stopped.");
+}
