@@ -679,14 +679,15 @@ static const struct guid some_key = {{5}};
 static enum err order_something(struct batch *b)
 {
     TRY(batch_need(b, STORE_RECOVERY));
-    return writer_order_rotation(b, device.d.id, &some_key, 100);
+    const struct order_cause cause = {.disclosed = 100};
+    return writer_order_rotation(b, device.d.id, &some_key, &cause);
 }
 static enum err do_order(struct batch *b)
 {
     TRY(batch_need(b, STORE_RECOVERY));
     struct record r = {.other_key_id = some_key, .event_time = 100};
     memcpy(r.device, device.d.id, sizeof r.device);
-    return writer_order_done(b, &r);
+    return writer_order_done(b, &r, true);
 }
 static enum err change_device(struct batch *b, enum device_change change)
 {
