@@ -14,7 +14,7 @@ real_tests := $(wildcard tests/desk/test_*.py tests/luks2/test_*.py tests/bitloc
 # and on the plain one in check-long. On the plain one in check: what it alone can judge (test_plain, test_rest, test_bomb), what
 # starts no program (test_units), and test_sanitized.py, which judges tests/sanitized itself.
 plain_tests := $(addprefix tests/server/test_,plain.py rest.py units.py sanitized.py) tests/courier/test_bomb.py
-sanitized_tests := $(filter-out tests/server/test_units.py tests/server/test_sanitized.py,$(wildcard tests/server/test_*.py)) \
+sanitized_tests := $(filter-out $(addprefix tests/server/test_,plain.py units.py sanitized.py),$(wildcard tests/server/test_*.py)) \
     $(addprefix tests/courier/test_,courier.py handoff.py proxy.py) tests/desk/test_desk.py
 plain_in_long := $(filter-out $(plain_tests),$(sanitized_tests))
 
@@ -24,7 +24,7 @@ long_tests := tests/courier/test_dead_servers.py tests/server/killed_often.py te
 real_tests := $(filter-out $(only_long) $(plain_in_long),$(real_tests))
 # those that leave out in check what takes minutes on an emulated processor, whole
 long_forms := $(addprefix tests/agent/test_,crash.py crash_partition.py) $(addprefix tests/laptop/test_,computers.py obstacles.py) \
-    tests/efi/test_copy.py tests/server/test_plain.py
+    tests/efi/test_copy.py
 .PHONY: check-long
 check-long: check
 	$(Q)KEYHOLT_LONG=1 KEYHOLT_SECONDS=judged KEYHOLT_IDLE=10000 KEYHOLT_FUZZ=5000 KEYHOLT_TEST_LIMIT=3600 \
@@ -47,7 +47,7 @@ hosted_units: $(hosted)
 san_all_units := $(hosted:$(B)/%=$(SAN)/%)
 san_long_units := $(addprefix $(SAN)/tests/test_,disk_faults disk_kept bitlocker_unlock)
 san_units := $(filter-out $(san_long_units),$(san_all_units))
-san_long_tests := tests/server/test_robustness.py tests/server/test_plain.py
+san_long_tests := tests/server/test_robustness.py tests/server/test_strangers.py
 unit: $(unit_tests)
 	$(Q)tests/check $(unit_tests)
 check: all deb sanitized $(unit_tests)

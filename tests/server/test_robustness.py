@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The server against bad company: slow, smuggled and random. Closes with "N passed, N failed".
+"""The server against bad company: slow, smuggled, random and many. Closes with "N passed, N failed".
 
-Seconds that pass anyway (the absolute deadlines) are waited for all at once. KEYHOLT_FUZZ: mutated requests, 400 if nothing
-is said."""
+Seconds that pass anyway (the absolute deadlines) are waited for all at once. KEYHOLT_IDLE: idle connections, 1,000
+if nothing is said; KEYHOLT_FUZZ: mutated requests, 400."""
 import contextlib
 import gzip
 import json
 import os
 import random
+import resource
 import select
 import socket
 import sqlite3
@@ -17,8 +18,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from server_fixture import BUILD, Server  # noqa: E402
-from server_suite import enrolled, eq, holds, main  # noqa: E402
+from server_fixture import BUILD, Server, run  # noqa: E402
+from server_suite import enrolled, eq, holds, judge_memory, main, until  # noqa: E402
 from test_operation import metrics_text, parse_metrics, processes, value  # noqa: E402
 
 SHIM = os.path.join(BUILD, 'tests/clock_shim.so')
@@ -209,6 +210,61 @@ def test_request_smuggling(s):
         holds(c.recv(65536).startswith(b'HTTP/1.1 100 Continue\r\n\r\n'), 'asked to go on')
         c.sendall(b'{}')
         holds(c.recv(65536).startswith(b'HTTP/1.1 422 '), 'and answered')
+
+
+# ---- many
+
+def memory_kib(s):
+    total = 0
+    for name, pid in processes(s):
+        if name == 'web':
+            with open(f'/proc/{pid}/smaps_rollup', encoding='ascii') as f:
+                total += sum(int(line.split()[1]) for line in f if line.startswith('Pss:'))
+    return total
+
+
+def test_idle_connections():
+    """Idle TLS connections, all open at once; who comes then is served. What one of them costs is told."""
+    want = int(os.environ.get('KEYHOLT_IDLE', '1000'))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, want + 500) if hard != resource.RLIM_INFINITY else want + 500, hard))
+    s, open_now = Server(), []
+    try:
+        s.start()
+        ctx = context(s)
+        request = b'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'
+        for _ in range(8):
+            s.request('GET', '/healthz')
+        before, start = memory_kib(s), time.monotonic()
+
+        def stay(age):
+            """One that said nothing lives for 20 s; a request begins its time anew."""
+            now = time.monotonic()
+            for c in open_now:
+                if now - said[c] > age:
+                    c.sendall(request)
+                    while not c.recv(4096).endswith(b'}'):
+                        pass
+                    said[c] = time.monotonic()
+        said = {}
+        while len(open_now) < want and time.monotonic() - start < 300:
+            c = raw(s, ctx)
+            open_now.append(c)
+            said[c] = time.monotonic()
+            if len(open_now) % 200 == 0:
+                stay(8)
+        took = time.monotonic() - start
+        held, after = value(s, 'connections'), memory_kib(s)
+        print(f'    {held:.0f} held after {took:.1f} s; {(after - before) / max(held, 1):.1f} KiB of the web workers (PSS) each')
+        eq(held, want, 'held at once')
+        eq(s.request('GET', '/healthz')[0], 200, 'served')
+        d = enrolled(s, 'amid-many')
+        eq(d.sync(d.escrow())[0], 200, 'escrowed')
+        judge_memory((after - before) / max(held, 1), 60, 'one connection')
+    finally:
+        for c in open_now:
+            c.close()
+        s.clean()
 
 
 # ---- random

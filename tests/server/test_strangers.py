@@ -1,24 +1,33 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a web worker takes from strangers, and that known devices are served meanwhile; what that costs judges test_memory.py.
-Closes with "N passed, N failed"."""
+"""What strangers can make a web worker keep, and that known devices are served meanwhile. Closes with "N passed, N failed".
+
+KEYHOLT_IDLE: strangers at once, 600 if nothing is said."""
 import contextlib
 import gzip
 import json
 import os
+import resource
+import select
 import socket
+import ssl
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import server_fixture  # noqa: E402
 from server_fixture import Server, run  # noqa: E402
-from server_suite import enrolled, eq, holds, main, until  # noqa: E402
+from server_suite import enrolled, eq, holds, judge_memory, main, problem, until  # noqa: E402
 from test_operation import value  # noqa: E402
 from test_robustness import answer, context, is_problem, raw  # noqa: E402
 
 MIB = 1 << 20
 POST = 'POST /v1/sync HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n'
+
+
+def rss_kib(pid):
+    with open(f'/proc/{pid}/status', encoding='ascii') as f:
+        return next(int(line.split()[1]) for line in f if line.startswith('VmRSS:'))
 
 
 def cpu_s(pid):
@@ -47,6 +56,38 @@ def send(c, data):
     with contextlib.suppress(OSError):
         c.sendall(data)
     c.settimeout(60)
+
+
+def test_strangers_hold_little():
+    """Slow and greedy ones, with and without a certificate of their own making, all at once: the worker's memory stays
+    within 40 MiB and 48 KiB for each, and a device escrows meanwhile."""
+    want = int(os.environ.get('KEYHOLT_IDLE', '600'))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, want + 500) if hard != resource.RLIM_INFINITY else want + 500, hard))
+    s, kept = Server('--web-workers', '1'), []
+    try:
+        s.start()
+        d = enrolled(s, 'amid-strangers')
+        contexts = context(s), context(s, *self_made(s, d))
+        greedy = (('a long body', (POST % MIB).encode() + b'{' * 100000),
+                  ('a body as long as anybody may have', (POST % 8000).encode() + b'{' * 7900),
+                  ('many fields', b'GET / HTTP/1.1\r\nHost: x\r\n' + b'a:b\r\n' * 3000),
+                  ('a long field', b'GET / HTTP/1.1\r\nHost: x\r\nX: ' + b'a' * 8000),
+                  ('more requests than answers are read', b'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n' * 6000))
+        start = time.monotonic()
+        for i in range(want):
+            kept.append(raw(s, contexts[i % 2]))
+            send(kept[-1], greedy[i // 2 % len(greedy)][1])
+        e = d.escrow()
+        eq(d.names(d.sync(e)[2]), [e['name']], 'escrowed meanwhile')
+        eq(s.recover(e['key_id'])[0]['recovery_password'], e['digits'], 'disclosed')
+        held, kib = value(s, 'connections'), rss_kib(s.children()['web'])
+        print(f'    {want} came in {time.monotonic() - start:.1f} s, {held:.0f} held; the worker has {kib / 1024:.1f} MiB')
+        judge_memory(kib, 40 * 1024 + 48 * want, f'{want} strangers')
+    finally:
+        for c in kept:
+            c.close()
+        s.clean()
 
 
 def test_who_may_send_much(s):
@@ -86,6 +127,38 @@ def test_who_may_send_much(s):
     status, data, reused, _ = ask(theirs, body, session=session)
     eq((status, reused, b'Retry-After: ' in data), (503, True, True), f'resumed, never judged: {data}')
     eq(ask(theirs, body)[0], 200, 'and again, with a handshake')
+
+
+def test_large_requests_are_few():
+    """All large requests that are under way take 16 MiB together, one of each device; who is not taken is told when to come
+    back, and small ones pass."""
+    s, kept = Server('--web-workers', '1'), []
+    try:
+        s.start()
+        devices = [enrolled(s, f'large-{n}') for n in range(18)]
+        contexts = [context(s, *d.cert) for d in devices]
+        for ctx in contexts[:17]:
+            kept.append(raw(s, ctx))
+            send(kept[-1], (POST % (MIB - 100)).encode() + b'{' * 1000)
+        refused = select.select(kept, [], [], 15)[0]
+        eq(len(refused), 1, 'one of 17')
+        status, data = answer(refused[0])
+        eq((status, b'Retry-After: ' in data), (503, True), f'that one: {data}')
+        status, headers, _ = answer_ = devices[17].sync_raw(large(devices[17]))
+        problem(answer_, 503)
+        holds(int(headers['Retry-After']) >= 5, 'later')
+        e = devices[17].escrow()
+        eq(devices[17].names(devices[17].sync(e)[2]), [e['name']], 'a small one passes')
+        first = 0 if kept[0] is not refused[0] else 1
+        with raw(s, contexts[first]) as c:  # one of the devices comes again: its own one goes, and makes room
+            send(c, (POST % 30000).encode())
+            eq(answer(kept[first])[0], 0, 'given up')
+        until('room again', lambda: devices[17].sync_raw(large(devices[17]))[0] == 200)
+        judge_memory(rss_kib(s.children()['web']), 40 * 1024, 'large requests')
+    finally:
+        for c in kept:
+            c.close()
+        s.clean()
 
 
 def test_more_than_there_is_room_for():
