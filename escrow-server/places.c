@@ -40,12 +40,19 @@ static const struct setting {
     {"vault-uid", VALUE_UID, offsetof(struct conf, uid[PROCESS_VAULT]), NULL},
     {"export-uid", VALUE_UID, offsetof(struct conf, uid[PROCESS_EXPORT]), NULL},
     {"web-workers", VALUE_WORKERS, offsetof(struct conf, web_workers), "1 to 16, or auto: one per core."},
+    {"start-seconds", VALUE_U64, offsetof(struct conf, start_s),
+     "The start has failed when a process is not ready and nothing moved for so long. A store that is being\n"
+     "# brought to a newer form moves, however long that takes; writing it down at its end does not."},
     {"sync-every-seconds", VALUE_U64, offsetof(struct conf, sync_every_s),
      "When devices are asked to come back."},
     {"tls-sessions", VALUE_SESSIONS, offsetof(struct conf, tls_sessions),
      "How many devices can resume their TLS session, at any worker; 320 bytes each. 0: none, and no "
      "tickets,\n"
      "# each of which costs a handshake about an eighth more."},
+    {"quiet-devices", VALUE_SESSIONS, offsetof(struct conf, quiet_devices),
+     "Of how many devices, about, the server remembers that they need not be told anything: their heartbeats "
+     "are\n"
+     "# answered without the store; 48 bytes each. 0: none. Not with PostgreSQL."},
     {"enrol-approval", VALUE_YES, offsetof(struct conf, enrol_approval),
      "yes: a new device escrows at once, but belongs to no user until a person approves it\n"
      "# (keyholt-server device approve)."},
@@ -95,14 +102,16 @@ static const struct setting {
 
 void conf_init(struct conf *c)
 {
-    *c = (struct conf){.sync_every_s = CONF_SYNC_EVERY_S,
+    *c = (struct conf){.start_s = CONF_START_S,
+                       .sync_every_s = CONF_SYNC_EVERY_S,
                        .quota_per_hour = CONF_QUOTA_PER_HOUR,
                        .vaults = 1,
                        .loss_rotations = CONF_LOSS_ROTATIONS,
                        .silent_days = CONF_SILENT_DAYS,
                        .shed_waiting = CONF_SHED_WAITING,
                        .connections = CONF_CONNECTIONS,
-                       .asks_per_second = CONF_ASKS};
+                       .asks_per_second = CONF_ASKS,
+                       .quiet_devices = CONF_QUIET};
     for (unsigned kind = PROCESS_WEB; kind < PROCESS_USERS; kind++)
         c->uid[kind] = CONF_UID_FIRST + kind - PROCESS_WEB;
 }

@@ -2,6 +2,7 @@
 #include "escrow-server/process/webs.h"
 #include "escrow-server/process/child.h"
 #include "escrow-server/process/msg.h"
+#include "escrow-server/process/quiet.h"
 #include "escrow-server/process/slog.h"
 #include <errno.h>
 #include <poll.h>
@@ -36,6 +37,10 @@ static void take_control(void *ctx, enum control_what what, int fd)
 {
     if (what == CONTROL_PEER_WEB)
         add(ctx, fd);
+    else if (what == CONTROL_QUIET && quiet_open(fd, true) != ERR_OK)
+        slog(SLOG_WARN, "start", "warning=\"every heartbeat is a question to the store\"");
+    else if (what == CONTROL_QUIET)
+        return;
     else if (fd >= 0)
         close(fd);
 }

@@ -2,6 +2,7 @@
 #include "crypto/host/file.h"
 #include "escrow-server/process/listen.h"
 #include "escrow-server/process/listen_given.h"
+#include "escrow-server/process/quiet.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/process/supervise.h"
 #include "escrow-server/state.h"
@@ -103,10 +104,16 @@ static void raise_files(void)
     }
 }
 
+/* Another server over the same PostgreSQL may change what a device is to be told. */
+static bool may_be_quiet(const struct conf *conf)
+{
+    return conf->quiet_devices > 0 && conf->store[0][0] == '\0' && conf->store[1][0] == '\0';
+}
+
 static int serve(const char *root, const char *address, const struct conf *conf)
 {
     char libexec[PATH_MAX], name[LISTEN_TEXT];
-    struct supervise_sockets sockets = {.sessions = -1};
+    struct supervise_sockets sockets = {.sessions = -1, .quiet = -1, .quiet_read = -1};
     raise_files();
     enum err e = find_libexec(libexec);
     if (e != ERR_OK)
@@ -120,6 +127,9 @@ static int serve(const char *root, const char *address, const struct conf *conf)
         return code;
     if (conf->tls_sessions > 0 && (e = tls_sessions_make(conf->tls_sessions, &sockets.sessions)) != ERR_OK)
         return complain("tls-sessions", e, "");
+    if (may_be_quiet(conf) &&
+        (e = quiet_make(conf->quiet_devices, &sockets.quiet, &sockets.quiet_read)) != ERR_OK)
+        return complain("quiet-devices", e, "");
     if (geteuid() != 0)
         slog(SLOG_WARN, "start",
              "warning=\"NOT STARTED AS ROOT: web, writer and vault all run as uid %u; nothing keeps a "

@@ -64,7 +64,7 @@ void web_conn_deadline(struct conn *c, long seconds)
 /* Not by a watermark: with one libevent reads on when a connection is closed and its input thrown away. */
 bool web_conn_surplus(struct conn *c)
 {
-    size_t most = c->held > WEB_STRANGER ? c->held : WEB_STRANGER;
+    size_t most = c->may_come > WEB_STRANGER ? c->may_come : WEB_STRANGER;
     if (evbuffer_get_length(bufferevent_get_input(c->bev)) <= most)
         return false;
     bufferevent_disable(c->bev, EV_READ);

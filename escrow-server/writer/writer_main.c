@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/host/file.h"
 #include "escrow-server/process/control.h"
+#include "escrow-server/process/quiet.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/writer/writer.h"
 #include "formats/base.h"
@@ -123,7 +124,10 @@ int main(int argc, char **argv)
         .approval = child.conf.enrol_approval != 0,
         .uncertain = {.per_hour = (child.conf.loss_rotations + child.conf.vaults - 1) / child.conf.vaults}};
     const struct store_place place = {
-        .dir = ".", .url = {child.conf.store[STORE_RECOVERY], child.conf.store[STORE_COMPLIANCE]}};
+        .dir = ".",
+        .url = {child.conf.store[STORE_RECOVERY], child.conf.store[STORE_COMPLIANCE]},
+        .concerns = quiet_drop,
+        .working = child_working};
     enum err e = prepare(&w, &place);
     if (e != ERR_OK) {
         slog(SLOG_ERROR, "start", "failed=\"open the stores and keys\" reason=\"%s\"", err_text(e));

@@ -14,16 +14,18 @@ int writer_seen_wait_ms(const struct writer_state *w)
     return left < 0 || w->seen.n == WRITER_SEEN ? 0 : (int)left;
 }
 
-void writer_seen(struct writer_state *w, const struct msg_sync *m)
+void writer_seen(struct batch *b, const uint8_t device[static 32], const uint8_t *audit_head)
 {
+    struct writer_state *w = b->w;
+    if (w->seen.n == WRITER_SEEN)
+        writer_seen_store(b, true);
     if (w->seen.n == 0)
         w->seen.since_ms = writer_now_ms();
-    if (w->seen.n == WRITER_SEEN) /* the store is away, or it would have been written */
-        return;
     struct seen *s = &w->seen.item[w->seen.n++];
-    memcpy(s->device, m->device, sizeof s->device);
-    memcpy(s->head, m->audit_head, sizeof s->head);
-    s->has_head = m->has_head;
+    memcpy(s->device, device, sizeof s->device);
+    s->has_head = audit_head != NULL;
+    if (s->has_head)
+        memcpy(s->head, audit_head, sizeof s->head);
     s->time = writer_now();
 }
 

@@ -3,6 +3,7 @@
  * stored, and signed by an enrolled device. The store is in memory; its faults are played. */
 #include "crypto/hash.h"
 #include "escrow-server/pki.h"
+#include "escrow-server/process/quiet.h"
 #include "escrow-server/writer/writer.h"
 #include "formats/command.h"
 #include "formats/enroll_text.h"
@@ -54,7 +55,7 @@ static void make_device(struct device *ret)
 static int open_writer(void **state)
 {
     char ca_pem[PKI_PEM_MAX];
-    const struct store_place place = {.dir = NULL};
+    const struct store_place place = {.dir = NULL, .concerns = quiet_drop};
     bool replicated;
     int pair[2];
     (void)state;
@@ -565,6 +566,189 @@ static void test_an_order_speaks_of_the_last_disclosure(void **state)
     }
 }
 
+/* What the device says after its report, when it has no key: SHA-256 of nothing. source: FIPS 180-4 */
+static struct quiet quiet_words(const struct signed_record *last)
+{
+    struct quiet q = {.envelopes = {0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14}};
+    memcpy(q.device, device.d.id, sizeof q.device);
+    memcpy(q.last, last->name, sizeof q.last);
+    return q;
+}
+
+static void sync_quietly(uint64_t id, const struct signed_record *r, uint8_t *ret_type)
+{
+    static struct msg_sync m;
+    struct msg_frame frame;
+    struct batch b = {.w = &w};
+    struct quiet q = quiet_words(r);
+    m = (struct msg_sync){.n = 1, .record = {{r->bytes, r->len}}};
+    memcpy(m.device, q.device, sizeof m.device);
+    memcpy(m.envelopes, q.envelopes, sizeof m.envelopes);
+    msg_put_sync(chan_begin(&web, MSG_SYNC, id), &m);
+    assert_int_equal(chan_end(&web), ERR_OK);
+    assert_int_equal(chan_fill(&back), ERR_OK);
+    assert_int_equal(chan_next(&back, &frame), ERR_OK);
+    assert_int_equal(writer_take(&b, &back, &frame), ERR_OK);
+    batch_finish(&b);
+    (void)receipted(id, r, ret_type);
+}
+
+static const struct guid some_key = {{5}};
+
+static enum err order_something(void)
+{
+    struct batch b = {.w = &w};
+    TRY(batch_need(&b, STORE_RECOVERY));
+    TRY(writer_order_rotation(&b, device.d.id, &some_key, 100));
+    batch_finish(&b);
+    return ERR_OK;
+}
+static enum err do_order(void)
+{
+    struct batch b = {.w = &w};
+    TRY(batch_need(&b, STORE_RECOVERY));
+    struct record r = {.other_key_id = some_key, .event_time = 100};
+    memcpy(r.device, device.d.id, sizeof r.device);
+    TRY(writer_order_done(&b, &r));
+    batch_finish(&b);
+    return ERR_OK;
+}
+static enum err change_device(enum device_change change)
+{
+    struct batch b = {.w = &w};
+    struct pending p = {.type = MSG_CHANGE};
+    struct msg_change m = {.change = (uint8_t)change};
+    memcpy(m.device, device.d.id, sizeof m.device);
+    writer_change(&b, &p, &m);
+    batch_finish(&b);
+    return p.err;
+}
+static enum err revoked(void)
+{
+    return change_device(CHANGE_REVOKE);
+}
+static enum err allow(void)
+{
+    return change_device(CHANGE_ALLOW);
+}
+static enum err refuse(void)
+{
+    return change_device(CHANGE_REFUSE);
+}
+static enum err approve(void)
+{
+    return change_device(CHANGE_APPROVE);
+}
+static enum err order_report(void)
+{
+    return change_device(CHANGE_REPORT);
+}
+static enum err enrol_again(void)
+{
+    struct store_device d = device.d;
+    struct batch b = {.w = &w};
+    d.courier[0] ^= 1;
+    TRY(batch_need(&b, STORE_RECOVERY));
+    TRY(ops.device_put(w.store, &d));
+    batch_finish(&b);
+    return ERR_OK;
+}
+
+/* Whatever concerns a device ends that it need not be told anything, and each time only its next whole answer
+ * begins that anew. */
+static void test_quiet_until_something_concerns_the_device(void **state)
+{
+    static const struct {
+        const char *name;
+        enum err (*happens)(void);
+        bool quiet_again; /* after the next sync */
+    } rows[] = {{"an order", order_something, false}, {"the order done", do_order, true},
+                {"a revocation", revoked, false},     {"a revocation taken back", allow, true},
+                {"a refusal", refuse, false},         {"an approval", approve, true},
+                {"an enrolment", enrol_again, true},  {"a report ordered", order_report, false}};
+    struct signed_record r;
+    uint8_t type;
+    int write_fd, read_fd;
+    (void)state;
+    assert_int_equal(quiet_make(4, &write_fd, &read_fd), ERR_OK);
+    close(read_fd);
+    assert_int_equal(quiet_open(write_fd, true), ERR_OK);
+    make_report(&device, 1, &r);
+    struct quiet q = quiet_words(&r);
+    sync_quietly(1, &r, &type);
+    assert_true(quiet_has(&q));
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(rows[i].happens(), ERR_OK);
+        if (quiet_has(&q))
+            fail_msg("%s: the device is told nothing of it", rows[i].name);
+        make_report(&device, i + 2, &r);
+        sync_quietly(i + 2, &r, &type);
+        q = quiet_words(&r);
+        if (rows[i].happens == enrol_again)
+            q.courier[0] ^= 1;
+        if (quiet_has(&q) != rows[i].quiet_again)
+            fail_msg("%s: after the next sync quiet: %d", rows[i].name, quiet_has(&q));
+        if (rows[i].happens == enrol_again) { /* the old certificate is good for nothing */
+            q.courier[0] ^= 1;
+            assert_false(quiet_has(&q));
+        }
+    }
+}
+
+/* A device whose keys the store does not have as it says is asked for them, each time. */
+static void test_who_lacks_something_is_not_quiet(void **state)
+{
+    struct signed_record r;
+    struct batch b = {.w = &w};
+    uint8_t type;
+    int write_fd, read_fd;
+    (void)state;
+    assert_int_equal(quiet_make(4, &write_fd, &read_fd), ERR_OK);
+    close(read_fd);
+    assert_int_equal(quiet_open(write_fd, true), ERR_OK);
+    make_report(&device, 1, &r);
+    put_sync(&b, 1, device.d.id, &r); /* its envelopes: zeros */
+    batch_finish(&b);
+    assert_true(receipted(1, &r, &type));
+    struct quiet q = quiet_words(&r), said = q;
+    memset(said.envelopes, 0, sizeof said.envelopes);
+    assert_false(quiet_has(&q));
+    assert_false(quiet_has(&said));
+}
+
+static uint64_t last_seen(void)
+{
+    struct store_device d;
+    unsigned n = 0;
+    assert_int_equal(ops.devices(w.store, NULL, false, 1, &d, &n), ERR_OK);
+    assert_int_equal(n, 1);
+    return d.seen;
+}
+
+/* More than the writer holds at once, and nothing of it is an answer. */
+static void test_who_was_quiet_was_seen(void **state)
+{
+    static struct msg_seen m = {.n = MSG_SEEN_MAX};
+    struct msg_frame frame;
+    struct batch b = {.w = &w};
+    (void)state;
+    for (unsigned i = 0; i < m.n; i++)
+        memcpy(m.item[i].device, device.d.id, sizeof m.item[i].device);
+    assert_int_equal(last_seen(), 0);
+    for (unsigned i = 0; i < 2 * WRITER_SEEN / MSG_SEEN_MAX; i++) {
+        msg_put_seen(chan_begin(&web, MSG_SEEN, 0), &m);
+        assert_int_equal(chan_end(&web), ERR_OK);
+        assert_int_equal(chan_fill(&back), ERR_OK);
+        assert_int_equal(chan_next(&back, &frame), ERR_OK);
+        assert_int_equal(writer_take(&b, &back, &frame), ERR_OK);
+    }
+    assert_int_equal(b.n, 0);
+    assert_int_equal(w.seen.n, WRITER_SEEN);
+    batch_finish(&b);
+    assert_true(last_seen() > 1600000000);
+    assert_int_equal(chan_next(&web, &frame), ERR_NOT_FOUND);
+}
+
 #define WRITER_TEST(f) cmocka_unit_test_setup_teardown(f, open_writer, close_writer)
 
 int main(void)
@@ -580,6 +764,9 @@ int main(void)
         WRITER_TEST(test_no_device_takes_what_is_everybodys),
         WRITER_TEST(test_only_devices_that_count_are_ordered),
         WRITER_TEST(test_an_order_speaks_of_the_last_disclosure),
+        WRITER_TEST(test_quiet_until_something_concerns_the_device),
+        WRITER_TEST(test_who_lacks_something_is_not_quiet),
+        WRITER_TEST(test_who_was_quiet_was_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
