@@ -39,7 +39,7 @@ $(eval $(call program,libexec/writer,$(server_child) escrow-server/pki.c escrow-
     $(addprefix escrow-server/writer/,writer_main.c writer_batch.c writer_sync.c writer_synced.c writer_enroll.c \
     writer_disclosed.c writer_orders.c writer_seen.c writer_devices.c writer_loss.c writer_uncertain.c),$(server_store_libs) $(server_malloc)))
 
-$(eval $(call program,libexec/reader,$(server_child) $(server_store) escrow-server/process/webs.c escrow-server/process/quiet.c \
+$(eval $(call program,libexec/reader,$(server_child) $(server_store) escrow-server/process/webs.c \
     $(addprefix escrow-server/writer/,reader_main.c reader_answer.c reader_sweep.c),$(server_store_libs) $(server_malloc)))
 
 $(eval $(call program,libexec/vault,$(server_child) $(escrow_key) \

@@ -17,7 +17,7 @@ enum value_kind {
     VALUE_U64,
     VALUE_MONTHS,
     VALUE_YES,
-    VALUE_SESSIONS,
+    VALUE_ENTRIES,
     VALUE_TEXT
 };
 
@@ -45,11 +45,11 @@ static const struct setting {
      "# brought to a newer form moves, however long that takes; writing it down at its end does not."},
     {"sync-every-seconds", VALUE_U64, offsetof(struct conf, sync_every_s),
      "When devices are asked to come back."},
-    {"tls-sessions", VALUE_SESSIONS, offsetof(struct conf, tls_sessions),
+    {"tls-sessions", VALUE_ENTRIES, offsetof(struct conf, tls_sessions),
      "How many devices can resume their TLS session, at any worker; 320 bytes each. 0: none, and no "
      "tickets,\n"
      "# each of which costs a handshake about an eighth more."},
-    {"quiet-devices", VALUE_SESSIONS, offsetof(struct conf, quiet_devices),
+    {"quiet-devices", VALUE_ENTRIES, offsetof(struct conf, quiet_devices),
      "Of how many devices, about, the server remembers that they need not be told anything: their heartbeats "
      "are\n"
      "# answered without the store; 48 bytes each. 0: none. Not with PostgreSQL."},
@@ -162,8 +162,8 @@ static enum err set(struct conf *c, const struct setting *s, const char *value)
             return ERR_RANGE;
         memcpy(at, &v, sizeof v);
         return ERR_OK;
-    case VALUE_SESSIONS:
-        TRY(number(value, 0, CONF_SESSIONS_MAX, &v));
+    case VALUE_ENTRIES:
+        TRY(number(value, 0, CONF_ENTRIES_MAX, &v));
         memcpy(at, &v, sizeof v);
         return ERR_OK;
     case VALUE_TEXT:
@@ -195,7 +195,7 @@ static const char *wanted(enum value_kind kind)
         return "a number from 1 to 2147483648 is wanted";
     case VALUE_MONTHS:
         return "a number from 0 to 600 is wanted";
-    case VALUE_SESSIONS:
+    case VALUE_ENTRIES:
         return "a number from 0 to 1048576 is wanted";
     case VALUE_YES:
         return "yes or no is wanted";
@@ -283,7 +283,7 @@ static int print_value(FILE *f, const struct conf *c, const struct setting *s)
         return workers == 0 ? fprintf(f, "%s = auto\n", s->name) : fprintf(f, "%s = %u\n", s->name, workers);
     case VALUE_U64:
     case VALUE_MONTHS:
-    case VALUE_SESSIONS:
+    case VALUE_ENTRIES:
         memcpy(&v, at, sizeof v);
         return fprintf(f, "%s = %llu\n", s->name, (unsigned long long)v);
     case VALUE_YES:

@@ -50,7 +50,7 @@
 #define CONF_SHED_WAITING   512
 #define CONF_ASKS           50
 #define CONF_CONNECTIONS    16384
-#define CONF_SESSIONS_MAX   (1u << 20)
+#define CONF_ENTRIES_MAX    (1u << 20)
 #define CONF_QUIET          65536
 
 enum process_kind { PROCESS_WEB = 1, PROCESS_WRITER, PROCESS_VAULT, PROCESS_EXPORT, PROCESS_READER };

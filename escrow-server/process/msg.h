@@ -182,6 +182,7 @@ struct msg_sync {
 struct msg_seen {
     unsigned n;
     struct msg_seen_one {
+        uint64_t time;
         uint8_t device[32], audit_head[32];
         bool has_head;
     } item[MSG_SEEN_MAX];

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -26,6 +27,9 @@ struct entry {
 
 static struct entry *table;
 static uint64_t n_entries;
+static uint32_t *drops; /* the writer's own: for each set of WAYS, whether an entry was there or not */
+
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "who only reads could not");
 
 enum err quiet_make(uint64_t devices, int *ret_write, int *ret_read)
 {
@@ -68,9 +72,23 @@ static void set(struct entry *e, const struct print *p, uint64_t until_ms)
     atomic_store_explicit(&e->turn, turn + 1, memory_order_release);
 }
 
+enum err quiet_clear(int fd)
+{
+    struct stat st;
+    bool ok =
+        fstat(fd, &st) == 0 && fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, st.st_size) == 0;
+    return ok ? ERR_OK : ERR_IO;
+}
+
+static enum err begin_drops(bool writer)
+{
+    free(drops);
+    drops = writer ? calloc(n_entries / WAYS, sizeof *drops) : NULL;
+    return writer && drops == NULL ? ERR_NOMEM : ERR_OK;
+}
+
 enum err quiet_open(int fd, bool writer)
 {
-    static const struct print none;
     struct stat st;
     void *p = MAP_FAILED;
     bool sized = fstat(fd, &st) == 0 && st.st_size > 0 && (size_t)st.st_size % (WAYS * sizeof *table) == 0;
@@ -80,12 +98,13 @@ enum err quiet_open(int fd, bool writer)
     if (p == MAP_FAILED)
         return sized ? ERR_NOMEM : ERR_FORMAT;
     (void)madvise(p, (size_t)st.st_size, MADV_DONTDUMP);
-    table = p;
     n_entries = (uint64_t)st.st_size / sizeof *table;
-    for (uint64_t i = 0; writer && i < n_entries; i++)
-        if (table[i].turn != 0) /* what nobody used takes no memory */
-            set(&table[i], &none, 0);
-    return ERR_OK;
+    enum err e = begin_drops(writer);
+    if (e == ERR_OK)
+        table = p;
+    else
+        munmap(p, (size_t)st.st_size);
+    return e;
 }
 
 static void print_device(const uint8_t device[static 32], struct print *ret)
@@ -120,6 +139,11 @@ static bool is_of(struct entry *e, const struct print *p)
     return part(e, 0) == p->device[0] && part(e, 1) == p->device[1];
 }
 
+static uint32_t *drops_of(const struct entry *way)
+{
+    return &drops[(way - table) / WAYS];
+}
+
 void quiet_drop(const uint8_t device[static 32])
 {
     static const struct print none;
@@ -128,21 +152,38 @@ void quiet_drop(const uint8_t device[static 32])
         return;
     print_device(device, &p);
     struct entry *way = ways_of(&p);
+    *drops_of(way) += 1;
     for (unsigned i = 0; i < WAYS; i++)
-        if (way[i].turn != 0 && is_of(&way[i], &p))
+        if (is_of(&way[i], &p))
             set(&way[i], &none, 0);
 }
 
+uint32_t quiet_drops(const uint8_t device[static 32])
+{
+    struct print p;
+    if (table == NULL)
+        return 0;
+    print_device(device, &p);
+    return *drops_of(ways_of(&p));
+}
+
+static uint64_t until(struct entry *e)
+{
+    return atomic_load_explicit(&e->until_ms, memory_order_relaxed);
+}
+
 /* Where this device was, else the entry that ends first; free ones ended long ago. */
-void quiet_put(const struct quiet *q)
+void quiet_put(const struct quiet *q, uint32_t since)
 {
     struct print p;
     if (table == NULL)
         return;
     print_of(q, &p);
     struct entry *way = ways_of(&p), *to = way;
+    if (*drops_of(way) != since)
+        return;
     for (unsigned i = 0; i < WAYS && !is_of(to, &p); i++)
-        if (is_of(&way[i], &p) || way[i].until_ms < to->until_ms)
+        if (is_of(&way[i], &p) || until(&way[i]) < until(to))
             to = &way[i];
     set(to, &p, (uint64_t)monotonic_ms() + QUIET_S * 1000);
 }
@@ -150,8 +191,7 @@ void quiet_put(const struct quiet *q)
 static bool holds(struct entry *e, const struct print *p, uint64_t now_ms)
 {
     uint64_t turn = atomic_load_explicit(&e->turn, memory_order_acquire);
-    bool same = is_of(e, p) && part(e, 2) == p->said[0] && part(e, 3) == p->said[1] &&
-                atomic_load_explicit(&e->until_ms, memory_order_relaxed) > now_ms;
+    bool same = is_of(e, p) && part(e, 2) == p->said[0] && part(e, 3) == p->said[1] && until(e) > now_ms;
     atomic_thread_fence(memory_order_acquire);
     return same && turn % 2 == 0 && turn == atomic_load_explicit(&e->turn, memory_order_relaxed);
 }

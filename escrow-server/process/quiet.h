@@ -4,8 +4,8 @@
  * web workers read. Who asks just as the writer last answered him with nothing gets that answer from his web
  * worker, without a question to the writer, and most heartbeats are such. An entry is gone before anything
  * that concerns its device is committed, and after QUIET_S, so that what a store lost beneath a running
- * server does not count for long. Only where both stores are SQLite files: then nobody but this writer
- * changes them. A web worker can read it and not write to it. */
+ * server does not count for long (while the host sleeps, that time stands). Only where both stores are SQLite
+ * files: then nobody but this writer changes them. A web worker can read it and not write to it. */
 
 #include "crypto/err.h"
 #include <stdbool.h>
@@ -28,12 +28,17 @@ struct quiet {
  * ret_write, ret_read: the same memory, for the writer and for web workers; they stay the caller's. err:
  * RANGE, NOMEM, IO */
 MUST_CHECK enum err quiet_make(uint64_t devices, int *ret_write, int *ret_read);
-/* Map it; fd is closed. Until then nothing is kept and nobody quiet. In the writer everything that an earlier
- * one left is gone. err: FORMAT, NOMEM */
+/* In the supervisor, before a writer starts: what an earlier one put counts no more. fd: for the writer.
+ * err: IO */
+MUST_CHECK enum err quiet_clear(int fd);
+/* Map it; fd is closed. Until then nothing is kept and nobody quiet. err: FORMAT, NOMEM */
 MUST_CHECK enum err quiet_open(int fd, bool writer);
 
-/* The writer's. What was put last for a device counts. cost: one SHA-256 */
-void quiet_put(const struct quiet *q);
+/* The writer's. A sync is answered after its batch was committed, and between the two something else of that
+ * batch may concern the device: so what was put counts only where quiet_drops() is still what it was when the
+ * sync was carried out. What was put last for a device counts. cost: one SHA-256 */
+uint32_t quiet_drops(const uint8_t device[static 32]);
+void quiet_put(const struct quiet *q, uint32_t since);
 void quiet_drop(const uint8_t device[static 32]);
 /* Is this what was put last for its device, less than QUIET_S ago? */
 bool quiet_has(const struct quiet *q);

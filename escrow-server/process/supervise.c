@@ -2,6 +2,7 @@
 #include "crypto/host/monotonic.h"
 #include "escrow-server/process/listen_given.h"
 #include "escrow-server/process/metrics.h"
+#include "escrow-server/process/quiet.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/process/supervise_slot.h"
 #include <poll.h>
@@ -19,7 +20,9 @@
 
 static void start(struct supervisor *s, struct slot *slot)
 {
-    if (slot_spawn(s, slot) != ERR_OK) {
+    bool clear =
+        slot->kind != PROCESS_WRITER || s->sockets->quiet < 0 || quiet_clear(s->sockets->quiet) == ERR_OK;
+    if (!clear || slot_spawn(s, slot) != ERR_OK) {
         slot->again_ms = monotonic_ms() + BACKOFF_MAX_MS;
         return;
     }

@@ -23,7 +23,7 @@ struct supervise_sockets {
  * SUPERVISE_DRAIN_S. Prints "ready" on standard output once requests can come. Closes the sockets.
  * root:    as given to the children
  * libexec: folder of their executables
- * err: DENIED (a child refused to run as things are; it said why), TIMEOUT (some did not get ready, and nobody said for start-seconds
- * that he goes on) */
+ * err: DENIED (a child refused to run as things are; it said why), TIMEOUT (some did not get ready, and
+ * nobody said for start-seconds that he goes on) */
 MUST_CHECK enum err supervise(const char *root, const char *libexec, const struct conf *conf,
                               struct supervise_sockets *sockets);

@@ -2,7 +2,6 @@
 #include "escrow-server/process/webs.h"
 #include "escrow-server/process/child.h"
 #include "escrow-server/process/msg.h"
-#include "escrow-server/process/quiet.h"
 #include "escrow-server/process/slog.h"
 #include <errno.h>
 #include <poll.h>
@@ -11,6 +10,7 @@
 
 void webs_init(struct webs *w)
 {
+    w->take_quiet = NULL;
     for (unsigned i = 0; i < WEBS; i++)
         w->chan[i] = (struct chan){.fd = -1};
 }
@@ -35,12 +35,11 @@ static void add(struct webs *w, int fd)
 
 static void take_control(void *ctx, enum control_what what, int fd)
 {
+    const struct webs *w = ctx;
     if (what == CONTROL_PEER_WEB)
         add(ctx, fd);
-    else if (what == CONTROL_QUIET && quiet_open(fd, true) != ERR_OK)
-        slog(SLOG_WARN, "start", "warning=\"every heartbeat is a question to the store\"");
-    else if (what == CONTROL_QUIET)
-        return;
+    else if (what == CONTROL_QUIET && w->take_quiet != NULL)
+        w->take_quiet(fd);
     else if (fd >= 0)
         close(fd);
 }

@@ -104,10 +104,20 @@ static void raise_files(void)
     }
 }
 
-/* Another server over the same PostgreSQL may change what a device is to be told. */
-static bool may_be_quiet(const struct conf *conf)
+_Static_assert(CONF_ENTRIES_MAX == TLS_SESSIONS_MAX && CONF_ENTRIES_MAX == QUIET_DEVICES_MAX,
+               "one range is told for both");
+
+/* Another server over the same PostgreSQL may change what a device is to be told. Without the table all goes
+ * on as well, and costs more. */
+static void make_quiet(const struct conf *conf, struct supervise_sockets *s)
 {
-    return conf->quiet_devices > 0 && conf->store[0][0] == '\0' && conf->store[1][0] == '\0';
+    if (conf->quiet_devices == 0 || !state_is_sqlite(conf, STORE_RECOVERY) ||
+        !state_is_sqlite(conf, STORE_COMPLIANCE))
+        return;
+    enum err e = quiet_make(conf->quiet_devices, &s->quiet, &s->quiet_read);
+    if (e != ERR_OK)
+        slog(SLOG_WARN, "start", "warning=\"every heartbeat is a question to the store\" reason=\"%s\"",
+             err_text(e));
 }
 
 static int serve(const char *root, const char *address, const struct conf *conf)
@@ -127,9 +137,7 @@ static int serve(const char *root, const char *address, const struct conf *conf)
         return code;
     if (conf->tls_sessions > 0 && (e = tls_sessions_make(conf->tls_sessions, &sockets.sessions)) != ERR_OK)
         return complain("tls-sessions", e, "");
-    if (may_be_quiet(conf) &&
-        (e = quiet_make(conf->quiet_devices, &sockets.quiet, &sockets.quiet_read)) != ERR_OK)
-        return complain("quiet-devices", e, "");
+    make_quiet(conf, &sockets);
     if (geteuid() != 0)
         slog(SLOG_WARN, "start",
              "warning=\"NOT STARTED AS ROOT: web, writer and vault all run as uid %u; nothing keeps a "

@@ -118,6 +118,11 @@ static inline bool back_is_up(const struct web *w, enum back_kind kind)
 {
     return chan_is_open(&w->back[kind].chan);
 }
+/* Bytes that the other process has not taken yet. */
+static inline size_t back_waits(const struct web *w, enum back_kind kind)
+{
+    return w->back[kind].chan.out.len;
+}
 /* Begin a question; the body is written through the cursor. NULL: not possible now, done is not called. */
 struct writer *back_begin(struct web *w, enum back_kind kind, uint8_t type, back_done *done, void *ctx,
                           uint64_t *ret_id);

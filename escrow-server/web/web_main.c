@@ -76,7 +76,7 @@ static void take_control(void *ctx, enum control_what what, int fd)
         return add_peer(w, BACK_VAULT, fd);
     case CONTROL_QUIET:
         if (quiet_open(fd, false) != ERR_OK)
-            slog(SLOG_WARN, "start", "warning=\"every heartbeat is a question to the writer\"");
+            slog(SLOG_WARN, "start", "warning=\"every heartbeat is a question to the store\"");
         return;
     case CONTROL_COUNTERS:
         return;

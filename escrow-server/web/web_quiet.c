@@ -3,6 +3,9 @@
 #include "escrow-server/process/metrics.h"
 #include "escrow-server/process/quiet.h"
 #include <string.h>
+#include <time.h>
+
+#define SEEN_WAIT (1u << 20) /* bytes for the writer, and no more of them */
 
 /* It brings nothing and asks for nothing, and the audit head that it has is one of ours. */
 static bool is_bare(struct web *w, const struct sync *s)
@@ -23,9 +26,11 @@ static bool is_quiet(const struct sync *s, const uint8_t courier[static 32])
     return quiet_has(&q);
 }
 
+/* A writer that hangs is told no more, and then nobody is quiet: else what waits for it would grow for ever.
+ */
 void web_seen_send(struct web *w)
 {
-    if (w->seen.n == 0 || !back_is_up(w, BACK_WRITER))
+    if (w->seen.n == 0 || !back_is_up(w, BACK_WRITER) || back_waits(w, BACK_WRITER) > SEEN_WAIT)
         return;
     struct writer *body = back_tell(w, BACK_WRITER, MSG_SEEN);
     if (body == NULL)
@@ -39,6 +44,7 @@ static void note_seen(struct web *w, const struct sync *s)
 {
     struct msg_seen_one *one = &w->seen.item[w->seen.n++];
     memcpy(one->device, s->m.device, sizeof one->device);
+    one->time = (uint64_t)time(NULL);
     one->has_head = s->m.has_head;
     memcpy(one->audit_head, s->m.audit_head, sizeof one->audit_head);
     if (w->seen.n == MSG_SEEN_MAX)

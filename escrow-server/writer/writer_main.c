@@ -51,10 +51,20 @@ static enum err take_first_token(struct writer_state *w)
     return e;
 }
 
+static void take_quiet(int fd)
+{
+    enum err e = quiet_open(fd, true);
+    if (e != ERR_OK)
+        slog(SLOG_WARN, "start", "warning=\"every heartbeat is a question to the store\" reason=\"%s\"",
+             err_text(e));
+}
+
 static enum err prepare(struct writer_state *w, const struct store_place *place)
 {
     struct cr_p256_pub pub;
     webs_init(&w->webs);
+    if (place->url[STORE_RECOVERY][0] == '\0' && place->url[STORE_COMPLIANCE][0] == '\0')
+        w->webs.take_quiet = take_quiet; /* the supervisor may have read its configuration long before */
     TRY(load_key(NAME_RECEIPT_KEY, &w->receipt_key));
     TRY(load_key(NAME_CA_KEY, &w->ca_key));
     TRY(cr_p256_public(w->receipt_key, &pub));

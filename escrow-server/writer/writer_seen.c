@@ -4,7 +4,8 @@
 #include <string.h>
 
 /* That a device was here need not be durable before it is answered: it waits for a commit that somebody
- * needs, a second at most. So a heartbeat costs no commit of its own. */
+ * needs, a second at most (and before that, where it was no question to the writer, another second). So a
+ * heartbeat costs no commit of its own. */
 
 int writer_seen_wait_ms(const struct writer_state *w)
 {
@@ -14,7 +15,7 @@ int writer_seen_wait_ms(const struct writer_state *w)
     return left < 0 || w->seen.n == WRITER_SEEN ? 0 : (int)left;
 }
 
-void writer_seen(struct batch *b, const uint8_t device[static 32], const uint8_t *audit_head)
+void writer_seen(struct batch *b, const uint8_t device[static 32], const uint8_t *audit_head, uint64_t when)
 {
     struct writer_state *w = b->w;
     if (w->seen.n == WRITER_SEEN)
@@ -26,7 +27,8 @@ void writer_seen(struct batch *b, const uint8_t device[static 32], const uint8_t
     s->has_head = audit_head != NULL;
     if (s->has_head)
         memcpy(s->head, audit_head, sizeof s->head);
-    s->time = writer_now();
+    uint64_t now = writer_now();
+    s->time = when < now ? when : now;
 }
 
 void writer_seen_store(struct batch *b, bool now)

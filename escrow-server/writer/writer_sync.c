@@ -2,6 +2,7 @@
 #include "crypto/hash.h"
 #include "escrow-server/pki.h"
 #include "escrow-server/process/metrics.h"
+#include "escrow-server/process/quiet.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/writer/writer.h"
 #include "formats/base.h"
@@ -286,6 +287,7 @@ void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m)
     writer_take_proofs(b->w, p, m);
     renew(b, p, m, &d);
     store_records(b, p, &taken);
+    p->drops = quiet_drops(m->device);
     p->n_proofs = 0; /* they lie in the message */
-    writer_seen(b, m->device, m->has_head ? m->audit_head : NULL);
+    writer_seen(b, m->device, m->has_head ? m->audit_head : NULL, writer_now());
 }

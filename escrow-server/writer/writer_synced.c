@@ -103,7 +103,7 @@ static void note_quiet(const struct pending *p, const struct msg_synced *s)
     memcpy(q.envelopes, s->digest, sizeof q.envelopes);
     memcpy(q.last, s->name, sizeof q.last);
     memcpy(q.packages, p->packages, sizeof q.packages);
-    quiet_put(&q);
+    quiet_put(&q, p->drops);
 }
 
 enum err writer_synced(struct writer_state *w, struct pending *p, uint8_t *receipt, struct msg_synced *ret)
