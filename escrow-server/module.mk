@@ -27,11 +27,12 @@ $(eval $(call program,bin/keyholt-server,escrow-server/places.c escrow-server/pk
     $(addprefix escrow-server/store/,store_rows.c store_check.c sql_tables.c),-ljson-c -lcrypt -lp11-kit $(server_store_libs)))
 
 $(eval $(call program,libexec/web,$(server_child) escrow-server/process/quiet.c escrow-server/pki.c escrow-server/pki_read.c \
-    $(addprefix escrow-server/web/,web_main.c web_back.c web_replay.c web_tls.c tls_provider.c tls_kdf.c tls_spki.c \
+    $(addprefix escrow-server/web/,web_main.c web_back.c web_replay.c web_tls.c tls_provider.c tls_kdf.c tls_random.c tls_hmac.c tls_x25519.c tls_spki.c \
     tls_sessions.c tls_resume.c web_courier.c web_conn.c web_room.c web_body.c web_http.c web_gzip.c web_enroll.c web_sync.c \
     sync_read.c sync_answer.c web_quiet.c web_health.c \
     web_vault.c web_losses.c web_heads.c web_revoked.c web_local.c web_local_ops.c web_outbox.c web_devices.c \
-    web_refuse.c http_guard.c web_metrics.c web_org.c web_shed.c web_recover.c) \
+    web_refuse.c http_guard.c web_metrics.c web_org.c web_shed.c web_recover.c \
+    one_thread.c) \
     escrow-server/process/metrics_text.c,-levent_openssl -levent_core -levent_extra -ljson-c -lssl -lz $(server_malloc)))
 
 $(eval $(call program,libexec/writer,$(server_child) escrow-server/pki.c escrow-server/pki_read.c $(server_store) \
@@ -81,6 +82,6 @@ $(eval $(call fuzz,fuzz_sync,escrow-server/web/sync_read.c escrow-server/process
 
 $(eval $(call unit,test_quiet,escrow-server/process/quiet.c,))
 $(eval $(call unit,test_tls_sessions,escrow-server/web/tls_sessions.c,-pthread))
-$(eval $(call unit,test_tls_provider,$(addprefix escrow-server/web/,tls_provider.c tls_kdf.c tls_spki.c) escrow-server/pki.c escrow-server/pki_read.c,))
+$(eval $(call unit,test_tls_provider,$(addprefix escrow-server/web/,tls_provider.c tls_kdf.c tls_random.c tls_hmac.c tls_x25519.c tls_spki.c) escrow-server/pki.c escrow-server/pki_read.c,))
 $(eval $(call unit,test_web_tls,escrow-server/pki.c escrow-server/pki_read.c \
-    $(addprefix escrow-server/web/,web_tls.c tls_provider.c tls_kdf.c tls_spki.c tls_resume.c tls_sessions.c web_courier.c web_revoked.c),-lssl -ljson-c -pthread))
+    $(addprefix escrow-server/web/,web_tls.c tls_provider.c tls_kdf.c tls_random.c tls_hmac.c tls_x25519.c tls_spki.c tls_resume.c tls_sessions.c web_courier.c web_revoked.c),-lssl -ljson-c -pthread))
