@@ -53,7 +53,7 @@ $(eval $(call program,tests/keeper-wrong-table,$(keeper_core) tests/agent/wrong_
 # tests/agent/test_rotate_attacked.py: another program comes in between
 all: $(B)/tests/crash_shim.so $(B)/tests/rival_shim.so $(B)/tests/clock_shim.so $(B)/tests/cryptsetup_shim.so
 $(B)/tests/%_shim.so: tests/agent/%_shim.c Makefile
-	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -std=gnu11 $(CFLAGS) -fPIC $(WARN) -shared -o $@ $< -ldl
+	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -std=gnu11 $(filter-out $(ASAN),$(CFLAGS)) -fPIC $(WARN) -shared -o $@ $< -ldl
 # tests/agent/test_tpm.py: the TPM without a keeper
 $(eval $(call program,tests/tpm_tool,tests/agent/tpm_tool.c $(tpm_sources) $(tpm_esys_sources),$(tpm_libs)))
 $(eval $(call unit,test_tpm,tests/unit/fake_tpm.c $(tpm_sources) agent/tpm/tpm_error.c,))

@@ -10,26 +10,49 @@ include tests/constant_time/module.mk
 real_tests := $(wildcard tests/desk/test_*.py tests/luks2/test_*.py tests/bitlocker/test_*.py \
     tests/agent/test_*.py tests/courier/test_*.py tests/server/test_*.py tests/efi/test_*.py tests/laptop/test_*.py)
 
+# Every test of the server, and those of the courier and the desk that are short, run in check on the sanitized build (below)
+# and on the plain one in check-long. On the plain one in check: what it alone can judge (test_plain, test_rest, test_bomb), what
+# starts no program (test_units), and test_sanitized.py, which judges tests/sanitized itself.
+plain_tests := $(addprefix tests/server/test_,plain.py rest.py units.py sanitized.py) tests/courier/test_bomb.py
+sanitized_tests := $(filter-out $(addprefix tests/server/test_,plain.py units.py sanitized.py),$(wildcard tests/server/test_*.py)) \
+    $(addprefix tests/courier/test_,courier.py handoff.py proxy.py) tests/desk/test_desk.py
+plain_in_long := $(filter-out $(plain_tests),$(sanitized_tests))
+
 # seconds of real time are judged there, and what takes long is added: on a machine that does nothing else
 only_long := $(addprefix tests/,efi/test_thousand.py efi/test_shim.py efi/test_windows.py laptop/test_dracut.py laptop/test_power_cuts.py)
 long_tests := tests/courier/test_dead_servers.py tests/server/killed_often.py tests/server/under_systemd.py $(only_long)
-# its tests run in check, too, by test_sanitized.py
-plain_in_long := tests/server/test_server.py
 real_tests := $(filter-out $(only_long) $(plain_in_long),$(real_tests))
 # those that leave out in check what takes minutes on an emulated processor, whole
-long_forms := $(addprefix tests/agent/test_,crash.py crash_partition.py) $(addprefix tests/laptop/test_,computers.py obstacles.py) tests/efi/test_copy.py
+long_forms := $(addprefix tests/agent/test_,crash.py crash_partition.py) $(addprefix tests/laptop/test_,computers.py obstacles.py) \
+    tests/efi/test_copy.py
 .PHONY: check-long
 check-long: check
-	$(Q)KEYHOLT_LONG=1 KEYHOLT_SECONDS=judged KEYHOLT_IDLE=10000 KEYHOLT_FUZZ=5000 KEYHOLT_SANITIZED=all \
-	    KEYHOLT_TEST_LIMIT=3600 tests/check $(long_tests) $(long_forms) $(plain_in_long) tests/server/test_strangers.py \
-	    tests/server/test_robustness.py tests/server/test_start.py tests/server/test_sanitized.py
+	$(Q)KEYHOLT_LONG=1 KEYHOLT_SECONDS=judged KEYHOLT_IDLE=10000 KEYHOLT_FUZZ=5000 KEYHOLT_TEST_LIMIT=3600 \
+	    tests/check $(long_tests) $(long_forms) $(plain_in_long) --sanitized $(san_long_units) $(san_long_tests)
 
-# what does not run in firmware; made by `make sanitized`, too
-.PHONY: hosted_units
-hosted_units: $(filter-out $(addprefix $(B)/tests/test_,efi_% crypto_mbedtls crypto_agree),$(filter $(B)/tests/test_%,$(unit_tests)))
+# Under AddressSanitizer and UBSan: the server, all that its tests run beside it, and the units that do not run in firmware.
+# Their runtimes are linked statically: libubsan.so has an output of its own, which no log_path reaches. What is preloaded is not
+# instrumented, nor the TPM's module (no test here has a TPM), nor the probe, which limits its own address space.
+SAN := $(B)/san
+san_programs := $(addprefix bin/,keyholt-server keyholt-load keyholt-desk keyholt-agent) $(addprefix libexec/,web writer reader \
+    vault export keeper courier errand handoff) $(addprefix tests/,record_tool broken seal_tool bitlocker_write kill_shim.so clock_shim.so)
+.PHONY: sanitized hosted_units
+sanitized: $(B)/libexec/probe $(B)/libexec/keyholt-tpm.so
+	$(Q)$(MAKE) --no-print-directory B=$(SAN) CFLAGS='-O1 -g -fno-omit-frame-pointer $(ASAN)' HARDEN= \
+	    EXTRA_CFLAGS='-Wno-format-truncation -DPEM_ITERATIONS=20000' LDFLAGS='$(ASAN) -static-libasan -static-libubsan' \
+	    $(san_programs:%=$(SAN)/%) hosted_units
+	$(Q)cp -u $^ $(SAN)/libexec/
+hosted := $(filter-out $(addprefix $(B)/tests/test_,efi_% crypto_mbedtls crypto_agree),$(filter $(B)/tests/test_%,$(unit_tests)))
+hosted_units: $(hosted)
+# some take many seconds of a processor there
+san_all_units := $(hosted:$(B)/%=$(SAN)/%)
+san_long_units := $(addprefix $(SAN)/tests/test_,disk_faults disk_kept bitlocker_unlock)
+san_units := $(filter-out $(san_long_units),$(san_all_units))
+san_long_tests := tests/server/test_robustness.py
 unit: $(unit_tests)
 	$(Q)tests/check $(unit_tests)
 check: all deb sanitized $(unit_tests)
-	$(Q)KEYHOLT_EVERY=1 tests/check $(unit_tests) $(constant_time_tests) $(real_tests) tests/story/story.py
+	$(Q)KEYHOLT_EVERY=1 tests/check $(unit_tests) $(constant_time_tests) $(real_tests) tests/story/story.py \
+	    --sanitized $(san_units) $(sanitized_tests)
 demo: all deb
 	$(Q)tests/story/story.py --tell

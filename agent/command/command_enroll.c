@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/command/command.h"
 #include "crypto/host/file.h"
+#include "crypto/secret.h"
 #include "formats/org.h"
 #include "formats/policy.h"
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define TOKEN_MAX 4096
@@ -37,12 +39,32 @@ static enum err read_policy(const char *dir, struct msg *m)
     return read_bundle(dir, "policy.json.sig", POLICY_SIG, &m->enroll.policy_sig);
 }
 
-static int run(int argc, char **argv)
+static enum err read_all(const char *dir, struct msg *m)
 {
     static const char *const name[] = {"org.json", "org.json.sig", "root.pub", "token"};
     static const size_t max[] = {ORG_MAX, 64, 4096, TOKEN_MAX};
+    struct msg_span *const to[] = {&m->enroll.org, &m->enroll.sig, &m->enroll.root, &m->enroll.token};
+    for (int i = 0; i < 4; i++)
+        TRY(read_bundle(dir, name[i], max[i], to[i]));
+    return read_policy(dir, m);
+}
+
+/* The token is a secret. */
+static void free_all(struct msg *m)
+{
+    struct msg_span *const all[] = {&m->enroll.org,   &m->enroll.sig,    &m->enroll.root,
+                                    &m->enroll.token, &m->enroll.policy, &m->enroll.policy_sig};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        uint8_t *p = (uint8_t *)(uintptr_t)all[i]->p; /* ours, from read_bundle() */
+        if (p)
+            cr_wipe(p, all[i]->len);
+        free(p);
+    }
+}
+
+static int run(int argc, char **argv)
+{
     struct msg m = {.type = MSG_ENROLL};
-    struct msg_span *const to[] = {&m.enroll.org, &m.enroll.sig, &m.enroll.root, &m.enroll.token};
     const char *bundle = NULL;
     const struct command_option own[] = {{"bundle", &bundle, NULL}, {NULL, NULL, NULL}};
     struct command_args a;
@@ -52,13 +74,11 @@ static int run(int argc, char **argv)
         return code;
     if (!bundle || a.n_devices)
         return command_usage(&command_enroll, "--bundle DIR is needed, and nothing else");
-    for (int i = 0; i < 4; i++)
-        if (read_bundle(bundle, name[i], max[i], to[i]) != ERR_OK)
-            return KH_EXIT_FAILED;
-    if (read_policy(bundle, &m) != ERR_OK)
-        return KH_EXIT_FAILED;
-    command_ask(&a, &m, &answer); /* the process ends: the bytes of the bundle go with it */
-    return command_show(&a, &answer, NULL);
+    enum err e = read_all(bundle, &m);
+    if (e == ERR_OK)
+        command_ask(&a, &m, &answer);
+    free_all(&m);
+    return e == ERR_OK ? command_show(&a, &answer, NULL) : KH_EXIT_FAILED;
 }
 
 const struct command command_enroll = {

@@ -18,9 +18,10 @@ import tempfile
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-KEEPER = os.environ.get('KEYHOLT_KEEPER', f'{TOP}/build/libexec/keeper')
-AGENT = f'{TOP}/build/bin/keyholt-agent'
-JUDGE = f'{TOP}/build/tests/judge'
+BUILD = os.path.abspath(os.environ.get('KEYHOLT_BUILD', f'{TOP}/build'))
+KEEPER = os.environ.get('KEYHOLT_KEEPER', f'{BUILD}/libexec/keeper')
+AGENT = f'{BUILD}/bin/keyholt-agent'
+JUDGE = f'{BUILD}/tests/judge'
 PASSPHRASE = b'correct horse battery staple'
 FAST = ['--pbkdf', 'pbkdf2', '--pbkdf-force-iterations', '1000', '-q']
 

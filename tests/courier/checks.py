@@ -5,7 +5,8 @@ import sys
 import traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LIBEXEC = os.path.join(ROOT, "build", "libexec")
+BUILD = os.path.abspath(os.environ.get("KEYHOLT_BUILD", os.path.join(ROOT, "build")))
+LIBEXEC = os.path.join(BUILD, "libexec")
 
 # "make check-long", on a machine that does nothing else, judges the seconds; elsewhere they only have to be far from
 # the minute that all servers together may take.

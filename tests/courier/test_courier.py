@@ -304,8 +304,6 @@ def bad_answers(t):
         with Server(OURS, lambda *_: (200, {}, b"")) as s:
             a = k.sync([s.url], OURS.pem)
         t.that("an empty answer is refused", a["status"] == REFUSED, a)
-        peak = [line for line in open(f"/proc/{k.process.pid}/status") if line.startswith("VmHWM")][0]
-        t.that("the bomb did not fill the memory", int(peak.split()[1]) < 64 << 10, peak)
 
 
 def command_line(t):

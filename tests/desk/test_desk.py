@@ -20,7 +20,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import secret_search  # noqa: E402
 
-BUILD = Path(__file__).resolve().parents[2] / "build"
+BUILD = Path(os.environ.get("KEYHOLT_BUILD", Path(__file__).resolve().parents[2] / "build")).absolute()
 ORG_ID = "11223344-5566-4788-99AA-BBCCDDEEFF00"
 KEY_ID = "3FD763F9-74C7-4E90-8FA2-1F6A2E2B4E0C"
 VOLUME = "E9726FAB-7656-4BC5-BB9E-ADF115953328"

@@ -9,7 +9,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, '../agent')]
-from server_fixture import BUILD  # noqa: E402
+from server_fixture import BUILD, keep_reports  # noqa: E402
 import machine  # noqa: E402
 
 COURIER = os.path.join(BUILD, 'libexec/courier')
@@ -103,3 +103,5 @@ class Laptop:
     def stop(self):
         self.stop_courier()
         self.machine.stop()
+        keep_reports(self.folder + '/courier.log')
+        keep_reports(self.machine.path('/keeper.log'))

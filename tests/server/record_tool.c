@@ -24,6 +24,8 @@ static const char usage[] =
     "record_tool receipt ORG BASE64\n"
     "record_tool command ORG BASE64\n";
 
+static struct cr_p256_key *device_key; /* one a run; the process ends with it */
+
 static void check(enum err e, const char *what)
 {
     if (e == ERR_OK)
@@ -36,11 +38,10 @@ static struct cr_p256_key *load_key(const char *path)
 {
     uint8_t *pem;
     size_t len;
-    struct cr_p256_key *key;
     check(file_read(path, 4096, &pem, &len), path);
-    check(cr_p256_from_pem((const char *)pem, len, NULL, &key), path);
+    check(cr_p256_from_pem((const char *)pem, len, NULL, &device_key), path);
     free(pem);
-    return key;
+    return device_key;
 }
 
 static void device_id(const struct cr_p256_key *key, uint8_t ret[static 32])
@@ -77,29 +78,28 @@ static struct org *load_org(const char *path)
 {
     uint8_t *json;
     size_t len;
-    struct org *org = malloc(sizeof *org);
+    static struct org org;
     check(file_read(path, ORG_MAX, &json, &len), path);
     void *scratch = malloc(16 * len + 1024);
-    check(org != NULL && scratch != NULL ? ERR_OK : ERR_NOMEM, path);
-    check(org_decode((const char *)json, len, scratch, 16 * len + 1024, org), path);
+    check(scratch != NULL ? ERR_OK : ERR_NOMEM, path);
+    check(org_decode((const char *)json, len, scratch, 16 * len + 1024, &org), path);
     free(scratch);
     free(json);
-    return org;
+    return &org;
 }
 
 static int do_key(char **a)
 {
-    struct cr_p256_key *key;
     struct cr_p256_pub pub;
     uint8_t id[32], spki[CR_P256_SPKI];
     char pem[4096];
     size_t len;
-    check(cr_p256_generate(&key), "generate");
-    check(cr_p256_to_pem(key, NULL, pem, sizeof pem, &len), "pem");
+    check(cr_p256_generate(&device_key), "generate");
+    check(cr_p256_to_pem(device_key, NULL, pem, sizeof pem, &len), "pem");
     check(file_write(a[0], pem, len, 0600), a[0]);
-    check(cr_p256_public(key, &pub), "public");
+    check(cr_p256_public(device_key, &pub), "public");
     check(cr_p256_to_spki(&pub, spki), "spki");
-    device_id(key, id);
+    device_id(device_key, id);
     printf("{");
     print_hex("device", id, 32, ",");
     print_base64("spki", spki, sizeof spki, "}\n");
@@ -113,6 +113,7 @@ static int do_enroll(char **a)
     check(cr_sha256(a[1], strlen(a[1]), token), "token");
     check(file_read(a[2], 65536, &csr, &len), a[2]);
     check(enroll_text(token, csr, len, strtoull(a[3], NULL, 10), text), "text");
+    free(csr);
     check(cr_p256_sign(load_key(a[0]), text, sizeof text, sig), "sign");
     printf("{");
     print_base64("signature", sig, sizeof sig, "}\n");
@@ -252,6 +253,7 @@ static int do_sign(char **a)
     char path[4096];
     check(file_read(a[1], ORG_MAX, &bytes, &len), a[1]);
     check(cr_p256_sign(load_key(a[0]), bytes, len, sig), "sign");
+    free(bytes);
     snprintf(path, sizeof path, "%s.sig", a[1]);
     check(file_write(path, sig, sizeof sig, 0644), path);
     printf("{}\n");

@@ -4,7 +4,7 @@ import signal
 import time
 import traceback
 
-from server_fixture import Device, Server
+from server_fixture import SANITIZED, Device, Server
 
 WAIT_S = 60
 
@@ -21,6 +21,14 @@ def eq(got, want, what=''):
 def holds(condition, what):
     if not condition:
         raise AssertionError(what)
+
+
+def judge_memory(kib, at_most, what):
+    """Of a process of the plain build; under a sanitizer it is mostly the sanitizer's."""
+    if SANITIZED:
+        print(f'    SKIP: {what}: {kib:.0f} KiB, {at_most} allowed: not judged under a sanitizer')
+    else:
+        holds(kib <= at_most, f'{what}: {kib:.0f} KiB, {at_most} allowed')
 
 
 def problem(answer, status):

@@ -17,7 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 from laptop import Laptop, cannot_run, until  # noqa: E402
 from relay import HEARTBEAT_MAX, Relay, bytes_of, heartbeat  # noqa: E402
-from server_fixture import Server, free_port  # noqa: E402
+from server_fixture import SANITIZED, Server, free_port  # noqa: E402
 
 PSS_MAX_KB = 12 * 1024    # both processes together. source: DESIGN section 9
 CLONE_NEWNET = 0x40000000
@@ -88,6 +88,10 @@ def main():
     code = cannot_run('test_rest')
     if code is not None:
         return code
+    if SANITIZED:
+        print('test_rest: SKIP: memory at rest is mostly the sanitizer\'s here')
+        print('0 passed, 0 failed, 1 skipped')
+        return 0
     if ctypes.CDLL(None).unshare(CLONE_NEWNET) == 0:
         with socket.socket() as any_socket:
             fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack('16sh', b'lo', IFF_UP))

@@ -19,7 +19,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from server_fixture import BUILD, Server, run  # noqa: E402
-from server_suite import enrolled, eq, holds, main, until  # noqa: E402
+from server_suite import enrolled, eq, holds, judge_memory, main, until  # noqa: E402
 from test_operation import metrics_text, parse_metrics, processes, value  # noqa: E402
 
 SHIM = os.path.join(BUILD, 'tests/clock_shim.so')
@@ -261,7 +261,7 @@ def test_idle_connections():
         eq(s.request('GET', '/healthz')[0], 200, 'served')
         d = enrolled(s, 'amid-many')
         eq(d.sync(d.escrow())[0], 200, 'escrowed')
-        holds((after - before) / max(held, 1) < 60, 'memory of one connection')
+        judge_memory((after - before) / max(held, 1), 60, 'one connection')
     finally:
         for c in open_now:
             c.close()

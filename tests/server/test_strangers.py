@@ -17,7 +17,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import server_fixture  # noqa: E402
 from server_fixture import Server, run  # noqa: E402
-from server_suite import Skip, enrolled, eq, holds, main, until  # noqa: E402
+from server_suite import Skip, enrolled, eq, holds, judge_memory, main, until  # noqa: E402
 from test_operation import value  # noqa: E402
 from test_robustness import answer, context, is_problem, raw  # noqa: E402
 
@@ -84,7 +84,7 @@ def test_strangers_hold_little():
         eq(s.recover(e['key_id'])[0]['recovery_password'], e['digits'], 'disclosed')
         held, kib = value(s, 'connections'), rss_kib(s.children()['web'])
         print(f'    {want} came in {time.monotonic() - start:.1f} s, {held:.0f} held; the worker has {kib / 1024:.1f} MiB')
-        holds(kib <= 40 * 1024 + 48 * want, f'{kib} KiB for {want} strangers')
+        judge_memory(kib, 40 * 1024 + 48 * want, f'{want} strangers')
     finally:
         for c in kept:
             c.close()
@@ -166,7 +166,7 @@ def test_large_requests_are_few():
         holds(1 <= len(gone) <= 4, f'{len(gone)} had to go for one')
         e = late.escrow()
         eq(late.names(late.sync(e)[2]), [e['name']], 'a small one passes')
-        holds(rss_kib(s.children()['web']) < 40 * 1024, 'memory')
+        judge_memory(rss_kib(s.children()['web']), 40 * 1024, 'large requests')
     finally:
         for c in kept:
             c.close()

@@ -293,6 +293,7 @@ static void test_decrypted(void **state)
     o.encrypted_size = 0;
     bi_make(&image, &o);
     expect("load", bi_load(&image), ERR_OK);
+    bitlocker_wipe(&volume);
     expect("open", bitlocker_open(&image.b, NULL, &volume, &image.problem), ERR_OK);
     check_content("decrypted", &o);
     o.state_now = o.state_next = 4;
