@@ -15,7 +15,6 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TOP, 'tests/server'))
-import postgres  # noqa: E402
 import server_rig as rig  # noqa: E402
 import web_channel  # noqa: E402
 
@@ -89,78 +88,6 @@ def bench_sync(b):
               ratios[at] >= want, f'>= {want} x' if want else 'reported only')
     b.row('server CPU, resumed heartbeat, any of two workers, beside nginx\'s full handshake with two',
           f'{ratios2[1]:.2f} x cheaper ({ms2[1]:.3f} ms against {ms2[0]:.3f} ms)', ratios2[1] >= 2.5, '>= 2.5 x')
-
-
-def fdatasync_ms(folder):
-    path, took = os.path.join(folder, 'sync'), []
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    os.pwrite(fd, bytes(1 << 20), 0)
-    os.fsync(fd)
-    for i in range(100):
-        os.pwrite(fd, os.urandom(4096), 4096 * i)
-        start = time.monotonic()
-        os.fdatasync(fd)
-        took.append((time.monotonic() - start) * 1000)
-    os.close(fd)
-    return statistics.median(took)
-
-
-def bench_commit(b):
-    """Durable escrows: 64 devices at once beside one commit per record, same store."""
-    b.row('fdatasync of 4 KiB on this disk', f'{fdatasync_ms(b.folder):.2f} ms (median of 100)', True, 'reported only')
-
-    def rate(place, batch):
-        out = subprocess.run([STORE, 'commit', place, '2', str(batch)], capture_output=True, text=True, check=True)
-        return json.loads(out.stdout)['per_second']
-
-    def compare(name, place, want):
-        got = [(rate(place, 1), rate(place, 64)) for _ in range(b.runs)]
-        alone, together = (statistics.median(column) for column in zip(*got))
-        ratio = statistics.median(y / x for x, y in got)
-        b.row(f'{name}: 64 records to a commit, beside one', f'{ratio:.1f} x ({together:.0f} and {alone:.0f} records/s)',
-              ratio >= want, f'>= {want} x' if want else 'reported only')
-    folder = b.path('commit')
-    os.makedirs(folder, exist_ok=True)
-    compare('SQLite', folder, 8)
-    why = postgres.missing()
-    if why:
-        print(f'  SKIP PostgreSQL: {why}')
-    else:
-        pg = postgres.Postgres()
-        try:
-            compare('PostgreSQL', pg.start().url, 0)
-        finally:
-            pg.clean()
-    bench_commit_whole(b)
-
-
-def bench_commit_whole(b):
-    """Durable escrows of 64 devices at once through the whole server, beside one device alone on the same store, whose
-    every record waits for a commit of its own. Records are signed before the clock runs; receipts are verified while it does."""
-    commit_whole(b, 'SQLite')
-    if not postgres.missing():
-        pg = postgres.Postgres()
-        try:
-            commit_whole(b, 'PostgreSQL', recovery=pg.start().url, compliance=pg.url)
-        finally:
-            pg.clean()
-
-
-def commit_whole(b, name, **stores):
-    got = []
-    with running(**stores) as s:
-        ours = rig.family(s.process.pid)
-        for _ in range(b.runs):
-            load = rig.Load(s.bundle, s.port, 64)  # new devices: nobody has as many keys as these would have in the end
-            alone = load.run('escrow kept', 1, 300)
-            ms, many = load.cost(ours, 'escrow kept', 64, 3000)
-            got.append((alone, many, ms))
-            load.close()
-    ratio = statistics.median(many['per_second'] / alone['per_second'] for alone, many, _ in got)
-    one, all64 = (statistics.median(run['per_second'] for run in side) for side in list(zip(*got))[:2])
-    b.row(f'the whole server, {name}, escrow syncs on kept connections, 64 devices at once, beside one',
-          f'{ratio:.1f} x ({all64:.0f} and {one:.0f} receipts/s; ours {statistics.median(ms for _, _, ms in got):.3f} ms CPU each)',
-          True, 'reported only')
 
 
 def bench_heartbeat(b):
