@@ -22,20 +22,21 @@ $(eval $(call program,bin/keyholt-server,escrow-server/places.c escrow-server/pk
     verb_restore.c verb_verify.c verb_move.c verb_retain.c verb_import.c verb_keys.c verb_check_config.c \
     verb_device.c verb_policy.c answer.c) \
     $(addprefix escrow-server/process/,slog.c listen.c supervise.c supervise_spawn.c supervise_connect.c control.c local.c listen_given.c metrics.c \
-    passphrase.c) escrow-server/vault/people.c escrow-server/vault/totp.c escrow-server/web/tls_sessions.c \
+    quiet.c passphrase.c) escrow-server/vault/people.c escrow-server/vault/totp.c escrow-server/web/tls_sessions.c \
     $(addprefix escrow-server/audit/,audit_view.c audit_reading.c audit_gaps.c audit_import.c) \
     $(addprefix escrow-server/store/,store_rows.c store_check.c sql_tables.c),-ljson-c -lcrypt -lp11-kit $(server_store_libs)))
 
-$(eval $(call program,libexec/web,$(server_child) escrow-server/pki.c escrow-server/pki_read.c \
-    $(addprefix escrow-server/web/,web_main.c web_back.c web_replay.c web_tls.c tls_provider.c tls_kdf.c tls_spki.c \
+$(eval $(call program,libexec/web,$(server_child) escrow-server/process/quiet.c escrow-server/pki.c escrow-server/pki_read.c \
+    $(addprefix escrow-server/web/,web_main.c web_back.c web_replay.c web_tls.c tls_provider.c tls_kdf.c tls_random.c tls_hmac.c tls_x25519.c tls_spki.c \
     tls_sessions.c tls_resume.c web_courier.c web_conn.c web_room.c web_body.c web_http.c web_gzip.c web_enroll.c web_sync.c \
-    sync_read.c web_health.c \
+    sync_read.c sync_answer.c web_quiet.c web_health.c \
     web_vault.c web_losses.c web_heads.c web_revoked.c web_local.c web_local_ops.c web_outbox.c web_devices.c \
-    web_refuse.c http_guard.c web_metrics.c web_org.c web_shed.c web_recover.c) \
+    web_refuse.c http_guard.c web_metrics.c web_org.c web_shed.c web_recover.c \
+    one_thread.c) \
     escrow-server/process/metrics_text.c,-levent_openssl -levent_core -levent_extra -ljson-c -lssl -lz $(server_malloc)))
 
 $(eval $(call program,libexec/writer,$(server_child) escrow-server/pki.c escrow-server/pki_read.c $(server_store) \
-    escrow-server/process/webs.c \
+    escrow-server/process/webs.c escrow-server/process/quiet.c \
     $(addprefix escrow-server/writer/,writer_main.c writer_batch.c writer_sync.c writer_synced.c writer_enroll.c \
     writer_disclosed.c writer_orders.c writer_seen.c writer_devices.c writer_loss.c writer_uncertain.c),$(server_store_libs) $(server_malloc)))
 
@@ -69,7 +70,7 @@ $(eval $(call unit,test_server_people,escrow-server/vault/people.c escrow-server
 $(eval $(call unit,test_server_writer,escrow-server/pki.c escrow-server/pki_read.c $(server_store) \
     $(addprefix escrow-server/writer/,writer_batch.c writer_sync.c writer_synced.c writer_enroll.c writer_disclosed.c writer_orders.c \
     writer_seen.c writer_devices.c writer_loss.c writer_uncertain.c) \
-    $(addprefix escrow-server/process/,webs.c child_listen.c control.c metrics.c chan.c msg_piece.c msg_store.c \
+    $(addprefix escrow-server/process/,webs.c quiet.c child_listen.c control.c metrics.c chan.c msg_piece.c msg_store.c \
     msg_devices.c msg_vault.c msg_loss.c slog.c),$(server_store_libs)))
 
 $(eval $(call unit,test_vault_loss,$(addprefix escrow-server/,vault/vault_loss.c process/metrics.c process/slog.c),))
@@ -85,7 +86,8 @@ san_programs := bin/keyholt-server libexec/web libexec/writer libexec/reader lib
 sanitized:
 	$(Q)$(MAKE) --no-print-directory B=$(SAN) CFLAGS='-O1 -g -fno-omit-frame-pointer $(ASAN)' HARDEN= \
 	    EXTRA_CFLAGS=-Wno-format-truncation LDFLAGS='$(ASAN)' $(san_programs:%=$(SAN)/%) hosted_units
+$(eval $(call unit,test_quiet,escrow-server/process/quiet.c,))
 $(eval $(call unit,test_tls_sessions,escrow-server/web/tls_sessions.c,-pthread))
-$(eval $(call unit,test_tls_provider,$(addprefix escrow-server/web/,tls_provider.c tls_kdf.c tls_spki.c) escrow-server/pki.c escrow-server/pki_read.c,))
+$(eval $(call unit,test_tls_provider,$(addprefix escrow-server/web/,tls_provider.c tls_kdf.c tls_random.c tls_hmac.c tls_x25519.c tls_spki.c) escrow-server/pki.c escrow-server/pki_read.c,))
 $(eval $(call unit,test_web_tls,escrow-server/pki.c escrow-server/pki_read.c \
-    $(addprefix escrow-server/web/,web_tls.c tls_provider.c tls_kdf.c tls_spki.c tls_resume.c tls_sessions.c web_courier.c web_revoked.c),-lssl -ljson-c -pthread))
+    $(addprefix escrow-server/web/,web_tls.c tls_provider.c tls_kdf.c tls_random.c tls_hmac.c tls_x25519.c tls_spki.c tls_resume.c tls_sessions.c web_courier.c web_revoked.c),-lssl -ljson-c -pthread))

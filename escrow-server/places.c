@@ -17,7 +17,7 @@ enum value_kind {
     VALUE_U64,
     VALUE_MONTHS,
     VALUE_YES,
-    VALUE_SESSIONS,
+    VALUE_ENTRIES,
     VALUE_TEXT
 };
 
@@ -40,12 +40,19 @@ static const struct setting {
     {"vault-uid", VALUE_UID, offsetof(struct conf, uid[PROCESS_VAULT]), NULL},
     {"export-uid", VALUE_UID, offsetof(struct conf, uid[PROCESS_EXPORT]), NULL},
     {"web-workers", VALUE_WORKERS, offsetof(struct conf, web_workers), "1 to 16, or auto: one per core."},
+    {"start-seconds", VALUE_U64, offsetof(struct conf, start_s),
+     "The start has failed when a process is not ready and nothing moved for so long. A store that is being\n"
+     "# brought to a newer form moves, however long that takes; writing it down at its end does not."},
     {"sync-every-seconds", VALUE_U64, offsetof(struct conf, sync_every_s),
      "When devices are asked to come back."},
-    {"tls-sessions", VALUE_SESSIONS, offsetof(struct conf, tls_sessions),
+    {"tls-sessions", VALUE_ENTRIES, offsetof(struct conf, tls_sessions),
      "How many devices can resume their TLS session, at any worker; 320 bytes each. 0: none, and no "
      "tickets,\n"
      "# each of which costs a handshake about an eighth more."},
+    {"quiet-devices", VALUE_ENTRIES, offsetof(struct conf, quiet_devices),
+     "Of how many devices, about, the server remembers that they need not be told anything: their heartbeats "
+     "are\n"
+     "# answered without the store; 48 bytes each. 0: none. Not with PostgreSQL."},
     {"enrol-approval", VALUE_YES, offsetof(struct conf, enrol_approval),
      "yes: a new device escrows at once, but belongs to no user until a person approves it\n"
      "# (keyholt-server device approve)."},
@@ -95,14 +102,16 @@ static const struct setting {
 
 void conf_init(struct conf *c)
 {
-    *c = (struct conf){.sync_every_s = CONF_SYNC_EVERY_S,
+    *c = (struct conf){.start_s = CONF_START_S,
+                       .sync_every_s = CONF_SYNC_EVERY_S,
                        .quota_per_hour = CONF_QUOTA_PER_HOUR,
                        .vaults = 1,
                        .loss_rotations = CONF_LOSS_ROTATIONS,
                        .silent_days = CONF_SILENT_DAYS,
                        .shed_waiting = CONF_SHED_WAITING,
                        .connections = CONF_CONNECTIONS,
-                       .asks_per_second = CONF_ASKS};
+                       .asks_per_second = CONF_ASKS,
+                       .quiet_devices = CONF_QUIET};
     for (unsigned kind = PROCESS_WEB; kind < PROCESS_USERS; kind++)
         c->uid[kind] = CONF_UID_FIRST + kind - PROCESS_WEB;
 }
@@ -153,8 +162,8 @@ static enum err set(struct conf *c, const struct setting *s, const char *value)
             return ERR_RANGE;
         memcpy(at, &v, sizeof v);
         return ERR_OK;
-    case VALUE_SESSIONS:
-        TRY(number(value, 0, CONF_SESSIONS_MAX, &v));
+    case VALUE_ENTRIES:
+        TRY(number(value, 0, CONF_ENTRIES_MAX, &v));
         memcpy(at, &v, sizeof v);
         return ERR_OK;
     case VALUE_TEXT:
@@ -186,7 +195,7 @@ static const char *wanted(enum value_kind kind)
         return "a number from 1 to 2147483648 is wanted";
     case VALUE_MONTHS:
         return "a number from 0 to 600 is wanted";
-    case VALUE_SESSIONS:
+    case VALUE_ENTRIES:
         return "a number from 0 to 1048576 is wanted";
     case VALUE_YES:
         return "yes or no is wanted";
@@ -274,7 +283,7 @@ static int print_value(FILE *f, const struct conf *c, const struct setting *s)
         return workers == 0 ? fprintf(f, "%s = auto\n", s->name) : fprintf(f, "%s = %u\n", s->name, workers);
     case VALUE_U64:
     case VALUE_MONTHS:
-    case VALUE_SESSIONS:
+    case VALUE_ENTRIES:
         memcpy(&v, at, sizeof v);
         return fprintf(f, "%s = %llu\n", s->name, (unsigned long long)v);
     case VALUE_YES:

@@ -41,6 +41,7 @@
 
 #define CONF_UID_FIRST      64801 /* web; writer and vault follow */
 #define CONF_WORKERS_MAX    16
+#define CONF_START_S        30
 #define CONF_SYNC_EVERY_S   5400
 #define CONF_QUOTA_PER_HOUR 20
 #define CONF_MONTHS_MAX     600
@@ -49,7 +50,8 @@
 #define CONF_SHED_WAITING   512
 #define CONF_ASKS           50
 #define CONF_CONNECTIONS    16384
-#define CONF_SESSIONS_MAX   (1u << 20)
+#define CONF_ENTRIES_MAX    (1u << 20)
+#define CONF_QUIET          65536
 
 enum process_kind { PROCESS_WEB = 1, PROCESS_WRITER, PROCESS_VAULT, PROCESS_EXPORT, PROCESS_READER };
 #define PROCESS_KINDS (PROCESS_READER + 1)
@@ -60,6 +62,7 @@ struct conf {
     char listen[PATH_MAX];      /* address and port, where serve is not told another */
     char metrics[PATH_MAX];     /* address and port of /metrics; empty: the local socket */
     unsigned web_workers;       /* 1 to CONF_WORKERS_MAX; 0: one per core */
+    uint64_t start_s;           /* the longest silence of a process that starts */
     uint64_t sync_every_s;      /* when devices are asked to come back */
     uint64_t quota_per_hour;    /* disclosures of one person, at all vaults together */
     uint64_t vaults;            /* among which that is divided */
@@ -71,6 +74,7 @@ struct conf {
     uint64_t connections;       /* of one worker */
     uint64_t asks_per_second;   /* devices asked for the set of their envelopes, by one worker */
     uint64_t tls_sessions;      /* that can be resumed; 0: none */
+    uint64_t quiet_devices;     /* whose heartbeats need no question to the store; 0: none */
     char root_key[PATH_MAX];    /* where init put the offline root key and the desk's key; no process of */
     char desk_key[PATH_MAX];    /* the server may be able to read them */
     uint64_t compliance_months; /* how long the compliance store keeps records; 0: for ever */

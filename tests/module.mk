@@ -22,7 +22,7 @@ long_forms := $(addprefix tests/agent/test_,crash.py crash_partition.py) $(addpr
 check-long: check
 	$(Q)KEYHOLT_LONG=1 KEYHOLT_SECONDS=judged KEYHOLT_IDLE=10000 KEYHOLT_FUZZ=5000 KEYHOLT_SANITIZED=all \
 	    KEYHOLT_TEST_LIMIT=3600 tests/check $(long_tests) $(long_forms) $(plain_in_long) tests/server/test_strangers.py \
-	    tests/server/test_robustness.py tests/server/test_sanitized.py
+	    tests/server/test_robustness.py tests/server/test_start.py tests/server/test_sanitized.py
 
 # what does not run in firmware; made by `make sanitized`, too
 .PHONY: hosted_units

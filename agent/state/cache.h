@@ -218,6 +218,9 @@ MUST_CHECK enum err cache_outbox_packages(struct cache *c, const uint8_t device[
  * ret:  RECORD_MAX bytes. err: NOT_FOUND (that was the last) */
 MUST_CHECK enum err cache_next_package(struct cache *c, const uint8_t device[static 32],
                                        uint8_t name[static 32], uint8_t *ret, size_t *ret_len);
+/* That record's bytes. ret: RECORD_MAX bytes. err: NOT_FOUND */
+MUST_CHECK enum err cache_rotation_record(struct cache *c, const struct guid *key_id, uint8_t *ret,
+                                          size_t *ret_len);
 /* When a server receipted that record, by the server's clock. err: NOT_FOUND (none did) */
 MUST_CHECK enum err cache_rotation_time(struct cache *c, const struct guid *key_id, uint64_t *ret);
 /* A new identity: what an earlier one said of replaced keys is not its word; it says so itself when asked. */

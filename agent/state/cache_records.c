@@ -261,6 +261,15 @@ enum err cache_resend_rotation(struct cache *c, const struct guid *key_id)
     return resend_one(c, name);
 }
 
+enum err cache_rotation_record(struct cache *c, const struct guid *key_id, uint8_t *ret, size_t *ret_len)
+{
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_ROTATION_BYTES, &s));
+    cache_db_blob(s, 1, key_id->bytes, sizeof key_id->bytes);
+    TRY(cache_db_step(s));
+    return cache_db_get_blob(s, 0, ret, RECORD_MAX, ret_len);
+}
+
 enum err cache_rotation_time(struct cache *c, const struct guid *key_id, uint64_t *ret)
 {
     STMT(s);

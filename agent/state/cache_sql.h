@@ -111,8 +111,9 @@ static const char *const cache_migrations[] = {
 #define SQL_PROOFS                                                                                           \
     "SELECT bytes FROM receipt WHERE id IN (SELECT proof FROM record WHERE receipt IS NULL AND "             \
     "proof IS NOT NULL AND " SQL_SIGNED_BY "?1 ORDER BY kind<>1,id LIMIT 256) LIMIT ?2"
-#define SQL_ROTATION_PUT "INSERT OR IGNORE INTO rotation VALUES(?1,?2)"
-#define SQL_ROTATION_GET "SELECT record FROM rotation WHERE key_id=?1"
+#define SQL_ROTATION_PUT   "INSERT OR REPLACE INTO rotation VALUES(?1,?2)"
+#define SQL_ROTATION_GET   "SELECT record FROM rotation WHERE key_id=?1"
+#define SQL_ROTATION_BYTES "SELECT r.bytes FROM rotation o JOIN record r ON r.name=o.record WHERE o.key_id=?1"
 #define SQL_ROTATION_TIME                                                                                    \
     "SELECT r.settled FROM rotation o JOIN record r ON r.name=o.record WHERE o.key_id=?1 AND "               \
     "r.receipt IS NOT NULL"

@@ -41,7 +41,9 @@ enum err sync_take_receipt(struct agent *a, const uint8_t device[static 32], str
     return ERR_OK;
 }
 
-static enum err add_rotated(struct agent *a, const struct cache_key *old, const struct guid *successor)
+/* event_time: of the order that this answers */
+static enum err add_rotated(struct agent *a, const struct cache_key *old, const struct guid *successor,
+                            uint64_t event_time)
 {
     struct record *r = calloc(1, sizeof *r);
     if (!r)
@@ -51,7 +53,7 @@ static enum err add_rotated(struct agent *a, const struct cache_key *old, const 
     r->key_id = *successor;
     r->other_key_id = old->key_id;
     r->volume = old->volume;
-    r->event_time = (uint64_t)time(NULL);
+    r->event_time = event_time;
     enum err e = cache_begin(a->cache);
     if (e == ERR_OK)
         e = records_add(a, r, NULL);
@@ -61,7 +63,8 @@ static enum err add_rotated(struct agent *a, const struct cache_key *old, const 
 }
 
 /* The ordered key is retired, but no record says what replaced it: say so if something did. */
-static enum err say_rotated(struct agent *a, const struct cache_key *old, struct sync_outcome *o)
+static enum err say_rotated(struct agent *a, const struct cache_key *old, uint64_t event_time,
+                            struct sync_outcome *o)
 {
     unsigned n = 0, i = 0;
     TRY(cache_drafts(a->cache, &n));
@@ -72,7 +75,7 @@ static enum err say_rotated(struct agent *a, const struct cache_key *old, struct
     while (i < n && keys[i].state != KEY_LIVE) /* newest first */
         i++;
     if (e == ERR_OK && i < n) {
-        e = add_rotated(a, old, &keys[i].key_id);
+        e = add_rotated(a, old, &keys[i].key_id, event_time);
         o->more = e == ERR_OK;
     }
     free(keys);
@@ -80,19 +83,38 @@ static enum err say_rotated(struct agent *a, const struct cache_key *old, struct
 }
 
 /* A password was shown to somebody although the server knew that it was replaced: he may have a copy of the
- * header from before. */
-static enum err note_late_disclosure(struct agent *a, const struct command *c, const struct cache_key *k)
+ * header from before. ret_known: a server has receipted what we said of it */
+static enum err note_late_disclosure(struct agent *a, const struct command *c, const struct cache_key *k,
+                                     bool *ret_known)
 {
     uint64_t known = 0;
     enum err e = cache_rotation_time(a->cache, &k->key_id, &known);
+    *ret_known = e == ERR_OK;
     if (e == ERR_NOT_FOUND || (e == ERR_OK && c->time <= known))
         return ERR_OK;
     return e == ERR_OK ? mirror_note_exposed(a, &k->volume, &k->key_id) : e;
 }
 
+/* Was it this very order that we answered last? */
+static enum err is_answered(struct agent *a, const struct command *c, bool *ret)
+{
+    struct record r;
+    size_t len = 0;
+    uint8_t *bytes = malloc(RECORD_MAX);
+    enum err e = bytes ? cache_rotation_record(a->cache, &c->key_id, bytes, &len) : ERR_NOMEM;
+    if (e == ERR_OK)
+        e = record_decode(bytes, len, &r);
+    if (e == ERR_OK)
+        *ret = r.event_time == c->time;
+    free(bytes);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
 /* An order stays open, and is repeated, until it can be answered truthfully: not for a key that we do not
- * know and not without a successor. The answer is one record for ever: an order that comes again, even an old
- * one, gets the same bytes (invariant 7). */
+ * know and not without a successor. To a server that has what we said and orders all the same, that was no
+ * answer: it speaks of a later disclosure, and whoever sends the old record once more has not heard of that.
+ * So it gets a record that names this very order; and however often the same order comes, the same bytes
+ * (invariant 7). */
 static enum err do_rotate(struct agent *a, const struct command *c, struct sync_outcome *o)
 {
     struct cache_key k;
@@ -104,9 +126,13 @@ static enum err do_rotate(struct agent *a, const struct command *c, struct sync_
                          "the organisation wants its recovery password replaced");
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     }
-    TRY(note_late_disclosure(a, c, &k));
+    bool known = false, answered = false;
+    TRY(note_late_disclosure(a, c, &k, &known));
+    TRY(is_answered(a, c, &answered));
+    if (known && !answered)
+        return say_rotated(a, &k, c->time, o);
     e = cache_resend_rotation(a->cache, &c->key_id);
-    return e == ERR_NOT_FOUND ? say_rotated(a, &k, o) : e;
+    return e == ERR_NOT_FOUND ? say_rotated(a, &k, c->time, o) : e;
 }
 
 /* The same order again gets the same answer, and no second report. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/process/child.h"
 #include "crypto/host/file.h"
+#include "crypto/host/monotonic.h"
 #include "crypto/host/process.h"
 #include "escrow-server/process/control.h"
 #include "escrow-server/process/passphrase.h"
@@ -17,6 +18,7 @@
 
 #define READER_NICE 10 /* so much before the others */
 #define KEPT_FREE   (8 << 20)
+#define WORKING_MS  1000
 
 volatile sig_atomic_t child_stopping;
 
@@ -171,6 +173,17 @@ void child_hold_signals(void)
     sigaddset(&held, SIGTERM);
     sigaddset(&held, SIGINT);
     sigprocmask(SIG_BLOCK, &held, NULL);
+}
+
+void child_working(void)
+{
+    static int64_t said_ms;
+    int64_t now = monotonic_ms();
+    if (said_ms != 0 && now - said_ms < WORKING_MS)
+        return;
+    said_ms = now;
+    if (control_send(CONTROL_FD, CONTROL_WORKING, -1) != ERR_OK)
+        exit(1); /* no supervisor; what was not committed is undone */
 }
 
 void child_ready(void)

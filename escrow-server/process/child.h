@@ -34,6 +34,8 @@ extern volatile sig_atomic_t child_stopping;
 void child_hold_signals(void);
 /* Tell the supervisor that requests can come. */
 void child_ready(void);
+/* Tell it that what comes before takes long and goes on; said once a second however often it is called. */
+void child_working(void);
 /* What the supervisor hands over: fd is the callee's, to be closed where it is not wanted. Shared counters
  * (CONTROL_COUNTERS) are attached already; then fd is -1. */
 typedef void child_take(void *ctx, enum control_what what, int fd);

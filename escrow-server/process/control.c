@@ -48,7 +48,7 @@ enum err control_receive(int socket, enum control_what *ret_what, int *ret_fd)
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
         memcpy(&fd, CMSG_DATA(c), sizeof fd);
-    if (byte < CONTROL_LISTEN_TCP || byte > CONTROL_PEER_READER) {
+    if (byte < CONTROL_LISTEN_TCP || byte > CONTROL_WORKING) {
         if (fd >= 0)
             close(fd);
         return ERR_FORMAT;

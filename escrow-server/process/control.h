@@ -21,7 +21,9 @@ enum control_what {
     CONTROL_LISTEN_METRICS, /* to a web worker: where /metrics is asked for */
     CONTROL_COUNTERS,       /* to all: shared memory, metrics.h */
     CONTROL_PEER_EXPORT,    /* to the vault: the exporter's channel, replacing an older one */
-    CONTROL_PEER_READER     /* to a web worker: its channel to the reader, replacing an older one */
+    CONTROL_PEER_READER,    /* to a web worker: its channel to the reader, replacing an older one */
+    CONTROL_QUIET,          /* to the writer and to web workers: shared memory, quiet.h */
+    CONTROL_WORKING         /* to the supervisor: not ready yet, and not stuck */
 };
 
 /* fd: sent along, or -1; stays the caller's. err: OFFLINE */

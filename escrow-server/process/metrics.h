@@ -39,8 +39,9 @@ enum metric {
     METRIC_FLAGS = METRIC_RECEIPTS + 3,   /* by kind: metrics_flag() */
     METRIC_STARTS = METRIC_FLAGS + 6,     /* by process */
     METRIC_LOSS_ORDERS = METRIC_STARTS + 5,
+    METRIC_QUIET, /* heartbeats that were no question to the store */
     /* gauges: what its owner leaves behind counts as 0 */
-    METRIC_GAUGES = METRIC_LOSS_ORDERS + 1,
+    METRIC_GAUGES = METRIC_QUIET + 1,
     METRIC_CONNECTIONS = METRIC_GAUGES,
     METRIC_WAITING,                          /* questions to writer, reader and vault */
     METRIC_UP,                               /* by process: number of them */

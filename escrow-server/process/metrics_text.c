@@ -66,6 +66,8 @@ static const struct family families[] = {
             .a = processes),
     COUNTER("loss_orders_total", METRIC_LOSS_ORDERS,
             "Orders to replace a key that may have been disclosed where audit was lost."),
+    COUNTER("heartbeats_quiet_total", METRIC_QUIET,
+            "Heartbeats that were answered without a question to the store (quiet-devices)."),
     GAUGE("connections", METRIC_CONNECTIONS, "Open connections of devices."),
     GAUGE("waiting_questions", METRIC_WAITING, "Questions of web workers that have no answer yet."),
     GAUGE("processes_up", METRIC_UP, "Processes that are ready.", .label_a = "process", .a = processes),

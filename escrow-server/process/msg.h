@@ -57,7 +57,9 @@ enum msg_type {
     MSG_LOSS_WORD, /* msg_loss_word → MSG_DONE: what a person says of a loss */
     /* writer, reader → web */
     MSG_DEVICES_ARE,
-    MSG_PROBED
+    MSG_PROBED,
+    /* web → writer */
+    MSG_SEEN /* msg_seen, unanswered: devices that were here and were told nothing (quiet.h) */
 };
 
 #define MSG_STORE_MAX (2u << 20)   /* body, web ↔ writer, reader: 256 records of the largest size */
@@ -79,6 +81,7 @@ enum msg_type {
 #define MSG_BOOTS_MAX    64
 #define MSG_PROOFS       4 /* receipts of records that come again */
 #define MSG_DEVICES_MAX  64
+#define MSG_SEEN_MAX     128
 
 struct msg_blob {
     const uint8_t *p; /* borrowed */
@@ -174,6 +177,15 @@ struct msg_sync {
     struct msg_blob package_set;
     unsigned n;
     struct msg_blob record[MSG_RECORDS]; /* verified by the writer; UNSUPPORTED: one is refused */
+};
+
+struct msg_seen {
+    unsigned n;
+    struct msg_seen_one {
+        uint64_t time;
+        uint8_t device[32], audit_head[32];
+        bool has_head;
+    } item[MSG_SEEN_MAX];
 };
 
 struct msg_synced {
@@ -378,6 +390,8 @@ void msg_put_device_is(struct writer *w, const struct msg_device_is *m);
 MUST_CHECK enum err msg_get_device_is(const uint8_t *p, size_t len, struct msg_device_is *ret);
 void msg_put_sync(struct writer *w, const struct msg_sync *m);
 MUST_CHECK enum err msg_get_sync(const uint8_t *p, size_t len, struct msg_sync *ret);
+void msg_put_seen(struct writer *w, const struct msg_seen *m);
+MUST_CHECK enum err msg_get_seen(const uint8_t *p, size_t len, struct msg_seen *ret);
 void msg_put_synced(struct writer *w, const struct msg_synced *m);
 MUST_CHECK enum err msg_get_synced(const uint8_t *p, size_t len, struct msg_synced *ret);
 void msg_put_find(struct writer *w, const struct msg_find *m);

@@ -81,3 +81,28 @@ enum err msg_get_adopt(const uint8_t *p, size_t len, struct msg_adopt *ret)
     msg_get_blob(&r, &ret->cert);
     return reader_end(&r);
 }
+
+void msg_put_seen(struct writer *w, const struct msg_seen *m)
+{
+    writer_u16(w, (uint16_t)m->n);
+    for (unsigned i = 0; i < m->n; i++) {
+        writer_u64(w, m->item[i].time);
+        writer_bytes(w, m->item[i].device, sizeof m->item[i].device);
+        writer_u8(w, m->item[i].has_head);
+        writer_bytes(w, m->item[i].audit_head, sizeof m->item[i].audit_head);
+    }
+}
+
+enum err msg_get_seen(const uint8_t *p, size_t len, struct msg_seen *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    ret->n = msg_get_count(&r, MSG_SEEN_MAX);
+    for (unsigned i = 0; i < ret->n; i++) {
+        ret->item[i].time = reader_u64(&r);
+        reader_bytes(&r, ret->item[i].device, sizeof ret->item[i].device);
+        ret->item[i].has_head = msg_get_bool(&r);
+        reader_bytes(&r, ret->item[i].audit_head, sizeof ret->item[i].audit_head);
+    }
+    return reader_end(&r);
+}

@@ -2,6 +2,7 @@
 #include "crypto/host/monotonic.h"
 #include "escrow-server/process/listen_given.h"
 #include "escrow-server/process/metrics.h"
+#include "escrow-server/process/quiet.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/process/supervise_slot.h"
 #include <poll.h>
@@ -14,12 +15,14 @@
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS   30000
 #define HEALTHY_MS       60000 /* a child that lived so long starts again without delay */
-#define START_MS         30000
+#define WORKING          "EXTEND_TIMEOUT_USEC=60000000" /* to systemd: not within a minute, then */
 #define SLOT_WRITER      0
 
 static void start(struct supervisor *s, struct slot *slot)
 {
-    if (slot_spawn(s, slot) != ERR_OK) {
+    bool clear =
+        slot->kind != PROCESS_WRITER || s->sockets->quiet < 0 || quiet_clear(s->sockets->quiet) == ERR_OK;
+    if (!clear || slot_spawn(s, slot) != ERR_OK) {
         slot->again_ms = monotonic_ms() + BACKOFF_MAX_MS;
         return;
     }
@@ -59,7 +62,15 @@ static void reap(struct supervisor *s)
                 on_exit_of(s, &s->slot[i], status);
 }
 
-static void listen_to(struct slot *slot)
+/* A store that is being migrated takes as long as it takes; only who says nothing any more has failed. */
+static void goes_on(struct supervisor *s, enum control_what what)
+{
+    s->moved_ms = monotonic_ms();
+    if (what == CONTROL_WORKING && !s->announced)
+        listen_notify(WORKING);
+}
+
+static void listen_to(struct supervisor *s, struct slot *slot)
 {
     enum control_what what;
     int fd;
@@ -68,6 +79,8 @@ static void listen_to(struct slot *slot)
             close(fd); /* children have nothing to hand over */
         if (what == CONTROL_READY)
             slot->ready = slot->was_ready = true;
+        if (what == CONTROL_READY || what == CONTROL_WORKING)
+            goes_on(s, what);
     }
 }
 
@@ -93,7 +106,7 @@ static enum err announce(struct supervisor *s)
     if (s->announced)
         return ERR_OK;
     if (!all_ready(s))
-        return monotonic_ms() - s->started_ms > START_MS ? ERR_TIMEOUT : ERR_OK;
+        return monotonic_ms() - s->moved_ms > s->patience_ms ? ERR_TIMEOUT : ERR_OK;
     s->announced = true;
     if (puts("ready") < 0 || fflush(stdout) != 0)
         slog(SLOG_WARN, "start", "warning=\"nobody reads standard output\"");
@@ -140,7 +153,7 @@ static int turn(struct supervisor *s, int signals, int timeout_ms)
         return 0;
     for (unsigned i = 0; i < s->n; i++)
         if ((fds[i].revents & POLLIN) != 0)
-            listen_to(&s->slot[i]);
+            listen_to(s, &s->slot[i]);
     while (read(signals, &info, sizeof info) == (ssize_t)sizeof info)
         if (info.ssi_signo != SIGCHLD)
             stop = (int)info.ssi_signo;
@@ -232,8 +245,11 @@ static enum err watch(struct supervisor *s, int signals)
 enum err supervise(const char *root, const char *libexec, const struct conf *conf,
                    struct supervise_sockets *sockets)
 {
-    struct supervisor s = {
-        .root = root, .libexec = libexec, .sockets = sockets, .started_ms = monotonic_ms()};
+    struct supervisor s = {.root = root,
+                           .libexec = libexec,
+                           .sockets = sockets,
+                           .moved_ms = monotonic_ms(),
+                           .patience_ms = (int64_t)conf->start_s * 1000};
     TRY(metrics_create(&s.counters));
     int signals = open_signals();
     if (signals < 0)

@@ -43,7 +43,10 @@ static bool talks_to(enum process_kind from, enum process_kind to)
 void slot_connect(struct supervisor *s, struct slot *slot)
 {
     bool web = slot->kind == PROCESS_WEB;
+    int quiet = web ? s->sockets->quiet_read : slot->kind == PROCESS_WRITER ? s->sockets->quiet : -1;
     hand(slot, CONTROL_COUNTERS, s->counters);
+    if (quiet >= 0) /* before the writer meets a web worker */
+        hand(slot, CONTROL_QUIET, quiet);
     if (web) {
         if (s->sockets->sessions >= 0)
             hand(slot, CONTROL_SESSIONS, s->sockets->sessions);

@@ -25,7 +25,8 @@ struct supervisor {
     unsigned n;
     int counters; /* shared memory */
     bool refused, stopping, announced;
-    int64_t started_ms;
+    int64_t moved_ms;    /* when a child last got ready, or said that it goes on */
+    int64_t patience_ms; /* so long after that the start has failed */
 };
 
 const char *slot_name(const struct slot *slot);

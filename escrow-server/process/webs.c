@@ -10,6 +10,7 @@
 
 void webs_init(struct webs *w)
 {
+    w->take_quiet = NULL;
     for (unsigned i = 0; i < WEBS; i++)
         w->chan[i] = (struct chan){.fd = -1};
 }
@@ -34,8 +35,11 @@ static void add(struct webs *w, int fd)
 
 static void take_control(void *ctx, enum control_what what, int fd)
 {
+    const struct webs *w = ctx;
     if (what == CONTROL_PEER_WEB)
         add(ctx, fd);
+    else if (what == CONTROL_QUIET && w->take_quiet != NULL)
+        w->take_quiet(fd);
     else if (fd >= 0)
         close(fd);
 }

@@ -9,6 +9,7 @@
 
 struct webs {
     struct chan chan[WEBS];
+    void (*take_quiet)(int fd); /* the writer's: of quiet.h, takes the fd. NULL: not wanted */
 };
 
 void webs_init(struct webs *w);

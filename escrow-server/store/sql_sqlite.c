@@ -192,8 +192,9 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
                          " ON CONFLICT (device, key_id) DO UPDATE SET bytes = excluded.bytes,"
                          " again = CASE WHEN commands.done IS NOT NULL THEN 1 END"
                          " WHERE commands.done IS NULL OR commands.done <= ?5"},
-    [SQL_COMMAND_GET] = {SQL_RECOVERY, "SELECT bytes FROM commands WHERE device = ?1 AND key_id = ?2 AND"
-                                       " (done IS NULL OR again = 1)"},
+    [SQL_COMMAND_GET] =
+        {SQL_RECOVERY, "SELECT bytes, coalesce(again, 0) FROM commands WHERE device = ?1 AND key_id = ?2 AND"
+                       " (done IS NULL OR again = 1)"},
     [SQL_COMMAND_DONE] = {SQL_RECOVERY,
                           "UPDATE commands SET done = ?3, again = NULL WHERE device = ?1 AND key_id = ?2 AND"
                           " (done IS NULL OR again = 1)"},

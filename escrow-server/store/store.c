@@ -24,6 +24,7 @@ static enum err open_store(const struct store_place *place, struct store **ret)
     struct store *s = calloc(1, sizeof *s);
     if (s == NULL)
         return ERR_NOMEM;
+    s->concerns = place->concerns;
     for (unsigned half = 0; half < STORE_HALVES; half++) {
         enum err e = open_half(place, half, &s->db[half]);
         if (e != ERR_OK) {

@@ -68,6 +68,11 @@ struct store_place {
     const char *url[STORE_HALVES]; /* libpq connection string, borrowed while open; NULL or "": SQLite */
     bool patient; /* a command's, not the writer's: statements may take long; a server must be reached */
     bool reads;   /* the reader's: nothing is made, migrated or changed */
+    /* Told of a device before anything that concerns it is committed; or NULL. */
+    void (*concerns)(const uint8_t device[static 32]);
+    /* NULL: nobody waits. Called now and then while a SQLite file is being migrated, as long as that goes
+     * on; PostgreSQL's migrations go on behind the writer's back, which says OFFLINE meanwhile. */
+    void (*working)(void);
 };
 
 enum store_ahead {
@@ -81,7 +86,7 @@ struct store_ops {
     /* Creates and migrates. A PostgreSQL server that cannot be reached is no failure: its half is OFFLINE
      * until tend() has found it.
      * err: VERSION (made by a newer program; to be read: by another one), UNSUPPORTED (the log says why), IO,
-     * FULL, DENIED cost: waits at most STORE_OPEN_MS for each half */
+     * FULL, DENIED cost: waits at most STORE_OPEN_MS for each half, but for a SQLite migration to its end */
     enum err (*open)(const struct store_place *place, struct store **ret);
     void (*close)(struct store *s);
     /* Between two batches: notice a lost connection, take up a new one. Never waits.
@@ -175,9 +180,9 @@ struct store_ops {
      * more, and counts as done all the same: what was shown may open a copy of the header that was made
      * before, or the header itself that somebody put back, and the device has to know. */
     enum err (*command_put)(struct store *s, const struct store_command *c);
-    /* What was put last. err: NOT_FOUND (no order, or nothing is to be done) */
+    /* What was put last; again: it was done before. err: NOT_FOUND (no order, or nothing is to be done) */
     enum err (*command_get)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
-                            uint8_t ret[static COMMAND_LEN]);
+                            uint8_t ret[static COMMAND_LEN], bool *ret_again);
     enum err (*command_done)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                              uint64_t now);
     /* Is there an order that waits to be done? No more once another device did it that was enrolled after

@@ -52,8 +52,16 @@ struct db {
 
 struct store {
     struct db *db[STORE_HALVES];
-    uint8_t found[MSG_CANDIDATES][ENVELOPE_MAX]; /* what the last find() lent out */
+    void (*concerns)(const uint8_t device[static 32]); /* as in struct store_place */
+    uint8_t found[MSG_CANDIDATES][ENVELOPE_MAX];       /* what the last find() lent out */
 };
+
+/* Called by whatever changes what a device is told. */
+static inline void store_concerns(const struct store *s, const uint8_t device[static 32])
+{
+    if (s->concerns != NULL)
+        s->concerns(device);
+}
 
 extern const char *const store_sqlite_file[STORE_HALVES]; /* names */
 
@@ -141,7 +149,8 @@ MUST_CHECK enum err store_uncertain(struct store *s, const struct store_window *
                                     unsigned max, struct store_uncertain *ret, unsigned *ret_n);
 MUST_CHECK enum err store_command_put(struct store *s, const struct store_command *c);
 MUST_CHECK enum err store_command_get(struct store *s, const uint8_t device[static 32],
-                                      const struct guid *key_id, uint8_t ret[static COMMAND_LEN]);
+                                      const struct guid *key_id, uint8_t ret[static COMMAND_LEN],
+                                      bool *ret_again);
 MUST_CHECK enum err store_command_done(struct store *s, const uint8_t device[static 32],
                                        const struct guid *key_id, uint64_t now);
 MUST_CHECK enum err store_command_open(struct store *s, const uint8_t device[static 32],

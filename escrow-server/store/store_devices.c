@@ -21,6 +21,7 @@ enum err store_device_get(struct store *s, const uint8_t id[static 32], struct s
 
 enum err store_device_put(struct store *s, const struct store_device *d)
 {
+    store_concerns(s, d->id);
     QUERY(q, s, STORE_RECOVERY, SQL_DEVICE_PUT, "device-put");
     query_blob(&q, d->id, sizeof d->id);
     query_blob(&q, d->spki, sizeof d->spki);
@@ -71,12 +72,14 @@ static enum err change(struct query *q, const uint8_t id[static 32], uint64_t v)
 
 enum err store_device_approve(struct store *s, const uint8_t id[static 32], enum device_approval approved)
 {
+    store_concerns(s, id);
     QUERY(q, s, STORE_RECOVERY, SQL_DEVICE_APPROVED, "device-approve");
     return change(&q, id, approved);
 }
 
 enum err store_device_revoke(struct store *s, const uint8_t id[static 32], bool revoked)
 {
+    store_concerns(s, id);
     QUERY(q, s, STORE_RECOVERY, SQL_DEVICE_REVOKED, "device-revoke");
     return change(&q, id, revoked);
 }
@@ -142,6 +145,7 @@ enum err store_disclosed_put(struct store *s, const struct msg_entry *e)
 
 enum err store_command_put(struct store *s, const struct store_command *c)
 {
+    store_concerns(s, c->device);
     QUERY(q, s, STORE_RECOVERY, SQL_COMMAND_PUT, "command-put");
     query_blob(&q, c->device, sizeof c->device);
     query_guid(&q, &c->key_id);
@@ -152,18 +156,21 @@ enum err store_command_put(struct store *s, const struct store_command *c)
 }
 
 enum err store_command_get(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
-                           uint8_t ret[static COMMAND_LEN])
+                           uint8_t ret[static COMMAND_LEN], bool *ret_again)
 {
     QUERY(q, s, STORE_RECOVERY, SQL_COMMAND_GET, "command-get");
     query_blob(&q, device, 32);
     query_guid(&q, key_id);
     TRY(query_row(&q));
-    return column_blob(&q, 0, ret, COMMAND_LEN);
+    TRY(column_blob(&q, 0, ret, COMMAND_LEN));
+    *ret_again = column_u64(&q, 1) != 0;
+    return ERR_OK;
 }
 
 enum err store_command_done(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                             uint64_t now)
 {
+    store_concerns(s, device);
     QUERY(q, s, STORE_RECOVERY, SQL_COMMAND_DONE, "command-done");
     query_blob(&q, device, 32);
     query_guid(&q, key_id);

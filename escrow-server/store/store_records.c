@@ -14,6 +14,7 @@ static enum err lock_name(struct store *s, const struct store_record *r)
 
 enum err store_record_put(struct store *s, enum store_half half, const struct store_record *r, bool *ret_new)
 {
+    store_concerns(s, r->r.device);
     if (half == STORE_COMPLIANCE)
         TRY(lock_name(s, r));
     QUERY(q, s, half, SQL_RECORD_PUT, "record-put");
@@ -35,6 +36,7 @@ enum err store_record_put(struct store *s, enum store_half half, const struct st
 enum err store_envelope_put(struct store *s, const struct store_record *r, const struct envelope *e)
 {
     uint8_t hash[32];
+    store_concerns(s, r->r.device);
     TRY(cr_sha256(r->r.envelope, r->r.envelope_len, hash));
     QUERY(q, s, STORE_RECOVERY, SQL_ENVELOPE_PUT, "envelope-put");
     query_blob(&q, hash, sizeof hash);

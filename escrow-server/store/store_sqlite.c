@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PROGRESS_STEPS 50000 /* of SQLite's machine, a few ms */
+
 const char *const store_sqlite_file[STORE_HALVES] = {"recovery.db", "compliance.db"};
 
 static enum err from_sqlite(int code)
@@ -75,15 +77,14 @@ static enum err check_version(struct lite *l)
     return ERR_VERSION;
 }
 
-static enum err migrate(struct lite *l)
+static int on_progress(void *place)
 {
-    int version = 0;
-    TRY(schema_version(l, &version));
-    if (version > SQL_SQLITE_VERSION) {
-        slog(SLOG_ERROR, "store", "file=%s reason=\"made by a newer keyholt-server (schema %d, known %d)\"",
-             store_sqlite_file[l->db.half], version, SQL_SQLITE_VERSION);
-        return ERR_VERSION;
-    }
+    ((const struct store_place *)place)->working();
+    return 0;
+}
+
+static enum err migrate_from(struct lite *l, int version)
+{
     for (; version < SQL_SQLITE_VERSION; version++) {
         char pragma[48];
         snprintf(pragma, sizeof pragma, "PRAGMA user_version=%d", version + 1);
@@ -98,6 +99,23 @@ static enum err migrate(struct lite *l)
     return ERR_OK;
 }
 
+static enum err migrate(struct lite *l, const struct store_place *place)
+{
+    int version = 0;
+    struct store_place at = *place; /* SQLite's context is not const */
+    TRY(schema_version(l, &version));
+    if (version > SQL_SQLITE_VERSION) {
+        slog(SLOG_ERROR, "store", "file=%s reason=\"made by a newer keyholt-server (schema %d, known %d)\"",
+             store_sqlite_file[l->db.half], version, SQL_SQLITE_VERSION);
+        return ERR_VERSION;
+    }
+    if (place->working != NULL)
+        sqlite3_progress_handler(l->c, PROGRESS_STEPS, on_progress, &at);
+    enum err e = migrate_from(l, version);
+    sqlite3_progress_handler(l->c, 0, NULL, NULL);
+    return e;
+}
+
 static enum err prepare(struct lite *l)
 {
     for (unsigned i = 0; i < SQL_COUNT; i++) {
@@ -110,8 +128,10 @@ static enum err prepare(struct lite *l)
     return ERR_OK;
 }
 
-static enum err open_file(struct lite *l, const char *dir, bool reads)
+static enum err open_file(struct lite *l, const struct store_place *place)
 {
+    const char *dir = place->dir;
+    bool reads = place->reads;
     char path[4096];
     const char *file = store_sqlite_file[l->db.half];
     int flags =
@@ -125,7 +145,7 @@ static enum err open_file(struct lite *l, const char *dir, bool reads)
     if (sqlite3_open_v2(path, &l->c, flags, here ? cwd_vfs() : NULL) != SQLITE_OK)
         return l->c != NULL ? report(l, "open") : ERR_NOMEM;
     TRY(exec(l, reads ? sql_sqlite_read : sql_sqlite_open, "open"));
-    TRY(reads ? check_version(l) : migrate(l));
+    TRY(reads ? check_version(l) : migrate(l, place));
     return prepare(l);
 }
 
@@ -269,7 +289,7 @@ enum err store_sqlite_open(const struct store_place *place, enum store_half half
     if (l == NULL)
         return ERR_NOMEM;
     l->db = (struct db){&sqlite_ops, half};
-    enum err e = open_file(l, place->dir, place->reads);
+    enum err e = open_file(l, place);
     if (e != ERR_OK) {
         close_lite(&l->db);
         return e;

@@ -2,6 +2,7 @@
 #include "crypto/host/file.h"
 #include "escrow-server/process/listen.h"
 #include "escrow-server/process/listen_given.h"
+#include "escrow-server/process/quiet.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/process/supervise.h"
 #include "escrow-server/state.h"
@@ -103,10 +104,26 @@ static void raise_files(void)
     }
 }
 
+_Static_assert(CONF_ENTRIES_MAX == TLS_SESSIONS_MAX && CONF_ENTRIES_MAX == QUIET_DEVICES_MAX,
+               "one range is told for both");
+
+/* Another server over the same PostgreSQL may change what a device is to be told. Without the table all goes
+ * on as well, and costs more. */
+static void make_quiet(const struct conf *conf, struct supervise_sockets *s)
+{
+    if (conf->quiet_devices == 0 || !state_is_sqlite(conf, STORE_RECOVERY) ||
+        !state_is_sqlite(conf, STORE_COMPLIANCE))
+        return;
+    enum err e = quiet_make(conf->quiet_devices, &s->quiet, &s->quiet_read);
+    if (e != ERR_OK)
+        slog(SLOG_WARN, "start", "warning=\"every heartbeat is a question to the store\" reason=\"%s\"",
+             err_text(e));
+}
+
 static int serve(const char *root, const char *address, const struct conf *conf)
 {
     char libexec[PATH_MAX], name[LISTEN_TEXT];
-    struct supervise_sockets sockets = {.sessions = -1};
+    struct supervise_sockets sockets = {.sessions = -1, .quiet = -1, .quiet_read = -1};
     raise_files();
     enum err e = find_libexec(libexec);
     if (e != ERR_OK)
@@ -120,6 +137,7 @@ static int serve(const char *root, const char *address, const struct conf *conf)
         return code;
     if (conf->tls_sessions > 0 && (e = tls_sessions_make(conf->tls_sessions, &sockets.sessions)) != ERR_OK)
         return complain("tls-sessions", e, "");
+    make_quiet(conf, &sockets);
     if (geteuid() != 0)
         slog(SLOG_WARN, "start",
              "warning=\"NOT STARTED AS ROOT: web, writer and vault all run as uid %u; nothing keeps a "

@@ -79,15 +79,18 @@ static enum err read_numbers(struct sync *s, struct json_object *o)
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
-/* A page of hashes, which may be missing. */
-static enum err read_set(struct json_object *o, const char *name, uint8_t *buf, bool *ret_has,
+/* A page of hashes, which may be missing, and in most requests is.
+ * ret_own: what ret borrows, to be freed whatever comes of it */
+static enum err read_set(struct json_object *o, const char *name, uint8_t **ret_own, bool *ret_has,
                          struct msg_blob *ret)
 {
     size_t len = 0;
-    enum err e = json_get_base64(o, name, buf, 32 * MSG_SET, &len);
-    if (e == ERR_NOT_FOUND)
+    if (!json_object_object_get_ex(o, name, NULL))
         return ERR_OK;
-    TRY(e);
+    uint8_t *buf = *ret_own = malloc(32 * MSG_SET);
+    if (buf == NULL)
+        return ERR_NOMEM;
+    TRY(json_get_base64(o, name, buf, 32 * MSG_SET, &len));
     if (len % 32 != 0)
         return ERR_FORMAT;
     *ret_has = true;
@@ -103,7 +106,7 @@ static enum err read_packages(struct sync *s, struct json_object *o)
         return ERR_OK;
     TRY(e);
     s->m.has_packages = true;
-    return read_set(o, "package_set", s->package_set, &s->m.has_package_set, &s->m.package_set);
+    return read_set(o, "package_set", &s->package_set, &s->m.has_package_set, &s->m.package_set);
 }
 
 static enum err read_request(struct sync *s, struct json_object *o, size_t body_len)
@@ -123,7 +126,7 @@ static enum err read_request(struct sync *s, struct json_object *o, size_t body_
     s->brief = e == ERR_OK;
     if (e != ERR_NOT_FOUND)
         TRY(e);
-    TRY(read_set(o, "set", s->set, &s->m.has_set, &s->m.set));
+    TRY(read_set(o, "set", &s->set, &s->m.has_set, &s->m.set));
     TRY(read_packages(s, o));
     TRY(read_numbers(s, o));
     TRY(read_records(s, o, body_len + 1));
@@ -146,5 +149,7 @@ void sync_free(struct sync *s)
     if (s == NULL)
         return;
     free(s->bytes);
+    free(s->set);
+    free(s->package_set);
     free(s);
 }

@@ -12,7 +12,7 @@ struct sync {
     struct msg_sync m; /* device: by the certificate */
     uint8_t device[8]; /* the beginning of the ID that the body names */
     uint8_t *bytes;    /* all records, one behind the other */
-    uint8_t set[32 * MSG_SET], package_set[32 * MSG_SET];
+    uint8_t *set, *package_set;
     uint8_t word[MSG_WORD]; /* the vault's own, on the head that the device has */
     size_t word_len;
     unsigned head_is;       /* enum msg_heard_is, or 0 */

@@ -50,8 +50,8 @@ static struct cr_part *octets_of(struct step *s, const char *name)
                {OSSL_KDF_PARAM_PREFIX, &s->prefix},
                {OSSL_KDF_PARAM_LABEL, &s->label},
                {OSSL_KDF_PARAM_DATA, &s->data}};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        if (strcmp(name, all[i].name) == 0)
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) /* for a hundred names in a handshake */
+        if (name[0] == all[i].name[0] && strcmp(name, all[i].name) == 0)
             return all[i].part;
     return NULL;
 }
@@ -59,7 +59,8 @@ static struct cr_part *octets_of(struct step *s, const char *name)
 static bool is_sha256(const OSSL_PARAM *p)
 {
     return p->data_type == OSSL_PARAM_UTF8_STRING &&
-           (OPENSSL_strcasecmp(p->data, "SHA2-256") == 0 || OPENSSL_strcasecmp(p->data, "SHA256") == 0);
+           (strcmp(p->data, "SHA2-256") == 0 || OPENSSL_strcasecmp(p->data, "SHA2-256") == 0 ||
+            OPENSSL_strcasecmp(p->data, "SHA256") == 0);
 }
 
 /* Is it one that we know all about? */

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/web/tls_provider.h"
+#include "escrow-server/web/tls_hmac.h"
 #include "escrow-server/web/tls_kdf.h"
+#include "escrow-server/web/tls_random.h"
 #include "escrow-server/web/tls_spki.h"
+#include "escrow-server/web/tls_x25519.h"
 #include <openssl/core_dispatch.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -58,11 +61,37 @@ static const OSSL_ALGORITHM *find(const OSSL_ALGORITHM *a, int operation, const 
     return NULL;
 }
 
+static const OSSL_DISPATCH *hmac(int operation)
+{
+    switch (operation) {
+    case OSSL_OP_MAC:
+        return tls_hmac_functions;
+    case OSSL_OP_KEYMGMT:
+        return tls_hmac_key_functions;
+    default: /* OSSL_OP_SIGNATURE */
+        return tls_hmac_sign_functions;
+    }
+}
+
+static const OSSL_DISPATCH *x25519(const OSSL_ALGORITHM *keys)
+{
+    int no_cache = 0;
+    const OSSL_ALGORITHM *all = OSSL_PROVIDER_query_operation(whole, OSSL_OP_KEYEXCH, &no_cache);
+    const OSSL_ALGORITHM *exchange = find(all, OSSL_OP_KEYEXCH, "X25519");
+    bool ok = exchange != NULL && tls_x25519_over(keys->implementation, exchange->implementation,
+                                                  OSSL_PROVIDER_get0_provider_ctx(whole)) == ERR_OK;
+    return ok ? tls_x25519_functions() : keys->implementation;
+}
+
 /* Where OpenSSL's own way takes much longer than what there is to do. */
 static const OSSL_DISPATCH *ours(const OSSL_ALGORITHM *a, int operation, const char *name)
 {
     if (operation == OSSL_OP_DECODER && OPENSSL_version_major() == 3) /* whose "EC" takes an EC_KEY */
         return tls_spki_functions;
+    if (strcmp(name, "HMAC") == 0)
+        return hmac(operation);
+    if (operation == OSSL_OP_KEYMGMT && strcmp(name, "X25519") == 0)
+        return x25519(a);
     if (operation == OSSL_OP_KDF && strcmp(name, "TLS13-KDF") == 0 &&
         tls_kdf_over(a->implementation, OSSL_PROVIDER_get0_provider_ctx(whole)) == ERR_OK)
         return tls_kdf_functions;
@@ -125,7 +154,7 @@ enum err tls_provider_begin(void)
     const uint64_t none = OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ADD_ALL_DIGESTS;
     bool ok = OPENSSL_init_crypto(none, NULL) == 1 && EVP_add_digest(EVP_sha256()) == 1 &&
               EVP_add_digest(EVP_sha384()) == 1 && EVP_add_digest(EVP_sha512()) == 1;
-    return ok ? ERR_OK : ERR_INTERNAL;
+    return ok && tls_random_begin() == ERR_OK ? ERR_OK : ERR_INTERNAL;
 }
 
 enum err tls_provider_open(OSSL_LIB_CTX **ret)

@@ -23,8 +23,12 @@
 #define WEB_STRANGER    8192        /* bytes of a request, head and body, of whoever is not known */
 #define WEB_LARGE       (16u << 20) /* of larger ones, all together */
 #define WEB_BODY_MAX    (1u << 20)  /* as it comes, and inflated */
-#define WEB_HEADERS_MAX HTTP_GUARD_HEAD
-#define WEB_DRAIN_S     5 /* after SIGTERM, for what has begun */
+/* A large body that comes slower than 64 KiB/s, at which the largest is not here within WEB_REQUEST_S, and is
+ * so far behind that, makes way for others. */
+#define WEB_LARGE_PER_MS    64
+#define WEB_LARGE_BEHIND_MS 500
+#define WEB_HEADERS_MAX     HTTP_GUARD_HEAD
+#define WEB_DRAIN_S         5 /* after SIGTERM, for what has begun */
 
 enum back_kind { BACK_WRITER = 0, BACK_READER = 1, BACK_VAULT = 2, BACK_KINDS = 3 };
 
@@ -97,7 +101,8 @@ struct web {
     struct web_stamp {
         uint64_t inode, size, time_ns;
     } org_stamp, policy_stamp;
-    uint64_t n_asked; /* in this second */
+    uint64_t n_asked;     /* in this second */
+    struct msg_seen seen; /* the writer has not heard of them; web_quiet.c */
     struct evhttp_bound_socket *bound;
     struct evhttp *metrics; /* another listener, without TLS */
     struct event *control, *tick, *term, *local;
@@ -116,11 +121,19 @@ static inline bool back_is_up(const struct web *w, enum back_kind kind)
 {
     return chan_is_open(&w->back[kind].chan);
 }
+/* Bytes that the other process has not taken yet. */
+static inline size_t back_waits(const struct web *w, enum back_kind kind)
+{
+    return w->back[kind].chan.out.len;
+}
 /* Begin a question; the body is written through the cursor. NULL: not possible now, done is not called. */
 struct writer *back_begin(struct web *w, enum back_kind kind, uint8_t type, back_done *done, void *ctx,
                           uint64_t *ret_id);
 /* Send it. Afterwards done is called exactly once, unless it is forgotten. */
 void back_send(struct web *w, enum back_kind kind);
+/* The same for what has no answer. NULL: not possible now */
+struct writer *back_tell(struct web *w, enum back_kind kind, uint8_t type);
+void back_told(struct web *w, enum back_kind kind);
 void back_forget(struct web *w, uint64_t id);
 /* Do answers go before whatever else is ready? They do while somebody waits at the local socket. For syncs
  * alone that would make turns of one event each: 15 us more CPU for a heartbeat. */
@@ -185,6 +198,9 @@ bool web_revoked(const struct web *w, const uint8_t device[static 32]);
 
 /* web_org.c: once a second, what a person may have replaced. */
 void web_org_tick(struct web *w);
+
+/* web_quiet.c: tell the writer who was here without a question to it. Once a second, and at the end. */
+void web_seen_send(struct web *w);
 
 /* web_shed.c: is there too much to do for this sync? Counted. */
 bool web_shed(struct web *w, bool escrow);

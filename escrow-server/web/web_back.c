@@ -189,6 +189,17 @@ void back_send(struct web *w, enum back_kind kind)
         finish(w, find(w, id), e, NULL);
 }
 
+struct writer *back_tell(struct web *w, enum back_kind kind, uint8_t type)
+{
+    return back_is_up(w, kind) ? chan_begin(&w->back[kind].chan, type, 0) : NULL;
+}
+
+void back_told(struct web *w, enum back_kind kind)
+{
+    if (chan_put(&w->back[kind].chan) == ERR_OK)
+        event_active(w->back[kind].out, EV_WRITE, 0);
+}
+
 void back_forget(struct web *w, uint64_t id)
 {
     struct back_waiting *b = find(w, id);

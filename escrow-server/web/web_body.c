@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Whose request may be large. Anybody can shake hands, with a certificate of his own making, too; so of a
  * request with more than WEB_STRANGER bytes nothing is taken in before its sender is known, and all that
- * large ones of known devices take together is bounded. */
+ * large ones of known devices take together is bounded. They hold room as they arrive, not as they announce
+ * themselves; when there is none left, whoever moves too slowly makes way for those that move. */
+#include "crypto/host/monotonic.h"
 #include "escrow-server/web/web_call.h"
 #include "escrow-server/web/web_conn.h"
 #include <event2/buffer.h>
@@ -13,6 +15,8 @@
 static const struct http_refusal refused_stranger = {
     413, "From a sender that is not known as a device of this organisation a request has at most 8 KiB."};
 static const struct http_refusal refused_revoked = {403, "This device was revoked."};
+static const struct http_refusal refused_slow = {
+    503, "Others wait for the room that this request holds, and it comes too slowly; come back later."};
 static const struct http_refusal refused_full = {503, "The server has too much to do now; come back later."};
 
 /* A device has one large request under way: who begins another has given the one before up. */
@@ -38,16 +42,52 @@ static const struct http_refusal *judge(struct conn *c)
     return NULL;
 }
 
+/* What came carries it on, but never ahead of the clock: nobody earns a rest by having been quick. */
+static void move(struct conn *c, size_t more)
+{
+    int64_t now = monotonic_ms(), moved = c->moved_ms + (int64_t)(more / WEB_LARGE_PER_MS);
+    c->moved_ms = c->held == 0 || moved > now ? now : moved;
+}
+
+/* Of those that still come, the one furthest behind, if any is. */
+static struct conn *slowest(const struct web *w)
+{
+    int64_t behind = monotonic_ms() - WEB_LARGE_BEHIND_MS;
+    struct conn *found = NULL;
+    for (struct conn *o = w->large.oldest; o != NULL; o = o->newer)
+        if (o->held > 0 && o->calls == 0 && o->moved_ms <= behind) {
+            found = o;
+            behind = o->moved_ms - 1;
+        }
+    return found;
+}
+
+/* NULL: there is room for so many bytes of this one, whoever went for it. */
+static const struct http_refusal *make_room(const struct conn *c, size_t more)
+{
+    struct web *w = c->web;
+    while (w->n_held + more > WEB_LARGE) {
+        struct conn *o = slowest(w);
+        if (o == NULL || o == c)
+            return o == NULL ? &refused_full : &refused_slow;
+        web_body_release(o);
+        web_refuse_now(o, &refused_slow);
+    }
+    return NULL;
+}
+
 /* NULL: it may take so many bytes */
 static const struct http_refusal *hold(struct conn *c, size_t size)
 {
     struct web *w = c->web;
     const struct http_refusal *why = c->held > 0 ? NULL : judge(c);
     size_t more = size > c->held ? size - c->held : 0;
+    if (why == NULL)
+        move(c, more);
+    if (why == NULL)
+        why = make_room(c, more);
     if (why != NULL)
         return why;
-    if (w->n_held + more > WEB_LARGE)
-        return &refused_full;
     if (c->held == 0)
         web_conn_join(c, &w->large);
     c->held += more;
@@ -57,13 +97,19 @@ static const struct http_refusal *hold(struct conn *c, size_t size)
 
 const struct http_refusal *web_body_admit(struct conn *c)
 {
-    return c->guard.size <= WEB_STRANGER ? NULL : hold(c, c->guard.size);
+    if (c->guard.size <= WEB_STRANGER)
+        return NULL;
+    const struct http_refusal *why = hold(c, c->guard.size - c->guard.body);
+    if (why == NULL)
+        c->may_come = c->guard.size;
+    return why;
 }
 
 void web_body_release(struct conn *c)
 {
     c->web->n_held -= c->held;
     c->held = 0;
+    c->may_come = 0;
 }
 
 /* Inflated it may be large, too; known devices' are inflated once. */

@@ -7,6 +7,7 @@
 #include <event2/bufferevent_struct.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,7 +65,7 @@ void web_conn_deadline(struct conn *c, long seconds)
 /* Not by a watermark: with one libevent reads on when a connection is closed and its input thrown away. */
 bool web_conn_surplus(struct conn *c)
 {
-    size_t most = c->held > WEB_STRANGER ? c->held : WEB_STRANGER;
+    size_t most = c->may_come > WEB_STRANGER ? c->may_come : WEB_STRANGER;
     if (evbuffer_get_length(bufferevent_get_input(c->bev)) <= most)
         return false;
     bufferevent_disable(c->bev, EV_READ);
@@ -98,6 +99,15 @@ void web_conn_read_ahead(struct conn *c)
         event_active(c->ahead, EV_TIMEOUT, 0);
 }
 
+/* What was written stays in the kernel until more is, 0.2 s at most. source: tcp(7) */
+static void hold_back(struct conn *c, bool held)
+{
+    const int on = held;
+    if (c->held_back != held)
+        (void)setsockopt(bufferevent_getfd(c->bev), IPPROTO_TCP, TCP_CORK, &on, sizeof on);
+    c->held_back = held;
+}
+
 static void on_info(const SSL *ssl, int where, int ret)
 {
     struct conn *c = SSL_get_ex_data(ssl, conn_index());
@@ -108,6 +118,8 @@ static void on_info(const SSL *ssl, int where, int ret)
     web_conn_join(c, &c->web->idle);
     metrics_add(METRIC_HANDSHAKES, 1);
     web_conn_deadline(c, WEB_REQUEST_S);
+    if (SSL_get_num_tickets(ssl) > 0 && SSL_has_pending(ssl) == 1) /* the ticket goes with the answer */
+        hold_back(c, true);
     SSL_set_read_ahead(bufferevent_openssl_get_ssl(c->bev), 0);
     web_conn_read_ahead(c);
 }
@@ -213,6 +225,7 @@ void web_conn_answered(struct evhttp_connection *evcon)
     if (c == NULL)
         return;
     c->calls = 0;
+    hold_back(c, false);
     web_body_release(c);
     web_conn_join(c, &c->web->idle);
     if (c->refused == NULL) /* the next one may have begun long ago */

@@ -14,11 +14,14 @@ struct conn {
     struct event *deadline, *ahead;
     struct bufferevent *bev; /* borrowed; outlives the TLS session that owns us */
     bool handshaking;
+    bool held_back; /* the session's ticket, to go with the answer */
     bool owed; /* an answer: the server does not end before it was given, or the time for that has passed */
     unsigned calls;             /* of ours that are being answered: 0 or 1 */
     struct conn_list *in;       /* NULL: none */
     struct conn *older, *newer; /* there */
     size_t held;                /* of web->n_held, by */
+    size_t may_come;            /* bytes of the large request that was let in; else 0 */
+    int64_t moved_ms;           /* to when what came of it has carried it */
     uint8_t device[32];
     struct http_guard guard;
     const struct http_refusal *refused;
@@ -46,7 +49,7 @@ void web_conn_join(struct conn *c, struct conn_list *l);
 void web_conn_leave(struct conn *c);
 /* One more has come. */
 void web_room_make(struct web *w);
-/* web_body.c: the head of a request was read. NULL: its body may come */
+/* web_body.c: the head of a request was read, or more of its body. NULL: the rest may come */
 const struct http_refusal *web_body_admit(struct conn *c);
 /* It was answered, or will not be. */
 void web_body_release(struct conn *c);
@@ -54,3 +57,6 @@ void web_body_release(struct conn *c);
 bool web_refuse_watch(struct conn *c);
 /* What came is no HTTP, and nothing is being answered any more. */
 void web_refuse(struct conn *c);
+/* A request that still comes ends now, and what it holds is free in this turn of the event loop; the answer
+ * is given if the socket takes it. */
+void web_refuse_now(struct conn *c, const struct http_refusal *why);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/process/control.h"
 #include "escrow-server/process/metrics.h"
+#include "escrow-server/process/quiet.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/web/tls_provider.h"
 #include "escrow-server/web/web.h"
@@ -24,6 +25,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     if (w->replay.again && back_is_up(w, BACK_WRITER) && back_is_up(w, BACK_VAULT))
         replay_start(w, 0);
     w->n_asked = 0;
+    web_seen_send(w);
     web_org_tick(w);
     web_room_tick(w);
     web_metrics_tick(w);
@@ -73,11 +75,16 @@ static void take_control(void *ctx, enum control_what what, int fd)
         return back_take(w, BACK_READER, fd);
     case CONTROL_PEER_VAULT:
         return add_peer(w, BACK_VAULT, fd);
+    case CONTROL_QUIET:
+        if (quiet_open(fd, false) != ERR_OK)
+            slog(SLOG_WARN, "start", "warning=\"every heartbeat is a question to the store\"");
+        return;
     case CONTROL_COUNTERS:
         return;
     case CONTROL_PEER_WEB:
     case CONTROL_PEER_EXPORT:
     case CONTROL_READY:
+    case CONTROL_WORKING:
         break;
     }
     close(fd);
@@ -167,6 +174,9 @@ int main(int argc, char **argv)
         return 1;
     }
     event_base_dispatch(w->base);
+    web_seen_send(w);
+    if (chan_is_open(&w->back[BACK_WRITER].chan) && chan_flush(&w->back[BACK_WRITER].chan) != ERR_OK)
+        slog(SLOG_WARN, "stop", "warning=\"the writer is gone\"");
     slog(SLOG_INFO, "stop", "unfinished=%u", w->n_calls);
     return 0;
 }

@@ -6,10 +6,12 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
+#include <openssl/err.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
-#define LINGER_S 2 /* for the client to read its answer: a reset would take it away */
+#define ANSWER_MAX 640
+#define LINGER_S   2 /* for the client to read its answer: a reset would take it away */
 
 static void ignore(struct bufferevent *bev)
 {
@@ -38,19 +40,27 @@ static void on_written(struct bufferevent *bev, void *ctx)
     web_conn_deadline(c, LINGER_S);
 }
 
-static void answer(struct bufferevent *bev, struct conn *c)
+/* Returns its bytes. */
+static size_t write_answer(const struct http_refusal *why, char ret[static ANSWER_MAX])
 {
     char body[256], again[32] = "";
-    if (c->refused->status == 503)
+    if (why->status == 503)
         snprintf(again, sizeof again, "Retry-After: %u\r\n", web_shed_retry_s(true));
-    int n = snprintf(body, sizeof body,
-                     "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":\"%s\"}",
-                     web_title(c->refused->status), c->refused->status, c->refused->sentence);
-    evbuffer_add_printf(bufferevent_get_output(bev),
-                        "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\n"
-                        "Cache-Control: no-store\r\n%s%sConnection: close\r\n\r\n%s",
-                        c->refused->status, web_title(c->refused->status), n,
-                        c->refused->status == 405 ? "Allow: GET, POST\r\n" : "", again, body);
+    int len = snprintf(body, sizeof body,
+                       "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":\"%s\"}",
+                       web_title(why->status), why->status, why->sentence);
+    int n = snprintf(ret, ANSWER_MAX,
+                     "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\n"
+                     "Cache-Control: no-store\r\n%s%sConnection: close\r\n\r\n%s",
+                     why->status, web_title(why->status), len,
+                     why->status == 405 ? "Allow: GET, POST\r\n" : "", again, body);
+    return n > 0 && n < ANSWER_MAX ? (size_t)n : 0;
+}
+
+static void answer(struct bufferevent *bev, const struct conn *c)
+{
+    char text[ANSWER_MAX];
+    evbuffer_add(bufferevent_get_output(bev), text, write_answer(c->refused, text));
 }
 
 static void log_refusal(const struct conn *c, struct bufferevent *bev)
@@ -128,6 +138,25 @@ void web_refuse(struct conn *c)
         return;
     take_place(c);
     on_input(c->bev, NULL);
+}
+
+/* Not through evhttp, which would keep what has come until the client has read its answer. */
+void web_refuse_now(struct conn *c, const struct http_refusal *why)
+{
+    char text[ANSWER_MAX];
+    SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
+    if (c->answering)
+        return;
+    c->refused = why;
+    c->answering = c->over = true;
+    take_place(c);
+    log_refusal(c, c->bev);
+    bufferevent_enable(c->bev, EV_READ); /* to hear of its end */
+    if (evbuffer_get_length(bufferevent_get_output(c->bev)) == 0 &&
+        SSL_write(ssl, text, (int)write_answer(why, text)) > 0)
+        (void)SSL_shutdown(ssl);
+    ERR_clear_error();
+    web_conn_deadline(c, 0);
 }
 
 bool web_refuse_watch(struct conn *c)

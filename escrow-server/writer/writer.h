@@ -66,8 +66,9 @@ struct pending {
     enum err err;
     char detail[MSG_DETAIL + 1];
     /* sync */
-    uint8_t device[32], envelopes[8];
-    uint32_t attempt;
+    uint8_t device[32], courier[32], envelopes[8];
+    bool approved;           /* by a person, or nobody has to */
+    uint32_t attempt, drops; /* drops: quiet.h, after it was carried out */
     struct known_halves known;
     unsigned n_proofs;
     struct msg_blob proof[MSG_PROOFS]; /* only while it is carried out */
@@ -119,9 +120,9 @@ void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m);
  * disclosed: when the key was, or may have been. err: of the store */
 MUST_CHECK enum err writer_order_rotation(struct batch *b, const uint8_t device[static 32],
                                           const struct guid *key_id, uint64_t disclosed);
-/* This device did what was ordered, also when it did so before it was told, as who has the volume now. */
-MUST_CHECK enum err writer_order_done(struct batch *b, const uint8_t device[static 32],
-                                      const struct guid *key_id);
+/* This device's record says that it did what was ordered, also when it did so before it was told, as who has
+ * the volume now. An order that is given out once more is closed by none that was made before it. */
+MUST_CHECK enum err writer_order_done(struct batch *b, const struct record *r);
 void writer_disclosed(struct batch *b, struct pending *p, const struct msg_entry *m);
 void writer_change(struct batch *b, struct pending *p, const struct msg_change *m);
 void writer_adopt(struct batch *b, struct pending *p, const struct msg_adopt *m);
@@ -139,10 +140,12 @@ void writer_take_proofs(const struct writer_state *w, struct pending *p, const s
 /* May a line about this device be logged now? (metrics.h) */
 bool writer_may_log(const uint8_t device[static 32]);
 
-/* writer_seen.c: remember that a device was here; write it down with a batch that commits, or when it waited
- * long enough, or now. After how many milliseconds that is, -1: nothing waits. */
-void writer_seen(struct writer_state *w, const struct msg_sync *m);
+/* writer_seen.c: remember that a device was here, and when. audit_head: the one that it has, or NULL. What is
+ * remembered already is written down first if there is no room, in the batch. */
+void writer_seen(struct batch *b, const uint8_t device[static 32], const uint8_t *audit_head, uint64_t when);
+/* Write it down with a batch that commits, or when it waited long enough, or now. */
 void writer_seen_store(struct batch *b, bool now);
+/* After how many milliseconds that is, -1: nothing waits. */
 int writer_seen_wait_ms(const struct writer_state *w);
 /* writer_synced.c: the highest record of the device, over both halves. err: of the store, NOT_FOUND (none) */
 MUST_CHECK enum err writer_known(struct writer_state *w, struct pending *p, struct store_known *ret);

@@ -119,8 +119,20 @@ static struct pending *pending_new(struct chan *c, const struct msg_frame *m)
     return p;
 }
 
+static enum err take_seen(struct batch *b, const struct msg_frame *m)
+{
+    static struct msg_seen seen; /* in one thread */
+    TRY(msg_get_seen(m->body, m->len, &seen));
+    for (unsigned i = 0; i < seen.n; i++)
+        writer_seen(b, seen.item[i].device, seen.item[i].has_head ? seen.item[i].audit_head : NULL,
+                    seen.item[i].time);
+    return ERR_OK;
+}
+
 enum err writer_take(struct batch *b, struct chan *c, const struct msg_frame *m)
 {
+    if (m->type == MSG_SEEN) /* nobody waits for an answer */
+        return take_seen(b, m);
     struct pending *p = pending_new(c, m);
     if (p == NULL)
         return ERR_NOMEM;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/host/file.h"
 #include "escrow-server/process/control.h"
+#include "escrow-server/process/quiet.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/writer/writer.h"
 #include "formats/base.h"
@@ -50,10 +51,20 @@ static enum err take_first_token(struct writer_state *w)
     return e;
 }
 
+static void take_quiet(int fd)
+{
+    enum err e = quiet_open(fd, true);
+    if (e != ERR_OK)
+        slog(SLOG_WARN, "start", "warning=\"every heartbeat is a question to the store\" reason=\"%s\"",
+             err_text(e));
+}
+
 static enum err prepare(struct writer_state *w, const struct store_place *place)
 {
     struct cr_p256_pub pub;
     webs_init(&w->webs);
+    if (place->url[STORE_RECOVERY][0] == '\0' && place->url[STORE_COMPLIANCE][0] == '\0')
+        w->webs.take_quiet = take_quiet; /* the supervisor may have read its configuration long before */
     TRY(load_key(NAME_RECEIPT_KEY, &w->receipt_key));
     TRY(load_key(NAME_CA_KEY, &w->ca_key));
     TRY(cr_p256_public(w->receipt_key, &pub));
@@ -123,7 +134,10 @@ int main(int argc, char **argv)
         .approval = child.conf.enrol_approval != 0,
         .uncertain = {.per_hour = (child.conf.loss_rotations + child.conf.vaults - 1) / child.conf.vaults}};
     const struct store_place place = {
-        .dir = ".", .url = {child.conf.store[STORE_RECOVERY], child.conf.store[STORE_COMPLIANCE]}};
+        .dir = ".",
+        .url = {child.conf.store[STORE_RECOVERY], child.conf.store[STORE_COMPLIANCE]},
+        .concerns = quiet_drop,
+        .working = child_working};
     enum err e = prepare(&w, &place);
     if (e != ERR_OK) {
         slog(SLOG_ERROR, "start", "failed=\"open the stores and keys\" reason=\"%s\"", err_text(e));

@@ -5,19 +5,29 @@
 
 #define HOLDERS 8 /* of one volume, beside its owner; more are not asked */
 
-/* Does an order that waits say already that the key was disclosed then, or later? */
-static enum err is_ordered(struct batch *b, const uint8_t device[static 32], const struct guid *key_id,
-                           uint64_t disclosed, bool *ret)
+/* An order that waits. */
+struct order {
+    bool there, again; /* again: it was done, and is given out once more */
+    bool ours;         /* by our key of now; else nobody knows: */
+    uint64_t time;     /* when the key was disclosed, as the order says */
+};
+
+static enum err look(struct batch *b, const uint8_t device[static 32], const struct guid *key_id,
+                     struct order *ret)
 {
     uint8_t bytes[COMMAND_LEN];
     struct cr_p256_pub pub;
     struct command c;
-    enum err e = b->w->ops->command_get(b->w->store, device, key_id, bytes);
-    if (e == ERR_OK) {
-        TRY(cr_p256_public(b->w->receipt_key, &pub));
-        *ret = command_decode(bytes, sizeof bytes, &pub, &c) == ERR_OK && c.time >= disclosed;
-    }
-    return e == ERR_NOT_FOUND ? ERR_OK : e;
+    *ret = (struct order){.there = false};
+    enum err e = b->w->ops->command_get(b->w->store, device, key_id, bytes, &ret->again);
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    ret->there = true;
+    TRY(cr_p256_public(b->w->receipt_key, &pub));
+    ret->ours = command_decode(bytes, sizeof bytes, &pub, &c) == ERR_OK;
+    if (ret->ours)
+        ret->time = c.time;
+    return ERR_OK;
 }
 
 /* An order is signed once and kept as it is, until the key is disclosed once more: a device that replaced it
@@ -25,9 +35,9 @@ static enum err is_ordered(struct batch *b, const uint8_t device[static 32], con
 static enum err order(struct batch *b, const uint8_t device[static 32], const struct guid *key_id,
                       uint64_t disclosed)
 {
-    bool is_there = false;
-    TRY(is_ordered(b, device, key_id, disclosed, &is_there));
-    if (is_there)
+    struct order is;
+    TRY(look(b, device, key_id, &is));
+    if (is.ours && is.time >= disclosed) /* it says that already, or more */
         return ERR_OK;
     struct store_command order = {.key_id = *key_id, .made = writer_now(), .disclosed = disclosed};
     struct command c = {.order = COMMAND_ROTATE, .org = b->w->org.id, .key_id = *key_id, .time = disclosed};
@@ -50,11 +60,23 @@ enum err writer_order_rotation(struct batch *b, const uint8_t device[static 32],
     return ERR_OK;
 }
 
-enum err writer_order_done(struct batch *b, const uint8_t device[static 32], const struct guid *key_id)
+/* What closed it before may come any number of times; so the record that closes it once more names the time
+ * that this order speaks of. source: docs/formats.md#command */
+static bool answers(const struct order *o, const struct record *r)
 {
+    return !o->again || !o->ours || r->event_time == o->time;
+}
+
+enum err writer_order_done(struct batch *b, const struct record *r)
+{
+    const struct guid *key_id = &r->other_key_id;
     bool former = false;
-    TRY(b->w->ops->command_former(b->w->store, device, key_id, &former));
+    struct order is;
+    TRY(look(b, r->device, key_id, &is));
+    if (is.there && !answers(&is, r))
+        return ERR_OK; /* it stays open */
+    TRY(b->w->ops->command_former(b->w->store, r->device, key_id, &former));
     if (former)
-        TRY(order(b, device, key_id, writer_now()));
-    return b->w->ops->command_done(b->w->store, device, key_id, writer_now());
+        TRY(order(b, r->device, key_id, writer_now()));
+    return b->w->ops->command_done(b->w->store, r->device, key_id, writer_now());
 }

@@ -4,7 +4,8 @@
 #include <string.h>
 
 /* That a device was here need not be durable before it is answered: it waits for a commit that somebody
- * needs, a second at most. So a heartbeat costs no commit of its own. */
+ * needs, a second at most (and before that, where it was no question to the writer, another second). So a
+ * heartbeat costs no commit of its own. */
 
 int writer_seen_wait_ms(const struct writer_state *w)
 {
@@ -14,17 +15,20 @@ int writer_seen_wait_ms(const struct writer_state *w)
     return left < 0 || w->seen.n == WRITER_SEEN ? 0 : (int)left;
 }
 
-void writer_seen(struct writer_state *w, const struct msg_sync *m)
+void writer_seen(struct batch *b, const uint8_t device[static 32], const uint8_t *audit_head, uint64_t when)
 {
+    struct writer_state *w = b->w;
+    if (w->seen.n == WRITER_SEEN)
+        writer_seen_store(b, true);
     if (w->seen.n == 0)
         w->seen.since_ms = writer_now_ms();
-    if (w->seen.n == WRITER_SEEN) /* the store is away, or it would have been written */
-        return;
     struct seen *s = &w->seen.item[w->seen.n++];
-    memcpy(s->device, m->device, sizeof s->device);
-    memcpy(s->head, m->audit_head, sizeof s->head);
-    s->has_head = m->has_head;
-    s->time = writer_now();
+    memcpy(s->device, device, sizeof s->device);
+    s->has_head = audit_head != NULL;
+    if (s->has_head)
+        memcpy(s->head, audit_head, sizeof s->head);
+    uint64_t now = writer_now();
+    s->time = when < now ? when : now;
 }
 
 void writer_seen_store(struct batch *b, bool now)

@@ -2,6 +2,7 @@
 #include "crypto/hash.h"
 #include "escrow-server/pki.h"
 #include "escrow-server/process/metrics.h"
+#include "escrow-server/process/quiet.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/writer/writer.h"
 #include "formats/base.h"
@@ -124,7 +125,7 @@ static enum err put_event(struct batch *b, struct pending *p, const struct store
         return ERR_OK;
     p->both = true;
     TRY(batch_need(b, STORE_RECOVERY));
-    return writer_order_done(b, r->r.device, &r->r.other_key_id);
+    return writer_order_done(b, &r->r);
 }
 
 /* By the device's clock, which may be wrong by years; then it lands in the first bucket or in the last. */
@@ -280,12 +281,15 @@ void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m)
         return;
     }
     memcpy(p->device, m->device, 32);
+    memcpy(p->courier, d.courier, sizeof p->courier);
+    p->approved = d.approved == DEVICE_APPROVED;
     memcpy(p->envelopes, m->envelopes, sizeof p->envelopes);
     p->attempt = m->attempt;
     take_set(p, m);
     writer_take_proofs(b->w, p, m);
     renew(b, p, m, &d);
     store_records(b, p, &taken);
+    p->drops = quiet_drops(m->device);
     p->n_proofs = 0; /* they lie in the message */
-    writer_seen(b->w, m);
+    writer_seen(b, m->device, m->has_head ? m->audit_head : NULL, writer_now());
 }

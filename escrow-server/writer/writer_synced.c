@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What a device is told after the commit. */
 #include "escrow-server/process/metrics.h"
+#include "escrow-server/process/quiet.h"
 #include "escrow-server/writer/writer.h"
 #include "formats/receipt.h"
 #include <stdlib.h>
@@ -103,6 +104,23 @@ static enum err compare_packages(struct writer_state *w, struct pending *p, stru
     return ERR_OK;
 }
 
+/* When the device comes next, and nothing has happened, what will it say, and be told nothing? */
+static void note_quiet(const struct pending *p, const struct msg_synced *s)
+{
+    struct quiet q = {.has_packages = p->has_packages};
+    bool whole = !s->incomplete && p->known.read[STORE_RECOVERY] && p->known.read[STORE_COMPLIANCE];
+    bool nothing = s->has_known && s->match && s->packages_match && s->n_commands == 0 &&
+                   s->certificate.len == 0 && s->missing.len == 0 && s->missing_packages.len == 0;
+    if (!p->approved || !whole || !nothing)
+        return;
+    memcpy(q.device, p->device, sizeof q.device);
+    memcpy(q.courier, p->courier, sizeof q.courier);
+    memcpy(q.envelopes, s->digest, sizeof q.envelopes);
+    memcpy(q.last, s->name, sizeof q.last);
+    memcpy(q.packages, p->packages, sizeof q.packages);
+    quiet_put(&q, p->drops);
+}
+
 enum err writer_synced(struct writer_state *w, struct pending *p, uint8_t *receipt, struct msg_synced *ret)
 {
     struct store_known known;
@@ -127,5 +145,7 @@ enum err writer_synced(struct writer_state *w, struct pending *p, uint8_t *recei
     TRY(w->ops->missing(w->store, p->device, p->set[0], p->n_set, p->set, &p->n_set));
     ret->missing = (struct msg_blob){p->set[0], 32 * (size_t)p->n_set};
     ret->certificate = (struct msg_blob){(const uint8_t *)p->certificate, strlen(p->certificate)};
-    return w->ops->commands(w->store, p->device, MSG_COMMANDS, ret->command, &ret->n_commands);
+    TRY(w->ops->commands(w->store, p->device, MSG_COMMANDS, ret->command, &ret->n_commands));
+    note_quiet(p, ret);
+    return ERR_OK;
 }

@@ -19,7 +19,7 @@ static const char usage[] =
     "record_tool key KEYFILE\n"
     "record_tool enroll KEYFILE TOKEN CSRFILE TIME\n"
     "record_tool escrow KEYFILE ORG INCARNATION SEQUENCE PREVIOUS KEYID VOLUME PASSWORD OWNER\n"
-    "record_tool event KEYFILE INCARNATION SEQUENCE PREVIOUS EVENT KEYID OTHER VOLUME\n"
+    "record_tool event KEYFILE INCARNATION SEQUENCE PREVIOUS EVENT KEYID OTHER VOLUME TIME\n"
     "record_tool report KEYFILE INCARNATION SEQUENCE PREVIOUS JSON\n"
     "record_tool receipt ORG BASE64\n"
     "record_tool command ORG BASE64\n";
@@ -184,7 +184,7 @@ static int do_event(char **a)
     check(guid_decode(a[7], strlen(a[7]), &r.volume), a[7]);
     r.result = 1;
     r.reason = KH_REASON_PASSPHRASE;
-    r.event_time = r.time;
+    r.event_time = strcmp(a[8], "-") == 0 ? r.time : strtoull(a[8], NULL, 10);
     printf("{");
     print_record(&r, key);
     return 0;
@@ -240,7 +240,7 @@ static int do_command(char **a)
     check(base64_decode(a[1], strlen(a[1]), bytes, sizeof bytes, &len), "base64");
     check(command_decode(bytes, len, &pub, &c), "command");
     guid_encode(&c.key_id, key);
-    printf("{\"order\":%u,\"key_id\":\"%s\",", c.order, key);
+    printf("{\"order\":%u,\"key_id\":\"%s\",\"time\":%llu,", c.order, key, (unsigned long long)c.time);
     print_hex("device", c.device, 32, "}\n");
     return 0;
 }
@@ -263,7 +263,7 @@ static const struct {
     int argc;
     int (*run)(char **a);
 } verbs[] = {{"key", 1, do_key},         {"enroll", 4, do_enroll}, {"escrow", 9, do_escrow},
-             {"event", 8, do_event},     {"report", 5, do_report}, {"receipt", 2, do_receipt},
+             {"event", 9, do_event},     {"report", 5, do_report}, {"receipt", 2, do_receipt},
              {"command", 2, do_command}, {"sign", 2, do_sign}};
 
 int main(int argc, char **argv)

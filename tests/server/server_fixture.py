@@ -290,8 +290,8 @@ class Device:
         self.envelopes.append(made['envelope'])
         return {**made, 'key_id': key_id, 'volume': volume}
 
-    def event(self, kind, key_id, other=NO_GUID, volume=NO_GUID):
-        return self._next(tool('event', self.key, *self.place(), kind, key_id, other, volume))
+    def event(self, kind, key_id, other=NO_GUID, volume=NO_GUID, when='-'):
+        return self._next(tool('event', self.key, *self.place(), kind, key_id, other, volume, when))
 
     def report(self, text):
         return self._next(tool('report', self.key, *self.place(), text))
@@ -321,6 +321,11 @@ class Device:
                 raise AssertionError('a receipt for another device')
             names += r['names']
         return names
+
+    def order_times(self, answer):
+        """{key ID: time of its order}"""
+        read = [tool('command', os.path.join(self.s.bundle, 'org.json'), c) for c in answer['commands']]
+        return {c['key_id']: c['time'] for c in read}
 
     def orders(self, answer):
         return [tool('command', os.path.join(self.s.bundle, 'org.json'), c)['key_id'] for c in answer['commands']]

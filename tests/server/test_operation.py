@@ -647,6 +647,77 @@ def test_revocation_is_in_force_at_once(s):
     c.close()
 
 
+def seen_of(s, device):
+    rows = json.loads(s.command('device', 'list', '--json').stdout)['devices']
+    return [row['seen'] for row in rows if row['device'] == device][0]
+
+
+def test_quiet_heartbeats_hear_of_everything(s):
+    """A device that is up to date costs the store no question; whatever concerns it, its next heartbeat tells."""
+    d = enrolled(s, 'quiet')
+
+    def beat(last=None):
+        before = value(s, 'heartbeats_quiet_total')
+        status, _, answer = d.sync(last=(last or d.previous)[:16])
+        return status, sorted(answer), value(s, 'heartbeats_quiet_total') - before
+
+    def fresh():
+        status, _, answer = d.sync(d.escrow(), last=d.previous[:16])
+        eq((status, answer.get('commands')), (200, None), 'a key escrowed')
+    quiet = (200, ['audit_head', 'retry_after'], 1)
+    eq(beat('00' * 8)[::2], (200, 0), 'before its first record')
+    seen = seen_of(s, d.id)
+    fresh()
+    for _ in range(3):  # with one worker and with all of them
+        eq(beat(), quiet, 'nothing is to be told')
+    until('seen', lambda: seen_of(s, d.id) > seen)
+    eq(beat('11' * 8)[1:], (['audit_head', 'known', 'retry_after'], 0), 'another last record')
+    lost = d.envelopes.pop()
+    status, names, asked = beat()
+    holds(status == 200 and asked == 0 and 'envelopes' in names, 'other envelopes')
+    d.envelopes.append(lost)
+    eq(beat(), quiet, 'as before')
+    s.command('device', 'report', d.id)
+    eq(beat()[1:], (['audit_head', 'commands', 'retry_after'], 0), 'an order')
+    order = tool('command', os.path.join(s.bundle, 'org.json'), d.sync(last=d.previous[:16])[2]['commands'][0])
+    done = d.event(9, '00000000-0000-0000-0000-000000000000', order['key_id'])
+    eq(d.sync(done, last=d.previous[:16])[0], 200, 'done')
+    eq(beat(), quiet, 'after the order')
+    s.command('device', 'revoke', d.id)
+    status, _, asked = beat()
+    eq((status, asked), (403, 0), 'revoked')
+    s.command('device', 'allow', d.id)
+    eq((beat()[2], beat()), (0, quiet), 'asked about once more')
+    key = d.escrow()
+    d.sync(key)
+    eq(beat(), quiet, 'a second key')
+    s.recover(key['key_id'])
+    until('the order to rotate', lambda: 'commands' in beat()[1])
+    victim = [pid for n, pid in processes(s) if n == 'writer'][0]
+    starts = value(s, 'process_starts_total', process='writer')
+    d = enrolled(s, 'quiet-too')
+    fresh()
+    eq(beat(), quiet, 'another one')
+    os.kill(victim, signal.SIGKILL)
+    until('the writer is back', lambda: value(s, 'process_starts_total', process='writer') == starts + 1)
+    until('asked, and told', lambda: beat()[0] == 200)
+    eq(beat(), quiet, 'with the new writer')
+
+
+def test_without_quiet_devices_each_heartbeat_asks():
+    s = Server()
+    try:
+        configure(s, quiet_devices=0)
+        s.start()
+        d = enrolled(s, 'asks')
+        eq(d.sync(d.escrow())[0], 200, 'a key')
+        for _ in range(2):
+            eq(sorted(d.sync(last=d.previous[:16])[2]), ['audit_head', 'retry_after'], 'told')
+        eq(value(s, 'heartbeats_quiet_total'), 0, 'asked')
+    finally:
+        s.clean()
+
+
 def test_policy_goes_out_with_answers(s):
     d = enrolled(s, 'policy')
     holds('policy' not in d.sync()[2], 'there is none')

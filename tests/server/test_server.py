@@ -988,11 +988,16 @@ def test_orders_survive_an_older_log():
         with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
             flags = db.execute('SELECT kind, sequence FROM flags').fetchall()
         eq(flags, [('audit', 3)], 'flags')  # behind the checkpoint of the start
-        replaced = d.event(2, e2['key_id'], e['key_id'])
+        replaced = d.event(2, e2['key_id'], e['key_id'], when=1000)
         eq(d.orders(d.sync(replaced)[2]), [e2['key_id']], 'one is done')
         eq(s.recover(e['key_id'])[0]['rotation'], 'done', 'a key that was replaced')
-        eq(sorted(d.orders(d.sync()[2])), sorted((e['key_id'], e2['key_id'])), 'the device hears that it was shown since')
-        eq(d.orders(d.sync(replaced)[2]), [e2['key_id']], 'and says the same again')
+        times = d.order_times(d.sync()[2])
+        eq(sorted(times), sorted((e['key_id'], e2['key_id'])), 'the device hears that it was shown since')
+        eq(sorted(d.orders(d.sync(replaced)[2])), sorted(times), 'what it said before is no answer to that, sent again')
+        other = d.event(2, e2['key_id'], e['key_id'], when=times[e['key_id']] - 1)
+        eq(sorted(d.orders(d.sync(other)[2])), sorted(times), 'nor is one that speaks of another order')
+        heard = d.event(2, e2['key_id'], e['key_id'], when=times[e['key_id']])
+        eq(d.orders(d.sync(heard)[2]), [e2['key_id']], 'this one is')
     finally:
         s.clean()
 

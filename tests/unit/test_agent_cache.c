@@ -357,21 +357,29 @@ static void envelopes_and_their_digest(void **state)
     assert_memory_equal(digest, want, 32);
 }
 
+/* Those that said it last. */
 static void a_rotation_is_said_in_the_same_bytes(void **state)
 {
     struct cache *c = *state;
     struct guid k = guid(1);
     const uint8_t first[32] = {'a'}, second[32] = {'b'};
+    uint8_t got[RECORD_MAX];
+    size_t len;
     assert_int_equal(cache_resend_rotation(c, &k), ERR_NOT_FOUND);
     add(c, RECORD_EVENT, 'a', NULL);
     add(c, RECORD_EVENT, 'b', NULL);
     assert_int_equal(cache_put_rotation(c, &k, first), ERR_OK);
-    assert_int_equal(cache_put_rotation(c, &k, second), ERR_OK);
     receipted(c, 1, first, 1, 1);
     receipted(c, 1, second, 1, 1);
     expect_outbox(c, "");
     assert_int_equal(cache_resend_rotation(c, &k), ERR_OK);
     expect_outbox(c, "a");
+    receipted(c, 2, first, 1, 1);
+    assert_int_equal(cache_put_rotation(c, &k, second), ERR_OK);
+    assert_int_equal(cache_rotation_record(c, &k, got, &len), ERR_OK);
+    assert_int_equal(got[0], 'b');
+    assert_int_equal(cache_resend_rotation(c, &k), ERR_OK);
+    expect_outbox(c, "b");
 }
 
 static void keys_newest_first(void **state)

@@ -197,6 +197,21 @@ static enum err get_device_is(const uint8_t *p, size_t len)
     return ERR_OK;
 }
 
+static void put_seen(struct writer *w)
+{
+    struct msg_seen m = {.n = 2, .item = {{7, {1}, {2}, false}, {8, {3}, {4}, true}}};
+    msg_put_seen(w, &m);
+}
+static enum err get_seen(const uint8_t *p, size_t len)
+{
+    struct msg_seen m;
+    TRY(msg_get_seen(p, len, &m));
+    assert_int_equal(m.n, 2);
+    assert_true(m.item[0].time == 7 && m.item[0].device[0] == 1 && !m.item[0].has_head);
+    assert_true(m.item[1].device[0] == 3 && m.item[1].has_head && m.item[1].audit_head[0] == 4);
+    return ERR_OK;
+}
+
 static void put_devices(struct writer *w)
 {
     struct msg_devices m = {.has_after = true, .after = {9}};
@@ -400,6 +415,7 @@ static const struct {
     {"approve", put_approve, get_approve},
     {"head", put_head, get_head},
     {"devices", put_devices, get_devices},
+    {"seen", put_seen, get_seen},
     {"devices_are", put_devices_are, get_devices_are},
     {"change", put_change, get_change},
     {"probed", put_probed, get_probed},

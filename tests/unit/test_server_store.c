@@ -478,7 +478,7 @@ static void test_orders_wait_until_they_are_done(void **state)
     uint8_t got[MSG_COMMANDS][COMMAND_LEN];
     unsigned n;
     const struct guid other = {{9}};
-    bool open;
+    bool open, repeats = true;
     assert_int_equal(ops->command_open(s, c.device, &c.key_id, &open), ERR_OK);
     assert_false(open);
     assert_int_equal(ops->command_put(s, &c), ERR_OK);
@@ -486,15 +486,16 @@ static void test_orders_wait_until_they_are_done(void **state)
     assert_true(open);
     c.bytes[0] = 4; /* it may be signed again while it waits */
     assert_int_equal(ops->command_put(s, &c), ERR_OK);
-    assert_int_equal(ops->command_get(s, c.device, &other, got[0]), ERR_NOT_FOUND);
-    assert_int_equal(ops->command_get(s, c.device, &c.key_id, got[0]), ERR_OK);
+    assert_int_equal(ops->command_get(s, c.device, &other, got[0], &repeats), ERR_NOT_FOUND);
+    assert_int_equal(ops->command_get(s, c.device, &c.key_id, got[0], &repeats), ERR_OK);
+    assert_false(repeats);
     assert_memory_equal(got[0], c.bytes, COMMAND_LEN);
     assert_int_equal(ops->command_done(s, c.device, &other, 6), ERR_OK);
     assert_int_equal(ops->commands(s, c.device, MSG_COMMANDS, got, &n), ERR_OK);
     assert_int_equal(n, 1);
     assert_int_equal(got[0][0], 4);
     assert_int_equal(ops->command_done(s, c.device, &c.key_id, 6), ERR_OK);
-    assert_int_equal(ops->command_get(s, c.device, &c.key_id, got[0]), ERR_NOT_FOUND);
+    assert_int_equal(ops->command_get(s, c.device, &c.key_id, got[0], &repeats), ERR_NOT_FOUND);
     assert_int_equal(ops->commands(s, c.device, MSG_COMMANDS, got, &n), ERR_OK);
     assert_int_equal(n, 0);
     assert_int_equal(ops->command_open(s, c.device, &c.key_id, &open), ERR_OK);
@@ -1033,6 +1034,43 @@ static void test_an_older_database_is_brought_forward(void **state)
         bring_forward(state, version);
 }
 
+static unsigned n_working;
+
+static void on_working(void)
+{
+    n_working++;
+}
+
+/* While a large file is brought forward whoever waits hears of it, and never again afterwards. */
+static void test_a_long_migration_says_that_it_goes_on(void **state)
+{
+    char path[128];
+    sqlite3 *db = NULL;
+    struct store *s = NULL;
+    assert_int_equal(make_place(state), 0);
+    make_older(STORE_RECOVERY, 3);
+    snprintf(path, sizeof path, "%s/recovery.db", engine.dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db,
+                     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 60000)"
+                     "INSERT INTO envelopes SELECT randomblob(32), randomblob(32), randomblob(32),"
+                     " i, zeroblob(16), zeroblob(32), 1, zeroblob(32), '', '', 1, 1, X'00' FROM n",
+                     NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(db);
+    struct store_place place = engine.place;
+    place.working = on_working;
+    assert_int_equal(ops->open(&place, &s), ERR_OK);
+    ops->close(s);
+    assert_true(n_working > 3);
+    n_working = 0;
+    assert_int_equal(ops->open(&place, &s), ERR_OK);
+    ops->close(s);
+    assert_int_equal(n_working, 0);
+    assert_int_equal(remove_place(state), 0);
+}
+
 static bool has_in(struct store *s, enum store_half half, const struct store_record *r)
 {
     bool there = false;
@@ -1112,7 +1150,7 @@ static void test_retention_in_steps(void **state)
 #define STORE_TEST(f) cmocka_unit_test_setup_teardown(f, open_store, close_store)
 
 /* Memory does not outlive its store: there the last tests would find nothing. */
-#define DURABLE 5
+#define DURABLE 6
 
 static int run_all(const char *name)
 {
@@ -1145,11 +1183,12 @@ static int run_all(const char *name)
         STORE_TEST(test_reading_beside_a_writer),
         cmocka_unit_test(test_a_newer_database_is_refused),
         cmocka_unit_test(test_an_older_database_is_brought_forward),
+        cmocka_unit_test(test_a_long_migration_says_that_it_goes_on),
         cmocka_unit_test(test_nothing_is_made_by_reading),
     };
     size_t n = sizeof tests / sizeof tests[0];
     if (engine.url != NULL)
-        n -= 2; /* PostgreSQL has had one version only, and one that was not made yet may come */
+        n -= 3; /* PostgreSQL has had one version only, and one that was not made yet may come */
     else if (!engine.in_files)
         n -= DURABLE;
     return _cmocka_run_group_tests(name, tests, n, NULL, NULL);

@@ -74,16 +74,22 @@ static void cut_short(void)
     fake_server.more_len[0] -= 32;
 }
 
-static void put_order(uint8_t seed, bool for_us, uint8_t order)
+static void put_order_of(uint8_t seed, bool for_us, uint8_t order, uint64_t time)
 {
     struct cr_p256_key *key = fake_server_key(seed);
-    struct command c = {.order = order, .org = fake_agent.org->id, .key_id = exchange_made.key_id, .time = 5};
+    struct command c = {
+        .order = order, .org = fake_agent.org->id, .key_id = exchange_made.key_id, .time = time};
     memcpy(c.device, fake_agent.key.id, 32);
     c.device[0] ^= !for_us;
     assert_int_equal(command_encode(&c, key, fake_server.more[0]), ERR_OK);
     fake_server.more_len[0] = COMMAND_LEN;
     fake_server.is_command[0] = true;
     cr_p256_free(key);
+}
+
+static void put_order(uint8_t seed, bool for_us, uint8_t order)
+{
+    put_order_of(seed, for_us, order, 5);
 }
 
 static void order_of_a_stranger(void)
@@ -224,6 +230,35 @@ static void an_order_again_and_again(void **state)
     assert_int_equal(escrows, 2); /* one rotation, however often it was ordered */
 }
 
+/* How many records say that the key was replaced, and name this time? */
+static unsigned count_answers(uint64_t event_time)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < fake_server.n; i++) {
+        struct record r;
+        assert_int_equal(record_decode(fake_server.record[i].bytes, fake_server.record[i].len, &r), ERR_OK);
+        n += r.kind == RECORD_EVENT && r.event == EVENT_ROTATED && r.event_time == event_time &&
+             guid_equal(&r.other_key_id, &exchange_made.key_id);
+    }
+    return n;
+}
+
+/* What was replaced, and shown since, is answered anew, with the time of that order: what answered the first
+ * one may have been sent by a copy that never heard of the second. */
+static void a_later_order_has_an_answer_of_its_own(void **state)
+{
+    (void)state;
+    an_order_again_and_again(state);
+    for (uint64_t time = 100000; time < 100002; time++) {
+        put_order_of(FAKE_SERVER_SEED, true, COMMAND_ROTATE, time);
+        for (unsigned i = 0; i < 6; i++)
+            assert_int_equal(exchange_sync(1), MSG_DONE);
+        fake_server.more_len[0] = 0;
+        exchange_converge(3);
+        assert_int_equal(count_answers(time), 1);
+    }
+}
+
 #define WITH(test) cmocka_unit_test_setup_teardown(test, exchange_setup, exchange_teardown)
 
 int main(void)
@@ -233,6 +268,7 @@ int main(void)
         WITH(cut_answers),
         WITH(an_old_receipt),
         WITH(an_order_again_and_again),
+        WITH(a_later_order_has_an_answer_of_its_own),
     };
     fake_keeper_make();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

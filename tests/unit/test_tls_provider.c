@@ -10,6 +10,7 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -174,6 +175,96 @@ static void test_key_schedule(void **state)
     assert_true(n_derived >= 12);
 }
 
+/* HMAC as libssl asks for it, of OpenSSL's own and of ours. Returns the length; 0: refused */
+static size_t mac(OSSL_LIB_CTX *libctx, const char *digest, size_t key_len, size_t text_len, uint8_t out[64])
+{
+    uint8_t bytes[160];
+    size_t len = 0;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 7 + 3);
+    const void *done =
+        EVP_Q_mac(libctx, "HMAC", NULL, digest, NULL, bytes, key_len, bytes + 1, text_len, out, 64, &len);
+    ERR_clear_error();
+    return done == NULL ? 0 : len;
+}
+
+static size_t sign(OSSL_LIB_CTX *libctx, const char *digest, size_t key_len, size_t text_len, uint8_t out[64])
+{
+    uint8_t bytes[160];
+    size_t len = 64;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 7 + 3);
+    EVP_PKEY *key = EVP_PKEY_new_raw_private_key_ex(libctx, "HMAC", NULL, bytes, key_len);
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool ok = key != NULL && EVP_DigestSignInit_ex(ctx, NULL, digest, libctx, NULL, key, NULL) > 0 &&
+              EVP_DigestSignUpdate(ctx, bytes + 1, text_len / 2) > 0 &&
+              EVP_DigestSignUpdate(ctx, bytes + 1 + text_len / 2, text_len - text_len / 2) > 0 &&
+              EVP_DigestSignFinal(ctx, out, &len) > 0;
+    EVP_MD_CTX_free(ctx);
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+    return ok ? len : 0;
+}
+
+static void test_hmac(void **state)
+{
+    static const struct {
+        const char *digest;
+        size_t key, text, size;
+    } table[] = {{"SHA2-256", 32, 32, 32}, {"SHA256", 1, 0, 32},    {"SHA2-256", 64, 64, 32},
+                 {"SHA2-384", 48, 48, 48}, {"SHA384", 32, 1, 48},   {"SHA2-256", 65, 1, 0},
+                 {"SHA2-256", 32, 65, 0},  {"SHA2-384", 65, 48, 0}, {"SHA2-384", 48, 65, 0},
+                 {"SHA2-512", 32, 32, 0},  {"SHA1", 32, 32, 0}};
+    OSSL_LIB_CTX *lean = NULL;
+    (void)state;
+    assert_int_equal(tls_provider_open(&lean), ERR_OK);
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        uint8_t want[64], got[64], signature[64];
+        size_t all = mac(NULL, table[i].digest, table[i].key, table[i].text, want);
+        size_t len = mac(lean, table[i].digest, table[i].key, table[i].text, got);
+        size_t signed_len = sign(lean, table[i].digest, table[i].key, table[i].text, signature);
+        if (all == 0 || len != table[i].size || signed_len != len || memcmp(got, want, len) != 0 ||
+            memcmp(signature, want, len) != 0)
+            fail_msg("row %zu", i);
+    }
+}
+
+/* A pair of ours is one of OpenSSL's: its public half is what the whole one makes of its secret half. */
+static void test_x25519(void **state)
+{
+    uint8_t before[32] = {0};
+    OSSL_LIB_CTX *lean = NULL;
+    (void)state;
+    assert_int_equal(tls_provider_open(&lean), ERR_OK);
+    for (unsigned i = 0; i < 20; i++) {
+        uint8_t secret[32], ours[32], theirs[32];
+        size_t secret_len = sizeof secret, ours_len = sizeof ours, theirs_len = sizeof theirs;
+        EVP_PKEY *pair = EVP_PKEY_Q_keygen(lean, NULL, "X25519");
+        assert_non_null(pair);
+        assert_int_equal(EVP_PKEY_get_raw_private_key(pair, secret, &secret_len), 1);
+        assert_int_equal(EVP_PKEY_get_raw_public_key(pair, ours, &ours_len), 1);
+        EVP_PKEY *same = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, secret, secret_len);
+        assert_int_equal(EVP_PKEY_get_raw_public_key(same, theirs, &theirs_len), 1);
+        assert_memory_equal(ours, theirs, sizeof ours);
+        assert_memory_not_equal(secret, before, sizeof secret);
+        memcpy(before, secret, sizeof before);
+        EVP_PKEY_free(pair);
+        EVP_PKEY_free(same);
+    }
+}
+
+static void test_random(void **state)
+{
+    uint8_t a[1000] = {0}, b[1000] = {0}, none[32] = {0};
+    (void)state;
+    assert_int_equal(RAND_bytes(a, sizeof a), 1);
+    assert_int_equal(RAND_priv_bytes(b, sizeof b), 1);
+    assert_memory_not_equal(a, b, sizeof none);
+    assert_memory_not_equal(a + sizeof a - sizeof none, none, sizeof none);
+    assert_int_equal(RAND_status(), 1);
+    assert_int_equal(RAND_bytes(a, 0), 1);
+}
+
 /* One key has several forms. Ours is the one that couriers enrol with; no other makes a key of another one.
  */
 static void test_forms_of_a_key(void **state)
@@ -209,6 +300,9 @@ int main(void)
         cmocka_unit_test(test_broken_certificates),
         cmocka_unit_test(test_what_there_is),
         cmocka_unit_test(test_key_schedule),
+        cmocka_unit_test(test_hmac),
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_x25519),
         cmocka_unit_test(test_forms_of_a_key),
     };
     if (tls_provider_begin() != ERR_OK)

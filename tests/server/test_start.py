@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A start that takes long: it is waited for as long as it goes on, and not when it is stuck. Closes with "N passed, N failed".
+
+KEYHOLT_SECONDS=judged: also a start that goes on for longer than start-seconds."""
+import contextlib
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import server_fixture  # noqa: E402
+from server_fixture import BUILD, SERVER, Server  # noqa: E402
+from server_suite import Skip, enrolled, eq, holds, main  # noqa: E402
+
+WORKING = r'\014'  # CONTROL_WORKING of control.h
+ENVELOPES = 60000
+
+
+@contextlib.contextmanager
+def writer_begins_with(script):
+    """keyholt-server with a writer that does this first."""
+    s = Server('--web-workers', '1')
+    whole = server_fixture.SERVER
+    try:
+        for name in ('bin', 'libexec'):
+            os.mkdir(s.path(name))
+        for name in os.listdir(os.path.join(BUILD, 'libexec')):
+            os.symlink(os.path.join(BUILD, 'libexec', name), s.path('libexec', name))
+        os.remove(s.path('libexec/writer'))
+        writer = s.put('libexec/writer', f'#!/bin/sh\n{script}\nexec {BUILD}/libexec/writer "$@"\n')
+        os.chmod(writer, 0o700)
+        server_fixture.SERVER = shutil.copy(SERVER, s.path('bin'))
+        yield s
+    finally:
+        server_fixture.SERVER = whole
+        s.clean()
+
+
+def test_who_is_stuck_is_not_waited_for():
+    with writer_begins_with('exec sleep 600') as s:
+        s.configure(start_seconds=1)
+        done = subprocess.run([server_fixture.SERVER, 'serve', '--root', s.root, '--listen', '127.0.0.1:0'], text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False)
+        eq((done.returncode, done.stdout), (1, ''), f'given up: {done.stderr}')
+        holds('the server did not run' in done.stderr, done.stderr)
+
+
+def test_who_goes_on_is_waited_for():
+    if os.environ.get('KEYHOLT_SECONDS') != 'judged':
+        raise Skip('judges seconds: KEYHOLT_SECONDS=judged')
+    with writer_begins_with(f"for i in $(seq 40); do printf '{WORKING}' >&3; sleep 0.2; done") as s:
+        s.configure(start_seconds=4)
+        s.start()
+        eq(enrolled(s, 'after-a-long-start').sync()[0], 200, 'served')
+
+
+def older(s):
+    """The store as the schema before the newest one had it, and much in it."""
+    with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
+        eq(db.execute('PRAGMA user_version').fetchone()[0], 5, 'what this test takes back is the step from 4 to 5')
+        db.executescript(f'''DROP INDEX envelopes_sender; CREATE INDEX envelopes_sender ON envelopes (sender, hash);
+            CREATE INDEX envelopes_device ON envelopes (device, hash); CREATE INDEX envelopes_volume ON envelopes (volume);
+            PRAGMA user_version=4;
+            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {ENVELOPES})
+            INSERT INTO envelopes SELECT randomblob(32), randomblob(32), randomblob(32), i, zeroblob(16), zeroblob(32), 1,
+            zeroblob(32), '', '', 1, 1, X'00' FROM n;''')
+
+
+def test_a_migration_goes_on():
+    """The writer says it to the supervisor, and that to systemd."""
+    s, notify = Server('--web-workers', '1'), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        s.start()
+        d = enrolled(s, 'before-it')
+        e = d.escrow()
+        d.sync(e)
+        s.stop()
+        older(s)
+        notify.bind(s.path('notify'))
+        notify.settimeout(60)
+        os.environ['NOTIFY_SOCKET'] = s.path('notify')
+        s.start()
+        eq(notify.recv(4096), b'EXTEND_TIMEOUT_USEC=60000000', 'it takes longer')
+        while (said := notify.recv(4096)) != b'READY=1':
+            eq(said, b'EXTEND_TIMEOUT_USEC=60000000', 'and longer')
+        eq(s.recover(e['key_id'])[0]['recovery_password'], e['digits'], 'and what was there is there')
+    finally:
+        os.environ.pop('NOTIFY_SOCKET', None)
+        notify.close()
+        s.clean()
+
+
+if __name__ == '__main__':
+    sys.exit(main(globals(), set(sys.argv[1:])))
