@@ -78,7 +78,9 @@ const char *const sql_pg_schema[STORE_HALVES][SQL_PG_VERSION] = {
          "CREATE INDEX envelopes_sender ON envelopes (sender, hash); ALTER TABLE commands ADD COLUMN again "
          "bigint;",
          "ALTER TABLE commands ADD COLUMN loss bigint;"
-         "CREATE INDEX commands_loss ON commands (loss) WHERE loss IS NOT NULL;"},
+         "CREATE INDEX commands_loss ON commands (loss) WHERE loss IS NOT NULL;"
+         "DROP INDEX IF EXISTS envelopes_sender, envelopes_device, envelopes_volume;"
+         "CREATE INDEX envelopes_sender ON envelopes (sender, volume, hash);"},
     [STORE_COMPLIANCE] =
         /* One partition for each month of arrival (UTC), so that retention drops a table and deletes no row.
          * A key that is unique over all of them cannot be had: see SQL_RECORD_LOCK. */
@@ -194,9 +196,9 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
     [SQL_FLAG_PUT] = {SQL_RECOVERY, "INSERT INTO flags (device, kind, incarnation, sequence, record,"
                                     " received_us) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING"},
     /* one row, for a row takes longer to send than its hash */
-    [SQL_DIGEST] = {SQL_RECOVERY, "SELECT coalesce(string_agg(hash, ''::bytea ORDER BY hash), ''::bytea)"
+    [SQL_DIGEST] = {SQL_RECOVERY, "SELECT coalesce(string_agg(hash, ''::bytea), ''::bytea)"
                                   " FROM envelopes WHERE sender = $1"},
-    [SQL_PACKAGES] = {SQL_RECOVERY, "SELECT name FROM records WHERE device = $1 AND kind = 4 ORDER BY name"},
+    [SQL_PACKAGES] = {SQL_RECOVERY, "SELECT name FROM records WHERE device = $1 AND kind = 4"},
     [SQL_HAS_PACKAGE] = {SQL_RECOVERY, "SELECT 1 FROM records WHERE name = $1 AND device = $2 AND kind = 4"},
     [SQL_MISSING] = {SQL_RECOVERY,
                      "SELECT asked.hash FROM (SELECT at, substring($1::bytea FROM at FOR 32) AS hash FROM"
@@ -274,7 +276,7 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
          " min(CASE WHEN c.done IS NOT NULL AND c.made > $5 THEN c.made END) OVER"
          " (PARTITION BY o.device, volume) AS rotated"
          " FROM envelopes AS o LEFT JOIN commands AS c ON c.device = o.device AND c.key_id = o.key_id"
-         " WHERE o.device > $1 AND o.device <= $2 AND own = 1 AND EXISTS"
+         " WHERE o.sender > $1 AND o.sender <= $2 AND own = 1 AND EXISTS"
          " (SELECT 1 FROM devices WHERE id = o.device AND revoked = 0 AND approved IN (1, 3))),"
          " k AS (SELECT device, key_id, volume, min(state) AS state, min(received_us) AS received,"
          " min(CASE WHEN received_us <= $4 OR"

@@ -33,6 +33,13 @@ const char *const sql_sqlite_read =
  */
 #define SCHEMA_SENDER "CREATE INDEX envelopes_sender ON envelopes (sender, hash);"
 
+/* One index for three: every index is another page to write for each record, somewhere in the table's order.
+ * A device's own envelopes (own = 1: device and sender are the same) are found by their sender, and those of
+ * a volume among them. The digest sorts the hashes itself. */
+#define SCHEMA_ONE_INDEX                                                                                     \
+    "DROP INDEX envelopes_sender; DROP INDEX envelopes_device; DROP INDEX envelopes_volume;"                 \
+    "CREATE INDEX envelopes_sender ON envelopes (sender, volume, hash);"
+
 /* 1: the order was done, and the key disclosed once more. */
 #define SCHEMA_AGAIN "ALTER TABLE commands ADD COLUMN again INTEGER;"
 
@@ -72,7 +79,7 @@ const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
          SCHEMA_FORGOTTEN,
          SCHEMA_HEALTH "ALTER TABLE devices ADD COLUMN approved INTEGER NOT NULL DEFAULT 1;"
                        "CREATE INDEX devices_waiting ON devices (id) WHERE approved <> 1;",
-         SCHEMA_SENDER SCHEMA_AGAIN, SCHEMA_LOSS},
+         SCHEMA_SENDER SCHEMA_AGAIN, SCHEMA_LOSS SCHEMA_ONE_INDEX},
     [STORE_COMPLIANCE] =
         {SCHEMA_RECORDS
          "CREATE TABLE events (record BLOB PRIMARY KEY, device BLOB NOT NULL, event INTEGER NOT NULL,"
@@ -151,9 +158,9 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
                       "INSERT INTO flags (device, kind, incarnation, sequence, record, received_us)"
                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING"},
     /* each once: what is a device's own, it sent itself, and (hash, sender) is the key */
-    [SQL_DIGEST] = {SQL_RECOVERY, "SELECT hash FROM envelopes WHERE sender = ?1 ORDER BY hash"},
+    [SQL_DIGEST] = {SQL_RECOVERY, "SELECT hash FROM envelopes WHERE sender = ?1"},
     /* kind 4 is the key package */
-    [SQL_PACKAGES] = {SQL_RECOVERY, "SELECT name FROM records WHERE device = ?1 AND kind = 4 ORDER BY name"},
+    [SQL_PACKAGES] = {SQL_RECOVERY, "SELECT name FROM records WHERE device = ?1 AND kind = 4"},
     [SQL_HAS_PACKAGE] = {SQL_RECOVERY, "SELECT 1 FROM records WHERE name = ?1 AND device = ?2 AND kind = 4"},
     [SQL_MISSING] = {SQL_RECOVERY,
                      "WITH RECURSIVE asked (at) AS (SELECT 1 WHERE length(?1) >= 32 UNION ALL"
@@ -236,7 +243,7 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
          " min(CASE WHEN c.done IS NOT NULL AND c.made > ?5 THEN c.made END) OVER"
          " (PARTITION BY o.device, volume) AS rotated"
          " FROM envelopes AS o LEFT JOIN commands AS c ON c.device = o.device AND c.key_id = o.key_id"
-         " WHERE o.device > ?1 AND o.device <= ?2 AND own = 1 AND EXISTS"
+         " WHERE o.sender > ?1 AND o.sender <= ?2 AND own = 1 AND EXISTS"
          " (SELECT 1 FROM devices WHERE id = o.device AND revoked = 0 AND approved IN (1, 3))),"
          " k AS (SELECT device, key_id, volume, min(state) AS state, min(received_us) AS received,"
          " min(CASE WHEN received_us <= ?4 OR"

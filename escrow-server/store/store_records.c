@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/hash.h"
-#include "crypto/sha256_sum.h"
 #include "escrow-server/store/store_db.h"
+#include <stdlib.h>
 #include <string.h>
 
 static enum err lock_name(struct store *s, const struct store_record *r)
@@ -167,24 +167,57 @@ enum err store_has_package(struct store *s, const uint8_t device[static 32], con
     return query_any(&q, ret);
 }
 
-/* Over the hashes that a query yields, in its order; a row has one of them, or several. */
+/* Hashes, 32 bytes each. */
+struct hashes {
+    uint8_t (*item)[32]; /* heap */
+    size_t n, cap;
+};
+
+static void hashes_wipe(struct hashes *h)
+{
+    free(h->item);
+}
+
+static enum err hashes_add(struct hashes *h, const struct db_column *c)
+{
+    size_t n = c->len / 32;
+    if (c->len % 32 != 0)
+        return ERR_FORMAT;
+    if (h->cap - h->n < n) {
+        size_t cap = 2 * h->cap + n + 14;
+        uint8_t(*more)[32] = reallocarray(h->item, cap, sizeof *more);
+        if (more == NULL)
+            return ERR_NOMEM;
+        h->item = more;
+        h->cap = cap;
+    }
+    if (n > 0)
+        memcpy(h->item + h->n, c->p, c->len);
+    h->n += n;
+    return ERR_OK;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return memcmp(a, b, 32);
+}
+
+/* Over the hashes that a query yields, sorted; a row has one of them, or several. Sorted here: SQLite would
+ * set up a table for that, also for one of them. */
 static enum err digest_of(struct query *q, uint8_t ret[static 32])
 {
-    struct cr_sha256_sum sum;
+    __attribute__((cleanup(hashes_wipe))) struct hashes h = {.n = 0};
     enum err e;
-    cr_sha256_sum_init(&sum);
     while ((e = query_row(q)) == ERR_OK) {
         struct db_column c;
         q->db->ops->column(q, 0, &c);
-        if (c.len % 32 != 0)
-            return ERR_FORMAT;
-        if (c.len > 0)
-            cr_sha256_sum_add(&sum, c.p, c.len);
+        TRY(hashes_add(&h, &c));
     }
     if (e != ERR_NOT_FOUND)
         return e;
-    cr_sha256_sum_end(&sum, ret);
-    return ERR_OK;
+    if (h.n > 1)
+        qsort(h.item, h.n, sizeof h.item[0], by_bytes);
+    return cr_sha256(h.item, 32 * h.n, ret);
 }
 
 enum err store_digest(struct store *s, const uint8_t device[static 32], uint8_t ret[static 32])

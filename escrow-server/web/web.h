@@ -69,6 +69,9 @@ struct web_policy {
     char json[BASE64_LEN(POLICY_MAX) + 1], sig[BASE64_LEN(POLICY_SIG) + 1]; /* base64 */
 };
 
+/* Priorities of events: the local socket's, where a person waits, and then the answers to him; all others. */
+enum { WEB_FIRST = 0, WEB_SECOND, WEB_PRIORITIES };
+
 struct web {
     struct child child;
     struct event_base *base;
@@ -133,6 +136,9 @@ void back_send(struct web *w, enum back_kind kind);
 struct writer *back_tell(struct web *w, enum back_kind kind, uint8_t type);
 void back_told(struct web *w, enum back_kind kind);
 void back_forget(struct web *w, uint64_t id);
+/* Do answers go before whatever else is ready? They do while somebody waits at the local socket. For syncs
+ * alone that would make turns of one event each: 15 us more CPU for a heartbeat. */
+void back_hurry(struct web *w, bool hurry);
 void back_tick(struct web *w); /* once a second: what waited too long */
 
 /* web_replay.c: what the vault logged and the writer does not know yet (orders to rotate). */

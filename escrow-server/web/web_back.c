@@ -128,6 +128,17 @@ static void on_out(evutil_socket_t fd, short what, void *ctx)
     flush(b->web, b->kind);
 }
 
+/* One that is about to be served now keeps its place. */
+void back_hurry(struct web *w, bool hurry)
+{
+    for (unsigned kind = 0; kind < BACK_KINDS; kind++) {
+        if (!back_is_up(w, kind))
+            continue;
+        (void)event_priority_set(w->back[kind].in, hurry ? WEB_FIRST : WEB_SECOND);
+        (void)event_priority_set(w->back[kind].out, hurry ? WEB_FIRST : WEB_SECOND);
+    }
+}
+
 void back_take(struct web *w, enum back_kind kind, int fd)
 {
     struct back *b = &w->back[kind];

@@ -40,9 +40,10 @@ static void local_free(struct local *l)
     json_object_put(l->keys);
     free(l->bytes);
     free(l->state);
+    if (--n_open == 0)
+        back_hurry(l->web, false);
     cr_wipe(l, sizeof *l);
     free(l);
-    n_open--;
 }
 
 /* Answers are small and the socket is fresh, so they fit; a client that does not read loses its answer. */
@@ -228,13 +229,14 @@ void web_local_accept(evutil_socket_t listener, short what, void *web)
         close(fd);
         return;
     }
-    n_open++;
+    if (++n_open == 1)
+        back_hurry(w, true);
     l->web = w;
     l->fd = fd;
     l->privileged = is_privileged(fd);
     l->readable = event_new(w->base, fd, EV_READ | EV_PERSIST, on_readable, l);
     l->deadline = evtimer_new(w->base, on_deadline, l);
-    if (l->readable == NULL || l->deadline == NULL || event_add(l->readable, NULL) != 0 ||
-        event_add(l->deadline, &limit) != 0)
+    if (l->readable == NULL || l->deadline == NULL || event_priority_set(l->readable, WEB_FIRST) != 0 ||
+        event_add(l->readable, NULL) != 0 || event_add(l->deadline, &limit) != 0)
         local_free(l);
 }

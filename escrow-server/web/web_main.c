@@ -46,7 +46,8 @@ static void add_listener(struct web *w, enum control_what what, int fd)
         return;
     }
     w->local = event_new(w->base, fd, EV_READ | EV_PERSIST, web_local_accept, w);
-    w->have_local = w->local != NULL && event_add(w->local, NULL) == 0;
+    w->have_local =
+        w->local != NULL && event_priority_set(w->local, WEB_FIRST) == 0 && event_add(w->local, NULL) == 0;
 }
 
 /* The first time that both are there, the vault's log is compared with the store. */
@@ -118,16 +119,25 @@ static void on_term(evutil_socket_t sig, short what, void *ctx)
     web_drained(w);
 }
 
+/* In a storm dozens of handshakes wait for their turn, at a third of a millisecond each; between so many of
+ * them a look is taken at what goes first. */
+#define WEB_TURN 4
+
 /* Changes of what epoll watches are told to the kernel once in a turn, not each: ten for a connection. */
 static struct event_base *open_base(void)
 {
     struct event_config *c = event_config_new();
     struct event_base *base = NULL;
-    if (c != NULL && event_config_set_flag(c, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST) == 0)
+    if (c != NULL && event_config_set_flag(c, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST) == 0 &&
+        event_config_set_max_dispatch_interval(c, NULL, WEB_TURN, WEB_SECOND) == 0)
         base = event_base_new_with_config(c);
     if (c != NULL)
         event_config_free(c);
-    return base;
+    if (base == NULL ||
+        event_base_priority_init(base, WEB_PRIORITIES) == 0) /* the second is what an event has at first */
+        return base;
+    event_base_free(base);
+    return NULL;
 }
 
 static enum err prepare(struct web *w)

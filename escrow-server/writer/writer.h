@@ -157,6 +157,9 @@ void writer_seen_store(struct batch *b, bool now);
 int writer_seen_wait_ms(const struct writer_state *w);
 /* writer_synced.c: the highest record of the device, over both halves. err: of the store, NOT_FOUND (none) */
 MUST_CHECK enum err writer_known(struct writer_state *w, struct pending *p, struct store_known *ret);
+/* A record was stored: what is known after it, without asking again, where it goes on from what was known
+ * before. Where it does not, that is read when somebody needs it. */
+void writer_goes_on(struct known_halves *k, enum store_half half, const struct store_record *r);
 /* After the commit: the receipt and what else the device must know. */
 MUST_CHECK enum err writer_synced(struct writer_state *w, struct pending *p, uint8_t *receipt,
                                   struct msg_synced *ret);

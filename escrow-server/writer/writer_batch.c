@@ -206,6 +206,7 @@ static void answer(struct writer_state *w, struct pending *p)
 /* What the failed commit of a half means for one request. */
 static void share_fate(struct pending *p, enum store_half half, enum err e)
 {
+    p->known.read[half] = false; /* of what is gone again */
     if ((p->type == MSG_SYNC || p->type == MSG_PROBE) && p->n[half] > 0) {
         p->n[half] = 0;
         p->half_err[half] = e;

@@ -215,8 +215,10 @@ static void store_half(struct batch *b, struct pending *p, const struct taken *t
         }
         if (e == ERR_OK)
             e = put_record(b, p, r);
-        if (e == ERR_OK)
-            memcpy(p->name[half][n++], r->name, 32);
+        if (e != ERR_OK)
+            break;
+        memcpy(p->name[half][n++], r->name, 32);
+        writer_goes_on(&p->known, half, r);
     }
     if (marked && e == ERR_OK)
         e = b->w->ops->release(b->w->store, half);
@@ -224,7 +226,7 @@ static void store_half(struct batch *b, struct pending *p, const struct taken *t
         b->w->ops->undo(b->w->store, half);
     p->half_err[half] = e;
     p->n[half] = e == ERR_OK ? n : 0;
-    p->known.read[half] = p->known.read[half] && n == 0;
+    p->known.read[half] = p->known.read[half] && p->n[half] == n; /* nothing was undone */
 }
 
 /* Only the key that the device enrolled with is certified again, whatever a web worker says. */

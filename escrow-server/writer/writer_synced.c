@@ -27,6 +27,21 @@ enum err writer_known(struct writer_state *w, struct pending *p, struct store_kn
     return ERR_OK;
 }
 
+void writer_goes_on(struct known_halves *k, enum store_half half, const struct store_record *r)
+{
+    struct store_known *last = &k->of[half];
+    bool first = k->err[half] == ERR_NOT_FOUND;
+    if (first)
+        *last = (struct store_known){.sequence = 0};
+    k->read[half] = k->read[half] && r->r.sequence > last->sequence &&
+                    (first || memcmp(last->incarnation, r->r.incarnation, sizeof last->incarnation) == 0);
+    k->err[half] = ERR_OK;
+    last->sequence = r->r.sequence;
+    last->received_us = r->received_us;
+    memcpy(last->incarnation, r->r.incarnation, sizeof last->incarnation);
+    memcpy(last->name, r->name, sizeof last->name);
+}
+
 static int by_name(const void *a, const void *b)
 {
     return memcmp(a, b, 32);

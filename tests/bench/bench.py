@@ -22,6 +22,7 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, TOP)
+import bench_commit  # noqa: E402
 import bench_server  # noqa: E402
 
 DESK = 'build/bin/keyholt-desk'
@@ -288,7 +289,7 @@ def bench_app(b):
     app.beside_grub(b)
 
 
-ALL = {name[6:]: f for names in (globals(), vars(bench_server)) for name, f in list(names.items())
+ALL = {name[6:]: f for names in (globals(), vars(bench_server), vars(bench_commit)) for name, f in list(names.items())
        if name.startswith('bench_') and callable(f)}
 
 

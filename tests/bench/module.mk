@@ -5,6 +5,9 @@ BENCH_RUNS ?= 5
 bench_topics := sha256 pbkdf2 sectors stretch
 $(foreach t,$(bench_topics),$(eval $(call program,tests/bench_$(t),tests/bench/bench_$(t).c tests/bench/bench.c,)))
 .PHONY: bench bench-large
+bench bench-large: $(B)/tests/sync_shim.so
+$(B)/tests/sync_shim.so: tests/bench/sync_shim.c Makefile
+	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -std=gnu11 $(CFLAGS) -fPIC $(WARN) -shared -o $@ $< -ldl
 bench: all
 	$(Q)tests/bench/bench.py --runs $(BENCH_RUNS) --json $(B)/bench.json $(BENCH)
 # look-ups among 5,000,000 keys: about ten minutes and 10 GB of disk

@@ -61,9 +61,11 @@ def test_who_goes_on_is_waited_for():
 def older(s):
     """The store as an earlier schema had it, and much in it."""
     with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
-        eq(db.execute('PRAGMA user_version').fetchone()[0], 5, 'what this test takes back are the steps from 3 to 5')
-        db.executescript(f'''DROP INDEX envelopes_sender; DROP INDEX commands_loss; ALTER TABLE commands DROP COLUMN again;
-            ALTER TABLE commands DROP COLUMN loss; PRAGMA user_version=3;
+        eq(db.execute('PRAGMA user_version').fetchone()[0], 5, 'what this test takes back is the step from 4 to 5')
+        db.executescript(f'''DROP INDEX commands_loss; ALTER TABLE commands DROP COLUMN loss;
+            DROP INDEX envelopes_sender; CREATE INDEX envelopes_sender ON envelopes (sender, hash);
+            CREATE INDEX envelopes_device ON envelopes (device, hash); CREATE INDEX envelopes_volume ON envelopes (volume);
+            PRAGMA user_version=4;
             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {ENVELOPES})
             INSERT INTO envelopes SELECT randomblob(32), randomblob(32), randomblob(32), i, zeroblob(16), zeroblob(32), 1,
             zeroblob(32), '', '', 1, 1, X'00' FROM n;''')
