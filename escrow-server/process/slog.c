@@ -9,7 +9,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#define HELD 4096 /* PIPE_BUF: what a pipe takes as one piece. source: pipe(7) */
+
 static const char *process_name = "server";
+static struct {
+    bool holds;
+    size_t len;
+    char text[HELD];
+} held;
 
 void slog_open(const char *name)
 {
@@ -29,7 +36,10 @@ static bool is_journal(void)
 
 static const char *priority(enum slog_level level)
 {
-    if (!is_journal())
+    static int journal = -1;
+    if (journal < 0)
+        journal = is_journal();
+    if (!journal)
         return "";
     return level == SLOG_ERROR ? "<3>" : level == SLOG_WARN ? "<4>" : "<6>";
 }
@@ -47,15 +57,38 @@ static const char *level_name(enum slog_level level)
     return "error";
 }
 
-/* One write, so that lines of several processes never mix. */
-static void put_line(char *line, size_t len)
+static void put(const char *text, size_t len)
+{
+    ssize_t n = write(STDERR_FILENO, text, len);
+    (void)n; /* there is no other place to complain */
+}
+
+void slog_flush(void)
+{
+    if (held.len > 0)
+        put(held.text, held.len);
+    held.len = 0;
+}
+
+void slog_hold(void)
+{
+    held.holds = true;
+}
+
+/* One write for a whole line, so that lines of several processes never mix. */
+static void put_line(enum slog_level level, char *line, size_t len)
 {
     for (size_t i = 0; i < len; i++)
         if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
             line[i] = '?';
     line[len++] = '\n';
-    ssize_t n = write(STDERR_FILENO, line, len);
-    (void)n; /* there is no other place to complain */
+    bool waits = held.holds && level == SLOG_INFO;
+    if (!waits || len > HELD - held.len)
+        slog_flush();
+    if (!waits)
+        return put(line, len);
+    memcpy(held.text + held.len, line, len);
+    held.len += len;
 }
 
 void slog(enum slog_level level, const char *event, const char *fmt, ...)
@@ -73,5 +106,5 @@ void slog(enum slog_level level, const char *event, const char *fmt, ...)
     int body = vsnprintf(line + head, sizeof line - 1 - (size_t)head, fmt, ap);
     va_end(ap);
     size_t len = (size_t)head + (body > 0 ? (size_t)body : 0);
-    put_line(line, len < sizeof line - 2 ? len : sizeof line - 2);
+    put_line(level, line, len < sizeof line - 2 ? len : sizeof line - 2);
 }

@@ -154,3 +154,32 @@ struct json_object *sync_answer(struct web *w, const struct sync *s, const struc
     add_policy(o, w, s->policy);
     return o;
 }
+
+/* It said what the writer expects of it. NULL: no memory */
+static char *make_nothing(struct web *w, const struct sync *s)
+{
+    struct msg_synced m = {.has_known = true, .match = true, .packages_match = true};
+    memcpy(m.name, s->last, sizeof s->last);
+    struct json_object *o = sync_answer(w, s, &m);
+    const char *text = o == NULL ? NULL : json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
+    char *copy = text == NULL ? NULL : strdup(text);
+    json_object_put(o);
+    return copy;
+}
+
+const char *sync_answer_nothing(struct web *w, const struct sync *s)
+{
+    bool newest = s->m.has_head && memcmp(s->m.audit_head, w->head.hash, sizeof s->m.audit_head) == 0;
+    char **text = &w->nothing[newest ? 0 : s->m.has_head ? 1 : 2];
+    if (*text == NULL)
+        *text = make_nothing(w, s);
+    return *text;
+}
+
+void sync_answers_forget(struct web *w)
+{
+    for (unsigned i = 0; i < sizeof w->nothing / sizeof w->nothing[0]; i++) {
+        free(w->nothing[i]);
+        w->nothing[i] = NULL;
+    }
+}

@@ -105,6 +105,7 @@ struct web {
     } org_stamp, policy_stamp;
     uint64_t n_asked;     /* in this second */
     struct msg_seen seen; /* the writer has not heard of them; web_quiet.c */
+    char *nothing[3]; /* answers to who need not be told anything, until the head changes; sync_answer.c */
     struct evhttp_bound_socket *bound;
     struct event *control, *tick, *term, *local;
     bool stopping, have_tcp, have_local, have_metrics;
@@ -199,6 +200,9 @@ bool web_revoked(const struct web *w, const uint8_t device[static 32]);
 
 /* web_org.c: once a second, what a person may have replaced. */
 void web_org_tick(struct web *w);
+
+/* sync_answer.c: the vault's head is another one. */
+void sync_answers_forget(struct web *w);
 
 /* web_quiet.c: tell the writer who was here without a question to it. Once a second, and at the end. */
 void web_seen_send(struct web *w);

@@ -57,6 +57,7 @@ static void take_head(struct web *w, const struct msg_frame *m)
     if (h.word.len > 0)
         memcpy(w->word, h.word.p, h.word.len);
     w->head.word.p = w->word;
+    sync_answers_forget(w);
 }
 
 static void take_vault(struct web *w, const struct msg_frame *m)

@@ -25,6 +25,7 @@ struct call {
 
 /* Each answers and ends the call: it must not be touched afterwards. */
 void call_json(struct call *c, struct json_object *answer); /* takes the object; NULL: no memory */
+void call_text(struct call *c, const char *json);           /* the same, as text that is borrowed */
 void call_problem(struct call *c, int status, unsigned retry_after_s, const char *detail);
 /* A failed question as a problem: 4xx for what the client can change, 503 for what time can. */
 void call_failed(struct call *c, enum err e, const struct msg_frame *m);

@@ -125,18 +125,20 @@ static bool names_no_type(const struct call *c)
            evhttp_find_header(evhttp_request_get_input_headers(c->req), "Content-Type") == NULL;
 }
 
-void call_json(struct call *c, struct json_object *answer)
+void call_text(struct call *c, const char *json)
 {
-    const char *text = answer == NULL ? NULL : json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN);
-    if (text == NULL) {
-        json_object_put(answer);
+    if (json == NULL)
         return call_problem(c, 503, 10, "The server has no memory to answer now.");
-    }
     if (!names_no_type(c))
         add_header(c, "Content-Type", "application/json");
-    send_body(c, HTTP_OK, text);
-    json_object_put(answer);
+    send_body(c, HTTP_OK, json);
     call_free(c);
+}
+
+void call_json(struct call *c, struct json_object *answer)
+{
+    call_text(c, answer == NULL ? NULL : json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN));
+    json_object_put(answer);
 }
 
 static void log_problem(const struct call *c, int status, const char *detail)

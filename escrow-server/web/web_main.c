@@ -161,6 +161,17 @@ static enum err prepare(struct web *w)
     return ERR_OK;
 }
 
+/* As event_base_dispatch(), with what is told written once in a turn. */
+static void loop(struct web *w)
+{
+    slog_hold();
+    do {
+        if (event_base_loop(w->base, EVLOOP_ONCE) != 0)
+            break;
+        slog_flush();
+    } while (!event_base_got_exit(w->base));
+}
+
 int main(int argc, char **argv)
 {
     struct web *w = calloc(1, sizeof *w);
@@ -172,10 +183,11 @@ int main(int argc, char **argv)
         slog(SLOG_ERROR, "start", "failed=\"prepare TLS and HTTP\" reason=\"%s\"", err_text(e));
         return 1;
     }
-    event_base_dispatch(w->base);
+    loop(w);
     web_seen_send(w);
     if (chan_is_open(&w->back[BACK_WRITER].chan) && chan_flush(&w->back[BACK_WRITER].chan) != ERR_OK)
         slog(SLOG_WARN, "stop", "warning=\"the writer is gone\"");
     slog(SLOG_INFO, "stop", "unfinished=%u", w->n_calls);
+    slog_flush();
     return 0;
 }

@@ -12,7 +12,8 @@ static bool is_bare(struct web *w, const struct sync *s)
 {
     const struct msg_sync *m = &s->m;
     bool brings = m->n > 0 || m->n_proofs > 0 || m->has_set || m->has_package_set || s->has_spki;
-    return s->brief && !brings && (!m->has_head || web_heads_get(w, m->audit_head) == HEARD_KNOWN);
+    bool behind = w->policy != NULL && w->policy->policy.version > s->policy;
+    return s->brief && !brings && !behind && (!m->has_head || web_heads_get(w, m->audit_head) == HEARD_KNOWN);
 }
 
 static bool is_quiet(const struct sync *s, const uint8_t courier[static 32])

@@ -19,24 +19,29 @@ static void free_sync(void *p)
     sync_free(p);
 }
 
-static void answer(struct call *c, struct sync *s, const struct msg_synced *m)
+static void note(struct call *c, const struct sync *s, const struct msg_synced *m)
 {
     char device[BASE16_LEN(32) + 1];
-    if (s->m.has_head) /* the vault has answered by now, as a rule */
-        s->head_is = web_heads_get(c->web, s->m.audit_head);
     base16_encode(c->device, sizeof c->device, device);
     slog(SLOG_INFO, "sync", "status=200 device=%s records=%u commands=%u incomplete=%d match=%d", device,
          s->m.n, m->n_commands, m->incomplete, m->match);
     web_conn_known(evhttp_request_get_connection(c->req));
+}
+
+static void answer(struct call *c, struct sync *s, const struct msg_synced *m)
+{
+    if (s->m.has_head) /* the vault has answered by now, as a rule */
+        s->head_is = web_heads_get(c->web, s->m.audit_head);
+    note(c, s, m);
     call_json(c, sync_answer(c->web, s, m));
 }
 
-/* It said what the writer expects of it. */
 static void answer_nothing(struct call *c, struct sync *s)
 {
-    struct msg_synced m = {.has_known = true, .match = true, .packages_match = true};
-    memcpy(m.name, s->last, sizeof s->last);
-    answer(c, s, &m);
+    static const struct msg_synced nothing = {.match = true};
+    s->head_is = s->m.has_head ? HEARD_KNOWN : 0;
+    note(c, s, &nothing);
+    call_text(c, sync_answer_nothing(c->web, s));
 }
 
 static void on_synced(void *ctx, enum err e, const struct msg_frame *m)
