@@ -157,67 +157,6 @@ static void test_undo_takes_back_one_request_only(void **state)
     assert_int_equal(ops->commit(s, STORE_RECOVERY, &replicated), ERR_IO);
 }
 
-/* A request of many records between two others: it is undone where most of a batch came before it, when that
- * is more than is kept to be done again, and when another one was undone already. */
-static void put_many(struct store *s, uint8_t device, unsigned n)
-{
-    bool is_new;
-    static uint8_t bytes[RECORD_MAX];
-    for (unsigned i = 0; i < n; i++) {
-        struct store_record r = make_record(device, 1, i + 1, 1);
-        r.bytes = bytes;
-        r.len = sizeof bytes;
-        r.name[0] = device;
-        memcpy(r.name + 1, &i, sizeof i);
-        assert_int_equal(ops->record_put(s, STORE_RECOVERY, &r, &is_new), ERR_OK);
-        assert_true(is_new);
-    }
-}
-
-static bool has_number(struct store *s, uint8_t device, uint64_t sequence)
-{
-    bool there = false;
-    struct store_record r = make_record(device, 1, sequence, 1);
-    assert_int_equal(ops->has_sequence(s, STORE_RECOVERY, r.r.device, r.r.incarnation, sequence, &there),
-                     ERR_OK);
-    return there;
-}
-
-static void test_undo_amid_a_large_batch(void **state)
-{
-    struct store *s = *state;
-    bool replicated;
-    struct store_known k;
-    static const struct {
-        unsigned n;
-        bool undone;
-    } rows[] = {{3, false},   {2, true},   {400, false}, {1, true}, {5, false}, {3, true},
-                {400, false}, {200, true}, {2, false},   {0, true}, {1, false}};
-    const unsigned n = sizeof rows / sizeof rows[0];
-    for (unsigned round = 0; round < 3; round++) { /* from another row on each time */
-        for (unsigned i = 3 * round; i < n; i++) {
-            uint8_t device = (uint8_t)(16 * round + i);
-            assert_int_equal(ops->mark(s, STORE_RECOVERY), ERR_OK);
-            put_many(s, device, rows[i].n);
-            if (rows[i].undone)
-                ops->undo(s, STORE_RECOVERY);
-            else
-                assert_int_equal(ops->release(s, STORE_RECOVERY), ERR_OK);
-        }
-        assert_int_equal(ops->commit(s, STORE_RECOVERY, &replicated), ERR_OK);
-        for (unsigned i = 3 * round; i < n; i++) {
-            uint8_t device = (uint8_t)(16 * round + i);
-            struct store_record r = make_record(device, 1, 1, 1);
-            assert_int_equal(has_number(s, device, rows[i].n), !rows[i].undone);
-            assert_int_equal(ops->known(s, STORE_RECOVERY, r.r.device, &k),
-                             rows[i].undone ? ERR_NOT_FOUND : ERR_OK);
-            if (!rows[i].undone)
-                assert_int_equal(k.sequence, rows[i].n);
-        }
-        assert_int_equal(ops->begin(s, STORE_RECOVERY), ERR_OK);
-    }
-}
-
 static void test_forks(void **state)
 {
     struct store *s = *state;
@@ -1243,7 +1182,6 @@ static int run_all(const char *name)
     struct CMUnitTest tests[] = {
         STORE_TEST(test_records_are_idempotent),
         STORE_TEST(test_undo_takes_back_one_request_only),
-        STORE_TEST(test_undo_amid_a_large_batch),
         STORE_TEST(test_forks),
         STORE_TEST(test_known_is_the_incarnation_that_spoke_last),
         STORE_TEST(test_tokens),
