@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/store/cwd_vfs.h"
-#include "escrow-server/store/wal_gather.h"
 #include <sqlite3.h>
 #include <string.h>
 
@@ -29,8 +28,6 @@ const char *cwd_vfs(void)
     vfs.zName = VFS_NAME;
     vfs.pNext = NULL;
     vfs.xFullPathname = keep_name;
-    vfs.xOpen = wal_gather_open;
-    vfs.szOsFile += wal_gather_size();
     if (sqlite3_vfs_register(&vfs, 0) == SQLITE_OK)
         return VFS_NAME;
     vfs.zName = NULL;

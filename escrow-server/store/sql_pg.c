@@ -80,7 +80,9 @@ const char *const sql_pg_schema[STORE_HALVES][SQL_PG_VERSION] = {
          "ALTER TABLE commands ADD COLUMN loss bigint;"
          "CREATE INDEX commands_loss ON commands (loss) WHERE loss IS NOT NULL;"
          "DROP INDEX IF EXISTS envelopes_sender, envelopes_device, envelopes_volume;"
-         "CREATE INDEX envelopes_sender ON envelopes (sender, volume, hash);"},
+         "CREATE INDEX envelopes_sender ON envelopes (sender, volume, hash);"
+         "DROP INDEX envelopes_key; CREATE INDEX envelopes_key ON envelopes (key_id, sender, own);"
+         "CREATE INDEX commands_key ON commands (key_id);"},
     [STORE_COMPLIANCE] =
         /* One partition for each month of arrival (UTC), so that retention drops a table and deletes no row.
          * A key that is unique over all of them cannot be had: see SQL_RECORD_LOCK. */
@@ -214,7 +216,7 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
          " FROM (SELECT DISTINCT ON (key_id, volume, device, commitment) bytes, computer, label, own, sender,"
          " key_id, received_us AS newest FROM envelopes AS e WHERE key_id >= $1 AND key_id < $2 AND"
          " upper(encode(device, 'hex')) LIKE upper($3) AND (own = 1 OR NOT EXISTS (SELECT 1 FROM envelopes"
-         " AS o WHERE o.key_id = e.key_id AND o.device = e.device AND o.own = 1))"
+         " AS o WHERE o.key_id = e.key_id AND o.sender = e.device AND o.own = 1))"
          " ORDER BY key_id, volume, device, commitment, received_us DESC) AS d) AS found"
          " LEFT JOIN devices ON id = sender WHERE of_key <= 2"
          " ORDER BY own DESC, turn, enrolled NULLS FIRST, newest LIMIT $4"},

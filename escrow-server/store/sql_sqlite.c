@@ -38,7 +38,10 @@ const char *const sql_sqlite_read =
  * a volume among them. The digest sorts the hashes itself. */
 #define SCHEMA_ONE_INDEX                                                                                     \
     "DROP INDEX envelopes_sender; DROP INDEX envelopes_device; DROP INDEX envelopes_volume;"                 \
-    "CREATE INDEX envelopes_sender ON envelopes (sender, volume, hash);"
+    "CREATE INDEX envelopes_sender ON envelopes (sender, volume, hash);"                                     \
+    /* what one sender, or several, brought for one key ID is never walked through for each of it */         \
+    "DROP INDEX envelopes_key; CREATE INDEX envelopes_key ON envelopes (key_id, sender, own);"               \
+    "CREATE INDEX commands_key ON commands (key_id);"
 
 /* 1: the order was done, and the key disclosed once more. */
 #define SCHEMA_AGAIN "ALTER TABLE commands ADD COLUMN again INTEGER;"
@@ -179,7 +182,7 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
          " FROM (SELECT bytes, computer, label, own, sender, key_id, max(received_us) AS newest"
          " FROM envelopes AS e WHERE key_id >= ?1 AND key_id < ?2 AND hex(device) LIKE ?3 AND"
          " (own = 1 OR NOT EXISTS (SELECT 1 FROM envelopes WHERE key_id = e.key_id AND"
-         " device = e.device AND own = 1)) GROUP BY key_id, volume, device, commitment)) AS found"
+         " sender = e.device AND own = 1)) GROUP BY key_id, volume, device, commitment)) AS found"
          " LEFT JOIN devices ON id = sender WHERE of_key <= 2"
          " ORDER BY own DESC, turn, enrolled, newest LIMIT ?4"},
     [SQL_DISCLOSED_PUT] =

@@ -62,7 +62,8 @@ def older(s):
     """The store as an earlier schema had it, and much in it."""
     with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
         eq(db.execute('PRAGMA user_version').fetchone()[0], 5, 'what this test takes back is the step from 4 to 5')
-        db.executescript(f'''DROP INDEX commands_loss; ALTER TABLE commands DROP COLUMN loss;
+        db.executescript(f'''DROP INDEX commands_loss; DROP INDEX commands_key; DROP INDEX envelopes_key;
+            CREATE INDEX envelopes_key ON envelopes (key_id); ALTER TABLE commands DROP COLUMN loss;
             DROP INDEX envelopes_sender; CREATE INDEX envelopes_sender ON envelopes (sender, hash);
             CREATE INDEX envelopes_device ON envelopes (device, hash); CREATE INDEX envelopes_volume ON envelopes (volume);
             PRAGMA user_version=4;
