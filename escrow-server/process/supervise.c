@@ -77,10 +77,11 @@ static void listen_to(struct supervisor *s, struct slot *slot)
     while (control_receive(slot->control, &what, &fd) == ERR_OK) {
         if (fd >= 0)
             close(fd); /* children have nothing to hand over */
+        /* one that died and begins anew moves nothing: else a start that fails again and again had no end */
+        if ((what == CONTROL_READY && !slot->was_ready) || (what == CONTROL_WORKING && !slot->failed))
+            goes_on(s, what);
         if (what == CONTROL_READY)
             slot->ready = slot->was_ready = true;
-        if (what == CONTROL_READY || what == CONTROL_WORKING)
-            goes_on(s, what);
     }
 }
 

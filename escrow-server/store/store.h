@@ -186,8 +186,9 @@ struct store_ops {
     enum err (*retained)(struct store *s, uint64_t cutoff_us, uint64_t *ret_records, uint64_t *ret_events);
 
     /* Idempotent. An entry whose personal part was erased (who is "") erases it here, too.
+     * ret_new: it was not there
      * err: CONFLICT (another disclosure has this place in the chain; it stays) */
-    enum err (*disclosed_put)(struct store *s, const struct msg_entry *e);
+    enum err (*disclosed_put)(struct store *s, const struct msg_entry *e, bool *ret_new);
     /* One order for a key of a device, for ever: while it is not done, these bytes take the place of those
      * that are there; `made` stays. Where it was done before the key was disclosed, it is given out once
      * more, and counts as done all the same: what was shown may open a copy of the header that was made

@@ -143,7 +143,7 @@ MUST_CHECK enum err store_device_seen(struct store *s, const uint8_t id[static 3
                                       const uint8_t *audit_head);
 MUST_CHECK enum err store_token_put(struct store *s, const struct msg_token *t, uint64_t now);
 MUST_CHECK enum err store_token_use(struct store *s, const uint8_t hash[static 32], uint64_t now, bool count);
-MUST_CHECK enum err store_disclosed_put(struct store *s, const struct msg_entry *e);
+MUST_CHECK enum err store_disclosed_put(struct store *s, const struct msg_entry *e, bool *ret_new);
 MUST_CHECK enum err store_uncertain(struct store *s, const struct store_window *w,
                                     const uint8_t after[static 32], const uint8_t last[static 32],
                                     unsigned max, struct store_uncertain *ret, unsigned *ret_n);

@@ -129,14 +129,15 @@ static void bind_disclosure(struct query *q, const struct msg_entry *e)
     query_blob(q, e->device, sizeof e->device);
 }
 
-enum err store_disclosed_put(struct store *s, const struct msg_entry *e)
+enum err store_disclosed_put(struct store *s, const struct msg_entry *e, bool *ret_new)
 {
     QUERY(q, s, STORE_RECOVERY, SQL_DISCLOSED_PUT, "disclosed-put");
     QUERY(same, s, STORE_RECOVERY, SQL_DISCLOSED_SAME, "disclosed-same");
     bind_disclosure(&q, e);
     uint64_t changed;
     TRY(query_changed(&q, &changed));
-    if (changed == 1)
+    *ret_new = changed == 1;
+    if (*ret_new)
         return ERR_OK;
     bind_disclosure(&same, e);
     enum err err = query_row(&same);

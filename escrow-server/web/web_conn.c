@@ -60,6 +60,9 @@ static void on_deadline(evutil_socket_t fd, short what, void *ctx)
 void web_conn_deadline(struct conn *c, long seconds)
 {
     const struct timeval t = {.tv_sec = seconds};
+    if (c->going)
+        return;
+    c->going = seconds == 0;
     event_add(c->deadline, &t);
 }
 

@@ -86,7 +86,8 @@ static void log_crowd(const struct web *w, const struct sockaddr_storage *a)
 static void drop_one(const struct peer *p)
 {
     struct conn *c = p->oldest;
-    while (c != NULL && c->calls > 0)
+    while (c != NULL &&
+           (c->calls > 0 || c->held > 0)) /* held: a large request is coming, of a known device */
         c = c->behind;
     if (c == NULL)
         return;

@@ -28,14 +28,17 @@ static void contradicted(struct batch *b, const struct msg_entry *m)
 static enum err store_entry(struct batch *b, struct pending *p, const struct msg_entry *m)
 {
     TRY(batch_need(b, STORE_RECOVERY));
-    enum err e = b->w->ops->disclosed_put(b->w->store, m);
+    bool is_new = false;
+    enum err e = b->w->ops->disclosed_put(b->w->store, m, &is_new);
     if (e == ERR_CONFLICT)
         contradicted(b, m);
     else
         TRY(e);
     uint64_t now = writer_now(); /* the log is told again, whole, after years, and a web worker may lie */
     const struct order_cause cause = {.disclosed = m->time < now ? m->time : now};
-    TRY(writer_order_rotation(b, m->device, &m->key_id, &cause));
+    /* of a clock that was ahead (a desk's): ordered when it came; each telling would be a later disclosure */
+    if (m->time <= now || is_new || e == ERR_CONFLICT)
+        TRY(writer_order_rotation(b, m->device, &m->key_id, &cause));
     return b->w->ops->command_open(b->w->store, m->device, &m->key_id, &p->order_open);
 }
 

@@ -680,12 +680,17 @@ static void test_disclosures_are_idempotent(void **state)
 {
     struct store *s = *state;
     struct msg_entry e = {.chain = "ab", .n = 3, .time = 9, .who = "alice"};
-    assert_int_equal(ops->disclosed_put(s, &e), ERR_OK);
-    assert_int_equal(ops->disclosed_put(s, &e), ERR_OK);
+    bool is_new = false;
+    assert_int_equal(ops->disclosed_put(s, &e, &is_new), ERR_OK);
+    assert_true(is_new);
+    assert_int_equal(ops->disclosed_put(s, &e, &is_new), ERR_OK);
+    assert_false(is_new);
     e.key_id.bytes[0] = 7; /* another story under the same number */
-    assert_int_equal(ops->disclosed_put(s, &e), ERR_CONFLICT);
+    assert_int_equal(ops->disclosed_put(s, &e, &is_new), ERR_CONFLICT);
+    assert_false(is_new);
     e.n = 4;
-    assert_int_equal(ops->disclosed_put(s, &e), ERR_OK);
+    assert_int_equal(ops->disclosed_put(s, &e, &is_new), ERR_OK);
+    assert_true(is_new);
 }
 
 static void test_boot_events(void **state)
