@@ -35,11 +35,11 @@ const char *const sql_sqlite_read =
 
 /* One index for three: every index is another page to write for each record, somewhere in the table's order.
  * A device's own envelopes (own = 1: device and sender are the same) are found by their sender, and those of
- * a volume among them. The digest sorts the hashes itself. */
+ * a volume among them. The digest sorts the hashes itself. Of a key ID, sender and own are told, too: what
+ * some senders brought for one is never walked through for each of it. */
 #define SCHEMA_ONE_INDEX                                                                                     \
     "DROP INDEX envelopes_sender; DROP INDEX envelopes_device; DROP INDEX envelopes_volume;"                 \
     "CREATE INDEX envelopes_sender ON envelopes (sender, volume, hash);"                                     \
-    /* what one sender, or several, brought for one key ID is never walked through for each of it */         \
     "DROP INDEX envelopes_key; CREATE INDEX envelopes_key ON envelopes (key_id, sender, own);"               \
     "CREATE INDEX commands_key ON commands (key_id);"
 
