@@ -158,12 +158,17 @@ def test_large_requests_are_few():
             send(c, (POST % 30000).encode())
             eq(answer(kept.pop(0))[0], 0, 'given up')
         begin(b'{' * (MIB - 70000))
-        until('one that comes whole has room', lambda: late.sync_raw(large(late, MIB - 1000))[0] == 200)
+        tries = []
+
+        def comes_whole():  # while nobody is half a second behind there is no room, and what had to go is gone
+            tries.append(late.sync_raw(large(late, MIB - 1000))[0])
+            return tries[-1] == 200
+        until('one that comes whole has room', comes_whole)
         gone = refused()
         for data in gone:
             is_problem(data, 503)
             holds(b'Retry-After: ' in data, f'that one: {data}')
-        holds(1 <= len(gone) <= 4, f'{len(gone)} had to go for one')
+        holds(1 <= len(gone) <= 4 * len(tries), f'{len(gone)} had to go for one: {tries}')  # 3 MiB: come, and taken apart
         e = late.escrow()
         eq(late.names(late.sync(e)[2]), [e['name']], 'a small one passes')
         judge_memory(rss_kib(s.children()['web']), 40 * 1024, 'large requests')
