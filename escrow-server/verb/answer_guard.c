@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/verb/answer_guard.h"
 #include "formats/names.h"
+#include "formats/text.h"
 #include <json-c/json.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -60,6 +61,21 @@ void answer_guard_begin(void)
         fclose(error);
 }
 
+/* JSON is UTF-8, and a path may be anything; or the end of what was kept is amid a character. */
+static void make_utf8(char *p)
+{
+    while (*p != '\0') {
+        size_t left = strlen(p), n = 1;
+        while (n < 4 && n < left && !text_is_utf8(p, n))
+            n++;
+        if (!text_is_utf8(p, n)) {
+            *p = '?';
+            n = 1;
+        }
+        p += n;
+    }
+}
+
 /* Of a wrong command line the usage follows the sentence; that is for people. */
 static void tidy(int code)
 {
@@ -69,6 +85,7 @@ static void tidy(int code)
     size_t len = strlen(guard.message);
     while (len > 0 && guard.message[len - 1] == '\n')
         guard.message[--len] = '\0';
+    make_utf8(guard.message);
 }
 
 int answer_guard_end(int code)

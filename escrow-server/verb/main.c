@@ -26,7 +26,7 @@ static int help(FILE *f, int code)
 /* Also where it stands in a command line that is wrong. */
 static bool wants_json(int argc, char *const *argv)
 {
-    for (int i = 2; i < argc; i++)
+    for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--json") == 0)
             return true;
     return false;
@@ -38,6 +38,19 @@ static int run(const struct verb *verb, int argc, char *const *argv)
         return verb->run(argc - 2, argv + 2);
     answer_guard_begin();
     return answer_guard_end(verb->run(argc - 2, argv + 2));
+}
+
+static int no_such_command(int argc, char *const *argv)
+{
+    bool json = wants_json(argc, argv);
+    if (json)
+        answer_guard_begin();
+    if (strcmp(argv[1], "--json") == 0)
+        fprintf(stderr, "keyholt-server: a command is missing\n");
+    else
+        fprintf(stderr, "keyholt-server: no such command: %s\n", argv[1]);
+    int code = help(stderr, KH_EXIT_USAGE);
+    return json ? answer_guard_end(code) : code;
 }
 
 int main(int argc, char **argv)
@@ -61,6 +74,5 @@ int main(int argc, char **argv)
         }
         return run(verbs[i], argc, argv);
     }
-    fprintf(stderr, "keyholt-server: no such command: %s\n", argv[1]);
-    return help(stderr, KH_EXIT_USAGE);
+    return no_such_command(argc, argv);
 }

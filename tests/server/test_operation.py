@@ -420,6 +420,11 @@ def test_every_answer_as_json():
         holds(len(every) > 25 and all(tuple(words) in tried for words in every), f'{every}')
         for words in every:
             as_error(run(SERVER, *words, '--json', '--nonsense', code=None), 2, words)
+        for words in ((), ('nosuch',)):
+            as_error(run(SERVER, *words, '--json', code=None), 2, words)
+        for path in ('/no\udcff', '/' + 'x' * 800 + '\u00e4' * 400):  # no UTF-8; cut amid a character
+            done = subprocess.run([SERVER, 'backup', path, '--root', path, '--json'], capture_output=True, check=False)
+            holds(json.loads(done.stdout.decode())['error']['exit'] == done.returncode != 0, f'{path[:9]}: {done}')
     finally:
         s.clean()
 
