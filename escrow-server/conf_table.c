@@ -48,7 +48,8 @@ const struct conf_setting conf_settings[CONF_SETTINGS] = {
      "for."},
     {"connections-per-address", VALUE_ENTRIES, offsetof(struct conf, connections_each),
      "How many of them one address has at most (IPv6: one /64); when more come from it, its oldest one goes\n"
-     "# that has no request under way. 0: a quarter. Behind a load balancer that hides addresses: as many "
+     "# that has no request under way. 0: a quarter. Behind a load balancer or NAT64, which hide addresses: "
+     "as many "
      "as\n"
      "# connections."},
     {"asks-per-second", VALUE_U64, offsetof(struct conf, asks_per_second),
