@@ -154,8 +154,10 @@ int main(int argc, char **argv)
         slog(SLOG_ERROR, "audit",
              "failed=\"the audit log cannot be opened; nothing is disclosed\" reason=\"%s\"", err_text(e));
     child_hold_signals();
-    child_ready();
-    loop(&v);
+    if (child_listen(take_control, &v) == ERR_OK) { /* who is there already hears of us before we are ready */
+        child_ready();
+        loop(&v);
+    }
     vault_close(&v);
     return 0;
 }

@@ -119,6 +119,9 @@ struct web {
 /* Take a new channel (its predecessor is closed, its questions answered with OFFLINE). */
 void back_take(struct web *w, enum back_kind kind, int fd);
 void back_close(struct web *w, enum back_kind kind);
+/* Is the vault there, and has it said how it is? It does so as soon as its channel is there; a request may be
+ * looked at before what it said. */
+bool back_vault_said(struct web *w);
 static inline bool back_is_up(const struct web *w, enum back_kind kind)
 {
     return chan_is_open(&w->back[kind].chan);

@@ -107,6 +107,13 @@ static void on_readable(struct web *w, enum back_kind kind)
         back_close(w, kind);
 }
 
+bool back_vault_said(struct web *w)
+{
+    if (back_is_up(w, BACK_VAULT) && !w->vault_said)
+        on_readable(w, BACK_VAULT);
+    return back_is_up(w, BACK_VAULT) && w->vault_said;
+}
+
 static void on_in(evutil_socket_t fd, short what, void *ctx)
 {
     const struct back *b = ctx;

@@ -82,7 +82,7 @@ void web_losses_health(const struct web *w, struct json_object *o)
 void local_losses(struct local *l)
 {
     const struct msg_losses *losses = &l->web->vault.losses;
-    if (!back_is_up(l->web, BACK_VAULT) || !l->web->vault_said)
+    if (!back_vault_said(l->web))
         return local_fail(l, ERR_OFFLINE,
                           "The vault is away, and it has the log; the server's log says why.");
     struct json_object *o = json_object_new_object(), *list = json_object_new_array();

@@ -50,7 +50,7 @@ static struct json_object *key_object(const struct msg_vault_key *k)
 void local_vault(struct local *l)
 {
     const struct msg_vault_is *v = &l->web->vault;
-    if (!is_here(l->web))
+    if (!back_vault_said(l->web))
         return local_fail(l, ERR_OFFLINE, VAULT_AWAY);
     struct json_object *o = json_object_new_object(), *list = json_object_new_array();
     for (unsigned i = 0; i < v->n; i++)
