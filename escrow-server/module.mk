@@ -9,7 +9,7 @@ server_child := $(addprefix escrow-server/process/,child.c child_listen.c contro
 escrow_key := escrow-server/vault/escrow_key.c crypto/pkcs11/p256_token.c
 $(B)/obj/crypto/pkcs11/%.o: CPPFLAGS += -isystem /usr/include/p11-kit-1
 
-server_store := $(addprefix escrow-server/store/,store_sqlite.c store.c store_query.c store_devices.c \
+server_store := $(addprefix escrow-server/store/,store_sqlite.c store_sqlite_tx.c store.c store_query.c store_devices.c \
     store_records.c store_find.c store_uncertain.c store_retain.c sql_sqlite.c cwd_vfs.c store_pg.c \
     store_pg_connect.c store_pg_wire.c store_pg_tx.c store_pg_ahead.c store_ahead.c sql_pg.c)
 server_store_libs := -lsqlite3 -lpq -pthread

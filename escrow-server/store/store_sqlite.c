@@ -1,27 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/store/store_sqlite.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/store/cwd_vfs.h"
-#include "escrow-server/store/store_db.h"
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PROGRESS_STEPS 50000 /* of SQLite's machine, a few ms */
 
-struct lite {
-    struct db db; /* first */
-    sqlite3 *c;
-    sqlite3_stmt *stmt[SQL_COUNT];
-    bool looking; /* in a transaction of our own that only reads */
-};
-
 const char *const store_sqlite_file[STORE_HALVES] = {"recovery.db", "compliance.db"};
-
-static struct lite *lite_of(struct db *d)
-{
-    return (struct lite *)d;
-}
 
 static enum err from_sqlite(int code)
 {
@@ -212,7 +199,7 @@ static int step(struct query *q)
     return sqlite3_step(stmt);
 }
 
-static enum err run(struct query *q, uint64_t *ret_changed)
+enum err lite_run(struct query *q, uint64_t *ret_changed)
 {
     struct lite *l = lite_of(q->db);
     if (l->stmt[q->which] == NULL) { /* the dialect can do without it */
@@ -228,39 +215,16 @@ static enum err run(struct query *q, uint64_t *ret_changed)
     return ERR_OK;
 }
 
-static enum err plain(struct lite *l, enum sql which, const char *doing)
-{
-    __attribute__((cleanup(query_end))) struct query q = {.db = &l->db, .which = which, .doing = doing};
-    return run(&q, NULL);
-}
-
-/* Looks between two waits are one reading transaction: each by itself would lock the file and unlock it. */
-static enum err look(struct lite *l)
-{
-    if (l->looking || sqlite3_get_autocommit(l->c) == 0)
-        return ERR_OK;
-    TRY(plain(l, SQL_LOOK, "look"));
-    l->looking = true;
-    return ERR_OK;
-}
-
-static void end_look(struct lite *l)
-{
-    if (l->looking && sqlite3_get_autocommit(l->c) == 0)
-        (void)plain(l, SQL_COMMIT, "end-look");
-    l->looking = false;
-}
-
 static int tend(struct db *d)
 {
-    end_look(lite_of(d));
+    lite_end_look(lite_of(d));
     return -1;
 }
 
 static enum err row(struct query *q)
 {
     if (!q->sent)
-        TRY(look(lite_of(q->db)));
+        TRY(lite_look(lite_of(q->db)));
     switch (step(q)) {
     case SQLITE_ROW:
         return ERR_OK;
@@ -293,68 +257,17 @@ static void end(struct query *q)
     sqlite3_clear_bindings(stmt);
 }
 
-/* Transactions. */
-
-static bool in_batch(const struct lite *l)
-{
-    return !l->looking && sqlite3_get_autocommit(l->c) == 0;
-}
-
-static enum err begin(struct db *d)
-{
-    end_look(lite_of(d));
-    return plain(lite_of(d), SQL_BEGIN, "begin");
-}
-
-static void abandon(struct db *d)
-{
-    if (in_batch(lite_of(d)))
-        (void)plain(lite_of(d), SQL_ROLLBACK, "rollback");
-}
-
-static enum err commit(struct db *d, bool *ret_replicated)
-{
-    /* SQLite rolls back by itself on some errors; a COMMIT of nothing must not pass for success. */
-    if (!in_batch(lite_of(d)))
-        return ERR_IO;
-    enum err e = plain(lite_of(d), SQL_COMMIT, "commit");
-    if (e != ERR_OK)
-        abandon(d);
-    else
-        *ret_replicated = false;
-    return e;
-}
-
-static enum err mark(struct db *d)
-{
-    return !in_batch(lite_of(d)) ? ERR_IO : plain(lite_of(d), SQL_MARK, "mark");
-}
-
-static enum err release(struct db *d)
-{
-    return !in_batch(lite_of(d)) ? ERR_IO : plain(lite_of(d), SQL_RELEASE, "release");
-}
-
-static void undo(struct db *d)
-{
-    if (!in_batch(lite_of(d)))
-        return; /* all is gone already, and commit will say so */
-    /* What cannot be undone must not be committed either. */
-    if (plain(lite_of(d), SQL_UNDO, "undo") != ERR_OK || release(d) != ERR_OK)
-        abandon(d);
-}
-
 static const struct db_ops sqlite_ops = {
     .close = close_lite,
     .tend = tend,
-    .begin = begin,
-    .commit = commit,
-    .abandon = abandon,
-    .mark = mark,
-    .undo = undo,
-    .release = release,
+    .begin = lite_begin,
+    .commit = lite_commit,
+    .abandon = lite_abandon,
+    .mark = lite_mark,
+    .undo = lite_undo,
+    .release = lite_release,
     .prepare = prepare_one,
-    .run = run,
+    .run = lite_run,
     .row = row,
     .column = column,
     .end = end,
