@@ -83,20 +83,24 @@ static enum err say_rotated(struct agent *a, const struct cache_key *old, uint64
 }
 
 /* A password was shown to somebody although the server knew that it was replaced: he may have a copy of the
- * header from before. ret_known: a server has receipted what we said of it */
+ * header from before. ret_late: so it is */
 static enum err note_late_disclosure(struct agent *a, const struct command *c, const struct cache_key *k,
-                                     bool *ret_known)
+                                     bool *ret_late)
 {
     uint64_t known = 0;
     enum err e = cache_rotation_time(a->cache, &k->key_id, &known);
-    *ret_known = e == ERR_OK;
     if (e == ERR_NOT_FOUND || (e == ERR_OK && c->time <= known))
         return ERR_OK;
-    return e == ERR_OK ? mirror_note_exposed(a, &k->volume, &k->key_id) : e;
+    TRY(e);
+    TRY(mirror_note_exposed(a, &k->volume, &k->key_id));
+    *ret_late = true;
+    return ERR_OK;
 }
 
-/* Was it this very order that we answered last? */
-static enum err is_answered(struct agent *a, const struct command *c, bool *ret)
+/* Is this order younger than what we said last of its key? By what that says, or, since our clock may have
+ * been wrong, by when the server had it (late). An older one, or the one that was answered, never is: however
+ * often they are played again, in whatever turn, they make no new record. */
+static enum err is_younger(struct agent *a, const struct command *c, bool late, bool *ret)
 {
     struct record r;
     size_t len = 0;
@@ -104,17 +108,18 @@ static enum err is_answered(struct agent *a, const struct command *c, bool *ret)
     enum err e = bytes ? cache_rotation_record(a->cache, &c->key_id, bytes, &len) : ERR_NOMEM;
     if (e == ERR_OK)
         e = record_decode(bytes, len, &r);
-    if (e == ERR_OK)
-        *ret = r.event_time == c->time;
+    if (e == ERR_OK) { /* a rotation that nobody ordered has a time of its own only */
+        uint64_t said = r.event_time > 0 ? r.event_time : r.time;
+        *ret = said != c->time && (late || c->time > said);
+    }
     free(bytes);
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
 /* An order stays open, and is repeated, until it can be answered truthfully: not for a key that we do not
- * know and not without a successor. To a server that has what we said and orders all the same, that was no
- * answer: it speaks of a later disclosure, and whoever sends the old record once more has not heard of that.
- * So it gets a record that names this very order; and however often the same order comes, the same bytes
- * (invariant 7). */
+ * know and not without a successor. The answer is one record for ever: an order that comes again, even an old
+ * one, gets the same bytes (invariant 7). An order that speaks of a later disclosure is another one, and what
+ * answered the one before does not: whoever sends that once more has not heard of this. */
 static enum err do_rotate(struct agent *a, const struct command *c, struct sync_outcome *o)
 {
     struct cache_key k;
@@ -126,10 +131,10 @@ static enum err do_rotate(struct agent *a, const struct command *c, struct sync_
                          "the organisation wants its recovery password replaced");
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     }
-    bool known = false, answered = false;
-    TRY(note_late_disclosure(a, c, &k, &known));
-    TRY(is_answered(a, c, &answered));
-    if (known && !answered)
+    bool late = false, younger = false;
+    TRY(note_late_disclosure(a, c, &k, &late));
+    TRY(is_younger(a, c, late, &younger));
+    if (younger)
         return say_rotated(a, &k, c->time, o);
     e = cache_resend_rotation(a->cache, &c->key_id);
     return e == ERR_NOT_FOUND ? say_rotated(a, &k, c->time, o) : e;

@@ -111,9 +111,9 @@ def receipt(org, device, records, key='receipt', organisation=None, when=1_800_0
     return b + org.sign(b, key)
 
 
-def rotate_order(org, device, key_id, key='receipt'):
+def rotate_order(org, device, key_id, key='receipt', when=1_800_000_000):
     b = b'KHO\1\1\0\0\0' + uuid.UUID(org.id).bytes_le + device + uuid.UUID(key_id).bytes_le + \
-        struct.pack('<Q', 1_800_000_000) + bytes.fromhex(org.public(key)['id'])
+        struct.pack('<Q', when) + bytes.fromhex(org.public(key)['id'])
     return b + org.sign(b, key)
 
 

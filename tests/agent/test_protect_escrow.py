@@ -173,16 +173,28 @@ def test_orders(c, m, org, courier, image, key_id, device):
     c.check([(r['kind'], r['event']) for r in records] == [(ESCROW, 0), (EVENT, ROTATED)], 'escrow first', records)
     c.check(records[1]['other_key_id'] == key_id and records[1]['key_id'] == o['key_id'], 'then what replaced what')
     courier.answer(receipts=[receipt(org, device, [r['bytes'] for r in records])])
-    c.check(order(rotate_order(org, device, key_id)) == 'protected', 'the order repeated: nothing to do')
+    old = rotate_order(org, device, key_id, when=1_700_000_000)  # before the key was replaced
+    c.check(order(old) == 'protected', 'the order repeated: nothing to do')
     told = [decode_record(r) for r in courier.batch()['records']]
     c.check([r['bytes'] for r in told] == [records[1]['bytes']], 'but to say it again, in the same bytes', told)
     for i in range(20):
         courier.answer(receipts=[receipt(org, device, [r['bytes'] for r in told])],
-                       commands=[rotate_order(org, device, key_id)])
+                       commands=[old])
         again = courier.batch()['records']
         if not c.check(again == [records[1]['bytes']], 'an old order played again and again makes no new record', again):
             break
-    courier.answer(receipts=[receipt(org, device, again, when=1_800_000_001)])
+    young = rotate_order(org, device, key_id)  # shown once more since
+    courier.answer(receipts=[receipt(org, device, again, when=1_800_000_001)], commands=[young])
+    told = [decode_record(r) for r in courier.batch()['records']]
+    c.check([(r['event'], r['other_key_id']) for r in told] == [(ROTATED, key_id)] and told[0]['bytes'] != records[1]['bytes'],
+            'a younger one has an answer of its own', told)
+    for i in range(20):
+        courier.answer(receipts=[receipt(org, device, [r['bytes'] for r in told], when=1_800_000_002 + i)],
+                       commands=[(old, young)[i % 2]])
+        again = courier.batch()['records']
+        if not c.check(again == [told[0]['bytes']], 'and the two of them in turn make no other', again):
+            break
+    courier.answer(receipts=[receipt(org, device, again, when=1_800_000_100)])
     order(rotate_order(org, device, str(uuid.uuid4())))
     c.check(not courier.batch()['records'], 'an order for a key never seen is not answered')
     courier.answer(receipts=[receipt(org, device, [r['bytes'] for r in told])],
