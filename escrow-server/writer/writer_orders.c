@@ -64,23 +64,23 @@ enum err writer_order_rotation(struct batch *b, const uint8_t device[static 32],
     return ERR_OK;
 }
 
-/* A record may come any number of times, also by whoever never heard of the order; so what closes it is new,
- * or names the time that the order speaks of; that it does where another record closed it before. source:
- * docs/formats.md#command */
-static bool answers(const struct order *o, const struct record *r, bool is_new)
+/* A record may come any number of times, also by whoever never heard of the order: so one that was closed
+ * before is closed by a record that names the time that it speaks of. The first one is closed by any: that
+ * the key was replaced is true. source: docs/formats.md#command */
+static bool answers(const struct order *o, const struct record *r)
 {
     if (!o->ours || r->event != EVENT_ROTATED) /* other orders are given out under a name of their own */
         return true;
-    return r->event_time == o->time || (is_new && !o->again);
+    return r->event_time == o->time || !o->again;
 }
 
-enum err writer_order_done(struct batch *b, const struct record *r, bool is_new)
+enum err writer_order_done(struct batch *b, const struct record *r)
 {
     const struct guid *key_id = &r->other_key_id;
     bool former = false;
     struct order is;
     TRY(look(b, r->device, key_id, &is));
-    if (is.there && !answers(&is, r, is_new))
+    if (is.there && !answers(&is, r))
         return ERR_OK; /* it stays open */
     TRY(b->w->ops->command_former(b->w->store, r->device, key_id, &former));
     if (former)

@@ -112,7 +112,7 @@ static enum err put_escrow(struct batch *b, const struct store_record *r)
 }
 
 /* The order stands in the recovery store; the record is not receipted before both know. */
-static enum err put_event(struct batch *b, struct pending *p, const struct store_record *r, bool is_new)
+static enum err put_event(struct batch *b, struct pending *p, const struct store_record *r)
 {
     TRY(b->w->ops->event_put(b->w->store, r));
     if (r->r.event == EVENT_CLOCK)
@@ -125,7 +125,7 @@ static enum err put_event(struct batch *b, struct pending *p, const struct store
         return ERR_OK;
     p->both = true;
     TRY(batch_need(b, STORE_RECOVERY));
-    return writer_order_done(b, &r->r, is_new);
+    return writer_order_done(b, &r->r);
 }
 
 /* By the device's clock, which may be wrong by years; then it lands in the first bucket or in the last. */
@@ -147,7 +147,7 @@ static enum err put_record(struct batch *b, struct pending *p, const struct stor
     w->ops->ahead_fork(w->store, half, r);
     TRY(w->ops->record_put(w->store, half, r, &is_new));
     if (r->r.kind == RECORD_EVENT)
-        TRY(put_event(b, p, r, is_new));
+        TRY(put_event(b, p, r));
     if (!is_new)
         return ERR_OK;
     count_new(r);

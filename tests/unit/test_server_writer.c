@@ -579,7 +579,7 @@ static void test_a_stopped_loss_takes_its_orders_back(void **state)
         if (rows[i].follows)
             assert_int_equal(writer_order_rotation(&b, device.d.id, &key, &then), ERR_OK);
         if (rows[i].done)
-            assert_int_equal(writer_order_done(&b, &answer, true), ERR_OK);
+            assert_int_equal(writer_order_done(&b, &answer), ERR_OK);
         batch_finish(&b);
         bool was = rows[i].left == 0 && !rows[i].done, late = i % 2 == 0;
         seen_at(device.d.id, late ? writer_now() + 5 : 1); /* was it here since? */
@@ -687,7 +687,7 @@ static enum err do_order(struct batch *b)
     TRY(batch_need(b, STORE_RECOVERY));
     struct record r = {.other_key_id = some_key, .event_time = 100};
     memcpy(r.device, device.d.id, sizeof r.device);
-    return writer_order_done(b, &r, true);
+    return writer_order_done(b, &r);
 }
 static enum err change_device(struct batch *b, enum device_change change)
 {
