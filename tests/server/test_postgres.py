@@ -147,7 +147,7 @@ def test_an_older_schema_is_brought_forward():
         for half in ('recovery', 'compliance'):
             p.sql(f'DELETE FROM keyholt_{half}.keyholt_schema WHERE version > 1')
         p.sql('ALTER TABLE keyholt_recovery.commands DROP COLUMN again, DROP COLUMN loss')
-        p.sql('DROP INDEX keyholt_recovery.envelopes_sender')
+        p.sql('DROP INDEX keyholt_recovery.envelopes_sender, keyholt_recovery.commands_key')
         s.start()
         eq(d.names(d.sync(e)[2]), [e['name']], 'it syncs on')
         eq([r['state'] for r in json.loads(s.command('device', 'list', '--json').stdout)['devices']], ['approved'], 'and is approved')
