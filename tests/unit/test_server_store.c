@@ -934,13 +934,20 @@ static void make_older(enum store_half half, int version)
     set_version(half, version);
 }
 
-static uint64_t ask_file(const char *file, const char *sql)
+/* A store's file, beside the store. */
+static sqlite3 *open_file(const char *file)
 {
     char path[128];
     sqlite3 *db = NULL;
-    sqlite3_stmt *stmt = NULL;
     snprintf(path, sizeof path, "%s/%s", engine.dir, file);
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    return db;
+}
+
+static uint64_t ask_file(const char *file, const char *sql)
+{
+    sqlite3 *db = open_file(file);
+    sqlite3_stmt *stmt = NULL;
     assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
     uint64_t got = (uint64_t)sqlite3_column_int64(stmt, 0);
@@ -953,10 +960,8 @@ static uint64_t ask_file(const char *file, const char *sql)
 static void check_retention_plans(void)
 {
     static const enum sql steps[] = {SQL_RETAINED, SQL_FORGET, SQL_RETAIN, SQL_RETAIN_EVENTS};
-    char path[128], sql[1200];
-    sqlite3 *db = NULL;
-    snprintf(path, sizeof path, "%s/compliance.db", engine.dir);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    char sql[1200];
+    sqlite3 *db = open_file("compliance.db");
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         sqlite3_stmt *stmt = NULL;
         unsigned n = 0;
@@ -1029,10 +1034,8 @@ static void check_plans(void)
                 {SQL_FIND, "INDEX envelopes_key (key_id=? AND sender=? AND own=?)"},
                 {SQL_COMMAND_FORMER, "INDEX envelopes_key (key_id=? AND sender=? AND own=?)"},
                 {SQL_COMMAND_OPEN, "INDEX commands_key (key_id=?)"}};
-    char path[128], sql[2048];
-    sqlite3 *db = NULL;
-    snprintf(path, sizeof path, "%s/recovery.db", engine.dir);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    char sql[2048];
+    sqlite3 *db = open_file("recovery.db");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         sqlite3_stmt *stmt = NULL;
         bool found = false;
