@@ -13,12 +13,6 @@
 #define WRITER_SEEN    512  /* heartbeats that wait for a commit */
 #define WRITER_SEEN_MS 1000 /* at most so long */
 
-struct seen {
-    uint8_t device[32], head[32];
-    bool has_head;
-    uint64_t time;
-};
-
 struct writer_state {
     const struct store_ops *ops;
     struct store *store;
@@ -47,7 +41,7 @@ struct writer_state {
     struct {
         unsigned n;
         int64_t since_ms;
-        struct seen item[WRITER_SEEN];
+        struct msg_seen_one item[WRITER_SEEN];
     } seen;
 };
 
@@ -148,9 +142,9 @@ void writer_take_proofs(const struct writer_state *w, struct pending *p, const s
 /* May a line about this device be logged now? (metrics.h) */
 bool writer_may_log(const uint8_t device[static 32]);
 
-/* writer_seen.c: remember that a device was here, and when. audit_head: the one that it has, or NULL. What is
- * remembered already is written down first if there is no room, in the batch. */
-void writer_seen(struct batch *b, const uint8_t device[static 32], const uint8_t *audit_head, uint64_t when);
+/* writer_seen.c: remember that a device was here, and when, which was not later than now. What is remembered
+ * already is written down first if there is no room, in the batch. */
+void writer_seen(struct batch *b, const struct msg_seen_one *one);
 /* Write it down with a batch that commits, or when it waited long enough, or now. */
 void writer_seen_store(struct batch *b, bool now);
 /* After how many milliseconds that is, -1: nothing waits. */

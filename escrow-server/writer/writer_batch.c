@@ -129,8 +129,7 @@ static enum err take_seen(struct batch *b, const struct msg_frame *m)
     static struct msg_seen seen; /* in one thread */
     TRY(msg_get_seen(m->body, m->len, &seen));
     for (unsigned i = 0; i < seen.n; i++)
-        writer_seen(b, seen.item[i].device, seen.item[i].has_head ? seen.item[i].audit_head : NULL,
-                    seen.item[i].time);
+        writer_seen(b, &seen.item[i]);
     return ERR_OK;
 }
 

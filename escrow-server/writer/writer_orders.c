@@ -7,10 +7,10 @@
 
 /* An order that waits. */
 struct order {
-    bool there, again; /* again: it was done, and is given out once more */
-    bool ours;         /* by our key of now; else nobody knows: */
-    uint64_t time;     /* when the key was disclosed, as the order says */
-    uint64_t loss;     /* that it waits for, and for nothing else */
+    bool again;    /* it was done, and is given out once more */
+    bool ours;     /* by our key of now; else there is none, or nobody knows: */
+    uint64_t time; /* when the key was disclosed, as the order says */
+    uint64_t loss; /* that it waits for, and for nothing else */
 };
 
 static enum err look(struct batch *b, const uint8_t device[static 32], const struct guid *key_id,
@@ -19,12 +19,12 @@ static enum err look(struct batch *b, const uint8_t device[static 32], const str
     struct store_waiting w;
     struct cr_p256_pub pub;
     struct command c;
-    *ret = (struct order){.there = false};
+    *ret = (struct order){.ours = false};
     enum err e = b->w->ops->command_get(b->w->store, device, key_id, &w);
     if (e != ERR_OK)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     TRY(cr_p256_public(b->w->receipt_key, &pub));
-    *ret = (struct order){.there = true, .again = w.again, .loss = w.loss};
+    *ret = (struct order){.again = w.again, .loss = w.loss};
     ret->ours = command_decode(w.bytes, sizeof w.bytes, &pub, &c) == ERR_OK;
     if (ret->ours)
         ret->time = c.time;
@@ -80,7 +80,7 @@ enum err writer_order_done(struct batch *b, const struct record *r)
     bool former = false;
     struct order is;
     TRY(look(b, r->device, key_id, &is));
-    if (is.there && !answers(&is, r))
+    if (!answers(&is, r))
         return ERR_OK; /* it stays open */
     TRY(b->w->ops->command_former(b->w->store, r->device, key_id, &former));
     if (former)

@@ -269,6 +269,14 @@ static void store_records(struct batch *b, struct pending *p, const struct taken
     check_gaps(b, p, t, before);
 }
 
+static void note_seen(struct batch *b, const struct msg_sync *m)
+{
+    struct msg_seen_one one = {.time = writer_now(), .has_head = m->has_head};
+    memcpy(one.device, m->device, sizeof one.device);
+    memcpy(one.audit_head, m->audit_head, sizeof one.audit_head);
+    writer_seen(b, &one);
+}
+
 void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m)
 {
     static struct taken taken; /* in one thread */
@@ -291,5 +299,5 @@ void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m)
     store_records(b, p, &taken);
     p->drops = quiet_drops(m->device);
     p->n_proofs = 0; /* they lie in the message */
-    writer_seen(b, m->device, m->has_head ? m->audit_head : NULL, writer_now());
+    note_seen(b, m);
 }
