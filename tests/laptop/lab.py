@@ -110,13 +110,19 @@ def luks_disk(path, mib, *options, kind='luks2'):
 
 # ---- the laptop from inside
 
+def log_in(laptop):
+    """To a shell, and to a keeper that answers: nothing orders the log-in after it."""
+    laptop.login('root', 'root')
+    until('the keeper answers', lambda: agent(laptop, 'status')[0] == 0)
+
+
 def boot(laptop, passphrase=PASSPHRASE):
     """From power-on, or a restart, to a shell, by the user's passphrase."""
     if not laptop.on:
         laptop.power_on()
     laptop.wait_serial(r'Please unlock disk root:', 240)
     laptop.type_serial(passphrase + '\n')
-    laptop.login('root', 'root')
+    log_in(laptop)
 
 
 def power_off(laptop):
@@ -218,7 +224,7 @@ def recover(laptop, password, shot=None):
     laptop.send_keys(digits.replace('-', ''))
     laptop.send_keys(['ret'])
     laptop.wait_serial(r'The disk is opened', 90)
-    laptop.login('root', 'root')
+    log_in(laptop)
     assert 'Please unlock disk' not in laptop.console.text, 'a passphrase was asked for'
     return seen.before
 

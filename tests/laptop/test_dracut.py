@@ -21,7 +21,7 @@ def boot(laptop):
     laptop.power_on()
     laptop.wait_serial(ASKED, 240)
     laptop.type_serial(lab.PASSPHRASE + '\n')
-    laptop.login('root', 'root')
+    lab.log_in(laptop)
 
 
 def recovery_next(laptop):

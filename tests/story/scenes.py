@@ -3,6 +3,7 @@
 import os
 import re
 
+from tests.laptop import lab
 from tests.story.stage import DEVICE, PASSPHRASE, PROMPT
 
 EFIVARS = '/sys/firmware/efi/efivars'
@@ -42,7 +43,7 @@ def provision(s):
     s.screen('passphrase')
     s.script.did('power on', 'UEFI firmware, kernel, passphrase prompt')
     s.laptop.send_keys(PASSPHRASE + '\n')
-    s.laptop.login('root', 'root')
+    lab.log_in(s.laptop)
     s.script.did('passphrase', 'accepted; logged in')
     secure_boot = s.laptop.run(f'od -An -tu1 -j4 {EFIVARS}/SecureBoot-* 2>/dev/null || echo 0').split()
     s.script.did('Secure Boot', 'off' if secure_boot == ['0'] else 'on')
@@ -171,7 +172,7 @@ def type_the_digits(s):
     shown = s.laptop.wait_screen(r'login: *$', 240)
     s.script.check('no passphrase was asked for', not re.search(PROMPT, shown, re.M), shown)
     s.screen('login')
-    s.laptop.login('root', 'root')
+    lab.log_in(s.laptop)
     s.script.did('Debian', 'booted to its login prompt')
     check_hand_off(s)
 
