@@ -2,11 +2,17 @@
 #define OPENSSL_SUPPRESS_DEPRECATED    /* RAND_METHOD: a provider's generator is fetched and locked for each \
                                           call */
 #include "escrow-server/web/tls_random.h"
+#include "crypto/secret.h"
 #include <errno.h>
 #include <openssl/rand.h>
+#include <string.h>
 #include <sys/random.h>
 
-static int fill(unsigned char *p, int len)
+/* Asked for four times in a handshake, for a few bytes each: the call takes longer than they do. */
+static uint8_t pool[256];
+static size_t left_in_pool;
+
+static int from_kernel(unsigned char *p, int len)
 {
     size_t left = len < 0 ? 0 : (size_t)len;
     while (left > 0) {
@@ -19,6 +25,22 @@ static int fill(unsigned char *p, int len)
         left -= (size_t)n;
     }
     return len >= 0;
+}
+
+/* What is given is there no more. One thread, and nobody forks: see one_thread.c. */
+static int fill(unsigned char *p, int len)
+{
+    if (len < 0 || (size_t)len > sizeof pool)
+        return from_kernel(p, len);
+    if ((size_t)len > left_in_pool) {
+        if (from_kernel(pool, sizeof pool) != 1)
+            return 0;
+        left_in_pool = sizeof pool;
+    }
+    left_in_pool -= (size_t)len;
+    memcpy(p, pool + left_in_pool, (size_t)len);
+    cr_wipe(pool + left_in_pool, (size_t)len);
+    return 1;
 }
 
 static int ready(void)

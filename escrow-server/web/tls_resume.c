@@ -2,17 +2,17 @@
 #include "crypto/secret.h"
 #include "escrow-server/web/tls_sessions.h"
 #include "escrow-server/web/web.h"
+#include <openssl/rand.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #define CONTEXT "keyholt"
 
-/* Any number that cannot be guessed; the kernel is a third of the way to OpenSSL's generator. */
+/* Any number that cannot be guessed. */
 static int make_id(SSL *ssl, unsigned char *id, unsigned *len)
 {
     (void)ssl;
-    return getrandom(id, *len, 0) == (ssize_t)*len;
+    return RAND_bytes(id, (int)*len);
 }
 
 static int on_new(SSL *ssl, SSL_SESSION *session)

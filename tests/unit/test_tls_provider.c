@@ -263,6 +263,11 @@ static void test_random(void **state)
     assert_memory_not_equal(a + sizeof a - sizeof none, none, sizeof none);
     assert_int_equal(RAND_status(), 1);
     assert_int_equal(RAND_bytes(a, 0), 1);
+    for (size_t i = 0; i + 40 <= sizeof a; i += 40) /* beyond what is asked of the kernel at once */
+        assert_int_equal(RAND_bytes(a + i, 40), 1);
+    for (size_t i = 0; i + 8 <= sizeof a; i += 8)
+        for (size_t j = 0; j < i; j += 8)
+            assert_memory_not_equal(a + i, a + j, 8);
 }
 
 /* One key has several forms. Ours is the one that couriers enrol with; no other makes a key of another one.
