@@ -27,7 +27,7 @@ $(eval $(call program,bin/keyholt-server,escrow-server/places.c escrow-server/co
     $(addprefix escrow-server/store/,store_rows.c store_check.c sql_tables.c),-ljson-c -lcrypt -lp11-kit $(server_store_libs)))
 
 $(eval $(call program,libexec/web,$(server_child) escrow-server/process/quiet.c escrow-server/pki.c escrow-server/pki_read.c \
-    $(addprefix escrow-server/web/,web_main.c web_back.c web_replay.c web_tls.c tls_provider.c tls_kdf.c tls_random.c tls_hmac.c tls_x25519.c tls_spki.c \
+    $(addprefix escrow-server/web/,web_main.c web_back.c web_replay.c web_tls.c tls_provider.c tls_kdf.c tls_random.c tls_hold.c tls_hmac.c tls_x25519.c tls_spki.c \
     tls_sessions.c tls_resume.c web_courier.c web_conn.c web_room.c web_peers.c peer_key.c web_body.c web_http.c web_gzip.c web_enroll.c web_sync.c \
     sync_read.c sync_answer.c web_quiet.c web_health.c \
     web_vault.c web_losses.c web_heads.c web_revoked.c web_local.c web_local_ops.c web_outbox.c web_devices.c \
@@ -75,6 +75,7 @@ $(eval $(call unit,test_server_writer,escrow-server/pki.c escrow-server/pki_read
     msg_devices.c msg_vault.c msg_loss.c slog.c),$(server_store_libs)))
 
 $(eval $(call unit,test_vault_loss,$(addprefix escrow-server/,vault/vault_loss.c process/metrics.c process/slog.c),))
+$(eval $(call unit,test_tls_hold,escrow-server/web/tls_hold.c,-lssl))
 $(eval $(call unit,test_peer_key,escrow-server/web/peer_key.c,))
 $(eval $(call unit,test_http_guard,escrow-server/web/http_guard.c,))
 $(eval $(call fuzz,fuzz_http,escrow-server/web/http_guard.c))

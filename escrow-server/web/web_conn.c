@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/web/web_conn.h"
 #include "escrow-server/process/metrics.h"
+#include "escrow-server/web/tls_hold.h"
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/bufferevent_struct.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,6 +90,7 @@ static void on_ahead(evutil_socket_t fd, short what, void *ctx)
         return;
     if (!c->met) { /* evhttp gives the socket after the connection was made */
         c->met = true;
+        (void)tls_hold_put(bufferevent_openssl_get_ssl(c->bev)); /* without it a ticket goes alone */
         web_peer_enter(c);
         if (c->handshaking)
             return;
@@ -109,28 +110,20 @@ void web_conn_read_ahead(struct conn *c)
         event_active(c->ahead, EV_TIMEOUT, 0);
 }
 
-/* What was written stays in the kernel until more is, 0.2 s at most. source: tcp(7) */
-static void hold_back(struct conn *c, bool held)
-{
-    const int on = held;
-    if (c->held_back != held)
-        (void)setsockopt(bufferevent_getfd(c->bev), IPPROTO_TCP, TCP_CORK, &on, sizeof on);
-    c->held_back = held;
-}
-
 static void on_info(const SSL *ssl, int where, int ret)
 {
     struct conn *c = SSL_get_ex_data(ssl, conn_index());
     (void)ret;
     if (c == NULL || (where & SSL_CB_HANDSHAKE_DONE) == 0 || !c->handshaking)
         return;
+    SSL *own = bufferevent_openssl_get_ssl(c->bev);
     c->handshaking = false;
     web_conn_join(c, &c->web->idle);
     metrics_add(METRIC_HANDSHAKES, 1);
     web_conn_deadline(c, WEB_REQUEST_S);
     if (SSL_get_num_tickets(ssl) > 0 && SSL_has_pending(ssl) == 1) /* the ticket goes with the answer */
-        hold_back(c, true);
-    SSL_set_read_ahead(bufferevent_openssl_get_ssl(c->bev), 0);
+        tls_hold_next(own);
+    SSL_set_read_ahead(own, 0);
     web_conn_read_ahead(c);
 }
 
@@ -236,7 +229,6 @@ void web_conn_answered(struct evhttp_connection *evcon)
     if (c == NULL)
         return;
     c->calls = 0;
-    hold_back(c, false);
     web_body_release(c);
     web_conn_join(c, &c->web->idle);
     if (c->refused == NULL) /* the next one may have begun long ago */

@@ -14,9 +14,8 @@ struct conn {
     struct event *deadline, *ahead;
     struct bufferevent *bev; /* borrowed; outlives the TLS session that owns us */
     bool handshaking;
-    bool going;     /* at once: nothing that is under way gives it more time */
-    bool held_back; /* the session's ticket, to go with the answer */
-    bool owed; /* an answer: the server does not end before it was given, or the time for that has passed */
+    bool going; /* at once: nothing that is under way gives it more time */
+    bool owed;  /* an answer: the server does not end before it was given, or the time for that has passed */
     unsigned calls;               /* of ours that are being answered: 0 or 1 */
     struct conn_list *in;         /* NULL: none */
     struct conn *older, *newer;   /* there */
