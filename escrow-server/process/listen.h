@@ -21,5 +21,7 @@ MUST_CHECK enum err listen_name(int fd, char ret[static LISTEN_TEXT]);
 /* The local socket, only for its owner (root, or whoever runs the server); an old one is replaced.
  * err: RANGE (path too long for a socket), IO */
 MUST_CHECK enum err listen_local(const char *path, int *ret_fd);
-/* Connect to it. err: OFFLINE (nobody listens), DENIED, RANGE */
-MUST_CHECK enum err listen_local_connect(const char *path, int *ret_fd);
+/* Connect to it. send_s: seconds that a send() waits at most
+ * err: NOT_FOUND (no socket there), OFFLINE (nobody listens), BUSY (its backlog was full for two seconds),
+ *      DENIED, RANGE */
+MUST_CHECK enum err listen_local_connect(const char *path, unsigned send_s, int *ret_fd);

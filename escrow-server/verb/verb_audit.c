@@ -49,9 +49,7 @@ static void read_boots(struct audit_reading *r, const struct audit_words *w)
         e = audit_view_boots(&r->view, answer);
     if (e != ERR_OK)
         fprintf(stderr, "keyholt-server: boot events are missing from this list: %s\n",
-                detail[0] != '\0'  ? detail
-                : e == ERR_OFFLINE ? "the server is not running here"
-                                   : err_text(e));
+                detail[0] != '\0' ? detail : local_why(e));
     json_object_put(answer);
 }
 
@@ -158,7 +156,7 @@ static int import(const struct audit_words *w)
     const char *detail = "";
     const char *file = w->rest.item[0];
     enum err e = audit_import(w->root, file, w->as, &head, &added, &detail);
-    if (e == ERR_OFFLINE)
+    if (e == ERR_OFFLINE || e == ERR_BUSY || e == ERR_TIMEOUT)
         return complain(KH_EXIT_QUEUED, file, detail);
     if (e != ERR_OK)
         return complain(e == ERR_AUTH || e == ERR_FORMAT || e == ERR_CONFLICT || e == ERR_IO ? KH_EXIT_NO

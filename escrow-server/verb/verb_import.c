@@ -2,6 +2,7 @@
 #include "crypto/host/file.h"
 #include "escrow-server/places.h"
 #include "escrow-server/process/local.h"
+#include "escrow-server/verb/ask.h"
 #include "escrow-server/verb/options.h"
 #include "escrow-server/verb/verbs.h"
 #include "formats/host/json_strict.h"
@@ -53,7 +54,7 @@ static enum err keep(struct import *i, struct json_object *o)
 
 static int exit_of(enum err e)
 {
-    return e == ERR_OFFLINE || e == ERR_TIMEOUT || e == ERR_FULL ? KH_EXIT_QUEUED : KH_EXIT_NO;
+    return e == ERR_FORMAT ? KH_EXIT_NO : ask_exit_refused(e); /* it is the file that is not in its form */
 }
 
 static int import_one(struct import *i, const uint8_t *p, size_t len)
@@ -63,10 +64,8 @@ static int import_one(struct import *i, const uint8_t *p, size_t len)
     json_object_object_add(o, "op", json_object_new_string("outbox"));
     enum err e = local_ask_with(i->root, o, p, len, &answer);
     json_object_put(o);
-    if (e == ERR_OFFLINE)
-        return complain(KH_EXIT_QUEUED, i->file, "the server is not running here; start it first");
     if (e != ERR_OK)
-        return complain(KH_EXIT_FAILED, i->file, err_text(e));
+        return complain(ask_exit_unreachable(e), i->file, local_why(e));
     e = local_result(answer, &detail);
     int code = e == ERR_OK ? KH_EXIT_OK : complain(exit_of(e), i->file, detail);
     if (e == ERR_OK && keep(i, answer) != ERR_OK)
