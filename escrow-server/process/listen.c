@@ -33,6 +33,15 @@ static enum err parse(const char *where, struct addrinfo **ret)
     return getaddrinfo(host, colon + 1, &hints, ret) == 0 ? ERR_OK : ERR_FORMAT;
 }
 
+bool listen_is_address(const char *where)
+{
+    struct addrinfo *info = NULL;
+    if (parse(where, &info) != ERR_OK)
+        return false;
+    freeaddrinfo(info);
+    return true;
+}
+
 static enum err open_one(const struct sockaddr *a, socklen_t len, int *ret)
 {
     const int one = 1;

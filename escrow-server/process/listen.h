@@ -3,10 +3,13 @@
 /* The listening sockets, opened by the supervisor and kept across a worker's restart. */
 
 #include "crypto/err.h"
+#include <stdbool.h>
 #include <stddef.h>
 
 #define LISTEN_TEXT 96
 
+/* "127.0.0.1:8443", "[::1]:8443": an address of numbers and a port. */
+bool listen_is_address(const char *where);
 /* One socket per worker on the same address, so that the kernel spreads connections (SO_REUSEPORT).
  * where:    "127.0.0.1:8443", "[::1]:8443"; port 0 takes a free one
  * ret_fds:  n sockets, close-on-exec, non-blocking

@@ -90,6 +90,7 @@ static int change(const struct words *w, const char *word)
 {
     struct json_object *done = json_object_new_array(), *o = json_object_new_object();
     int code = KH_EXIT_OK;
+    unsigned n = 0;
     for (unsigned i = 0; i < w->ids.n && code == KH_EXIT_OK; i++) {
         struct json_object *answer = NULL, *request = json_object_new_object();
         json_object_object_add(request, "op", json_object_new_string("device"));
@@ -98,11 +99,13 @@ static int change(const struct words *w, const char *word)
         code = ask_server(w->root, "device", request, NULL, &answer);
         json_object_put(answer);
         if (code == KH_EXIT_OK)
-            json_object_array_add(done, json_object_new_string(w->ids.item[i]));
+            json_object_array_add(done, json_object_new_string(w->ids.item[n++]));
     }
     json_object_object_add(o, "change", json_object_new_string(word));
     json_object_object_add(o, "done", done);
-    if (w->json)
+    if (code != KH_EXIT_OK)
+        json_object_object_add(o, "failed", json_object_new_string(w->ids.item[n]));
+    if (w->json && (code == KH_EXIT_OK || n > 0))
         print_json(o);
     else
         json_object_put(o);
@@ -122,16 +125,12 @@ static int run(int argc, char *const *argv)
     bool lists = strcmp(word, "list") == 0, known = lists;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         known = known || strcmp(words[i], word) == 0;
-    if (!known) {
-        fputs(usage, stderr);
-        return KH_EXIT_USAGE;
-    }
+    if (!known)
+        return options_wrong_words("device", argc, argv, usage);
     if (options_parse(argc - 1, argv + 1, defs, sizeof defs / sizeof defs[0], usage) != ERR_OK)
         return KH_EXIT_USAGE;
-    if (lists != (w.ids.n == 0) || (!lists && w.waiting)) {
-        fputs(usage, stderr);
-        return KH_EXIT_USAGE;
-    }
+    if (lists != (w.ids.n == 0) || (!lists && w.waiting))
+        return options_wrong_words("device", argc, argv, usage);
     if (place_absolute(w.root, absolute) != ERR_OK)
         return complain(KH_EXIT_FAILED, "the path of --root is too long");
     w.root = absolute;

@@ -112,10 +112,10 @@ static int import_file(struct import *i, const char *answer, bool json)
     free(p);
     code = write_answer(i, answer, code);
     free(i->answer);
-    if (json)
+    if (json && (code == KH_EXIT_OK || i->outboxes > 0))
         printf("{\"records\":%llu,\"enrolled\":%s}\n", (unsigned long long)i->records,
                i->enrolled ? "true" : "false");
-    else if (i->outboxes > 0)
+    else if (!json && i->outboxes > 0)
         printf("%llu records are stored; bring %s back to the device: keyholt-agent import\n",
                (unsigned long long)i->records, answer);
     return code;
@@ -131,16 +131,12 @@ static int run(int argc, char *const *argv)
                                       {"answer", OPTION_TEXT, false, &answer},
                                       {"json", OPTION_FLAG, false, &json},
                                       {NULL, OPTION_REST, false, &rest}};
-    if (argc < 1 || strcmp(argv[0], "outbox") != 0) {
-        fputs(usage, stderr);
-        return KH_EXIT_USAGE;
-    }
+    if (argc < 1 || strcmp(argv[0], "outbox") != 0)
+        return options_wrong_words("import", argc, argv, usage);
     if (options_parse(argc - 1, argv + 1, defs, 4, usage) != ERR_OK)
         return KH_EXIT_USAGE;
-    if (rest.n != 1) {
-        fputs(usage, stderr);
-        return KH_EXIT_USAGE;
-    }
+    if (rest.n != 1)
+        return options_wrong_words("import", argc, argv, usage);
     if (place_absolute(root, absolute) != ERR_OK ||
         (size_t)snprintf(beside, sizeof beside, "%s.answer", rest.item[0]) >= sizeof beside)
         return complain(KH_EXIT_FAILED, root, "a path is too long");

@@ -192,8 +192,7 @@ static int run(int argc, char *const *argv)
         return make(&w);
     if (strcmp(what, "import") == 0 && w.rest.n == (w.pkcs11 == NULL))
         return import(&w);
-    fputs(usage, stderr);
-    return KH_EXIT_USAGE;
+    return options_wrong_words("keys", argc, argv, usage);
 }
 
 const struct verb verb_keys = {"keys", run, usage, "check the vault's escrow keys; add an epoch"};

@@ -49,10 +49,8 @@ static int run(int argc, char *const *argv)
                                       {"days", OPTION_NUMBER, false, &days},
                                       {"uses", OPTION_NUMBER, false, &uses},
                                       {"json", OPTION_FLAG, false, &json}};
-    if (argc < 1 || strcmp(argv[0], "new") != 0) {
-        fputs(usage, stderr);
-        return KH_EXIT_USAGE;
-    }
+    if (argc < 1 || strcmp(argv[0], "new") != 0)
+        return options_wrong_words("token", argc, argv, usage);
     if (options_parse(argc - 1, argv + 1, defs, 4, usage) != ERR_OK)
         return KH_EXIT_USAGE;
     if (days < 1 || days > 3650 || uses < 1 || uses > 10000000)
