@@ -87,7 +87,7 @@ struct conf {
 /* Where and what is wrong in it. */
 struct conf_mistake {
     unsigned line; /* 0: the file as a whole */
-    char key[64]; /* empty: the line has none */
+    char key[64];  /* empty: the line has none */
     const char *reason;
 };
 

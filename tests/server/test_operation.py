@@ -542,6 +542,15 @@ def test_manual_of_the_configuration():
         holds('$B/keyholt-server.conf.5' in f.read(), 'in the package')
 
 
+def test_manual_has_every_option():
+    """What `help` lists stands in keyholt-server(8), too."""
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../packaging/man/keyholt-server.8'), encoding='utf-8') as f:
+        page = f.read().replace('\\-', '-')
+    options = set(re.findall(r'--[a-z0-9][a-z0-9-]*', run(SERVER, 'help').stdout))
+    holds(len(options) > 40, options)
+    eq([o for o in sorted(options) if not re.search(re.escape(o) + r'(?![a-z0-9-])', page)], [], 'not in the manual')
+
+
 # ---- metrics
 
 def test_metrics_are_summed_and_well_formed(s):
