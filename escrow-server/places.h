@@ -86,8 +86,8 @@ struct conf {
 
 /* Where and what is wrong in it. */
 struct conf_mistake {
-    unsigned line;
-    char key[64]; /* empty: the line has none */
+    unsigned line; /* 0: the file as a whole */
+    char key[64];  /* empty: the line has none */
     const char *reason;
 };
 

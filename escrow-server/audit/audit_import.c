@@ -46,6 +46,9 @@ static enum err ask(const char *root, const char *who, const char *chain, uint64
     json_object_object_add(o, "chain", json_object_new_string(chain));
     enum err e = local_ask(root, o, NULL, &answer, NULL);
     json_object_put(o);
+    *ret_detail = local_why(e);
+    if (e == ERR_NOT_FOUND || e == ERR_TRUNCATED) /* not the file's */
+        return ERR_OFFLINE;
     TRY(e);
     e = local_result(answer, &text);
     if (e == ERR_OK)
@@ -74,8 +77,6 @@ enum err audit_import(const char *root, const char *file, const char *who, struc
     *ret_detail = "the chain cannot be laid down for the vault";
     TRY(place_of(root, ret_head->chain, path));
     TRY(lay_down(root, file, path));
-    *ret_detail =
-        "the server is not running here, so the import cannot be put on record; start it and repeat";
     e = ask(root, who, ret_head->chain, ret_added, ret_detail);
     (void)unlink(path);
     return e;

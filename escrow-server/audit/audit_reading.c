@@ -5,6 +5,7 @@
 #include "formats/audit_head.h"
 #include "formats/base.h"
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,7 @@ static enum err read_foreign(struct audit_reading *r, const char *root)
     DIR *d = opendir(dir);
     enum err e = ERR_OK;
     if (d == NULL)
-        return ERR_DENIED;
+        return errno == ENOENT ? ERR_NOT_FOUND : ERR_DENIED;
     for (const struct dirent *item; e == ERR_OK && (item = readdir(d)) != NULL;) {
         size_t len = strlen(item->d_name);
         if (len < 5 || strcmp(item->d_name + len - 4, ".log") != 0)

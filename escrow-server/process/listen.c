@@ -14,7 +14,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG 1024
+#define BACKLOG   1024
+#define CONNECT_S 2
 
 /* "host:port" or "[host]:port", numbers only: the server asks no name server. */
 static enum err parse(const char *where, struct addrinfo **ret)
@@ -30,6 +31,15 @@ static enum err parse(const char *where, struct addrinfo **ret)
     bool brackets = where[0] == '[' && where[len - 1] == ']' && len > 2;
     snprintf(host, sizeof host, "%.*s", (int)(brackets ? len - 2 : len), where + brackets);
     return getaddrinfo(host, colon + 1, &hints, ret) == 0 ? ERR_OK : ERR_FORMAT;
+}
+
+bool listen_is_address(const char *where)
+{
+    struct addrinfo *info = NULL;
+    if (parse(where, &info) != ERR_OK)
+        return false;
+    freeaddrinfo(info);
+    return true;
 }
 
 static enum err open_one(const struct sockaddr *a, socklen_t len, int *ret)
@@ -134,18 +144,43 @@ enum err listen_local(const char *path, int *ret_fd)
     return ERR_IO;
 }
 
-enum err listen_local_connect(const char *path, int *ret_fd)
+static void set_send_limit(int fd, unsigned seconds)
+{
+    const struct timeval limit = {.tv_sec = (time_t)seconds};
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}
+
+static enum err not_connected(int code)
+{
+    switch (code) {
+    case EAGAIN:
+        return ERR_BUSY;
+    case ENOENT:
+    case ENOTDIR:
+        return ERR_NOT_FOUND;
+    case EACCES:
+    case EPERM:
+        return ERR_DENIED;
+    default:
+        return ERR_OFFLINE;
+    }
+}
+
+enum err listen_local_connect(const char *path, unsigned send_s, int *ret_fd)
 {
     struct sockaddr_un a;
     TRY(local_address(path, &a));
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return err_from_errno(errno);
+    /* connect() waits for room in the backlog for as long as send() may wait: without a limit, for ever */
+    set_send_limit(fd, CONNECT_S);
     if (connect(fd, (const struct sockaddr *)&a, sizeof a) == 0) {
+        set_send_limit(fd, send_s);
         *ret_fd = fd;
         return ERR_OK;
     }
-    enum err e = errno == EACCES || errno == EPERM ? ERR_DENIED : ERR_OFFLINE;
+    enum err e = not_connected(errno);
     close(fd);
     return e;
 }

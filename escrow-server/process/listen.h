@@ -3,10 +3,13 @@
 /* The listening sockets, opened by the supervisor and kept across a worker's restart. */
 
 #include "crypto/err.h"
+#include <stdbool.h>
 #include <stddef.h>
 
 #define LISTEN_TEXT 96
 
+/* "127.0.0.1:8443", "[::1]:8443": an address of numbers and a port. */
+bool listen_is_address(const char *where);
 /* One socket per worker on the same address, so that the kernel spreads connections (SO_REUSEPORT).
  * where:    "127.0.0.1:8443", "[::1]:8443"; port 0 takes a free one
  * ret_fds:  n sockets, close-on-exec, non-blocking
@@ -21,5 +24,7 @@ MUST_CHECK enum err listen_name(int fd, char ret[static LISTEN_TEXT]);
 /* The local socket, only for its owner (root, or whoever runs the server); an old one is replaced.
  * err: RANGE (path too long for a socket), IO */
 MUST_CHECK enum err listen_local(const char *path, int *ret_fd);
-/* Connect to it. err: OFFLINE (nobody listens), DENIED, RANGE */
-MUST_CHECK enum err listen_local_connect(const char *path, int *ret_fd);
+/* Connect to it. send_s: seconds that a send() waits at most
+ * err: NOT_FOUND (no socket there), OFFLINE (nobody listens), BUSY (its backlog was full for two seconds),
+ *      DENIED, RANGE */
+MUST_CHECK enum err listen_local_connect(const char *path, unsigned send_s, int *ret_fd);

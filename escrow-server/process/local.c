@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ANSWER_MS 30000
+#define ANSWER_S 30
 
 struct buffer {
     char *p;
@@ -33,6 +33,8 @@ static enum err send_all(int fd, const void *p, size_t len)
         ssize_t n = send(fd, at, len, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
             continue;
+        if (n < 0 && errno == EAGAIN)
+            return ERR_TIMEOUT;
         if (n <= 0)
             return ERR_OFFLINE;
         at += n;
@@ -60,21 +62,21 @@ static enum err send_request(int fd, struct json_object *request, const struct t
     return tail->len > 0 && tail->newline ? send_all(fd, "\n", 1) : ERR_OK;
 }
 
-/* Until the server closes. */
+/* Until the server closes; it may do so with some of the request unread (ECONNRESET). */
 static enum err receive_all(int fd, struct buffer *b)
 {
     for (;;) {
         struct pollfd p = {fd, POLLIN, 0};
-        int ready = poll(&p, 1, ANSWER_MS);
+        int ready = poll(&p, 1, ANSWER_S * 1000);
         if (ready < 0 && errno == EINTR)
             continue;
         if (ready <= 0)
             return ERR_TIMEOUT;
         ssize_t n = recv(fd, b->p + b->len, LOCAL_LINE_MAX - b->len, 0);
-        if (n < 0)
-            return ERR_OFFLINE;
-        if (n == 0)
-            return b->len > 0 ? ERR_OK : ERR_OFFLINE;
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return b->len > 0 ? ERR_OK : ERR_TRUNCATED;
         b->len += (size_t)n;
         if (b->len == LOCAL_LINE_MAX)
             return ERR_FORMAT;
@@ -105,10 +107,10 @@ static enum err ask(const char *root, struct json_object *request, const struct 
     char path[PATH_MAX];
     int fd;
     TRY(file_join(root, KH_SERVER_SOCK, path, sizeof path));
-    TRY(listen_local_connect(path, &fd));
+    TRY(listen_local_connect(path, ANSWER_S, &fd));
     __attribute__((cleanup(buffer_wipe))) struct buffer b = {.p = malloc(LOCAL_LINE_MAX)};
     enum err e = b.p == NULL ? ERR_NOMEM : send_request(fd, request, tail);
-    if (e == ERR_OK)
+    if (e == ERR_OK || e == ERR_OFFLINE) /* who is turned away before he has said all is told why */
         e = receive_all(fd, &b);
     close(fd);
     return e == ERR_OK ? read_answer(&b, ret, ret_secret) : e;
@@ -129,6 +131,31 @@ enum err local_ask_with(const char *root, struct json_object *request, const voi
     const struct tail tail = {bytes, len, false};
     json_object_object_add(request, "bytes", json_object_new_int64((int64_t)len));
     return ask(root, request, &tail, ret, NULL);
+}
+
+const char *local_why(enum err e)
+{
+    switch (e) {
+    case ERR_NOT_FOUND:
+        return "the server is not running here (it has no socket); start it first, or name its --root";
+    case ERR_OFFLINE:
+        return "the server is not running here; start it first";
+    case ERR_BUSY:
+        return "the server is busy: too many wait for it at its local socket; try again in a moment";
+    case ERR_TRUNCATED:
+        return "the server ended the connection without an answer, as when it stops; whether it did what was "
+               "asked is not known; look, and ask again";
+    case ERR_TIMEOUT:
+        return "the server did not answer within 30 seconds; whether it does what was asked is not known; "
+               "its "
+               "log may say why";
+    case ERR_DENIED:
+        return "the server's socket is not open to you; ask as root, or as the user that runs the server";
+    case ERR_FORMAT:
+        return "the server's answer is not in its form; it may be of another version than this command";
+    default:
+        return err_text(e);
+    }
 }
 
 static enum err err_from_name(const char *name)

@@ -32,12 +32,15 @@
 /* Ask the running server. secret: sent along when it is not NULL and not empty.
  * ret:        the answer, to be put
  * ret_secret: filled when the answer has one
- * err: OFFLINE (no server runs here), DENIED (the socket is not yours), TIMEOUT, FORMAT, NOMEM */
+ * err: NOT_FOUND (no socket is here), OFFLINE (nobody listens at it), BUSY (no room), TRUNCATED (it ended the
+ *      connection without an answer), DENIED (the socket is not yours), TIMEOUT, FORMAT, NOMEM */
 MUST_CHECK enum err local_ask(const char *root, struct json_object *request, const struct secret *secret,
                               struct json_object **ret, struct secret *ret_secret);
 /* The same with bytes that follow the request. */
 MUST_CHECK enum err local_ask_with(const char *root, struct json_object *request, const void *bytes,
                                    size_t len, struct json_object **ret);
+/* What a person reads, and may do, where there was no answer. err: of the two above. Never NULL. */
+const char *local_why(enum err e);
 /* The err and detail of a failed answer; ERR_OK when it did not fail. ret_detail: borrowed. */
 enum err local_result(struct json_object *answer, const char **ret_detail);
 /* A one-time code out of a file ("-": standard input). err: RANGE, FORMAT, and of secret_from_file() */

@@ -1,6 +1,6 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The pieces that messages are made of. For msg_store.c, msg_vault.c and msg_loss.c only. */
+/* The pieces that messages are made of. For msg_*.c only. */
 
 #include "escrow-server/process/msg.h"
 

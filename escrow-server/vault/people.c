@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define PASSWORD_MIN 8
+#define ROLE_TEXT    16    /* with the zero byte */
 #define METHOD       "$y$" /* yescrypt */
 
 static const struct {
@@ -29,6 +30,22 @@ enum err people_role_from_text(const char *text, enum people_role *ret)
             return ERR_OK;
         }
     return ERR_NOT_FOUND;
+}
+
+bool people_are_roles(const char *list)
+{
+    enum people_role role;
+    for (size_t n; (list += strspn(list, ", "))[0] != '\0'; list += n) {
+        char word[ROLE_TEXT];
+        n = strcspn(list, ", ");
+        if (n >= sizeof word)
+            return false;
+        memcpy(word, list, n);
+        word[n] = '\0';
+        if (people_role_from_text(word, &role) != ERR_OK)
+            return false;
+    }
+    return true;
 }
 
 const char *people_role_text(enum people_role role)

@@ -21,6 +21,8 @@ enum people_role {
 
 /* "helpdesk", "advanced", "reader", "auditor", "administrator". err: NOT_FOUND */
 MUST_CHECK enum err people_role_from_text(const char *text, enum people_role *ret);
+/* Nothing but roles, with blanks or commas between them; or empty. */
+bool people_are_roles(const char *list);
 const char *people_role_text(enum people_role role);
 /* 1 to 64 printable characters without blanks, quotes and colons. */
 bool people_name_is_good(const char *name);

@@ -221,8 +221,6 @@ void vault_note_step(struct audit_entry *a, const struct vault_asker *asker);
 void vault_step_take(struct vault *v, const struct audit_entry *a);
 
 /* vault_approval.c */
-/* The setting: a word that is no role would ask for nothing, and nobody would know. err: NOT_FOUND */
-MUST_CHECK enum err vault_approval_check(const struct vault *v);
 bool vault_needs_approval(const struct vault *v, enum people_role role);
 void vault_wish_add(struct vault *v, const struct audit_entry *refused, uint64_t n);
 /* The wish of this person for this key that was approved and not used; 0: none. */

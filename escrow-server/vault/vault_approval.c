@@ -18,16 +18,6 @@ static bool is_listed(const char *list, const char *word)
     return false;
 }
 
-enum err vault_approval_check(const struct vault *v)
-{
-    char list[PATH_MAX], *rest = NULL;
-    enum people_role role;
-    snprintf(list, sizeof list, "%s", v->conf.approval);
-    for (char *word = strtok_r(list, ", ", &rest); word != NULL; word = strtok_r(NULL, ", ", &rest))
-        TRY(people_role_from_text(word, &role));
-    return ERR_OK;
-}
-
 bool vault_needs_approval(const struct vault *v, enum people_role role)
 {
     return is_listed(v->conf.approval, people_role_text(role));

@@ -18,18 +18,40 @@ static const char head[] =
     "stands\n"
     "there once.\n"
     "What is not said has the default that stands behind the key here; nothing behind it: empty.\n"
-    "The file is read when the server starts, and readable to all: there is no secret in it.\n"
+    "The file is read when the server starts (a change counts after a restart), and readable to all: there "
+    "is "
+    "no\n"
+    "secret in it.\n"
+    "Numbers are decimal and without a unit behind them.\n"
     ".B keyholt\\-server check\\-config\n"
     "tries it and starts nothing; with\n"
     ".B \\-\\-defaults\n"
     "it prints a whole file.\n"
     ".SH KEYS\n";
 
-static const char foot[] = ".SH FILES\n"
-                           ".I /usr/share/keyholt/server.conf\n"
-                           "has every key with its default.\n"
-                           ".SH SEE ALSO\n"
-                           ".BR keyholt\\-server (8)\n";
+static const char foot[] =
+    ".SH FILES\n"
+    ".I /usr/share/keyholt/server.conf\n"
+    "has every key with its default.\n"
+    ".SH EXAMPLES\n"
+    "One server that shows /metrics to Prometheus on the same machine, sends its audit log\n"
+    "to a receiver, and wants a second person for what the help desk reads:\n"
+    ".PP\n.nf\n"
+    "listen = 0.0.0.0:8443\n"
+    "metrics = 127.0.0.1:9464\n"
+    "audit\\-syslog = tcp://192.0.2.7:601\n"
+    "approval = helpdesk\n"
+    ".fi\n.PP\n"
+    "Each of two servers over one PostgreSQL:\n"
+    ".PP\n.nf\n"
+    "vaults = 2\n"
+    "recovery = postgres://keyholt@db1,db2/keyholt?sslmode=verify\\-full&passfile=/etc/"
+    "keyholt/writer.pgpass\n"
+    "compliance = postgres://keyholt@db1,db2/keyholt?sslmode=verify\\-full&passfile=/etc/"
+    "keyholt/writer.pgpass\n"
+    ".fi\n"
+    ".SH SEE ALSO\n"
+    ".BR keyholt\\-server (8)\n";
 
 /* As roff takes them: a hyphen that is one, and no line that begins with a control character. */
 static void put(const char *text, size_t len)

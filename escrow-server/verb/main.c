@@ -68,7 +68,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < N_VERBS; i++) {
         if (strcmp(argv[1], verbs[i]->name) != 0)
             continue;
-        if (argc == 3 && strcmp(argv[2], "--help") == 0) {
+        if (argc > 2 && strcmp(argv[argc - 1], "--help") == 0) {
             printf("%s: %s\n%s", verbs[i]->name, verbs[i]->does, verbs[i]->usage);
             return KH_EXIT_OK;
         }

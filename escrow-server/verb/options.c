@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/verb/options.h"
+#include "formats/names.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,4 +113,14 @@ enum err options_parse(int argc, char *const *argv, const struct option_def *def
         if (defs[i].required && defs[i].kind != OPTION_REST && !p.seen[i])
             return complain(&p, "missing: --", defs[i].name);
     return ERR_OK;
+}
+
+int options_wrong_words(const char *verb, int argc, char *const *argv, const char *usage)
+{
+    if (argc < 1 || argv[0][0] == '-')
+        fprintf(stderr, "keyholt-server: %s: what is to be done is not said\n%s", verb, usage);
+    else
+        fprintf(stderr, "keyholt-server: %s: not a command, or not with these words: %s\n%s", verb, argv[0],
+                usage);
+    return KH_EXIT_USAGE;
 }

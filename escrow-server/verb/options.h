@@ -32,3 +32,6 @@ struct option_def {
  * err: FORMAT (usage) */
 MUST_CHECK enum err options_parse(int argc, char *const *argv, const struct option_def *defs, unsigned n,
                                   const char *usage);
+/* Where a verb's own words are wrong, or too few or too many: say so on standard error, with the usage text.
+ * argv: the words after the verb, as options_parse() may have read them. Returns KH_EXIT_USAGE. */
+int options_wrong_words(const char *verb, int argc, char *const *argv, const char *usage);

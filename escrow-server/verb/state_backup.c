@@ -191,8 +191,10 @@ int backup_begin(int argc, char *const *argv, const char *usage, struct backup_w
     const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root},
                                       {"json", OPTION_FLAG, false, &ret->json},
                                       {NULL, OPTION_REST, false, &rest}};
-    if (options_parse(argc, argv, defs, 3, usage) != ERR_OK || rest.n != 1) {
-        fputs(rest.n == 1 ? "" : usage, stderr);
+    if (options_parse(argc, argv, defs, 3, usage) != ERR_OK)
+        return KH_EXIT_USAGE;
+    if (rest.n != 1) {
+        fprintf(stderr, "keyholt-server: one folder is wanted\n%s", usage);
         return KH_EXIT_USAGE;
     }
     int code = state_begin(root, ret->root, &ret->conf);

@@ -3,6 +3,7 @@
 #include "escrow-server/process/local.h"
 #include "escrow-server/state.h"
 #include "escrow-server/verb/answer.h"
+#include "escrow-server/verb/ask.h"
 #include "escrow-server/verb/options.h"
 #include "escrow-server/verb/verbs.h"
 #include <stdio.h>
@@ -16,28 +17,18 @@ static const char usage[] =
 static int approve(const char *root, const char *as, uint64_t n, const struct secret *password,
                    const char *code, bool json)
 {
-    const char *detail = "";
     struct json_object *answer = NULL, *o = json_object_new_object();
     json_object_object_add(o, "op", json_object_new_string("approve"));
     json_object_object_add(o, "as", json_object_new_string(as));
     json_object_object_add(o, "entry", json_object_new_uint64(n));
     json_object_object_add(o, "code", json_object_new_string(code));
-    enum err e = local_ask(root, o, password, &answer, NULL);
-    json_object_put(o);
-    if (e != ERR_OK)
-        return state_complain(e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_FAILED, "approve",
-                              e == ERR_OFFLINE ? "the server is not running here" : err_text(e));
-    e = local_result(answer, &detail);
-    int code_of = e == ERR_OK
-                      ? KH_EXIT_OK
-                      : state_complain(e == ERR_BUSY || e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_NO,
-                                       "approve", detail);
+    int exit_code = ask_server(root, "approve", o, password, &answer);
     json_object_put(answer);
-    if (code_of == KH_EXIT_OK && json)
+    if (exit_code == KH_EXIT_OK && json)
         ANSWER_JSON({"approved", NULL, n});
-    else if (code_of == KH_EXIT_OK)
+    else if (exit_code == KH_EXIT_OK)
         fputs("keyholt-server: approved, on record\n", stderr);
-    return code_of;
+    return exit_code;
 }
 
 static int run(int argc, char *const *argv)

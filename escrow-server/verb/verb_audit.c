@@ -49,9 +49,7 @@ static void read_boots(struct audit_reading *r, const struct audit_words *w)
         e = audit_view_boots(&r->view, answer);
     if (e != ERR_OK)
         fprintf(stderr, "keyholt-server: boot events are missing from this list: %s\n",
-                detail[0] != '\0'  ? detail
-                : e == ERR_OFFLINE ? "the server is not running here"
-                                   : err_text(e));
+                detail[0] != '\0' ? detail : local_why(e));
     json_object_put(answer);
 }
 
@@ -145,7 +143,9 @@ static int show_or_verify(const struct audit_words *w,
         return complain(KH_EXIT_FAILED, "audit", err_text(ERR_NOMEM));
     r->view.key = "";
     enum err e = audit_read_all(r, w->root);
-    int code = e == ERR_OK ? what(r, w) : complain(KH_EXIT_FAILED, w->root, err_text(e));
+    int code = e == ERR_OK ? what(r, w)
+                           : complain(KH_EXIT_FAILED, w->root,
+                                      e == ERR_NOT_FOUND ? "no server was set up here" : err_text(e));
     audit_view_free(&r->view);
     free(r);
     return code;
@@ -158,7 +158,7 @@ static int import(const struct audit_words *w)
     const char *detail = "";
     const char *file = w->rest.item[0];
     enum err e = audit_import(w->root, file, w->as, &head, &added, &detail);
-    if (e == ERR_OFFLINE)
+    if (e == ERR_OFFLINE || e == ERR_BUSY || e == ERR_TIMEOUT)
         return complain(KH_EXIT_QUEUED, file, detail);
     if (e != ERR_OK)
         return complain(e == ERR_AUTH || e == ERR_FORMAT || e == ERR_CONFLICT || e == ERR_IO ? KH_EXIT_NO
@@ -216,7 +216,7 @@ static int run(int argc, char *const *argv)
     const char *what = argc > 0 ? argv[0] : "";
     if (argc == 0 || options_parse(argc - 1, argv + 1, defs, sizeof defs / sizeof defs[0], usage) != ERR_OK) {
         if (argc == 0)
-            fputs(usage, stderr);
+            (void)options_wrong_words("audit", argc, argv, usage);
         return KH_EXIT_USAGE;
     }
     if (take_key(w.key, key) != ERR_OK)
@@ -243,8 +243,7 @@ static int run(int argc, char *const *argv)
         return audit_acknowledge_verb(&w);
     if (strcmp(what, "rotation") == 0 && w.rest.n == 0)
         return audit_rotation_verb(&w);
-    fputs(usage, stderr);
-    return KH_EXIT_USAGE;
+    return options_wrong_words("audit", argc, argv, usage);
 }
 
 const struct verb verb_audit = {"audit", run, usage,

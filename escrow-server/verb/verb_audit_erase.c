@@ -4,6 +4,7 @@
 #include "escrow-server/process/local.h"
 #include "escrow-server/process/msg.h"
 #include "escrow-server/state.h"
+#include "escrow-server/verb/ask.h"
 #include "escrow-server/verb/audit_verbs.h"
 #include "formats/host/json_strict.h"
 #include "formats/host/number_list.h"
@@ -64,7 +65,6 @@ static enum err take_before(struct wanted *w, const struct audit_reading *r, uin
 static int ask(const struct audit_words *a, const struct wanted *w, size_t from, size_t count,
                const struct secret *password)
 {
-    const char *detail = "";
     struct json_object *answer = NULL, *o = json_object_new_object(), *list = json_object_new_array();
     for (size_t i = 0; i < count; i++)
         json_object_array_add(list, json_object_new_uint64(w->n[from + i]));
@@ -73,13 +73,7 @@ static int ask(const struct audit_words *a, const struct wanted *w, size_t from,
     json_object_object_add(o, "chain", json_object_new_string(w->chain));
     json_object_object_add(o, "entries", list);
     json_object_object_add(o, "code", json_object_new_string(a->code));
-    enum err e = local_ask(a->root, o, password, &answer, NULL);
-    json_object_put(o);
-    if (e != ERR_OK)
-        return state_complain(e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_FAILED, "audit erase",
-                              e == ERR_OFFLINE ? "the server is not running here" : err_text(e));
-    e = local_result(answer, &detail);
-    int code = e == ERR_OK ? KH_EXIT_OK : state_complain(KH_EXIT_NO, "audit erase", detail);
+    int code = ask_server(a->root, "audit erase", o, password, &answer);
     json_object_put(answer);
     return code;
 }

@@ -3,6 +3,7 @@
 #include "escrow-server/process/local.h"
 #include "escrow-server/state.h"
 #include "escrow-server/verb/answer.h"
+#include "escrow-server/verb/ask.h"
 #include "escrow-server/verb/audit_verbs.h"
 #include "formats/host/json_strict.h"
 #include "formats/names.h"
@@ -14,27 +15,6 @@
 #define STOP_HEARD_S 60 /* the writer hears of a stop a second after the vault */
 
 /* What was lost of the audit log, and a person's word on it. */
-
-/* ret_answer: on KH_EXIT_OK, to be put */
-static int ask(const struct audit_words *a, struct json_object *request, const struct secret *secret,
-               const char *what, struct json_object **ret_answer)
-{
-    const char *detail = "";
-    struct json_object *answer = NULL;
-    enum err e = local_ask(a->root, request, secret, &answer, NULL);
-    json_object_put(request);
-    if (e != ERR_OK)
-        return state_complain(e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_FAILED, what,
-                              e == ERR_OFFLINE ? "the server is not running here" : err_text(e));
-    e = local_result(answer, &detail);
-    if (e == ERR_OK) {
-        *ret_answer = answer;
-        return KH_EXIT_OK;
-    }
-    int code = state_complain(e == ERR_BUSY || e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_NO, what, detail);
-    json_object_put(answer);
-    return code;
-}
 
 static uint64_t number(struct json_object *o, const char *name)
 {
@@ -73,7 +53,7 @@ int audit_losses_verb(const struct audit_words *a)
 {
     struct json_object *answer = NULL, *list = NULL, *keys = NULL, *o = json_object_new_object();
     json_object_object_add(o, "op", json_object_new_string("losses"));
-    int code = ask(a, o, NULL, "audit losses", &answer);
+    int code = ask_server(a->root, "audit losses", o, NULL, &answer);
     if (code != KH_EXIT_OK)
         return code;
     if (a->json) {
@@ -182,7 +162,7 @@ static int say(const struct audit_words *a, const char *word, const char *what, 
     json_object_object_add(o, "from", json_object_new_uint64(from));
     json_object_object_add(o, "until", json_object_new_uint64(until));
     json_object_object_add(o, "code", json_object_new_string(a->code));
-    int code = ask(a, o, &password, what, &answer);
+    int code = ask_server(a->root, what, o, &password, &answer);
     json_object_put(answer);
     if (code == KH_EXIT_OK && a->stop)
         return stop_orders(a);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/host/file.h"
 #include "escrow-server/places.h"
+#include "escrow-server/verb/config_check.h"
 #include "escrow-server/verb/options.h"
 #include "escrow-server/verb/verbs.h"
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 static const char usage[] = "  keyholt-server check-config [--root DIR] [--file FILE] [--json]\n"
                             "  keyholt-server check-config --defaults | --manual\n";
@@ -21,7 +21,7 @@ static int say_json(const char *path, enum err e, const struct conf_mistake *m)
     struct json_object *o = json_object_new_object();
     add_text(o, "file", path);
     json_object_object_add(o, "good", json_object_new_boolean(e == ERR_OK));
-    if (e == ERR_FORMAT)
+    if (e == ERR_FORMAT && m->line > 0)
         json_object_object_add(o, "line", json_object_new_int64(m->line));
     if (e == ERR_FORMAT && m->key[0] != '\0')
         add_text(o, "key", m->key);
@@ -39,8 +39,11 @@ static int say(const char *path, enum err e, const struct conf_mistake *m)
         return KH_EXIT_OK;
     }
     if (e == ERR_FORMAT) {
-        fprintf(stderr, "keyholt-server: %s: line %u%s%s: %s\n", path, m->line, m->key[0] != '\0' ? ": " : "",
-                m->key, m->reason);
+        char line[32] = "";
+        if (m->line > 0)
+            snprintf(line, sizeof line, ": line %u", m->line);
+        fprintf(stderr, "keyholt-server: %s%s%s%s: %s\n", path, line, m->key[0] != '\0' ? ": " : "", m->key,
+                m->reason);
         return KH_EXIT_NO;
     }
     fprintf(stderr, "keyholt-server: %s: %s\n", path, err_text(e));
@@ -60,17 +63,13 @@ static int print_defaults(void)
     return written ? KH_EXIT_OK : KH_EXIT_FAILED;
 }
 
-/* What a whole file can still get wrong. */
 static enum err check_whole(const struct conf *c, struct conf_mistake *m)
 {
-    const uid_t *uid = c->uid;
-    bool three = uid[PROCESS_WEB] != uid[PROCESS_WRITER] && uid[PROCESS_WEB] != uid[PROCESS_VAULT] &&
-                 uid[PROCESS_WRITER] != uid[PROCESS_VAULT] && uid[PROCESS_WEB] != 0 &&
-                 uid[PROCESS_WRITER] != 0 && uid[PROCESS_VAULT] != 0;
-    if (three || geteuid() != 0)
+    const char *key = "", *reason = config_wrong(c, &key);
+    if (reason == NULL)
         return ERR_OK;
-    *m = (struct conf_mistake){.key = "vault-uid",
-                               .reason = "web, writer and vault need three different users above 0"};
+    *m = (struct conf_mistake){.reason = reason};
+    snprintf(m->key, sizeof m->key, "%s", key);
     return ERR_FORMAT;
 }
 

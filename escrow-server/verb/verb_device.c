@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/places.h"
-#include "escrow-server/process/local.h"
+#include "escrow-server/verb/ask.h"
 #include "escrow-server/verb/options.h"
 #include "escrow-server/verb/verbs.h"
 #include "formats/host/json_strict.h"
@@ -24,25 +24,6 @@ static int complain(int code, const char *reason)
     return code;
 }
 
-/* Takes the request. */
-static int ask(const char *root, struct json_object *request, struct json_object **ret)
-{
-    const char *detail = "";
-    enum err e = local_ask(root, request, NULL, ret, NULL);
-    json_object_put(request);
-    if (e == ERR_OFFLINE)
-        return complain(KH_EXIT_QUEUED, "the server is not running here; start it first");
-    if (e != ERR_OK)
-        return complain(KH_EXIT_FAILED, err_text(e));
-    e = local_result(*ret, &detail);
-    if (e == ERR_OK)
-        return KH_EXIT_OK;
-    return complain(e == ERR_NOT_FOUND || e == ERR_DENIED ? KH_EXIT_NO
-                    : e == ERR_OFFLINE                    ? KH_EXIT_QUEUED
-                                                          : KH_EXIT_FAILED,
-                    detail);
-}
-
 static void print_row(struct json_object *row)
 {
     const char *device = "", *state = "", *computer = "";
@@ -63,7 +44,7 @@ static int page(const struct words *w, const char *after, struct json_object *al
     json_object_object_add(o, "waiting", json_object_new_boolean(w->waiting));
     if (after[0] != '\0')
         json_object_object_add(o, "after", json_object_new_string(after));
-    int code = ask(w->root, o, &answer);
+    int code = ask_server(w->root, "device", o, NULL, &answer);
     ret_last[0] = '\0';
     size_t n = code == KH_EXIT_OK && json_get_array(answer, "devices", 4096, &list) == ERR_OK
                    ? json_object_array_length(list)
@@ -109,19 +90,22 @@ static int change(const struct words *w, const char *word)
 {
     struct json_object *done = json_object_new_array(), *o = json_object_new_object();
     int code = KH_EXIT_OK;
+    unsigned n = 0;
     for (unsigned i = 0; i < w->ids.n && code == KH_EXIT_OK; i++) {
         struct json_object *answer = NULL, *request = json_object_new_object();
         json_object_object_add(request, "op", json_object_new_string("device"));
         json_object_object_add(request, "device", json_object_new_string(w->ids.item[i]));
         json_object_object_add(request, "change", json_object_new_string(word));
-        code = ask(w->root, request, &answer);
+        code = ask_server(w->root, "device", request, NULL, &answer);
         json_object_put(answer);
         if (code == KH_EXIT_OK)
-            json_object_array_add(done, json_object_new_string(w->ids.item[i]));
+            json_object_array_add(done, json_object_new_string(w->ids.item[n++]));
     }
     json_object_object_add(o, "change", json_object_new_string(word));
     json_object_object_add(o, "done", done);
-    if (w->json)
+    if (code != KH_EXIT_OK)
+        json_object_object_add(o, "failed", json_object_new_string(w->ids.item[n]));
+    if (w->json && (code == KH_EXIT_OK || n > 0))
         print_json(o);
     else
         json_object_put(o);
@@ -141,16 +125,12 @@ static int run(int argc, char *const *argv)
     bool lists = strcmp(word, "list") == 0, known = lists;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         known = known || strcmp(words[i], word) == 0;
-    if (!known) {
-        fputs(usage, stderr);
-        return KH_EXIT_USAGE;
-    }
+    if (!known)
+        return options_wrong_words("device", argc, argv, usage);
     if (options_parse(argc - 1, argv + 1, defs, sizeof defs / sizeof defs[0], usage) != ERR_OK)
         return KH_EXIT_USAGE;
-    if (lists != (w.ids.n == 0) || (!lists && w.waiting)) {
-        fputs(usage, stderr);
-        return KH_EXIT_USAGE;
-    }
+    if (lists != (w.ids.n == 0) || (!lists && w.waiting))
+        return options_wrong_words("device", argc, argv, usage);
     if (place_absolute(w.root, absolute) != ERR_OK)
         return complain(KH_EXIT_FAILED, "the path of --root is too long");
     w.root = absolute;

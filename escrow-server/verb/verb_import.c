@@ -2,6 +2,7 @@
 #include "crypto/host/file.h"
 #include "escrow-server/places.h"
 #include "escrow-server/process/local.h"
+#include "escrow-server/verb/ask.h"
 #include "escrow-server/verb/options.h"
 #include "escrow-server/verb/verbs.h"
 #include "formats/host/json_strict.h"
@@ -53,7 +54,7 @@ static enum err keep(struct import *i, struct json_object *o)
 
 static int exit_of(enum err e)
 {
-    return e == ERR_OFFLINE || e == ERR_TIMEOUT || e == ERR_FULL ? KH_EXIT_QUEUED : KH_EXIT_NO;
+    return e == ERR_FORMAT ? KH_EXIT_NO : ask_exit_refused(e); /* it is the file that is not in its form */
 }
 
 static int import_one(struct import *i, const uint8_t *p, size_t len)
@@ -63,10 +64,8 @@ static int import_one(struct import *i, const uint8_t *p, size_t len)
     json_object_object_add(o, "op", json_object_new_string("outbox"));
     enum err e = local_ask_with(i->root, o, p, len, &answer);
     json_object_put(o);
-    if (e == ERR_OFFLINE)
-        return complain(KH_EXIT_QUEUED, i->file, "the server is not running here; start it first");
     if (e != ERR_OK)
-        return complain(KH_EXIT_FAILED, i->file, err_text(e));
+        return complain(ask_exit_unreachable(e), i->file, local_why(e));
     e = local_result(answer, &detail);
     int code = e == ERR_OK ? KH_EXIT_OK : complain(exit_of(e), i->file, detail);
     if (e == ERR_OK && keep(i, answer) != ERR_OK)
@@ -113,10 +112,10 @@ static int import_file(struct import *i, const char *answer, bool json)
     free(p);
     code = write_answer(i, answer, code);
     free(i->answer);
-    if (json)
+    if (json && (code == KH_EXIT_OK || i->outboxes > 0))
         printf("{\"records\":%llu,\"enrolled\":%s}\n", (unsigned long long)i->records,
                i->enrolled ? "true" : "false");
-    else if (i->outboxes > 0)
+    else if (!json && i->outboxes > 0)
         printf("%llu records are stored; bring %s back to the device: keyholt-agent import\n",
                (unsigned long long)i->records, answer);
     return code;
@@ -132,16 +131,12 @@ static int run(int argc, char *const *argv)
                                       {"answer", OPTION_TEXT, false, &answer},
                                       {"json", OPTION_FLAG, false, &json},
                                       {NULL, OPTION_REST, false, &rest}};
-    if (argc < 1 || strcmp(argv[0], "outbox") != 0) {
-        fputs(usage, stderr);
-        return KH_EXIT_USAGE;
-    }
+    if (argc < 1 || strcmp(argv[0], "outbox") != 0)
+        return options_wrong_words("import", argc, argv, usage);
     if (options_parse(argc - 1, argv + 1, defs, 4, usage) != ERR_OK)
         return KH_EXIT_USAGE;
-    if (rest.n != 1) {
-        fputs(usage, stderr);
-        return KH_EXIT_USAGE;
-    }
+    if (rest.n != 1)
+        return options_wrong_words("import", argc, argv, usage);
     if (place_absolute(root, absolute) != ERR_OK ||
         (size_t)snprintf(beside, sizeof beside, "%s.answer", rest.item[0]) >= sizeof beside)
         return complain(KH_EXIT_FAILED, root, "a path is too long");

@@ -3,11 +3,11 @@
 #include "crypto/host/process.h"
 #include "crypto/p256.h"
 #include "crypto/pkcs11/p256_token.h"
-#include "escrow-server/process/local.h"
 #include "escrow-server/process/passphrase.h"
 #include "escrow-server/state.h"
 #include "escrow-server/vault/escrow_key.h"
 #include "escrow-server/verb/answer.h"
+#include "escrow-server/verb/ask.h"
 #include "escrow-server/verb/options.h"
 #include "escrow-server/verb/verbs.h"
 #include "formats/host/json_strict.h"
@@ -73,20 +73,14 @@ static int check(const struct words *w)
 {
     char root[PATH_MAX];
     struct conf conf;
-    const char *detail = "";
     int code = state_begin(w->root, root, &conf);
     if (code != 0)
         return code;
     struct json_object *answer = NULL, *o = json_object_new_object();
     json_object_object_add(o, "op", json_object_new_string("vault"));
-    enum err e = local_ask(root, o, NULL, &answer, NULL);
-    json_object_put(o);
-    if (e != ERR_OK)
-        return state_complain(e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_FAILED, "keys",
-                              e == ERR_OFFLINE ? "the server is not running here" : err_text(e));
-    e = local_result(answer, &detail);
-    code = e == ERR_OK ? report(w, answer)
-                       : state_complain(e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_NO, "keys", detail);
+    code = ask_server(root, "keys", o, NULL, &answer);
+    if (code == KH_EXIT_OK)
+        code = report(w, answer);
     json_object_put(answer);
     return code;
 }
@@ -198,8 +192,7 @@ static int run(int argc, char *const *argv)
         return make(&w);
     if (strcmp(what, "import") == 0 && w.rest.n == (w.pkcs11 == NULL))
         return import(&w);
-    fputs(usage, stderr);
-    return KH_EXIT_USAGE;
+    return options_wrong_words("keys", argc, argv, usage);
 }
 
 const struct verb verb_keys = {"keys", run, usage, "check the vault's escrow keys; add an epoch"};

@@ -74,7 +74,8 @@ static int move(struct move *m)
         all = all && same;
     }
     if (e != ERR_OK)
-        return state_complain(e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_FAILED, "move", err_text(e));
+        return state_complain(e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_FAILED, "move",
+                              e == ERR_NOT_FOUND ? STATE_NO_STORE : err_text(e));
     if (!all)
         return state_complain(KH_EXIT_NO, "move",
                               "the copy is not the same; the server's own stores are as they were");
@@ -98,6 +99,9 @@ static int run(int argc, char *const *argv)
                                       {"json", OPTION_FLAG, false, &m.json}};
     if (options_parse(argc, argv, defs, 4, usage) != ERR_OK)
         return KH_EXIT_USAGE;
+    if (strncmp(m.to, "postgres", strlen("postgres")) != 0 && strchr(m.to, '=') == NULL)
+        return state_complain(KH_EXIT_USAGE, m.to,
+                              "--to is a connection string of PostgreSQL, as postgres://HOST/DATABASE");
     if (m.half != NULL && !wanted(&m, STORE_RECOVERY) && !wanted(&m, STORE_COMPLIANCE))
         return state_complain(KH_EXIT_USAGE, m.half, "--half is recovery or compliance");
     int code = state_begin(m.root, root, &m.conf);

@@ -106,16 +106,12 @@ static int run(int argc, char *const *argv)
     const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root},
                                       {"json", OPTION_FLAG, false, &json},
                                       {NULL, OPTION_REST, false, &files}};
-    if (argc < 1 || strcmp(argv[0], "set") != 0) {
-        fputs(usage, stderr);
-        return KH_EXIT_USAGE;
-    }
+    if (argc < 1 || strcmp(argv[0], "set") != 0)
+        return options_wrong_words("policy", argc, argv, usage);
     if (options_parse(argc - 1, argv + 1, defs, 3, usage) != ERR_OK)
         return KH_EXIT_USAGE;
-    if (files.n != 1) {
-        fputs(usage, stderr);
-        return KH_EXIT_USAGE;
-    }
+    if (files.n != 1)
+        return options_wrong_words("policy", argc, argv, usage);
     if (place_absolute(root, absolute) != ERR_OK)
         return complain(KH_EXIT_FAILED, root, "the path is too long");
     return set(absolute, files.item[0], json);

@@ -2,6 +2,7 @@
 #include "crypto/host/process.h"
 #include "escrow-server/places.h"
 #include "escrow-server/process/local.h"
+#include "escrow-server/verb/ask.h"
 #include "escrow-server/verb/options.h"
 #include "escrow-server/verb/verbs.h"
 #include "formats/host/json_strict.h"
@@ -73,19 +74,7 @@ static int refused(const struct words *w, struct json_object *answer, enum err e
     complain(0, w->key, detail);
     if (e == ERR_CONFLICT)
         print_keys(stderr, answer);
-    switch (e) {
-    case ERR_OFFLINE:
-    case ERR_TIMEOUT:
-    case ERR_BUSY:
-        return KH_EXIT_QUEUED;
-    case ERR_FORMAT:
-        return KH_EXIT_USAGE;
-    case ERR_INTERNAL:
-    case ERR_NOMEM:
-        return KH_EXIT_FAILED;
-    default:
-        return KH_EXIT_NO;
-    }
+    return ask_exit_refused(e);
 }
 
 /* The secret is printed by hand, so that json-c never holds the digits; the rest of the object follows it. */
@@ -121,13 +110,10 @@ static int show(const struct words *w, struct json_object *answer, const struct 
 
 static int unreachable(enum err e)
 {
-    if (e == ERR_OFFLINE)
-        return complain(
-            KH_EXIT_QUEUED, "recover",
-            "the server is not running here; start it, or take the offline desk (keyholt-desk open)");
-    if (e == ERR_DENIED)
-        return complain(KH_EXIT_FAILED, "recover", "the server's socket is not open to you; ask as root");
-    return complain(KH_EXIT_FAILED, "recover", err_text(e));
+    int code = complain(ask_exit_unreachable(e), "recover", local_why(e));
+    if (e == ERR_OFFLINE || e == ERR_NOT_FOUND)
+        fputs("  or take the offline desk (keyholt-desk open)\n", stderr);
+    return code;
 }
 
 static int recover(const struct words *w)

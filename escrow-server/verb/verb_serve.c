@@ -6,6 +6,7 @@
 #include "escrow-server/process/slog.h"
 #include "escrow-server/process/supervise.h"
 #include "escrow-server/state.h"
+#include "escrow-server/verb/config_check.h"
 #include "escrow-server/verb/options.h"
 #include "escrow-server/verb/verbs.h"
 #include "escrow-server/web/tls_sessions.h"
@@ -52,18 +53,6 @@ static enum err open_local(const char *root, const char *place, int *ret)
     TRY(file_mkdirs(dir, 0755));
     TRY(file_join(root, place, path, sizeof path));
     return listen_local(path, ret);
-}
-
-/* Walls between processes stand only between different users; init saw to that, but the file can be edited.
- */
-static bool has_three_users(const struct conf *c)
-{
-    uid_t web = c->uid[PROCESS_WEB], writer = c->uid[PROCESS_WRITER], vault = c->uid[PROCESS_VAULT];
-    uid_t export = c->uid[PROCESS_EXPORT];
-    bool exports = c->audit_file[0] != '\0' || c->audit_syslog[0] != '\0';
-    if (exports && (export == 0 || export == web || export == writer || export == vault))
-        return false;
-    return web != 0 && writer != 0 && vault != 0 && web != writer && web != vault && writer != vault;
 }
 
 /* What was handed over, and for the rest our own. */
@@ -176,7 +165,7 @@ static int run(int argc, char *const *argv)
         return complain(root, e, "");
     if (!has_organisation(absolute))
         return complain(root, ERR_NOT_FOUND, ": no organisation was set up here; run keyholt-server init");
-    if (geteuid() == 0 && !has_three_users(&conf))
+    if (geteuid() == 0 && !config_users_differ(&conf))
         return complain(PLACE_CONF, ERR_RANGE,
                         ": web-uid, writer-uid, vault-uid and export-uid must be different numbers above 0");
     e = state_lock(absolute);

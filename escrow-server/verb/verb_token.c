@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "escrow-server/process/local.h"
 #include "escrow-server/verb/answer.h"
+#include "escrow-server/verb/ask.h"
 #include "escrow-server/verb/options.h"
 #include "escrow-server/verb/setup.h"
 #include "escrow-server/verb/verbs.h"
@@ -21,7 +21,6 @@ static int make(const char *root, uint64_t days, uint64_t uses, bool json)
 {
     char text[TOKEN_TEXT], hex[BASE16_LEN(32) + 1];
     uint8_t hash[32];
-    const char *detail = "";
     struct json_object *answer = NULL, *o = json_object_new_object();
     enum err e = setup_token(text, hash);
     if (e != ERR_OK)
@@ -31,14 +30,7 @@ static int make(const char *root, uint64_t days, uint64_t uses, bool json)
     json_object_object_add(o, "hash", json_object_new_string(hex));
     json_object_object_add(o, "expires", json_object_new_int64((int64_t)time(NULL) + (int64_t)days * 86400));
     json_object_object_add(o, "uses", json_object_new_int64((int64_t)uses));
-    e = local_ask(root, o, NULL, &answer, NULL);
-    json_object_put(o);
-    if (e == ERR_OFFLINE)
-        return complain(KH_EXIT_QUEUED, "the server is not running here; start it first");
-    if (e != ERR_OK)
-        return complain(KH_EXIT_FAILED, err_text(e));
-    e = local_result(answer, &detail);
-    int code = e == ERR_OK ? KH_EXIT_OK : complain(KH_EXIT_FAILED, detail);
+    int code = ask_server(root, "token", o, NULL, &answer);
     json_object_put(answer);
     if (code == KH_EXIT_OK && json)
         ANSWER_JSON({"token", text, 0}, {"days", NULL, days}, {"uses", NULL, uses});
@@ -57,10 +49,8 @@ static int run(int argc, char *const *argv)
                                       {"days", OPTION_NUMBER, false, &days},
                                       {"uses", OPTION_NUMBER, false, &uses},
                                       {"json", OPTION_FLAG, false, &json}};
-    if (argc < 1 || strcmp(argv[0], "new") != 0) {
-        fputs(usage, stderr);
-        return KH_EXIT_USAGE;
-    }
+    if (argc < 1 || strcmp(argv[0], "new") != 0)
+        return options_wrong_words("token", argc, argv, usage);
     if (options_parse(argc - 1, argv + 1, defs, 4, usage) != ERR_OK)
         return KH_EXIT_USAGE;
     if (days < 1 || days > 3650 || uses < 1 || uses > 10000000)

@@ -108,10 +108,8 @@ static int run(int argc, char *const *argv)
                                       {"json", OPTION_FLAG, false, &json}};
     if (argc >= 1 && strcmp(argv[0], "totp") == 0)
         return process_harden(false) == ERR_OK ? run_totp(argc - 1, argv + 1) : KH_EXIT_FAILED;
-    if (argc < 1 || strcmp(argv[0], "add") != 0) {
-        fputs(usage, stderr);
-        return KH_EXIT_USAGE;
-    }
+    if (argc < 1 || strcmp(argv[0], "add") != 0)
+        return options_wrong_words("user", argc, argv, usage);
     if (process_harden(false) != ERR_OK)
         return KH_EXIT_FAILED;
     if (options_parse(argc - 1, argv + 1, defs, 5, usage) != ERR_OK)

@@ -2,6 +2,7 @@
 #include "escrow-server/web/tls_kdf.h"
 #include "crypto/secret.h"
 #include "crypto/sha256_hmac.h"
+#include "escrow-server/web/tls_dispatch.h"
 #include "escrow-server/web/tls_no_ctx.h"
 #include <openssl/core_names.h>
 #include <openssl/kdf.h>
@@ -21,14 +22,9 @@ static struct {
 enum err tls_kdf_over(const OSSL_DISPATCH *other, void *provctx)
 {
     theirs.provctx = provctx;
-    for (; other->function_id != 0; other++) {
-        if (other->function_id == OSSL_FUNC_KDF_NEWCTX)
-            theirs.newctx = OSSL_FUNC_kdf_newctx(other);
-        if (other->function_id == OSSL_FUNC_KDF_FREECTX)
-            theirs.freectx = OSSL_FUNC_kdf_freectx(other);
-        if (other->function_id == OSSL_FUNC_KDF_DERIVE)
-            theirs.derive = OSSL_FUNC_kdf_derive(other);
-    }
+    theirs.newctx = OSSL_FUNC_kdf_newctx(tls_dispatch_at(other, OSSL_FUNC_KDF_NEWCTX));
+    theirs.freectx = OSSL_FUNC_kdf_freectx(tls_dispatch_at(other, OSSL_FUNC_KDF_FREECTX));
+    theirs.derive = OSSL_FUNC_kdf_derive(tls_dispatch_at(other, OSSL_FUNC_KDF_DERIVE));
     bool all = theirs.newctx != NULL && theirs.freectx != NULL && theirs.derive != NULL;
     return all ? ERR_OK : ERR_UNSUPPORTED;
 }

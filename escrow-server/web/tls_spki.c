@@ -2,6 +2,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED /* EC_KEY: it is what the functions of OpenSSL's "EC" take */
 #include "escrow-server/web/tls_spki.h"
 #include "crypto/p256.h"
+#include "escrow-server/web/tls_dispatch.h"
 #include "escrow-server/web/tls_no_ctx.h"
 #include <openssl/core_names.h>
 #include <openssl/core_object.h>
@@ -16,9 +17,7 @@ static EC_KEY *blank; /* a key without a point; it has the curve */
 
 enum err tls_spki_over(const OSSL_DISPATCH *in)
 {
-    for (; in->function_id != 0; in++)
-        if (in->function_id == OSSL_FUNC_BIO_READ_EX)
-            read_some = OSSL_FUNC_BIO_read_ex(in);
+    read_some = OSSL_FUNC_BIO_read_ex(tls_dispatch_at(in, OSSL_FUNC_BIO_READ_EX));
     if (read_some == NULL)
         return ERR_UNSUPPORTED;
     if (blank == NULL)

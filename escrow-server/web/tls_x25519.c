@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/web/tls_x25519.h"
 #include "crypto/secret.h"
+#include "escrow-server/web/tls_dispatch.h"
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/params.h>
@@ -116,28 +117,22 @@ static void *generate(void *ctx, OSSL_CALLBACK *progress, void *arg)
     return key;
 }
 
-static const OSSL_DISPATCH *at(const OSSL_DISPATCH *d, int id)
-{
-    while (d->function_id != 0 && d->function_id != id)
-        d++;
-    return d; /* the end's function is NULL */
-}
-
 static bool take(const OSSL_DISPATCH *keys, const OSSL_DISPATCH *exchange)
 {
-    theirs.key_new = OSSL_FUNC_keymgmt_new(at(keys, OSSL_FUNC_KEYMGMT_NEW));
-    theirs.key_free = OSSL_FUNC_keymgmt_free(at(keys, OSSL_FUNC_KEYMGMT_FREE));
-    theirs.match = OSSL_FUNC_keymgmt_match(at(keys, OSSL_FUNC_KEYMGMT_MATCH));
-    theirs.import = OSSL_FUNC_keymgmt_import(at(keys, OSSL_FUNC_KEYMGMT_IMPORT));
-    theirs.gen_init = OSSL_FUNC_keymgmt_gen_init(at(keys, OSSL_FUNC_KEYMGMT_GEN_INIT));
-    theirs.gen_set_params = OSSL_FUNC_keymgmt_gen_set_params(at(keys, OSSL_FUNC_KEYMGMT_GEN_SET_PARAMS));
-    theirs.gen = OSSL_FUNC_keymgmt_gen(at(keys, OSSL_FUNC_KEYMGMT_GEN));
-    theirs.gen_cleanup = OSSL_FUNC_keymgmt_gen_cleanup(at(keys, OSSL_FUNC_KEYMGMT_GEN_CLEANUP));
-    theirs.newctx = OSSL_FUNC_keyexch_newctx(at(exchange, OSSL_FUNC_KEYEXCH_NEWCTX));
-    theirs.freectx = OSSL_FUNC_keyexch_freectx(at(exchange, OSSL_FUNC_KEYEXCH_FREECTX));
-    theirs.init = OSSL_FUNC_keyexch_init(at(exchange, OSSL_FUNC_KEYEXCH_INIT));
-    theirs.set_peer = OSSL_FUNC_keyexch_set_peer(at(exchange, OSSL_FUNC_KEYEXCH_SET_PEER));
-    theirs.derive = OSSL_FUNC_keyexch_derive(at(exchange, OSSL_FUNC_KEYEXCH_DERIVE));
+    theirs.key_new = OSSL_FUNC_keymgmt_new(tls_dispatch_at(keys, OSSL_FUNC_KEYMGMT_NEW));
+    theirs.key_free = OSSL_FUNC_keymgmt_free(tls_dispatch_at(keys, OSSL_FUNC_KEYMGMT_FREE));
+    theirs.match = OSSL_FUNC_keymgmt_match(tls_dispatch_at(keys, OSSL_FUNC_KEYMGMT_MATCH));
+    theirs.import = OSSL_FUNC_keymgmt_import(tls_dispatch_at(keys, OSSL_FUNC_KEYMGMT_IMPORT));
+    theirs.gen_init = OSSL_FUNC_keymgmt_gen_init(tls_dispatch_at(keys, OSSL_FUNC_KEYMGMT_GEN_INIT));
+    theirs.gen_set_params =
+        OSSL_FUNC_keymgmt_gen_set_params(tls_dispatch_at(keys, OSSL_FUNC_KEYMGMT_GEN_SET_PARAMS));
+    theirs.gen = OSSL_FUNC_keymgmt_gen(tls_dispatch_at(keys, OSSL_FUNC_KEYMGMT_GEN));
+    theirs.gen_cleanup = OSSL_FUNC_keymgmt_gen_cleanup(tls_dispatch_at(keys, OSSL_FUNC_KEYMGMT_GEN_CLEANUP));
+    theirs.newctx = OSSL_FUNC_keyexch_newctx(tls_dispatch_at(exchange, OSSL_FUNC_KEYEXCH_NEWCTX));
+    theirs.freectx = OSSL_FUNC_keyexch_freectx(tls_dispatch_at(exchange, OSSL_FUNC_KEYEXCH_FREECTX));
+    theirs.init = OSSL_FUNC_keyexch_init(tls_dispatch_at(exchange, OSSL_FUNC_KEYEXCH_INIT));
+    theirs.set_peer = OSSL_FUNC_keyexch_set_peer(tls_dispatch_at(exchange, OSSL_FUNC_KEYEXCH_SET_PEER));
+    theirs.derive = OSSL_FUNC_keyexch_derive(tls_dispatch_at(exchange, OSSL_FUNC_KEYEXCH_DERIVE));
     return theirs.key_new != NULL && theirs.key_free != NULL && theirs.match != NULL &&
            theirs.import != NULL && theirs.gen_init != NULL && theirs.gen_set_params != NULL &&
            theirs.gen != NULL && theirs.gen_cleanup != NULL && theirs.newctx != NULL &&
@@ -156,11 +151,12 @@ static bool replace(const OSSL_DISPATCH *keys)
     };
     size_t n = 0;
     for (; n < FUNCTIONS_MAX && keys[n].function_id != 0; n++) {
-        const OSSL_DISPATCH *own = at(ours, keys[n].function_id);
+        const OSSL_DISPATCH *own = tls_dispatch_at(ours, keys[n].function_id);
         functions[n] = own->function_id != 0 ? *own : keys[n];
     }
     functions[n] = (OSSL_DISPATCH){0};
-    return keys[n].function_id == 0 && at(keys, OSSL_FUNC_KEYMGMT_GEN_SET_TEMPLATE)->function_id == 0;
+    return keys[n].function_id == 0 &&
+           tls_dispatch_at(keys, OSSL_FUNC_KEYMGMT_GEN_SET_TEMPLATE)->function_id == 0;
 }
 
 /* Is what is made here what theirs makes of the secret half alone? */

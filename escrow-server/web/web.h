@@ -239,9 +239,9 @@ unsigned web_heads_get(struct web *w, const uint8_t hash[static 32]);
 
 /* web_vault.c: "escrow_keys" of /healthz; nothing while the vault is away. */
 struct json_object;
-void web_vault_health(const struct web *w, struct json_object *o);
+void web_vault_health(struct web *w, struct json_object *o);
 /* Can anything be disclosed? */
-bool web_vault_discloses(const struct web *w);
+bool web_vault_discloses(struct web *w);
 /* web_losses.c: "audit_lost" of /healthz and what goes with it, where a device proved a loss; once a second,
  * what the writer must know of it. */
 void web_losses_health(const struct web *w, struct json_object *o);

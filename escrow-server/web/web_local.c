@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/web/web_local.h"
+#include "escrow-server/process/metrics.h"
 #include "escrow-server/process/slog.h"
 #include "formats/host/json_strict.h"
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static struct local *opened[LOCAL_OPEN_MAX]; /* in the order they came */
 static unsigned n_open;
 
 static const struct {
@@ -27,8 +29,18 @@ unsigned web_local_open_count(void)
     return n_open;
 }
 
+static void forget(const struct local *l)
+{
+    unsigned i = 0;
+    while (opened[i] != l)
+        i++;
+    n_open--;
+    memmove(&opened[i], &opened[i + 1], (n_open - i) * sizeof opened[0]);
+}
+
 static void local_free(struct local *l)
 {
+    forget(l);
     if (l->waiting != 0)
         back_forget(l->web, l->waiting);
     if (l->readable != NULL)
@@ -40,7 +52,7 @@ static void local_free(struct local *l)
     json_object_put(l->keys);
     free(l->bytes);
     free(l->state);
-    if (--n_open == 0)
+    if (n_open == 0)
         back_hurry(l->web, false);
     cr_wipe(l, sizeof *l);
     free(l);
@@ -195,6 +207,8 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
     cr_wipe(l->in, sizeof l->in);
     l->len = 0;
     event_del(l->readable); /* one request, one answer */
+    l->asked = true;
+    (void)event_add(l->deadline, &(struct timeval){.tv_sec = LOCAL_ANSWER_S});
     if (e == ERR_DENIED)
         return local_fail(l, e, "Only root, or the user that runs the server, may ask this.");
     if (e != ERR_OK)
@@ -204,8 +218,11 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 
 static void on_deadline(evutil_socket_t fd, short what, void *ctx)
 {
+    struct local *l = ctx;
     (void)fd, (void)what;
-    local_free(ctx);
+    local_fail(l, ERR_TIMEOUT,
+               l->asked ? "The server has no answer in time; its log may say why."
+                        : "The request did not come in time.");
 }
 
 static bool is_privileged(int fd)
@@ -216,20 +233,47 @@ static bool is_privileged(int fd)
            (peer.uid == 0 || peer.uid == getuid());
 }
 
+/* Nothing of it waits to be read, either. */
+static bool is_silent(const struct local *l)
+{
+    struct pollfd p = {l->fd, POLLIN, 0};
+    return !l->asked && poll(&p, 1, 0) == 0;
+}
+
+/* Whoever asks does so at once, so a silent one goes for the one that comes now: the oldest. */
+static void make_room(void)
+{
+    for (unsigned i = 0; i < n_open && n_open == LOCAL_OPEN_MAX; i++)
+        if (is_silent(opened[i]))
+            local_fail(opened[i], ERR_BUSY, "Others wait, and no request came.");
+}
+
+/* All the others wait for their answers. */
+static void turn_away(int fd)
+{
+    static const char busy[] = "{\"status\":\"failed\",\"err\":\"BUSY\",\"detail\":\"The server is busy: too "
+                               "many wait for an answer at "
+                               "its local socket; try again in a moment.\"}\n";
+    (void)put(fd, busy, strlen(busy));
+    close(fd);
+    if (metrics_may_log("local", 5))
+        slog(SLOG_WARN, "local", "warning=\"turned away: too many wait for an answer\" open=%u", n_open);
+}
+
 void web_local_accept(evutil_socket_t listener, short what, void *web)
 {
     struct web *w = web;
-    const struct timeval limit = {.tv_sec = LOCAL_SECONDS};
+    const struct timeval limit = {.tv_sec = LOCAL_REQUEST_S};
     (void)what;
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0)
         return;
+    make_room();
     struct local *l = n_open < LOCAL_OPEN_MAX ? calloc(1, sizeof *l) : NULL;
-    if (l == NULL) {
-        close(fd);
-        return;
-    }
-    if (++n_open == 1)
+    if (l == NULL)
+        return turn_away(fd);
+    opened[n_open++] = l;
+    if (n_open == 1)
         back_hurry(w, true);
     l->web = w;
     l->fd = fd;

@@ -9,7 +9,8 @@
 #define LOCAL_REQUEST_MAX 8192
 #define LOCAL_BYTES_MAX   (2u << 20)
 #define LOCAL_OPEN_MAX    32
-#define LOCAL_SECONDS     40
+#define LOCAL_REQUEST_S   10 /* until a request is whole */
+#define LOCAL_ANSWER_S    40 /* from there until its answer */
 
 struct local {
     struct web *web;
@@ -17,6 +18,7 @@ struct local {
     struct event *readable, *deadline;
     uint64_t waiting;
     bool privileged; /* root, or the server's own user */
+    bool asked;      /* the request is whole */
     struct json_object *request;
     struct secret secret;
     size_t len;

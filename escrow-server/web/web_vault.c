@@ -4,12 +4,6 @@
 
 #define VAULT_AWAY "The vault is away, so nothing can be disclosed; the server's log says why."
 
-/* It says how it is as soon as its channel is there. */
-static bool is_here(const struct web *w)
-{
-    return back_is_up(w, BACK_VAULT) && w->vault_said;
-}
-
 static unsigned count_good(const struct web *w)
 {
     unsigned good = 0;
@@ -18,14 +12,14 @@ static unsigned count_good(const struct web *w)
     return good;
 }
 
-bool web_vault_discloses(const struct web *w)
+bool web_vault_discloses(struct web *w)
 {
-    return is_here(w) && count_good(w) > 0;
+    return back_vault_said(w) && count_good(w) > 0;
 }
 
-void web_vault_health(const struct web *w, struct json_object *o)
+void web_vault_health(struct web *w, struct json_object *o)
 {
-    if (!is_here(w))
+    if (!back_vault_said(w))
         return;
     struct json_object *keys = json_object_new_object();
     unsigned good = count_good(w);

@@ -392,7 +392,7 @@ def test_every_answer_as_json():
         rows = ((0, 'user', 'add', '--name', 'root1', '--role', 'administrator', '--password-file', secret),
                 (3, 'user', 'totp', '--name', 'nobody'),
                 (0, 'keys', 'new'), (0, 'keys', 'check'), (1, 'keys', 'import', '/nonexistent'),
-                (0, 'token', 'new'), (0, 'device', 'list'), (0, 'device', 'report', d.id), (1, 'device', 'approve', 'ffff'),
+                (0, 'token', 'new'), (0, 'device', 'list'), (0, 'device', 'report', d.id), (2, 'device', 'approve', 'ffff'),
                 (0, 'device', 'refuse', d.id), (0, 'device', 'approve', d.id), (0, 'device', 'revoke', d.id),
                 (0, 'device', 'allow', d.id), (3, 'policy', 'set', policy), (0, 'check-config'),
                 (0, 'backup', s.path('json-backup')), (1, 'backup', s.path('json-backup')), (0, 'verify'), (0, 'retain'),
@@ -420,6 +420,15 @@ def test_every_answer_as_json():
         holds(len(every) > 25 and all(tuple(words) in tried for words in every), f'{every}')
         for words in every:
             as_error(run(SERVER, *words, '--json', '--nonsense', code=None), 2, words)
+        for words in (('device', 'approve', '00' * 32), ('device', 'approve', 'ffff'), ('import', 'outbox', policy),
+                      ('audit', 'nosuch'), ('device',), ('backup',), ('verify', '--root', '/nonexistent')):
+            p = run(SERVER, *words, *(() if '--root' in words else ('--root', s.root)), '--json', code=None)
+            as_error(p, p.returncode, words)
+            holds(p.returncode != 0 and not as_object(p, words)['error']['message'].startswith('keyholt'), p.stdout)
+        p = s.command('device', 'report', d.id, '00' * 32, '--json', code=3)
+        eq(as_object(p, 'in part'), {'change': 'report', 'done': [d.id], 'failed': '00' * 32}, 'in part')
+        p = run(SERVER, 'device', 'approve', '--help')
+        holds('keyholt-server device' in p.stdout and not p.stderr, p)
         for words in ((), ('nosuch',)):
             as_error(run(SERVER, *words, '--json', code=None), 2, words)
         for path in ('/no\udcff', '/' + 'x' * 800 + '\u00e4' * 400):  # no UTF-8; cut amid a character
@@ -469,6 +478,21 @@ def test_check_config():
             if line:
                 p = run(SERVER, 'check-config', '--file', path, code=3)
                 holds(f'line {line}' in p.stderr and (key or '') in p.stderr, p.stderr)
+        for key, values, bad in (  # what a line alone does not show
+                ('listen', ('0.0.0.0:8443', '[::]:8443', ''), ('everywhere:8443', '10.0.0.1')),
+                ('metrics', ('127.0.0.1:9464', ''), ('localhost:9464',)),
+                ('approval', ('helpdesk, advanced', 'helpdesk', ''), ('helpdsk', 'helpdesk; advanced')),
+                ('audit-syslog', ('udp://192.0.2.7:514', 'tcp://[::1]:601', '/dev/log', ''), ('http://192.0.2.7:1', 'tcp://log:601'))):
+            for value_ in values:
+                run(SERVER, 'check-config', '--file', s.put('server.conf', f'{key} = {value_}\n'))
+            for value_ in bad:
+                p = run(SERVER, 'check-config', '--file', s.put('server.conf', f'{key} = {value_}\n'), '--json', code=3)
+                got = json.loads(p.stdout)
+                eq((got['good'], got['key'], 'line' in got), (False, key, False), value_)
+        if as_root():
+            for text in ('web-uid = 64803\n', 'audit-file = /x\nexport-uid = 64801\n'):
+                p = run(SERVER, 'check-config', '--file', s.put('server.conf', text), code=3)
+                holds('different users' in p.stderr and 'line' not in p.stderr, p.stderr)
         run(SERVER, 'check-config', '--file', '/nonexistent', code=1)
         configure(s, sync_every_seconds='soon')
         p = run(SERVER, 'serve', '--root', s.root, '--listen', '127.0.0.1:0', code=1)
@@ -516,6 +540,15 @@ def test_manual_of_the_configuration():
     eq(said, defaults, 'keys and defaults')
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../packaging/server/install'), encoding='utf-8') as f:
         holds('$B/keyholt-server.conf.5' in f.read(), 'in the package')
+
+
+def test_manual_has_every_option():
+    """What `help` lists stands in keyholt-server(8), too."""
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../packaging/man/keyholt-server.8'), encoding='utf-8') as f:
+        page = f.read().replace('\\-', '-')
+    options = set(re.findall(r'--[a-z0-9][a-z0-9-]*', run(SERVER, 'help').stdout))
+    holds(len(options) > 40, options)
+    eq([o for o in sorted(options) if not re.search(re.escape(o) + r'(?![a-z0-9-])', page)], [], 'not in the manual')
 
 
 # ---- metrics

@@ -71,6 +71,26 @@ static void test_names(void **state)
 static const uint8_t rfc_seed[TOTP_SECRET] = {'1', '2', '3', '4', '5', '6', '7', '8', '9', '0',
                                               '1', '2', '3', '4', '5', '6', '7', '8', '9', '0'};
 
+static void test_roles(void **state)
+{
+    static const struct {
+        const char *list;
+        bool good;
+    } rows[] = {{"", true},
+                {" , ", true},
+                {"helpdesk", true},
+                {"helpdesk, advanced", true},
+                {"reader,auditor administrator", true},
+                {"helpdsk", false},
+                {"helpdesk;advanced", false},
+                {"helpdesk, administratorss", false},
+                {"helpdesk, a-word-that-is-longer-than-any", false}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (people_are_roles(rows[i].list) != rows[i].good)
+            fail_msg("%s", rows[i].list);
+}
+
 static void test_totp(void **state)
 {
     (void)state;
@@ -241,6 +261,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_roles),
         cmocka_unit_test(test_totp),
         cmocka_unit_test_setup_teardown(test_people, make_folder, remove_folder),
         cmocka_unit_test(test_options),
