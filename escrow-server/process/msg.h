@@ -52,10 +52,10 @@ enum msg_type {
     MSG_CHANGE,    /* msg_change → MSG_DONE: what a person decides about a device */
     MSG_ADOPT,     /* msg_adopt → MSG_DONE: a device that the store lost */
     MSG_PROBE,     /* → MSG_PROBED with msg_probed: can the stores be written? */
-    MSG_TAKE_BACK, /* u64 → MSG_DONE with msg_taken_back: orders that a loss made, some at once */
+    MSG_TAKE_BACK, /* u64, a loss's mark → MSG_DONE with msg_taken_back: orders that it made, some at once */
     MSG_LOSSES,    /* msg_losses → MSG_DONE: the windows whose keys are to rotate; all there are */
     /* web → vault */
-    MSG_LOSS_WORD, /* msg_loss_word → MSG_DONE: what a person says of a loss */
+    MSG_LOSS_WORD, /* msg_loss_word → MSG_DONE with the loss's mark (u64): what a person says of a loss */
     /* writer, reader → web */
     MSG_DEVICES_ARE,
     MSG_PROBED,
@@ -318,9 +318,15 @@ struct msg_erase {
 
 #define MSG_LOSSES_MAX 16
 
-/* Entries that the vault's log had and has not: a device proved it. Entry n is the alarm that says so. */
+/* Entries that the vault's log had and has not: a device proved it. Entry n is the alarm that says so. Its
+ * number means something in this log only: one that was replaced or put back has it a second time, and so has
+ * another server's. So what is ordered for a loss carries the mark: made of the alarm's hash, MSG_LOSS_MARK
+ * or more and less than 2^63; below that are the numbers that servers of before wrote. */
+#define MSG_LOSS_MARK (UINT64_C(1) << 62)
+
 struct msg_loss {
     uint64_t n, proved; /* proved: when */
+    uint64_t mark;
     uint64_t lost, have;
     uint64_t from, to;     /* time of the last entry before the gap; of the head that proves it */
     uint64_t until;        /* when the gap was over: later, nothing was lost */
@@ -337,7 +343,8 @@ struct msg_losses {
 /* Orders of a loss that its stop took back. */
 struct msg_taken_back {
     uint64_t n;
-    uint64_t gone; /* of them: the device may have it already */
+    uint64_t gone;  /* of them: the device may have it already */
+    uint64_t alien; /* where there are no more: orders that wait for losses which our log does not have */
     bool more;
 };
 

@@ -94,7 +94,7 @@ struct batch {
 
 struct order_cause {
     uint64_t disclosed; /* when the key was, or may have been */
-    uint64_t loss;      /* of audit, by its entry; 0: it was disclosed */
+    uint64_t loss;      /* of audit, by its mark; 0: it was disclosed */
 };
 
 /* Seconds and microseconds, UTC. */
@@ -132,7 +132,7 @@ void writer_losses(struct writer_state *w, const struct msg_losses *m);
 /* One step towards the rotation of the keys that may have been disclosed in them, in a batch of its own.
  * Returns after how many milliseconds the next one is due, -1: there is no loss */
 int writer_uncertain(struct writer_state *w);
-/* writer_take_back.c: some of the orders that a loss made, whose rotation a person stopped. */
+/* writer_take_back.c: some of the orders that a loss made, whose rotation a person stopped. loss: its mark */
 void writer_take_back(struct batch *b, struct pending *p, uint64_t loss);
 /* writer_loss.c: was this record, which is new to the store, receipted before? Then the store lost it. */
 bool writer_was_receipted(const struct writer_state *w, const struct pending *p,
