@@ -673,6 +673,49 @@ static void test_an_order_speaks_of_the_last_disclosure(void **state)
     }
 }
 
+/* A first order is closed by what was replaced since the key was shown, or names that moment; one that is
+ * given out once more, by that alone. */
+static void test_what_closes_an_order(void **state)
+{
+    static const struct {
+        const char *name;
+        uint64_t event_time, time;
+        bool first, again; /* does it close that? */
+    } rows[] = {{"before", 999, 2000, false, false},
+                {"before, by the record's own time", 0, 999, false, false},
+                {"the order's answer, of a clock that is behind", 1000, 5, true, true},
+                {"since", 1001, 5, true, false},
+                {"since, by the record's own time", 0, 1001, true, false},
+                {"at that time, by the record's own", 0, 1000, true, false}};
+    (void)state;
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (unsigned again = 0; again < 2; again++) {
+            const struct guid key = {{(uint8_t)(i + 1), (uint8_t)again}};
+            const struct order_cause before = {.disclosed = 500}, cause = {.disclosed = 1000};
+            struct record r = {.event = EVENT_ROTATED,
+                               .other_key_id = key,
+                               .event_time = rows[i].event_time,
+                               .time = rows[i].time};
+            struct batch b = {.w = &w};
+            memcpy(r.device, device.d.id, 32);
+            assert_int_equal(batch_need(&b, STORE_RECOVERY), ERR_OK);
+            if (again) {
+                assert_int_equal(writer_order_rotation(&b, r.device, &key, &before), ERR_OK);
+                assert_int_equal(ops.command_done(w.store, r.device, &key, 600), ERR_OK);
+            }
+            assert_int_equal(writer_order_rotation(&b, r.device, &key, &cause), ERR_OK);
+            assert_int_equal(writer_order_done(&b, &r), ERR_OK);
+            batch_finish(&b);
+            if ((count_orders() == 0) != (again ? rows[i].again : rows[i].first))
+                fail_msg("%s: %s order is %s", rows[i].name, again ? "another" : "the first",
+                         count_orders() == 0 ? "closed" : "open");
+            struct batch end = {.w = &w};
+            assert_int_equal(batch_need(&end, STORE_RECOVERY), ERR_OK);
+            assert_int_equal(ops.command_done(w.store, r.device, &key, 2000), ERR_OK);
+            batch_finish(&end);
+        }
+}
+
 /* What the device says after its report, when it has no key: SHA-256 of nothing. source: FIPS 180-4 */
 static struct quiet quiet_words(const struct signed_record *last)
 {
@@ -895,6 +938,7 @@ int main(void)
         WRITER_TEST(test_no_device_takes_what_is_everybodys),
         WRITER_TEST(test_a_stopped_loss_takes_its_orders_back),
         WRITER_TEST(test_orders_of_another_log_stay),
+        WRITER_TEST(test_what_closes_an_order),
         WRITER_TEST(test_only_devices_that_count_are_ordered),
         WRITER_TEST(test_an_order_speaks_of_the_last_disclosure),
         WRITER_TEST(test_quiet_until_something_concerns_the_device),
