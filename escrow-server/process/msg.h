@@ -49,10 +49,10 @@ enum msg_type {
     MSG_CHANGE,    /* msg_change → MSG_DONE: what a person decides about a device */
     MSG_ADOPT,     /* msg_adopt → MSG_DONE: a device that the store lost */
     MSG_PROBE,     /* → MSG_PROBED with msg_probed: can the stores be written? */
-    MSG_TAKE_BACK, /* u64 → MSG_DONE with msg_taken_back: orders that a loss made, some at once */
+    MSG_TAKE_BACK, /* u64, a loss's mark → MSG_DONE with msg_taken_back: orders that it made, some at once */
     MSG_LOSSES,    /* msg_losses → MSG_DONE: the windows whose keys are to rotate; all there are */
     /* web → vault */
-    MSG_LOSS_WORD, /* msg_loss_word → MSG_DONE: what a person says of a loss */
+    MSG_LOSS_WORD, /* msg_loss_word → MSG_DONE with the loss's mark (u64): what a person says of a loss */
     /* writer, reader → web */
     MSG_DEVICES_ARE,
     MSG_PROBED,

@@ -10,6 +10,7 @@ void msg_put_losses(struct writer *w, const struct msg_losses *m)
         const struct msg_loss *l = &m->item[i];
         writer_u64(w, l->n);
         writer_u64(w, l->proved);
+        writer_u64(w, l->mark);
         writer_u64(w, l->lost);
         writer_u64(w, l->have);
         writer_u64(w, l->from);
@@ -29,6 +30,7 @@ void msg_get_some_losses(struct reader *r, struct msg_losses *ret)
         struct msg_loss *l = &ret->item[i];
         l->n = reader_u64(r);
         l->proved = reader_u64(r);
+        l->mark = reader_u64(r);
         l->lost = reader_u64(r);
         l->have = reader_u64(r);
         l->from = reader_u64(r);
@@ -53,6 +55,7 @@ void msg_put_taken_back(struct writer *w, const struct msg_taken_back *m)
 {
     writer_u64(w, m->n);
     writer_u64(w, m->gone);
+    writer_u64(w, m->alien);
     writer_u8(w, m->more);
 }
 
@@ -62,6 +65,7 @@ enum err msg_get_taken_back(const uint8_t *p, size_t len, struct msg_taken_back 
     reader_init(&r, p, len);
     ret->n = reader_u64(&r);
     ret->gone = reader_u64(&r);
+    ret->alien = reader_u64(&r);
     ret->more = msg_get_bool(&r);
     return reader_end(&r);
 }

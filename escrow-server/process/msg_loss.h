@@ -6,9 +6,15 @@
 
 #define MSG_LOSSES_MAX 16
 
-/* Entries that the vault's log had and has not: a device proved it. Entry n is the alarm that says so. */
+/* Entries that the vault's log had and has not: a device proved it. Entry n is the alarm that says so. Its
+ * number means something in this log only: one that was replaced or put back has it a second time, and so has
+ * another server's. So what is ordered for a loss carries the mark: made of the alarm's hash, MSG_LOSS_MARK
+ * or more and less than 2^63; below that are the numbers that servers of before wrote. */
+#define MSG_LOSS_MARK (UINT64_C(1) << 62)
+
 struct msg_loss {
     uint64_t n, proved; /* proved: when */
+    uint64_t mark;
     uint64_t lost, have;
     uint64_t from, to;     /* time of the last entry before the gap; of the head that proves it */
     uint64_t until;        /* when the gap was over: later, nothing was lost */
@@ -25,7 +31,8 @@ struct msg_losses {
 /* Orders of a loss that its stop took back. */
 struct msg_taken_back {
     uint64_t n;
-    uint64_t gone; /* of them: the device may have it already */
+    uint64_t gone;  /* of them: the device may have it already */
+    uint64_t alien; /* where there are no more: orders that wait for losses which our log does not have */
     bool more;
 };
 

@@ -49,6 +49,7 @@ enum sql {
     SQL_COMMAND_OPEN,
     SQL_COMMAND_FORMER,
     SQL_LOSS_ORDERS, /* that a loss made and that wait: device, key ID, could the device have it already? */
+    SQL_LOSS_COUNT,  /* those of losses between two marks */
     SQL_COMMAND_FORGET,
     SQL_COMMAND_LET_BE, /* one that was done before: it is given out no more */
     SQL_HOLDERS,

@@ -230,20 +230,21 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
         {SQL_RECOVERY,
          "SELECT 1 FROM disclosures WHERE chain = $1 AND n = $2 AND time = $3 AND (who = $4 OR who = '')"
          " AND key_id = $5 AND volume = $6 AND device = $7"},
-    [SQL_COMMAND_PUT] = {SQL_RECOVERY, "INSERT INTO commands (device, key_id, made, bytes, loss)"
-                                       " VALUES ($1, $2, $3, $4, $6)"
-                                       " ON CONFLICT (device, key_id) DO UPDATE SET bytes = excluded.bytes,"
-                                       /* what waits for another reason goes on waiting for that */
-                                       " loss = CASE WHEN commands.loss IS NULL AND (commands.done IS NULL OR"
-                                       " commands.again = 1) THEN NULL ELSE excluded.loss END,"
-                                       " again = CASE WHEN commands.done IS NOT NULL THEN 1 END"
-                                       " WHERE commands.done IS NULL OR commands.done <= $5"},
+    [SQL_COMMAND_PUT] = {SQL_RECOVERY,
+                         "INSERT INTO commands (device, key_id, made, bytes, loss)"
+                         " VALUES ($1, $2, $3, $4, $6)"
+                         " ON CONFLICT (device, key_id) DO UPDATE SET bytes = excluded.bytes,"
+                         /* what waits for another reason goes on waiting for that */
+                         " loss = CASE WHEN excluded.loss IS NOT NULL AND (commands.done IS NULL"
+                         " OR commands.again = 1) THEN commands.loss ELSE excluded.loss END,"
+                         " again = CASE WHEN commands.done IS NOT NULL THEN 1 END"
+                         " WHERE commands.done IS NULL OR commands.done <= $5"},
     [SQL_COMMAND_GET] = {SQL_RECOVERY, "SELECT bytes, coalesce(again, 0), coalesce(loss, 0) FROM commands "
                                        "WHERE device = $1 AND key_id = $2 AND"
                                        " (done IS NULL OR again = 1)"},
     [SQL_COMMAND_DONE] = {SQL_RECOVERY,
-                          "UPDATE commands SET done = $3, again = NULL WHERE device = $1 AND key_id = $2 AND"
-                          " (done IS NULL OR again = 1)"},
+                          "UPDATE commands SET done = $3, again = NULL, loss = NULL WHERE device = $1 AND"
+                          " key_id = $2 AND (done IS NULL OR again = 1)"},
     /* done, too, when whoever holds the volume since its owner was last seen has done it */
     [SQL_COMMAND_OPEN] =
         {SQL_RECOVERY,
@@ -259,6 +260,8 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
                          "SELECT c.device, c.key_id, CASE WHEN d.seen >= c.made THEN 1 ELSE 0 END"
                          " FROM commands AS c LEFT JOIN devices AS d ON d.id = c.device WHERE c.loss = $1 AND"
                          " (c.done IS NULL OR c.again = 1) LIMIT $2"},
+    [SQL_LOSS_COUNT] = {SQL_RECOVERY, "SELECT count(*) FROM commands WHERE loss > $1 AND loss < $2 AND"
+                                      " (done IS NULL OR again = 1)"},
     [SQL_COMMAND_FORGET] = {SQL_RECOVERY,
                             "DELETE FROM commands WHERE device = $1 AND key_id = $2 AND done IS NULL"},
     [SQL_COMMAND_LET_BE] = {SQL_RECOVERY, "UPDATE commands SET again = NULL, loss = NULL WHERE device = $1"

@@ -118,6 +118,7 @@ const struct store_ops store_sql = {
     .command_put = store_command_put,
     .command_get = store_command_get,
     .loss_orders = store_loss_orders,
+    .loss_count = store_loss_count,
     .take_back = store_take_back,
     .command_done = store_command_done,
     .command_open = store_command_open,

@@ -43,7 +43,7 @@ struct store_command {
     struct guid key_id;
     uint64_t made;      /* seconds: when the first one was, whatever time they speak of */
     uint64_t disclosed; /* when the key was, or may have been */
-    uint64_t loss;      /* of audit, that it is made for; 0: the key was disclosed */
+    uint64_t loss;      /* of audit, that it is made for, by its mark; 0: the key was disclosed */
     uint8_t bytes[COMMAND_LEN];
 };
 
@@ -190,9 +190,10 @@ struct store_ops {
      * err: CONFLICT (another disclosure has this place in the chain; it stays) */
     enum err (*disclosed_put)(struct store *s, const struct msg_entry *e, bool *ret_new);
     /* One order for a key of a device, for ever: while it is not done, these bytes take the place of those
-     * that are there; `made` stays. Where it was done before the key was disclosed, it is given out once
-     * more, and counts as done all the same: what was shown may open a copy of the header that was made
-     * before, or the header itself that somebody put back, and the device has to know. */
+     * that are there; `made` stays, and so does the loss that wanted it first: where that does not want it
+     * any more, the other one orders it again. Where it was done before the key was disclosed, it is given
+     * out once more, and counts as done all the same: what was shown may open a copy of the header that was
+     * made before, or the header itself that somebody put back, and the device has to know. */
     enum err (*command_put)(struct store *s, const struct store_command *c);
     /* What was put last. err: NOT_FOUND (no order, or nothing is to be done) */
     enum err (*command_get)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
@@ -222,6 +223,8 @@ struct store_ops {
     /* Orders that wait for that loss, and for nothing else, in no order. */
     enum err (*loss_orders)(struct store *s, uint64_t loss, unsigned max, struct store_loss_order *ret,
                             unsigned *ret_n);
+    /* How many wait for losses whose marks lie between these two, and for nothing else? */
+    enum err (*loss_count)(struct store *s, uint64_t after, uint64_t before, uint64_t *ret);
     /* As if that one had never been made; one that was done before stays done. */
     enum err (*take_back)(struct store *s, const struct store_loss_order *o);
     enum err (*commands)(struct store *s, const uint8_t device[static 32], unsigned max,

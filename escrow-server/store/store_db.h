@@ -152,6 +152,7 @@ MUST_CHECK enum err store_command_get(struct store *s, const uint8_t device[stat
                                       const struct guid *key_id, struct store_waiting *ret);
 MUST_CHECK enum err store_loss_orders(struct store *s, uint64_t loss, unsigned max,
                                       struct store_loss_order *ret, unsigned *ret_n);
+MUST_CHECK enum err store_loss_count(struct store *s, uint64_t after, uint64_t before, uint64_t *ret);
 MUST_CHECK enum err store_take_back(struct store *s, const struct store_loss_order *o);
 MUST_CHECK enum err store_command_done(struct store *s, const uint8_t device[static 32],
                                        const struct guid *key_id, uint64_t now);

@@ -43,6 +43,8 @@ static enum err report(struct lite *l, const char *doing)
     int code = sqlite3_extended_errcode(l->c);
     slog(SLOG_ERROR, "store", "file=%s doing=%s sqlite=%d reason=\"%s\"", store_sqlite_file[l->db.half],
          doing, code, sqlite3_errmsg(l->c));
+    if (l->begun && l->why == ERR_OK)
+        l->why = from_sqlite(code);
     return from_sqlite(code);
 }
 
@@ -207,6 +209,7 @@ enum err lite_run(struct query *q, uint64_t *ret_changed)
             *ret_changed = 0;
         return ERR_OK;
     }
+    TRY(lite_gone(l));
     int code = step(q);
     if (code != SQLITE_DONE && code != SQLITE_ROW)
         return report(l, q->doing);
@@ -223,6 +226,7 @@ static int tend(struct db *d)
 
 static enum err row(struct query *q)
 {
+    TRY(lite_gone(lite_of(q->db)));
     if (!q->sent)
         TRY(lite_look(lite_of(q->db)));
     switch (step(q)) {

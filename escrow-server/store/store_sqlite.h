@@ -11,6 +11,8 @@ struct lite {
     sqlite3 *c;
     sqlite3_stmt *stmt[SQL_COUNT];
     bool looking; /* in a transaction of our own that only reads */
+    bool begun;   /* the batch's transaction, until commit or abandon: SQLite may end it before that */
+    enum err why; /* the first failure since; OK: there was none */
 };
 
 static inline struct lite *lite_of(struct db *d)
@@ -20,6 +22,10 @@ static inline struct lite *lite_of(struct db *d)
 
 /* As run() in struct db_ops. */
 MUST_CHECK enum err lite_run(struct query *q, uint64_t *ret_changed);
+/* A full disk, a failed write or want of memory may have SQLite roll the whole transaction back by itself.
+ * Whatever comes next would then be durable at once, or be read from what is no longer there; until that
+ * batch is over, nothing does. err: the failure that did it; OK: it did not happen */
+MUST_CHECK enum err lite_gone(const struct lite *l);
 /* Looks between two waits are one reading transaction: each by itself would lock the file and unlock it. */
 MUST_CHECK enum err lite_look(struct lite *l);
 void lite_end_look(struct lite *l);

@@ -24,51 +24,71 @@ void lite_end_look(struct lite *l)
     l->looking = false;
 }
 
-static bool in_batch(const struct lite *l)
+enum err lite_gone(const struct lite *l)
 {
-    return !l->looking && sqlite3_get_autocommit(l->c) == 0;
+    if (!l->begun || sqlite3_get_autocommit(l->c) == 0)
+        return ERR_OK;
+    return l->why != ERR_OK ? l->why : ERR_IO;
+}
+
+/* err: of lite_gone(), IO (nothing was begun) */
+static enum err in_batch(const struct lite *l)
+{
+    TRY(lite_gone(l));
+    return l->begun ? ERR_OK : ERR_IO;
 }
 
 enum err lite_begin(struct db *d)
 {
-    lite_end_look(lite_of(d));
-    return plain(lite_of(d), SQL_BEGIN, "begin");
+    struct lite *l = lite_of(d);
+    lite_end_look(l);
+    TRY(plain(l, SQL_BEGIN, "begin"));
+    l->begun = true;
+    l->why = ERR_OK;
+    return ERR_OK;
 }
 
 void lite_abandon(struct db *d)
 {
-    if (in_batch(lite_of(d)))
-        (void)plain(lite_of(d), SQL_ROLLBACK, "rollback");
+    struct lite *l = lite_of(d);
+    if (in_batch(l) == ERR_OK)
+        (void)plain(l, SQL_ROLLBACK, "rollback");
+    l->begun = false;
 }
 
 enum err lite_commit(struct db *d, bool *ret_replicated)
 {
-    /* SQLite rolls back by itself on some errors; a COMMIT of nothing must not pass for success. */
-    if (!in_batch(lite_of(d)))
-        return ERR_IO;
-    enum err e = plain(lite_of(d), SQL_COMMIT, "commit");
+    struct lite *l = lite_of(d);
+    enum err e = in_batch(l); /* a COMMIT of nothing must not pass for success */
+    if (e == ERR_OK)
+        e = plain(l, SQL_COMMIT, "commit");
     if (e != ERR_OK)
         lite_abandon(d);
     else
         *ret_replicated = false;
+    l->begun = false;
     return e;
 }
 
 enum err lite_mark(struct db *d)
 {
-    return !in_batch(lite_of(d)) ? ERR_IO : plain(lite_of(d), SQL_MARK, "mark");
+    TRY(in_batch(lite_of(d)));
+    return plain(lite_of(d), SQL_MARK, "mark");
 }
 
 enum err lite_release(struct db *d)
 {
-    return !in_batch(lite_of(d)) ? ERR_IO : plain(lite_of(d), SQL_RELEASE, "release");
+    TRY(in_batch(lite_of(d)));
+    return plain(lite_of(d), SQL_RELEASE, "release");
 }
 
 void lite_undo(struct db *d)
 {
-    if (!in_batch(lite_of(d)))
+    struct lite *l = lite_of(d);
+    if (in_batch(l) != ERR_OK)
         return; /* all is gone already, and commit will say so */
     /* What cannot be undone must not be committed either. */
-    if (plain(lite_of(d), SQL_UNDO, "undo") != ERR_OK || lite_release(d) != ERR_OK)
-        lite_abandon(d);
+    if (plain(l, SQL_UNDO, "undo") == ERR_OK && lite_release(d) == ERR_OK)
+        return;
+    (void)plain(l, SQL_ROLLBACK, "rollback");
 }

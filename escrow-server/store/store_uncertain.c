@@ -65,6 +65,16 @@ enum err store_loss_orders(struct store *s, uint64_t loss, unsigned max, struct 
     return ERR_OK;
 }
 
+enum err store_loss_count(struct store *s, uint64_t after, uint64_t before, uint64_t *ret)
+{
+    QUERY(q, s, STORE_RECOVERY, SQL_LOSS_COUNT, "loss-count");
+    query_u64(&q, after);
+    query_u64(&q, before);
+    TRY(query_row(&q));
+    *ret = column_u64(&q, 0);
+    return ERR_OK;
+}
+
 enum err store_take_back(struct store *s, const struct store_loss_order *o)
 {
     store_concerns(s, o->device);

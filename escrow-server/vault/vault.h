@@ -185,8 +185,9 @@ MUST_CHECK enum err vault_loss_prove(struct vault *v, const uint8_t device[stati
 /* An entry of our own log: kept if it is about a loss. */
 void vault_loss_take(struct vault *v, const struct audit_entry *a);
 void vault_loss_count(const struct vault *v); /* for /metrics */
-/* What a person says of a loss. err: as said in ret_detail */
-MUST_CHECK enum err vault_loss_word(struct vault *v, const struct msg_loss_word *m, char *ret_detail);
+/* What a person says of a loss. ret_mark: the loss's; err: as said in ret_detail */
+MUST_CHECK enum err vault_loss_word(struct vault *v, const struct msg_loss_word *m, char *ret_detail,
+                                    uint64_t *ret_mark);
 
 /* vault_foreign.c: chains of desks and other vaults. */
 void vault_foreign_read(struct vault *v);

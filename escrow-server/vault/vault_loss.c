@@ -18,6 +18,14 @@ static struct audit_gap gap_of(const struct msg_loss *l)
         .lost = l->lost, .have = l->have, .from = l->from, .to = l->to, .until = l->until};
 }
 
+/* source: msg.h. The hash covers the whole log up to the alarm, and so which log it is. */
+static uint64_t mark_of(const struct vault *v, uint64_t n)
+{
+    struct reader r;
+    reader_init(&r, v->mark[n - 1].hash, sizeof v->mark[n - 1].hash);
+    return reader_u64(&r) % MSG_LOSS_MARK + MSG_LOSS_MARK;
+}
+
 static struct msg_loss *find(struct vault *v, uint64_t n)
 {
     for (unsigned i = 0; i < v->losses.n; i++)
@@ -62,6 +70,7 @@ static void add(struct vault *v, const struct audit_gap_note *note, uint64_t tim
     }
     v->losses.item[v->losses.n++] = (struct msg_loss){.n = note->n,
                                                       .proved = time,
+                                                      .mark = mark_of(v, note->n),
                                                       .lost = g->lost,
                                                       .have = g->have,
                                                       .from = g->from,
@@ -221,7 +230,7 @@ static enum err choose(const struct msg_loss *l, const struct msg_loss_word *m, 
                : ERR_RANGE;
 }
 
-enum err vault_loss_word(struct vault *v, const struct msg_loss_word *m, char *ret_detail)
+enum err vault_loss_word(struct vault *v, const struct msg_loss_word *m, char *ret_detail, uint64_t *ret_mark)
 {
     struct audit_entry a = {.time = vault_now()};
     struct audit_gap_note note;
@@ -243,8 +252,10 @@ enum err vault_loss_word(struct vault *v, const struct msg_loss_word *m, char *r
     size_t len = strlen(a.note);
     snprintf(a.note + len, sizeof a.note - len, "%s%s", step[0] != '\0' ? " " : "", step);
     snprintf(ret_detail, MSG_DETAIL, "The vault's audit log cannot be written; nothing was decided.");
+    uint64_t mark = l->mark;
     TRY(vault_log_append(v, &a, &a.n));
     vault_loss_take(v, &a);
+    *ret_mark = mark;
     vault_head_checkpoint(v, 1); /* signed from now on */
     vault_log_announce_all(v);
     return ERR_OK;

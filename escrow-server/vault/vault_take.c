@@ -104,11 +104,12 @@ static enum err take_erase(struct vault *v, struct chan *c, const struct msg_fra
 static enum err take_loss_word(struct vault *v, struct chan *c, const struct msg_frame *m)
 {
     struct msg_loss_word l;
+    uint64_t mark = 0;
     char detail[MSG_DETAIL + 1] = "The vault cannot do this now.";
     TRY(msg_get_loss_word(m->body, m->len, &l));
-    enum err e = vault_loss_word(v, &l, detail);
+    enum err e = vault_loss_word(v, &l, detail, &mark);
     if (e == ERR_OK)
-        return answer_number(c, MSG_DONE, m->id, 0);
+        return answer_number(c, MSG_DONE, m->id, mark);
     answer_failed(c, m->id, e, detail);
     return ERR_OK;
 }

@@ -89,7 +89,8 @@ static enum err read_time(const char *text, uint64_t *ret)
 }
 
 struct taken_back {
-    uint64_t n, gone;
+    uint64_t mark; /* of the loss, as the vault answered */
+    uint64_t n, gone, alien;
     bool more;
 };
 
@@ -99,7 +100,7 @@ static enum err take_some_back(const struct audit_words *a, struct taken_back *t
     const char *detail = "";
     struct json_object *answer = NULL, *more = NULL, *o = json_object_new_object();
     json_object_object_add(o, "op", json_object_new_string("take_back"));
-    json_object_object_add(o, "entry", json_object_new_uint64(a->entry));
+    json_object_object_add(o, "mark", json_object_new_uint64(t->mark));
     enum err e = local_ask(a->root, o, NULL, &answer, NULL);
     json_object_put(o);
     TRY(e);
@@ -107,6 +108,7 @@ static enum err take_some_back(const struct audit_words *a, struct taken_back *t
     if (e == ERR_OK) {
         t->n += number(answer, "taken_back");
         t->gone += number(answer, "gone_out");
+        t->alien = number(answer, "alien");
         t->more = json_object_object_get_ex(answer, "more", &more) && json_object_get_boolean(more);
     }
     json_object_put(answer);
@@ -128,17 +130,28 @@ static enum err take_back(const struct audit_words *a, struct taken_back *t)
     return e;
 }
 
-static int stop_orders(const struct audit_words *a)
+static void print_taken_back(const struct taken_back *t)
 {
-    struct taken_back t = {.n = 0};
+    printf("orders taken back: %llu; of these, %llu had gone out, or may have: those devices may replace "
+           "their keys all the same\n",
+           (unsigned long long)t->n, (unsigned long long)t->gone);
+    if (t->alien > 0)
+        printf(
+            "orders that stay: %llu, made for losses that this audit log does not have: by an earlier log, "
+            "by another server, or by a version that did not say whose loss it was\n",
+            (unsigned long long)t->alien);
+}
+
+static int stop_orders(const struct audit_words *a, uint64_t mark)
+{
+    struct taken_back t = {.mark = mark};
     enum err e = take_back(a, &t);
     if (a->json)
         ANSWER_JSON({"entry", NULL, a->entry}, {"word", "stop", 0}, {"taken_back", NULL, t.n},
-                    {"gone_out", NULL, t.gone}, {"orders", e == ERR_OK ? "taken-back" : "left", 0});
+                    {"gone_out", NULL, t.gone}, {"of_unknown_losses", NULL, t.alien},
+                    {"orders", e == ERR_OK ? "taken-back" : "left", 0});
     else
-        printf("orders taken back: %llu; of these, %llu had gone out, or may have: those devices may replace "
-               "their keys all the same\n",
-               (unsigned long long)t.n, (unsigned long long)t.gone);
+        print_taken_back(&t);
     if (e == ERR_OK)
         return KH_EXIT_OK;
     return state_complain(KH_EXIT_QUEUED, "audit rotation",
@@ -163,9 +176,10 @@ static int say(const struct audit_words *a, const char *word, const char *what, 
     json_object_object_add(o, "until", json_object_new_uint64(until));
     json_object_object_add(o, "code", json_object_new_string(a->code));
     int code = ask_server(a->root, what, o, &password, &answer);
+    uint64_t mark = code == KH_EXIT_OK ? number(answer, "mark") : 0;
     json_object_put(answer);
     if (code == KH_EXIT_OK && a->stop)
-        return stop_orders(a);
+        return stop_orders(a, mark);
     if (code == KH_EXIT_OK && a->json)
         ANSWER_JSON({"entry", NULL, a->entry}, {"word", word, 0});
     else if (code == KH_EXIT_OK)

@@ -120,12 +120,27 @@ static enum err read_word(struct local *l, struct msg_loss_word *ret)
     return ret->word != 0 ? ERR_OK : ERR_FORMAT;
 }
 
+static void on_word(void *ctx, enum err e, const struct msg_frame *m)
+{
+    struct local *l = ctx;
+    uint64_t mark = 0;
+    l->waiting = 0;
+    if (e == ERR_OK)
+        e = msg_get_u64(m->body, m->len, &mark);
+    if (e != ERR_OK)
+        return local_failed(l, e, m, VAULT_AWAY);
+    struct json_object *o = json_object_new_object();
+    json_object_object_add(o, "status", json_object_new_string("ok"));
+    add_number(o, "mark", mark);
+    local_answer(l, o, NULL);
+}
+
 void local_loss(struct local *l)
 {
     struct msg_loss_word m = {.password = {l->secret.bytes, l->secret.len}};
     if (read_word(l, &m) != ERR_OK)
         return local_fail(l, ERR_FORMAT, "A field is missing or too long (name 64, reason 256 bytes).");
-    struct writer *body = back_begin(l->web, BACK_VAULT, MSG_LOSS_WORD, local_done, l, &l->waiting);
+    struct writer *body = back_begin(l->web, BACK_VAULT, MSG_LOSS_WORD, on_word, l, &l->waiting);
     if (body == NULL)
         return local_fail(l, ERR_OFFLINE, VAULT_AWAY);
     msg_put_loss_word(body, &m);
@@ -146,6 +161,7 @@ static void on_taken_back(void *ctx, enum err e, const struct msg_frame *m)
     json_object_object_add(o, "status", json_object_new_string("ok"));
     add_number(o, "taken_back", t.n);
     add_number(o, "gone_out", t.gone);
+    add_number(o, "alien", t.alien);
     json_object_object_add(o, "more", json_object_new_boolean(t.more));
     local_answer(l, o, NULL);
 }
@@ -154,8 +170,8 @@ static void on_taken_back(void *ctx, enum err e, const struct msg_frame *m)
 void local_take_back(struct local *l)
 {
     uint64_t loss;
-    if (json_get_u64(l->request, "entry", &loss) != ERR_OK)
-        return local_fail(l, ERR_FORMAT, "\"entry\" is missing.");
+    if (json_get_u64(l->request, "mark", &loss) != ERR_OK)
+        return local_fail(l, ERR_FORMAT, "\"mark\" is missing.");
     struct writer *body = back_begin(l->web, BACK_WRITER, MSG_TAKE_BACK, on_taken_back, l, &l->waiting);
     if (body == NULL)
         return local_fail(l, ERR_OFFLINE, "The writer is away; try again in a moment.");

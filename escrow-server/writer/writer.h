@@ -94,7 +94,7 @@ struct batch {
 
 struct order_cause {
     uint64_t disclosed; /* when the key was, or may have been */
-    uint64_t loss;      /* of audit, by its entry; 0: it was disclosed */
+    uint64_t loss;      /* of audit, by its mark; 0: it was disclosed */
 };
 
 /* Seconds and microseconds, UTC. */
@@ -121,7 +121,8 @@ void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m);
 MUST_CHECK enum err writer_order_rotation(struct batch *b, const uint8_t device[static 32],
                                           const struct guid *key_id, const struct order_cause *cause);
 /* This device's record says that it did what was ordered, also when it did so before it was told, as who has
- * the volume now. One that is given out once more is closed by no record that closed it before. */
+ * the volume now. An order is closed by no record of before what it speaks of, and one that is given out once
+ * more by none that closed it before. */
 MUST_CHECK enum err writer_order_done(struct batch *b, const struct record *r);
 void writer_disclosed(struct batch *b, struct pending *p, const struct msg_entry *m);
 void writer_change(struct batch *b, struct pending *p, const struct msg_change *m);
@@ -132,7 +133,7 @@ void writer_losses(struct writer_state *w, const struct msg_losses *m);
 /* One step towards the rotation of the keys that may have been disclosed in them, in a batch of its own.
  * Returns after how many milliseconds the next one is due, -1: there is no loss */
 int writer_uncertain(struct writer_state *w);
-/* writer_take_back.c: some of the orders that a loss made, whose rotation a person stopped. */
+/* writer_take_back.c: some of the orders that a loss made, whose rotation a person stopped. loss: its mark */
 void writer_take_back(struct batch *b, struct pending *p, uint64_t loss);
 /* writer_loss.c: was this record, which is new to the store, receipted before? Then the store lost it. */
 bool writer_was_receipted(const struct writer_state *w, const struct pending *p,

@@ -64,14 +64,25 @@ enum err writer_order_rotation(struct batch *b, const uint8_t device[static 32],
     return ERR_OK;
 }
 
-/* A record may come any number of times, also by whoever never heard of the order: so one that was closed
- * before is closed by a record that names the time that it speaks of. The first one is closed by any: that
- * the key was replaced is true. source: docs/formats.md#command */
+/* When the key was replaced, or which order is answered, as the device's clock has it. */
+static uint64_t said(const struct record *r)
+{
+    return r->event_time > 0 ? r->event_time : r->time;
+}
+
+/* A record may come any number of times, and late, also from a disk that was put back, by whoever never heard
+ * of the order. So one that was closed before is closed by a record that names the time that it speaks of,
+ * and the first one by what says no less than that. What was replaced before it was shown is no answer: the
+ * key may be back with an old header, and a copy of that opens with what was shown, so the device has to
+ * know. No order is open for ever by this: a device that said less when it is asked makes a record that names
+ * the order's time, and one that does not is the one that said as much (do_rotate() in
+ * agent/sync/sync_signed.c); so a clock that is behind costs one exchange more. source:
+ * docs/formats.md#command */
 static bool answers(const struct order *o, const struct record *r)
 {
     if (!o->ours || r->event != EVENT_ROTATED) /* other orders are given out under a name of their own */
         return true;
-    return r->event_time == o->time || !o->again;
+    return r->event_time == o->time || (!o->again && said(r) >= o->time);
 }
 
 enum err writer_order_done(struct batch *b, const struct record *r)

@@ -9,9 +9,34 @@ static bool is_stopped(const struct writer_state *w, uint64_t loss)
 {
     const struct msg_losses *l = &w->uncertain.losses;
     for (unsigned i = 0; i < l->n; i++)
-        if (l->item[i].n == loss)
+        if (l->item[i].mark == loss)
             return l->item[i].stopped;
     return false;
+}
+
+/* The next loss of our log behind a mark. */
+static uint64_t next_mark(const struct writer_state *w, uint64_t after)
+{
+    const struct msg_losses *l = &w->uncertain.losses;
+    uint64_t next = INT64_MAX;
+    for (unsigned i = 0; i < l->n; i++)
+        if (l->item[i].mark > after && l->item[i].mark < next)
+            next = l->item[i].mark;
+    return next;
+}
+
+/* Those of a log that was replaced, or of another server: nobody here can say that they are not wanted. They
+ * stand between the marks that we know. */
+static enum err count_alien(struct batch *b, uint64_t *ret)
+{
+    uint64_t all = 0, some;
+    for (uint64_t after = 0, next; after < INT64_MAX; after = next) {
+        next = next_mark(b->w, after);
+        TRY(b->w->ops->loss_count(b->w->store, after, next, &some));
+        all += some;
+    }
+    *ret = all;
+    return ERR_OK;
 }
 
 static enum err take_some(struct batch *b, uint64_t loss, struct msg_taken_back *ret)
@@ -25,7 +50,7 @@ static enum err take_some(struct batch *b, uint64_t loss, struct msg_taken_back 
     }
     ret->n = n;
     ret->more = n == STEP;
-    return ERR_OK;
+    return ret->more ? ERR_OK : count_alien(b, &ret->alien);
 }
 
 static enum err take_back(struct batch *b, uint64_t loss, struct msg_taken_back *ret)

@@ -61,7 +61,7 @@ static uint64_t allowance(struct writer_uncertain *u, int64_t now)
 static enum err order(struct batch *b, const struct store_uncertain *k, const struct msg_loss *l)
 {
     TRY(batch_need(b, STORE_RECOVERY));
-    const struct order_cause cause = {.disclosed = before(l->rotate_from, GRACE_S), .loss = l->n};
+    const struct order_cause cause = {.disclosed = before(l->rotate_from, GRACE_S), .loss = l->mark};
     return writer_order_rotation(b, k->device, &k->key_id, &cause);
 }
 

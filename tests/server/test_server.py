@@ -755,8 +755,10 @@ def test_another_identity_answers_for_the_earlier_one(s):
     after.sync(*new, said)
     eq(s.recover(early['key_id'])[0]['rotation'], 'done', 'what it did unasked counts')
     eq(s.recover(late['key_id'])[0]['rotation'], 'ordered', 'not done yet')
-    eq(sorted(after.orders(after.sync()[2])), sorted([early['key_id'], late['key_id']]), 'it is asked, and told what was shown since')
-    eq(after.orders(after.sync(said)[2]), [late['key_id']], 'and is asked only for what it did not do')
+    times = after.order_times(after.sync()[2])
+    eq(sorted(times), sorted([early['key_id'], late['key_id']]), 'it is asked, and told what was shown since')
+    heard = after.event(2, new[0]['key_id'], early['key_id'], early['volume'], when=times[early['key_id']])
+    eq(after.orders(after.sync(heard)[2]), [late['key_id']], 'and is asked only for what it did not do')
     eq(after.orders(after.sync(after.event(2, new[1]['key_id'], late['key_id'], late['volume']))[2]), [], 'answered')
     eq(s.recover(late['key_id'])[0]['rotation'], 'done', 'closed')
     eq(sorted(before.orders(before.sync()[2])), sorted([early['key_id'], late['key_id']]), 'a clone has its own to do')
@@ -988,7 +990,10 @@ def test_orders_survive_an_older_log():
         with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
             flags = db.execute('SELECT kind, sequence FROM flags').fetchall()
         eq(flags, [('audit', 3)], 'flags')  # behind the checkpoint of the start
-        replaced = d.event(2, e2['key_id'], e['key_id'], when=1000)
+        early = d.event(2, e2['key_id'], e['key_id'], when=d.order_times(d.sync()[2])[e['key_id']] - 1)
+        eq(sorted(d.orders(d.sync(early)[2])), sorted((e['key_id'], e2['key_id'])), 'replaced before it was shown')
+        replaced = d.event(2, e2['key_id'], e['key_id'])
+        time.sleep(1.1)  # what is shown next is later
         eq(d.orders(d.sync(replaced)[2]), [e2['key_id']], 'one is done')
         eq(s.recover(e['key_id'])[0]['rotation'], 'done', 'a key that was replaced')
         times = d.order_times(d.sync()[2])
@@ -998,13 +1003,16 @@ def test_orders_survive_an_older_log():
         eq(sorted(d.orders(d.sync(other)[2])), sorted(times), 'nor is one that speaks of another order')
         heard = d.event(2, e2['key_id'], e['key_id'], when=times[e['key_id']])
         eq(d.orders(d.sync(heard)[2]), [e2['key_id']], 'this one is')
-        # a key that was replaced before anybody saw it: what said so is the answer, sent again
+        # a key that was replaced before anybody saw it: what said so is no answer, sent again
         old, new = d.escrow(), d.escrow()
         said = d.event(2, new['key_id'], old['key_id'], when=1000)
         d.sync(old, new, said)
         s.recover(old['key_id'])
-        eq(sorted(d.orders(d.sync()[2])), sorted([e2['key_id'], old['key_id']]), 'the device is asked all the same')
-        eq(d.orders(d.sync(said)[2]), [e2['key_id']], 'and says so')
+        times = d.order_times(d.sync()[2])
+        eq(sorted(times), sorted([e2['key_id'], old['key_id']]), 'the device is asked all the same')
+        eq(sorted(d.orders(d.sync(said)[2])), sorted(times), 'it may not have heard of it')
+        heard = d.event(2, new['key_id'], old['key_id'], when=times[old['key_id']])
+        eq(d.orders(d.sync(heard)[2]), [e2['key_id']], 'and says so')
     finally:
         s.clean()
 

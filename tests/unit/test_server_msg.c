@@ -363,7 +363,8 @@ static enum err get_vault_is(const uint8_t *p, size_t len)
 
 static void put_losses(struct writer *w)
 {
-    struct msg_losses m = {.n = 2, .item = {{.n = 3}, {.n = 4, .stopped = true, .rotate_until = 8}}};
+    struct msg_losses m = {.n = 2,
+                           .item = {{.n = 3}, {.n = 4, .mark = 6, .stopped = true, .rotate_until = 8}}};
     msg_put_losses(w, &m);
 }
 static enum err get_losses(const uint8_t *p, size_t len)
@@ -372,7 +373,24 @@ static enum err get_losses(const uint8_t *p, size_t len)
     TRY(msg_get_losses(p, len, &m));
     assert_int_equal(m.n, 2);
     assert_true(m.item[1].stopped);
+    assert_int_equal(m.item[1].mark, 6);
     assert_int_equal(m.item[1].rotate_until, 8);
+    return ERR_OK;
+}
+
+static void put_taken_back(struct writer *w)
+{
+    const struct msg_taken_back m = {.n = 3, .gone = 2, .alien = 1, .more = true};
+    msg_put_taken_back(w, &m);
+}
+static enum err get_taken_back(const uint8_t *p, size_t len)
+{
+    struct msg_taken_back m;
+    TRY(msg_get_taken_back(p, len, &m));
+    assert_int_equal(m.n, 3);
+    assert_int_equal(m.gone, 2);
+    assert_int_equal(m.alien, 1);
+    assert_true(m.more);
     return ERR_OK;
 }
 
@@ -409,6 +427,7 @@ static const struct {
     {"import", put_import, get_import},
     {"vault_is", put_vault_is, get_vault_is},
     {"losses", put_losses, get_losses},
+    {"taken_back", put_taken_back, get_taken_back},
     {"loss_word", put_loss_word, get_loss_word},
     {"heard", put_heard, get_heard},
     {"erase", put_erase, get_erase},

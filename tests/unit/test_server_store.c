@@ -457,6 +457,56 @@ static void test_orders_wait_until_they_are_done(void **state)
     }
 }
 
+static void check_loss(struct store *s, const char *when, uint64_t loss, unsigned want)
+{
+    struct store_loss_order order[4];
+    uint64_t above = 9, below = 9;
+    unsigned n = 9;
+    assert_int_equal(ops->loss_orders(s, loss, 4, order, &n), ERR_OK);
+    assert_int_equal(ops->loss_count(s, loss - 1, loss + 1, &above), ERR_OK);
+    assert_int_equal(ops->loss_count(s, loss, loss + 1, &below), ERR_OK);
+    if (n != want || above != want || below != 0)
+        fail_msg("%s: %u orders, %u are counted", when, n, (unsigned)above);
+}
+
+/* An order waits for the loss that wanted it first, until somebody else wants it, or it is done. */
+static void test_whose_loss_an_order_is(void **state)
+{
+    struct store *s = *state;
+    const uint64_t first = MSG_LOSS_MARK + 5, second = 2 * MSG_LOSS_MARK - 1 - 5;
+    struct store_command c = {.device = {1}, .key_id = {{2}}, .made = 5, .loss = first, .bytes = {3}};
+    struct store_loss_order order[1];
+    struct store_waiting waiting;
+    unsigned n;
+    assert_int_equal(ops->command_put(s, &c), ERR_OK);
+    check_loss(s, "made", first, 1);
+    c.loss = second;
+    assert_int_equal(ops->command_put(s, &c), ERR_OK);
+    check_loss(s, "another loss", first, 1);
+    check_loss(s, "another loss", second, 0);
+    assert_int_equal(ops->loss_orders(s, first, 1, order, &n), ERR_OK);
+    assert_int_equal(ops->take_back(s, &order[0]), ERR_OK);
+    assert_int_equal(ops->command_put(s, &c), ERR_OK);
+    check_loss(s, "ordered again", second, 1);
+    assert_int_equal(ops->command_done(s, c.device, &c.key_id, 6), ERR_OK);
+    check_loss(s, "done", second, 0);
+    c.disclosed = 7;
+    c.loss = first;
+    assert_int_equal(ops->command_put(s, &c), ERR_OK);
+    check_loss(s, "once more", first, 1);
+    c.loss = second;
+    assert_int_equal(ops->command_put(s, &c), ERR_OK);
+    check_loss(s, "once more, another loss", first, 1);
+    c.loss = 0;
+    assert_int_equal(ops->command_put(s, &c), ERR_OK);
+    check_loss(s, "disclosed", first, 0);
+    c.loss = first;
+    assert_int_equal(ops->command_put(s, &c), ERR_OK);
+    check_loss(s, "disclosed, then lost", first, 0);
+    assert_int_equal(ops->command_get(s, c.device, &c.key_id, &waiting), ERR_OK);
+    assert_true(waiting.loss == 0 && waiting.again);
+}
+
 /* Device 2 brought a key of device 1 and has a key of its own on that volume; device 3 only brought it. */
 static void test_another_device_may_answer(void **state)
 {
@@ -1033,7 +1083,9 @@ static void check_plans(void)
     } rows[] = {{SQL_DIGEST, "SEARCH envelopes USING COVERING INDEX envelopes_sender (sender=?)"},
                 {SQL_FIND, "INDEX envelopes_key (key_id=? AND sender=? AND own=?)"},
                 {SQL_COMMAND_FORMER, "INDEX envelopes_key (key_id=? AND sender=? AND own=?)"},
-                {SQL_COMMAND_OPEN, "INDEX commands_key (key_id=?)"}};
+                {SQL_COMMAND_OPEN, "INDEX commands_key (key_id=?)"},
+                {SQL_LOSS_ORDERS, "INDEX commands_loss (loss=?)"},
+                {SQL_LOSS_COUNT, "INDEX commands_loss (loss>? AND loss<?)"}};
     char sql[2048];
     sqlite3 *db = open_file("recovery.db");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -1211,6 +1263,7 @@ static int run_all(const char *name)
         STORE_TEST(test_asked_ahead),
         STORE_TEST(test_digest_counts_what_the_device_brought),
         STORE_TEST(test_orders_wait_until_they_are_done),
+        STORE_TEST(test_whose_loss_an_order_is),
         STORE_TEST(test_another_device_may_answer),
         STORE_TEST(test_the_newest_holder_comes_first),
         STORE_TEST(test_keys_of_a_window),

@@ -407,7 +407,7 @@ static void pass(int64_t ms)
 /* Six keys that may have been disclosed, sixty an hour: one a minute, and never more than ten at once. */
 static void test_uncertain_keys_are_ordered_at_a_rate(void **state)
 {
-    struct msg_losses losses = {.n = 1, .item = {{.n = 3, .rotate_from = 100, .rotate_until = 200}}};
+    struct msg_losses losses = {.n = 1, .item = {{.mark = 3, .rotate_from = 100, .rotate_until = 200}}};
     (void)state;
     put_keys(6);
     w.uncertain.per_hour = 60;
@@ -458,7 +458,7 @@ static void put_devices(uint8_t n)
 /* Devices that take the store too long keep nobody behind them from an order. */
 static void test_who_cannot_be_judged_stops_nobody(void **state)
 {
-    const struct msg_losses losses = {.n = 1, .item = {{.n = 3, .rotate_from = 100, .rotate_until = 200}}};
+    const struct msg_losses losses = {.n = 1, .item = {{.mark = 3, .rotate_from = 100, .rotate_until = 200}}};
     (void)state;
     put_devices(40);
     put_keys(1);
@@ -477,7 +477,7 @@ static void test_who_cannot_be_judged_stops_nobody(void **state)
 /* A device with new "old" keys before each pass, in front of all others: they get orders all the same. */
 static void test_no_device_takes_what_is_everybodys(void **state)
 {
-    const struct msg_losses losses = {.n = 1, .item = {{.n = 3, .rotate_from = 100, .rotate_until = 200}}};
+    const struct msg_losses losses = {.n = 1, .item = {{.mark = 3, .rotate_from = 100, .rotate_until = 200}}};
     const uint8_t greedy[32] = {[31] = 1};
     uint8_t next = 10;
     (void)state;
@@ -511,7 +511,7 @@ static void test_only_devices_that_count_are_ordered(void **state)
                 {DEVICE_APPROVED, true, 0},
                 {DEVICE_APPROVED, false, 1},
                 {DEVICE_BACK, false, 1}};
-    const struct msg_losses losses = {.n = 1, .item = {{.n = 3, .rotate_from = 100, .rotate_until = 200}}};
+    const struct msg_losses losses = {.n = 1, .item = {{.mark = 3, .rotate_from = 100, .rotate_until = 200}}};
     bool replicated;
     (void)state;
     put_keys(1);
@@ -560,10 +560,11 @@ static void test_a_stopped_loss_takes_its_orders_back(void **state)
                 {"a disclosure", 0, 0, false, false, 1},
                 {"a disclosure, then a loss", 0, 7, true, false, 1},
                 {"a loss, then a disclosure of before that", 7, 0, true, false, 1},
-                {"two losses", 8, 7, true, false, 0},
+                {"two losses", 7, 8, true, false, 0},
+                {"two losses, of which another one was first", 8, 7, true, false, 1},
                 {"done", 7, 0, false, true, 0}};
     (void)state;
-    w.uncertain.losses = (struct msg_losses){.n = 2, .item = {{.n = 7}, {.n = 8, .stopped = true}}};
+    w.uncertain.losses = (struct msg_losses){.n = 2, .item = {{.mark = 7}, {.mark = 8, .stopped = true}}};
     assert_int_equal(take_back(7).err, ERR_BUSY);
     w.uncertain.losses.item[0].stopped = true;
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -593,6 +594,45 @@ static void test_a_stopped_loss_takes_its_orders_back(void **state)
         assert_int_equal(ops.command_done(w.store, device.d.id, &key, 9), ERR_OK);
         batch_finish(&end);
     }
+}
+
+/* Entries have numbers, and another log has the same: of one that was there before, or of another server.
+ * What it ordered is not ours to take back, nor what stands there with a number, as an earlier version wrote
+ * it; whoever stops a loss of ours hears how many those are. */
+static void test_orders_of_another_log_stay(void **state)
+{
+    static const struct {
+        uint64_t loss;
+        bool done;
+        unsigned alien;
+    } rows[] = {{3, false, 1}, /* a number */
+                {MSG_LOSS_MARK, false, 2},
+                {MSG_LOSS_MARK + 70, false, 2}, /* ours, and stopped */
+                {MSG_LOSS_MARK + 80, false, 3},
+                {MSG_LOSS_MARK + 90, false, 3}, /* ours */
+                {2 * MSG_LOSS_MARK - 2, false, 4},
+                {MSG_LOSS_MARK + 1, true, 4},
+                {0, false, 4}}; /* a disclosure */
+    (void)state;
+    w.uncertain.losses = (struct msg_losses){.n = 2,
+                                             .item = {{.n = 4, .mark = MSG_LOSS_MARK + 90},
+                                                      {.n = 3, .mark = MSG_LOSS_MARK + 70, .stopped = true}}};
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct guid key = {{(uint8_t)(i + 1)}};
+        const struct order_cause cause = {.disclosed = 1000, .loss = rows[i].loss};
+        struct batch b = {.w = &w};
+        assert_int_equal(batch_need(&b, STORE_RECOVERY), ERR_OK);
+        assert_int_equal(writer_order_rotation(&b, device.d.id, &key, &cause), ERR_OK);
+        if (rows[i].done)
+            assert_int_equal(ops.command_done(w.store, device.d.id, &key, 9), ERR_OK);
+        batch_finish(&b);
+        struct pending p = take_back(MSG_LOSS_MARK + 70);
+        if (p.err != ERR_OK || p.taken_back.n != (i == 2) || p.taken_back.alien != rows[i].alien)
+            fail_msg("row %u: err %d, %llu taken back, %llu of others", i, p.err,
+                     (unsigned long long)p.taken_back.n, (unsigned long long)p.taken_back.alien);
+    }
+    assert_int_equal(count_orders(), 6);
+    assert_int_equal(take_back(3).err, ERR_BUSY); /* a number is nobody's mark */
 }
 
 static uint64_t ordered_time(void)
@@ -631,6 +671,49 @@ static void test_an_order_speaks_of_the_last_disclosure(void **state)
         assert_int_equal(p.err, ERR_OK);
         assert_int_equal(ordered_time(), rows[i].want);
     }
+}
+
+/* A first order is closed by what was replaced since the key was shown, or names that moment; one that is
+ * given out once more, by that alone. */
+static void test_what_closes_an_order(void **state)
+{
+    static const struct {
+        const char *name;
+        uint64_t event_time, time;
+        bool first, again; /* does it close that? */
+    } rows[] = {{"before", 999, 2000, false, false},
+                {"before, by the record's own time", 0, 999, false, false},
+                {"the order's answer, of a clock that is behind", 1000, 5, true, true},
+                {"since", 1001, 5, true, false},
+                {"since, by the record's own time", 0, 1001, true, false},
+                {"at that time, by the record's own", 0, 1000, true, false}};
+    (void)state;
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (unsigned again = 0; again < 2; again++) {
+            const struct guid key = {{(uint8_t)(i + 1), (uint8_t)again}};
+            const struct order_cause before = {.disclosed = 500}, cause = {.disclosed = 1000};
+            struct record r = {.event = EVENT_ROTATED,
+                               .other_key_id = key,
+                               .event_time = rows[i].event_time,
+                               .time = rows[i].time};
+            struct batch b = {.w = &w};
+            memcpy(r.device, device.d.id, 32);
+            assert_int_equal(batch_need(&b, STORE_RECOVERY), ERR_OK);
+            if (again) {
+                assert_int_equal(writer_order_rotation(&b, r.device, &key, &before), ERR_OK);
+                assert_int_equal(ops.command_done(w.store, r.device, &key, 600), ERR_OK);
+            }
+            assert_int_equal(writer_order_rotation(&b, r.device, &key, &cause), ERR_OK);
+            assert_int_equal(writer_order_done(&b, &r), ERR_OK);
+            batch_finish(&b);
+            if ((count_orders() == 0) != (again ? rows[i].again : rows[i].first))
+                fail_msg("%s: %s order is %s", rows[i].name, again ? "another" : "the first",
+                         count_orders() == 0 ? "closed" : "open");
+            struct batch end = {.w = &w};
+            assert_int_equal(batch_need(&end, STORE_RECOVERY), ERR_OK);
+            assert_int_equal(ops.command_done(w.store, r.device, &key, 2000), ERR_OK);
+            batch_finish(&end);
+        }
 }
 
 /* What the device says after its report, when it has no key: SHA-256 of nothing. source: FIPS 180-4 */
@@ -854,6 +937,8 @@ int main(void)
         WRITER_TEST(test_who_cannot_be_judged_stops_nobody),
         WRITER_TEST(test_no_device_takes_what_is_everybodys),
         WRITER_TEST(test_a_stopped_loss_takes_its_orders_back),
+        WRITER_TEST(test_orders_of_another_log_stay),
+        WRITER_TEST(test_what_closes_an_order),
         WRITER_TEST(test_only_devices_that_count_are_ordered),
         WRITER_TEST(test_an_order_speaks_of_the_last_disclosure),
         WRITER_TEST(test_quiet_until_something_concerns_the_device),

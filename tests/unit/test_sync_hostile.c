@@ -243,6 +243,43 @@ static unsigned count_answers(uint64_t event_time)
     return n;
 }
 
+/* The time that we said last of the key, as a server reads it: of the order that was answered, or the
+ * record's. */
+static uint64_t said_last(void)
+{
+    uint64_t said = 0, sequence = 0;
+    for (unsigned i = 0; i < fake_server.n; i++) {
+        struct record r;
+        assert_int_equal(record_decode(fake_server.record[i].bytes, fake_server.record[i].len, &r), ERR_OK);
+        if (r.kind != RECORD_EVENT || r.event != EVENT_ROTATED || r.sequence < sequence ||
+            !guid_equal(&r.other_key_id, &exchange_made.key_id))
+            continue;
+        sequence = r.sequence;
+        said = r.event_time > 0 ? r.event_time : r.time;
+    }
+    return said;
+}
+
+/* A server takes no record for an answer that says less than the order: whatever that says, and in whatever
+ * turn orders come, there is one that says as much, so none is open for ever. */
+static void no_order_is_open_for_ever(void **state)
+{
+    (void)state;
+    an_order_again_and_again(state);
+    const uint64_t now = said_last();
+    const uint64_t times[] = {now + 1000, 1, now - 1000, 2 * now, now, now + 1001};
+    assert_true(now > 1000);
+    for (unsigned i = 0; i < sizeof times / sizeof times[0]; i++) {
+        put_order_of(FAKE_SERVER_SEED, true, COMMAND_ROTATE, times[i]);
+        for (unsigned n = 0; n < 3; n++)
+            assert_int_equal(exchange_sync(1), MSG_DONE);
+        fake_server.more_len[0] = 0;
+        exchange_converge(3);
+        if (said_last() < times[i])
+            fail_msg("row %u: the answer is older than the order", i);
+    }
+}
+
 /* What was replaced, and shown since, is answered anew, with the time of that order: what answered the first
  * one may have been sent by a copy that never heard of the second. */
 static void a_later_order_has_an_answer_of_its_own(void **state)
@@ -269,6 +306,7 @@ int main(void)
         WITH(an_old_receipt),
         WITH(an_order_again_and_again),
         WITH(a_later_order_has_an_answer_of_its_own),
+        WITH(no_order_is_open_for_ever),
     };
     fake_keeper_make();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

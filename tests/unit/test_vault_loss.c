@@ -100,8 +100,55 @@ static void test_full(void **state)
     assert_int_equal(v.losses.item[0].lost, 7);
 }
 
+static uint64_t prove_in(uint8_t log, struct vault *v)
+{
+    static struct vault_mark mark[2];
+    const uint8_t device[32] = {1};
+    const struct audit_head_word w = {.n = 5, .time = 150};
+    mark[0] = (struct vault_mark){.time = 100};
+    mark[1] = (struct vault_mark){.time = 200}; /* of the alarm */
+    memset(mark[1].hash, log, sizeof mark[1].hash);
+    *v = (struct vault){.mark = mark, .n_marks = 2};
+    memset(v->seen.chain, '0', 32);
+    n_entries = 1;
+    assert_int_equal(vault_loss_prove(v, device, &w), ERR_OK);
+    assert_int_equal(v->losses.item[0].n, 2);
+    return v->losses.item[0].mark;
+}
+
+/* Another log gives the same number, and one that was put back gives it a second time. */
+static void test_a_number_is_no_name(void **state)
+{
+    static struct vault v;
+    (void)state;
+    const uint64_t one = prove_in(1, &v), other = prove_in(2, &v);
+    assert_true(one != other);
+    assert_true(one == prove_in(1, &v));
+    static const uint8_t logs[] = {0, 0x3f, 0x40, 0x80, 0xff};
+    for (unsigned i = 0; i < sizeof logs; i++) {
+        uint64_t mark = prove_in(logs[i], &v);
+        assert_true(mark >= MSG_LOSS_MARK && mark < 2 * MSG_LOSS_MARK);
+    }
+}
+
+/* A longer head of the same gap: the orders that were made for it are still its orders. */
+static void test_a_loss_that_grows_is_the_same(void **state)
+{
+    static struct vault v;
+    const struct audit_entry more = {
+        .n = 1, .action = AUDIT_ALARM, .note = "lost=9 have=1 from=100 to=160 until=200"};
+    (void)state;
+    const uint64_t mark = prove_in(1, &v);
+    vault_loss_take(&v, &more);
+    assert_int_equal(v.losses.n, 1);
+    assert_int_equal(v.losses.item[0].lost, 9);
+    assert_true(v.losses.item[0].mark == mark);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_full)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_full),
+                                       cmocka_unit_test(test_a_number_is_no_name),
+                                       cmocka_unit_test(test_a_loss_that_grows_is_the_same)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
