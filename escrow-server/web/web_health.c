@@ -38,7 +38,7 @@ static void on_probed(void *ctx, enum err e, const struct msg_frame *m)
     json_object_object_add(o, "status", json_object_new_string("ready"));
     json_object_object_add(o, "recovery", store_object(probed.err[0], probed.replicated[0]));
     json_object_object_add(o, "compliance", store_object(probed.err[1], probed.replicated[1]));
-    json_object_object_add(o, "disclosure", json_object_new_boolean(back_is_up(c->web, BACK_VAULT)));
+    json_object_object_add(o, "disclosure", json_object_new_boolean(web_vault_discloses(c->web)));
     call_json(c, o);
 }
 

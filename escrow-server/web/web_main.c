@@ -21,6 +21,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     struct web *w = ctx;
     (void)fd, (void)what;
     back_tick(w);
+    web_metrics_tick(w); /* before what this turn asks itself */
     web_losses_tick(w);
     if (w->replay.again && back_is_up(w, BACK_WRITER) && back_is_up(w, BACK_VAULT))
         replay_start(w, 0);
@@ -28,7 +29,6 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     web_seen_send(w);
     web_org_tick(w);
     web_room_tick(w);
-    web_metrics_tick(w);
     web_drained(w);
 }
 

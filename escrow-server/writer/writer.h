@@ -21,6 +21,7 @@ struct writer_state {
     uint8_t receipt_id[32];
     bool has_first_token;          /* init's was taken in */
     bool approval;                 /* a person approves new devices */
+    bool fresh[STORE_HALVES];      /* it was opened, and nothing was committed yet */
     int64_t good_ms[STORE_HALVES]; /* when its last commit was carried out, monotonic; 0: it was not */
     bool replicated[STORE_HALVES]; /* that one */
     struct writer_uncertain {

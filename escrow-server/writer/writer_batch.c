@@ -229,6 +229,7 @@ static enum err commit(struct batch *b, unsigned half, bool *ret_replicated)
     w->good_ms[half] = e == ERR_OK ? writer_now_ms() : 0;
     w->replicated[half] = e == ERR_OK && *ret_replicated;
     metrics_add(METRIC_COMMITS + 2 * half + (e != ERR_OK), 1);
+    w->fresh[half] = false;
     metrics_set(METRIC_STORE_UP + half, e == ERR_OK);
     metrics_set(METRIC_REPLICATED + half, w->replicated[half]);
     metrics_observe(METRIC_COMMIT_TIME + half * (METRICS_BUCKETS + 2), metrics_time_bounds,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/host/file.h"
 #include "escrow-server/process/control.h"
+#include "escrow-server/process/metrics.h"
 #include "escrow-server/process/quiet.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/writer/writer.h"
@@ -70,6 +71,8 @@ static enum err prepare(struct writer_state *w, const struct store_place *place)
     TRY(cr_p256_public(w->receipt_key, &pub));
     TRY(cr_p256_id(&pub, w->receipt_id));
     TRY(w->ops->open(place, &w->store));
+    for (unsigned half = 0; half < STORE_HALVES; half++)
+        w->fresh[half] = place->url[half][0] == '\0'; /* PostgreSQL is not asked before there is something */
     enum err e = take_first_token(w);
     return e == ERR_OFFLINE ? ERR_OK : e; /* later then */
 }
@@ -117,11 +120,21 @@ static int tend(struct writer_state *w)
     return ms;
 }
 
+/* The counters come after the start, so each turn says it again. */
+static void say_fresh(const struct writer_state *w)
+{
+    for (unsigned half = 0; half < STORE_HALVES; half++)
+        if (w->fresh[half])
+            metrics_set(METRIC_STORE_UP + half, 1);
+}
+
 static void loop(struct writer_state *w)
 {
     bool more = false, ready[WEBS];
-    while (!child_stopping && webs_wait(&w->webs, more ? 0 : tend(w), ready) == ERR_OK)
+    while (!child_stopping && webs_wait(&w->webs, more ? 0 : tend(w), ready) == ERR_OK) {
+        say_fresh(w);
         more = serve_all(w, ready);
+    }
 }
 
 int main(int argc, char **argv)

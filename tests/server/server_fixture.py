@@ -188,6 +188,16 @@ class Server:
         keep_reports(self.log)
         shutil.rmtree(self.dir, ignore_errors=True)
 
+    def metric(self, name, **labels):
+        """What /metrics says of one series now."""
+        with socket.socket(socket.AF_UNIX) as c:
+            c.settimeout(60)
+            c.connect(os.path.join(self.root, 'run/keyholt/metrics.sock'))
+            c.sendall(b'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n')
+            text = b''.join(iter(lambda: c.recv(65536), b'')).decode()
+        wanted = 'keyholt_' + name + ('{' + ','.join(f'{k}="{v}"' for k, v in labels.items()) + '}' if labels else '')
+        return next(float(line.rsplit(' ', 1)[1]) for line in text.splitlines() if line.rsplit(' ', 1)[0] == wanted)
+
     # ---- people
 
     def command(self, *args, code=0, stdin=''):

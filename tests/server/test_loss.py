@@ -128,6 +128,8 @@ def test_keys_of_the_lost_time_rotate():
         done = [d.event(2, m['key_id'], r['key_id'], r['volume']) for m, r in zip(made, (old, other, new))]
         eq(d.orders(d.sync(*made, *done)[2]), [], 'the answers close them')
         until('all rotated', lambda: losses(s)['keys'] == {'to_order': 0, 'ordered': 0, 'rotated': 3}, 60)
+        eq([s.metric('loss_orders_total'), s.metric('audit_losses', state='open'), s.metric('loss_keys', state='rotated')], [3, 1, 3],
+           'metrics')
         eq(d.orders(d.sync()[2]), [], 'once for ever')
         eq(metric(s, 'loss_keys{state="rotated"}'), 3, 'metrics')
 
@@ -142,6 +144,7 @@ def test_keys_of_the_lost_time_rotate():
         eq((gap['acknowledged'], gap['who'], gap['reason'], gap['lost']),
            (True, 'root2', 'the disk array went back', head['length']), 'who, why, which')
         until('health', lambda: health(s)['audit_lost_acknowledged'], 60)
+        eq([s.metric('audit_losses', state=x) for x in ('open', 'acknowledged')], [0, 1], 'metrics')
         word, check = s.audit()[-2:]
         eq((word['action'], check['action']), ('acknowledge', 'checkpoint'), 'signed at once')
         shutil.copy(s.state('vault/audit.log'), backup.dir)  # the next loss is another one

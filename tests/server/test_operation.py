@@ -215,6 +215,7 @@ def test_readyz_tells_the_truth(s):
         until('not ready', lambda: s.request('GET', '/readyz')[0] == 503)
         eq(s.request('GET', '/healthz')[0], 200, 'alive all the same')
         eq(value(s, 'store_up', store='recovery'), 0, 'metrics')
+        holds(value(s, 'commits_total', store='recovery', result='failed') >= 1, 'counted')
     finally:
         db.execute('ROLLBACK')
         db.close()
@@ -577,6 +578,9 @@ def test_metrics_are_summed_and_well_formed(s):
     eq(grew(after, 'receipts_total', **{'class': 'local'}), 2, 'receipts')
     holds(1 <= grew(after, 'commits_total', store='recovery', result='done') <= 26, 'commits')
     eq(grew(after, 'record_age_seconds_count'), 2, 'ages')
+    eq(grew(after, 'commit_seconds_count', store='compliance'), grew(after, 'commits_total', store='compliance', result='done'), 'times')
+    eq(grew(after, 'commits_total', store='recovery', result='failed'), 0, 'none failed')
+    holds(grew(after, 'commit_requests_count') >= 1 and grew(after, 'commit_requests_sum') >= 2, 'requests of commits')
     eq(after[('keyholt_store_up', (('store', 'recovery'),))], 1, 'store')
     eq(after[('keyholt_canaries', (('state', 'opened'),))], 1, 'canaries')
     # counters do not go back when their worker dies
@@ -596,6 +600,18 @@ def up(s):
         return False
 
 
+def test_connections_are_counted(s):
+    failed = value(s, 'tls_handshakes_total', result='failed')
+    with socket.create_connection(('127.0.0.1', s.port), 60) as c:
+        until('open', lambda: value(s, 'connections') >= 1)
+        c.sendall(b'GET / HTTP/1.1\r\n\r\n')
+        with contextlib.suppress(ConnectionResetError):
+            while c.recv(4096):
+                pass
+    until('it was no handshake', lambda: value(s, 'tls_handshakes_total', result='failed') == failed + 1)
+    until('closed', lambda: value(s, 'connections') == 0)
+
+
 def test_metrics_are_not_for_everybody(s):
     problem(s.request('GET', '/metrics'), 404)
     mode = os.stat(os.path.join(s.root, 'run/keyholt/metrics.sock')).st_mode & 0o777
@@ -611,7 +627,9 @@ def test_metrics_on_an_address():
         c = http.client.HTTPConnection('127.0.0.1', port, timeout=30)
         c.request('GET', '/metrics')
         r = c.getresponse()
-        holds(r.status == 200 and parse_metrics(r.read().decode()), 'metrics')
+        fresh = parse_metrics(r.read().decode())
+        holds(r.status == 200 and fresh, 'metrics')
+        eq([fresh[('keyholt_store_up', (('store', half),))] for half in ('recovery', 'compliance')], [1, 1], 'nothing was stored yet')
         c.request('GET', '/v1/sync')
         eq(c.getresponse().status, 404, 'nothing else is there')
         c.close()
@@ -626,6 +644,8 @@ def test_silent_devices_are_counted():
         devices = [enrolled(s, f'silent-{i}') for i in range(3)]
         for d in devices:
             d.sync()
+        s.command('device', 'revoke', devices[1].id)
+        s.command('device', 'refuse', devices[2].id)
         s.stop()
         with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db, db:
             db.execute('UPDATE devices SET seen = 1000, enrolled = 1000 WHERE id = ?', (bytes.fromhex(devices[0].id),))
@@ -637,7 +657,7 @@ def test_silent_devices_are_counted():
                 os.chown(s.state('writer', name), 64802, 64802)
         s.start()
         until('counted', lambda: value(s, 'devices', state='all') == 1503)
-        eq(value(s, 'devices', state='silent'), 1501, 'silent')
+        eq([value(s, 'devices', state=x) for x in ('silent', 'revoked', 'not_approved')], [1501, 1, 1], 'of them')
     finally:
         s.clean()
 
@@ -724,7 +744,7 @@ def test_enrolment_that_a_person_approves():
         eq(a.enroll()[0], 200, 'a second enrolment')
         eq(states()[a.id], 'approved', 'stays approved')
         s.command('device', 'approve', '00' * 32, code=3)
-        s.command('device', 'approve', 'xyz', code=1)
+        s.command('device', 'approve', 'xyz', code=2)
         s.command('device', 'approve', code=2)
         s.command('device', 'marry', a.id, code=2)
         holds(a.id in s.command('device', 'list').stdout, 'plain')

@@ -124,6 +124,7 @@ def test_epochs_of_the_escrow_key():
             s.wait_log(f'level=error process=vault event=canary key=[0-9A-Fa-f]* file={stem} .*alarm=', at)
             eq(sorted(k['opened'] for k in keys(s, 3)['keys']), [False, True], f'{name} {change}')
             eq(health(s)['escrow_keys'], {'opened': 1, 'failed': 1}, 'health')
+            eq([s.metric('canaries', state=x) for x in ('opened', 'not_opened')], [1, 1], 'metrics')
             eq(s.recover(new['key_id'])[0]['recovery_password'], new['digits'], 'the others serve')
             _, err = s.recover(old['key_id'], code=3)
             holds('escrow key' in err or 'not sealed to a key of this vault' in err, err)
