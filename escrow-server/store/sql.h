@@ -14,11 +14,11 @@ enum sql {
     SQL_UNDO,
     SQL_RELEASE,
     SQL_RECORD_PUT,
+    SQL_RECORD_POST, /* PostgreSQL only: a row says that it was new, and whether it is a fork */
     SQL_FORKED,
     SQL_HAS_SEQUENCE,
     SQL_KNOWN,
-    SQL_KNOWN_FORGOTTEN, /* where that finds nothing */
-    SQL_PROBE,           /* SQLite only: PostgreSQL writes something in every commit */
+    SQL_PROBE, /* SQLite only: PostgreSQL writes something in every commit */
     /* PostgreSQL only, around COMMIT: write something to the WAL; is there a synchronous standby that has it
      * (parameter: what the first one gave)? */
     SQL_WAL,
@@ -60,6 +60,7 @@ enum sql {
     /* PostgreSQL only: before SQL_RECORD_PUT, of a name, and the moment of arrival; the month's partitions */
     SQL_RECORD_LOCK,
     SQL_MONTHS,
+    SQL_KNOWN_FORGOTTEN, /* where SQL_KNOWN finds nothing */
     SQL_EVENT_PUT,
     SQL_BOOTS,
     /* retention: before the moment of the first parameter */

@@ -132,6 +132,15 @@ const char *const sql_pg_schema[STORE_HALVES][SQL_PG_VERSION] = {
      "SELECT 1;", "SELECT 1;", "SELECT 1;"},
 };
 
+#define RECORD_PUT                                                                                           \
+    "INSERT INTO records (name, device, incarnation, sequence, previous, kind, time, received_us, bytes)"    \
+    " SELECT $1::bytea, $2::bytea, $3::bytea, $4::bigint, $5::bytea, $6::bigint, $7::bigint, $8::bigint,"    \
+    " $9::bytea WHERE NOT EXISTS (SELECT 1 FROM records WHERE name = $1::bytea) ON CONFLICT DO NOTHING"
+#define FORKED(device, incarnation, sequence, name, previous)                                                \
+    "SELECT 1 FROM records WHERE device = " device " AND incarnation = " incarnation " AND sequence"         \
+    " BETWEEN " sequence "::bigint - 1 AND " sequence "::bigint AND name <> CASE WHEN sequence = " sequence  \
+    "::bigint THEN " name "::bytea ELSE " previous "::bytea END LIMIT 1"
+
 const struct sql_statement sql_pg[SQL_COUNT] = {
     [SQL_BEGIN] = {SQL_BOTH, "BEGIN"},
     [SQL_COMMIT] = {SQL_BOTH, "COMMIT"},
@@ -145,14 +154,11 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
                          "SELECT pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 0)),"
                          " keyholt_months($2)"},
     [SQL_MONTHS] = {SQL_COMPLIANCE, "SELECT keyholt_months($1)"},
-    [SQL_RECORD_PUT] = {SQL_BOTH, "INSERT INTO records (name, device, incarnation, sequence, previous, kind,"
-                                  " time, received_us, bytes) SELECT $1::bytea, $2::bytea, $3::bytea,"
-                                  " $4::bigint, $5::bytea, $6::bigint, $7::bigint, $8::bigint, $9::bytea"
-                                  " WHERE NOT EXISTS (SELECT 1 FROM records WHERE name = $1::bytea)"
-                                  " ON CONFLICT DO NOTHING"},
-    [SQL_FORKED] = {SQL_BOTH, "SELECT 1 FROM records WHERE device = $1 AND incarnation = $2 AND"
-                              " sequence BETWEEN $3::bigint - 1 AND $3::bigint AND name <>"
-                              " CASE WHEN sequence = $3::bigint THEN $4::bytea ELSE $5::bytea END LIMIT 1"},
+    [SQL_RECORD_PUT] = {SQL_BOTH, RECORD_PUT},
+    /* Nothing, where it is there already. It sees the moment before it: no record is a fork of itself. */
+    [SQL_RECORD_POST] = {SQL_BOTH, RECORD_PUT
+                         " RETURNING (SELECT count(*) FROM (" FORKED("$2", "$3", "$4", "$1", "$5") ") AS f)"},
+    [SQL_FORKED] = {SQL_BOTH, FORKED("$1", "$2", "$3", "$4", "$5")},
     [SQL_HAS_SEQUENCE] = {SQL_BOTH, "SELECT 1 FROM records WHERE device = $1 AND incarnation = $2 AND"
                                     " sequence BETWEEN $3::bigint AND CASE $3::bigint WHEN 0 THEN"
                                     " 9223372036854775807 ELSE $3::bigint END UNION ALL"
@@ -162,8 +168,8 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
                    "SELECT incarnation, sequence, name, received_us FROM records WHERE device = $1 AND"
                    " incarnation = (SELECT incarnation FROM records WHERE device = $1"
                    " ORDER BY received_us DESC, sequence DESC LIMIT 1) ORDER BY sequence DESC LIMIT 1"},
-    [SQL_KNOWN_FORGOTTEN] = {SQL_BOTH, "SELECT incarnation, sequence, name, received_us FROM forgotten"
-                                       " WHERE device = $1 ORDER BY received_us DESC LIMIT 1"},
+    [SQL_KNOWN_FORGOTTEN] = {SQL_COMPLIANCE, "SELECT incarnation, sequence, name, received_us FROM forgotten"
+                                             " WHERE device = $1 ORDER BY received_us DESC LIMIT 1"},
     [SQL_WAL] = {SQL_BOTH, "SELECT pg_logical_emit_message(true, 'keyholt', '')::text"},
     [SQL_STANDBY] = {SQL_BOTH, "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming' AND"
                                " sync_state IN ('sync', 'quorum') AND flush_lsn > $1::text::pg_lsn LIMIT 1"},

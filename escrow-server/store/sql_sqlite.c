@@ -126,8 +126,9 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
                    " incarnation = (SELECT incarnation FROM records WHERE device = ?1"
                    " ORDER BY received_us DESC, sequence DESC LIMIT 1) ORDER BY sequence DESC LIMIT 1"},
     /* the row of max() (SQLite's "bare columns"); to sort them, SQLite would set up a table, also for none */
-    [SQL_KNOWN_FORGOTTEN] = {SQL_BOTH, "SELECT incarnation, sequence, name, max(received_us) FROM forgotten"
-                                       " WHERE device = ?1 GROUP BY device"},
+    [SQL_KNOWN_FORGOTTEN] = {SQL_COMPLIANCE,
+                             "SELECT incarnation, sequence, name, max(received_us) FROM forgotten"
+                             " WHERE device = ?1 GROUP BY device"},
     [SQL_PROBE] = {SQL_BOTH, "INSERT INTO health (one, time) VALUES (1, ?1)"
                              " ON CONFLICT (one) DO UPDATE SET time = excluded.time"},
     [SQL_DEVICE_GET] =

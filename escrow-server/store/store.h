@@ -33,6 +33,11 @@ struct store_record {
     uint64_t received_us;
 };
 
+struct store_put {
+    bool is_new; /* it was not there before */
+    bool fork;   /* and `forked` says so */
+};
+
 struct store_known {
     uint8_t incarnation[16], name[32];
     uint64_t sequence, received_us;
@@ -123,7 +128,6 @@ struct store_ops {
      * that the bits of enum store_ahead name. An answer is of the time when that was said, and used once. */
     void (*ahead)(struct store *s, const uint8_t device[static 32], unsigned what);
     void (*ahead_end)(struct store *s); /* the batch is over: what was not asked after all is forgotten */
-    void (*ahead_fork)(struct store *s, enum store_half half, const struct store_record *r);
 
     /* Write something, to see whether that half can. In a transaction. */
     enum err (*probe)(struct store *s, enum store_half half, uint64_t now);
@@ -150,6 +154,16 @@ struct store_ops {
     /* Idempotent by name. ret_new: it was not there before */
     enum err (*record_put)(struct store *s, enum store_half half, const struct store_record *r,
                            bool *ret_new);
+    /* The same for many records at once, where waiting for each is what takes the time (PostgreSQL): put one
+     * with what it carries, the event or an escrow record's envelope (e, else NULL), and do not wait. The
+     * answers come in the same order; the first waits for all, and after a failure there are none: then
+     * everything since the mark is to be undone. room: of how many more the answers are kept, 0 where
+     * nothing is gained. err: BUSY (no room) */
+    unsigned (*room)(const struct store *s, enum store_half half);
+    enum err (*post)(struct store *s, enum store_half half, const struct store_record *r,
+                     const struct envelope *e);
+    enum err (*posted)(struct store *s, enum store_half half, const struct store_record *r,
+                       struct store_put *ret);
     /* What an escrow record carries, indexed. sender: the device that signed the record */
     enum err (*envelope_put)(struct store *s, const struct store_record *r, const struct envelope *e);
     enum err (*event_put)(struct store *s, const struct store_record *r);

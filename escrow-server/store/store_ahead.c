@@ -21,7 +21,6 @@ void store_ahead(struct store *s, const uint8_t device[static 32], unsigned what
     } all[] = {
         {STORE_AHEAD_DEVICE, STORE_RECOVERY, SQL_DEVICE_GET},
         {STORE_AHEAD_RECOVERY, STORE_RECOVERY, SQL_KNOWN},
-        {STORE_AHEAD_RECOVERY, STORE_RECOVERY, SQL_KNOWN_FORGOTTEN},
         {STORE_AHEAD_COMPLIANCE, STORE_COMPLIANCE, SQL_KNOWN},
         {STORE_AHEAD_COMPLIANCE, STORE_COMPLIANCE, SQL_KNOWN_FORGOTTEN},
         {STORE_AHEAD_TOLD, STORE_RECOVERY, SQL_DIGEST},
@@ -30,15 +29,6 @@ void store_ahead(struct store *s, const uint8_t device[static 32], unsigned what
     for (unsigned i = 0; i < sizeof all / sizeof all[0]; i++)
         if ((what & all[i].what) != 0)
             ask(s, all[i].half, all[i].which, device);
-}
-
-void store_ahead_fork(struct store *s, enum store_half half, const struct store_record *r)
-{
-    if (s->db[half]->ops->ahead == NULL)
-        return;
-    QUERY(q, s, half, SQL_FORKED, "ahead");
-    query_forked(&q, r);
-    q.db->ops->ahead(q.db, &q);
 }
 
 void store_ahead_end(struct store *s)

@@ -34,7 +34,11 @@ struct db_ops {
     /* Ask without waiting; the next row() of the same statement with the same first parameter, 32 bytes, gets
      * this answer, unless a commit or something undone comes first. NULL: asking takes no time here */
     void (*ahead)(struct db *d, const struct query *q);
-    void (*ahead_end)(struct db *d); /* forget what nobody asked for */
+    /* Run without waiting; the answers are had by row() of queries with `posted` set, in this order, and the
+     * first of them waits for all. NULL: nothing is gained by it here. err: BUSY (no room), OFFLINE */
+    enum err (*post)(struct db *d, const struct query *q);
+    unsigned (*room)(const struct db *d); /* for so many */
+    void (*ahead_end)(struct db *d);      /* forget what nobody asked for */
     /* Run to the end. ret_changed: number of rows; NULL: nobody waits, and inside a transaction a failure
      * may be reported only by what comes next, at the latest by release or commit. Nothing to do where the
      * dialect has no such statement */
@@ -88,6 +92,7 @@ struct query {
     const char *doing; /* for the log */
     unsigned n;
     struct query_param param[QUERY_PARAMS];
+    bool posted; /* its answer is had, and it is not run again */
     bool sent;
     void *result; /* the engine's */
     int row;
@@ -108,9 +113,6 @@ void query_prefix(struct query *q, const char *prefix);
 /* PostgreSQL takes no text that is not UTF-8, and a record is never refused for its sender's bad taste: the
  * record has the bytes as they came; what is indexed of them gets question marks. Returns p, or scratch. */
 const void *query_utf8(const void *p, size_t *len, char scratch[static QUERY_TEXT]);
-
-/* The parameters of SQL_FORKED. */
-void query_forked(struct query *q, const struct store_record *r);
 
 /* As in struct db_ops; one log line on failure. */
 MUST_CHECK enum err query_run(struct query *q);
@@ -133,7 +135,6 @@ MUST_CHECK enum err store_devices(struct store *s, const uint8_t *after, bool wa
                                   struct store_device *ret, unsigned *ret_n);
 void store_ahead(struct store *s, const uint8_t device[static 32], unsigned what);
 void store_ahead_end(struct store *s);
-void store_ahead_fork(struct store *s, enum store_half half, const struct store_record *r);
 MUST_CHECK enum err store_device_approve(struct store *s, const uint8_t id[static 32],
                                          enum device_approval approved);
 MUST_CHECK enum err store_device_revoke(struct store *s, const uint8_t id[static 32], bool revoked);
@@ -166,6 +167,11 @@ MUST_CHECK enum err store_commands(struct store *s, const uint8_t device[static 
                                    uint8_t (*ret)[COMMAND_LEN], unsigned *ret_n);
 MUST_CHECK enum err store_record_put(struct store *s, enum store_half half, const struct store_record *r,
                                      bool *ret_new);
+unsigned store_room(const struct store *s, enum store_half half);
+MUST_CHECK enum err store_post(struct store *s, enum store_half half, const struct store_record *r,
+                               const struct envelope *e);
+MUST_CHECK enum err store_posted(struct store *s, enum store_half half, const struct store_record *r,
+                                 struct store_put *ret);
 MUST_CHECK enum err store_envelope_put(struct store *s, const struct store_record *r,
                                        const struct envelope *e);
 MUST_CHECK enum err store_event_put(struct store *s, const struct store_record *r);

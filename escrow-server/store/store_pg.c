@@ -110,8 +110,11 @@ static enum err row(struct query *q)
 {
     struct pg *p = pg_of(q->db);
     if (!q->sent) {
-        PGresult *r = pg_ahead_take(p, q);
-        if (r == NULL) {
+        PGresult *r = NULL;
+        enum err e = pg_ahead_take(p, q, &r);
+        if (e != ERR_OK && q->posted)
+            return e == ERR_NOT_FOUND ? ERR_IO : e;
+        if (e != ERR_OK) {
             TRY(pg_post(p, q));
             TRY(pg_wait(p, PG_WAIT_MS, q->doing, &r));
         }
@@ -156,6 +159,8 @@ static const struct db_ops pg_ops = {
     .prepare = prepare,
     .ahead = pg_ahead,
     .ahead_end = pg_ahead_drop,
+    .post = pg_post_ahead,
+    .room = pg_room,
     .run = pg_run,
     .row = row,
     .column = column,

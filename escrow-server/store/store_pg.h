@@ -17,7 +17,7 @@
 #define PG_IDLE_MS        1000 /* how often an idle connection is looked at */
 #define PG_PAUSE_MS       5000 /* no writing for so long after no standby had answered */
 
-#define PG_AHEAD 2048 /* a batch's: WRITER_BATCH requests, and what each asks of one half */
+#define PG_AHEAD 2048 /* a batch's: WRITER_BATCH requests, and what each asks of one half or puts there */
 
 /* A question that was posted before anybody waited for its answer. */
 struct pg_ahead {
@@ -102,12 +102,15 @@ MUST_CHECK enum err pg_release(struct db *d);
 void pg_undo(struct db *d);
 /* As in struct db_ops; nothing is done where it cannot be. */
 void pg_ahead(struct db *d, const struct query *q);
+MUST_CHECK enum err pg_post_ahead(struct db *d, const struct query *q);
+unsigned pg_room(const struct db *d);
 /* Forget all of them. */
 void pg_ahead_drop(struct db *d);
 /* A result came, of what was posted in this place: true when it is kept for whoever asks. */
 bool pg_ahead_give(struct pg *p, unsigned place, PGresult *r);
-/* The answer to a question that was asked ahead, waited for where it must be; NULL: it was not, or failed. */
-PGresult *pg_ahead_take(struct pg *p, const struct query *q);
+/* The answer to a question that was asked ahead, waited for where it must be.
+ * err: what went wrong while that was waited for; NOT_FOUND (it was not asked, or failed earlier) */
+MUST_CHECK enum err pg_ahead_take(struct pg *p, const struct query *q, PGresult **ret);
 /* Read the results of all that was posted; what is not there in time is cancelled, and the connection lost
  * if that helps nothing. doing: for the log
  * ret: result of the last one (PQclear it), may be NULL

@@ -38,6 +38,18 @@ static struct pg_ahead *find(struct pg *p, const struct query *q)
     return NULL;
 }
 
+static enum err keep(struct pg *p, const struct query *q)
+{
+    struct pg_ahead *a = &p->ahead[p->n_ahead];
+    if (p->n_ahead == PG_AHEAD)
+        return ERR_BUSY;
+    *a = (struct pg_ahead){.which = q->which, .place = p->posted};
+    memcpy(a->key, q->param[0].p, sizeof a->key);
+    TRY(pg_post(p, q));
+    p->n_ahead++;
+    return ERR_OK;
+}
+
 void pg_ahead(struct db *d, const struct query *q)
 {
     struct pg *p = pg_of(d);
@@ -46,13 +58,20 @@ void pg_ahead(struct db *d, const struct query *q)
     struct pg_ahead *older = find(p, q);
     if (older != NULL)
         forget(older);
-    if (p->n_ahead == PG_AHEAD)
-        return;
-    struct pg_ahead *a = &p->ahead[p->n_ahead];
-    *a = (struct pg_ahead){.which = q->which, .place = p->posted};
-    memcpy(a->key, q->param[0].p, sizeof a->key);
-    if (pg_post(p, q) == ERR_OK)
-        p->n_ahead++;
+    if (keep(p, q) != ERR_OK)
+        return; /* whoever asks again hears why */
+}
+
+/* One record may be there twice: each has an answer of its own. */
+enum err pg_post_ahead(struct db *d, const struct query *q)
+{
+    return keep(pg_of(d), q);
+}
+
+unsigned pg_room(const struct db *d)
+{
+    const struct pg *p = (const struct pg *)d;
+    return PG_AHEAD - p->n_ahead;
 }
 
 bool pg_ahead_give(struct pg *p, unsigned place, PGresult *r)
@@ -67,15 +86,17 @@ bool pg_ahead_give(struct pg *p, unsigned place, PGresult *r)
     return true;
 }
 
-PGresult *pg_ahead_take(struct pg *p, const struct query *q)
+enum err pg_ahead_take(struct pg *p, const struct query *q, PGresult **ret)
 {
     struct pg_ahead *a = find(p, q);
     if (a == NULL)
-        return NULL;
-    if (a >= &p->ahead[p->n_came] && pg_wait(p, PG_WAIT_MS, q->doing, NULL) != ERR_OK)
-        return NULL; /* whoever asks again hears why */
-    PGresult *r = a->result;
+        return ERR_NOT_FOUND;
+    if (a >= &p->ahead[p->n_came])
+        TRY(pg_wait(p, PG_WAIT_MS, q->doing, NULL));
+    if (a->result == NULL)
+        return ERR_NOT_FOUND;
+    *ret = a->result;
     a->result = NULL;
     a->which = SQL_COUNT;
-    return r;
+    return ERR_OK;
 }

@@ -12,21 +12,26 @@ static enum err lock_name(struct store *s, const struct store_record *r)
     return query_run(&q);
 }
 
+static void bind_record(struct query *q, const struct store_record *r)
+{
+    query_blob(q, r->name, sizeof r->name);
+    query_blob(q, r->r.device, sizeof r->r.device);
+    query_blob(q, r->r.incarnation, sizeof r->r.incarnation);
+    query_u64(q, r->r.sequence);
+    query_blob(q, r->r.previous, sizeof r->r.previous);
+    query_u64(q, r->r.kind);
+    query_u64(q, r->r.time);
+    query_u64(q, r->received_us);
+    query_blob(q, r->bytes, r->len);
+}
+
 enum err store_record_put(struct store *s, enum store_half half, const struct store_record *r, bool *ret_new)
 {
     store_concerns(s, r->r.device);
     if (half == STORE_COMPLIANCE)
         TRY(lock_name(s, r));
     QUERY(q, s, half, SQL_RECORD_PUT, "record-put");
-    query_blob(&q, r->name, sizeof r->name);
-    query_blob(&q, r->r.device, sizeof r->r.device);
-    query_blob(&q, r->r.incarnation, sizeof r->r.incarnation);
-    query_u64(&q, r->r.sequence);
-    query_blob(&q, r->r.previous, sizeof r->r.previous);
-    query_u64(&q, r->r.kind);
-    query_u64(&q, r->r.time);
-    query_u64(&q, r->received_us);
-    query_blob(&q, r->bytes, r->len);
+    bind_record(&q, r);
     uint64_t changed;
     TRY(query_changed(&q, &changed));
     *ret_new = changed == 1;
@@ -71,19 +76,50 @@ enum err store_event_put(struct store *s, const struct store_record *r)
     return query_run(&q);
 }
 
-void query_forked(struct query *q, const struct store_record *r)
+unsigned store_room(const struct store *s, enum store_half half)
 {
-    query_blob(q, r->r.device, sizeof r->r.device);
-    query_blob(q, r->r.incarnation, sizeof r->r.incarnation);
-    query_u64(q, r->r.sequence);
-    query_blob(q, r->name, sizeof r->name);
-    query_blob(q, r->r.previous, sizeof r->r.previous);
+    const struct db *d = s->db[half];
+    return d->ops->post == NULL ? 0 : d->ops->room(d);
+}
+
+enum err store_post(struct store *s, enum store_half half, const struct store_record *r,
+                    const struct envelope *e)
+{
+    if (store_room(s, half) == 0)
+        return ERR_BUSY;
+    store_concerns(s, r->r.device);
+    if (e != NULL)
+        TRY(store_envelope_put(s, r, e));
+    if (r->r.kind == RECORD_EVENT)
+        TRY(store_event_put(s, r));
+    if (half == STORE_COMPLIANCE)
+        TRY(lock_name(s, r));
+    QUERY(q, s, half, SQL_RECORD_POST, "record-post");
+    bind_record(&q, r);
+    return q.db->ops->post(q.db, &q);
+}
+
+enum err store_posted(struct store *s, enum store_half half, const struct store_record *r,
+                      struct store_put *ret)
+{
+    QUERY(q, s, half, SQL_RECORD_POST, "record-posted");
+    bool is_new;
+    q.posted = true;
+    query_blob(&q, r->name, sizeof r->name);
+    TRY(query_any(&q, &is_new));
+    ret->is_new = is_new;
+    ret->fork = is_new && column_u64(&q, 0) != 0;
+    return ERR_OK;
 }
 
 enum err store_forked(struct store *s, enum store_half half, const struct store_record *r, bool *ret)
 {
     QUERY(q, s, half, SQL_FORKED, "forked");
-    query_forked(&q, r);
+    query_blob(&q, r->r.device, sizeof r->r.device);
+    query_blob(&q, r->r.incarnation, sizeof r->r.incarnation);
+    query_u64(&q, r->r.sequence);
+    query_blob(&q, r->name, sizeof r->name);
+    query_blob(&q, r->r.previous, sizeof r->r.previous);
     return query_any(&q, ret);
 }
 
@@ -126,7 +162,9 @@ enum err store_known(struct store *s, enum store_half half, const uint8_t device
                      struct store_known *ret)
 {
     enum err e = known(s, half, SQL_KNOWN, device, ret);
-    return e == ERR_NOT_FOUND ? known(s, half, SQL_KNOWN_FORGOTTEN, device, ret) : e;
+    if (e != ERR_NOT_FOUND || half == STORE_RECOVERY) /* where nothing is taken away */
+        return e;
+    return known(s, half, SQL_KNOWN_FORGOTTEN, device, ret);
 }
 
 enum err store_missing(struct store *s, const uint8_t device[static 32], const uint8_t *hashes, unsigned n,

@@ -70,8 +70,9 @@ struct pending {
     unsigned n[STORE_HALVES];
     enum err half_err[STORE_HALVES];
     bool replicated[STORE_HALVES]; /* a synchronous standby has that half's records too */
-    bool both;       /* an event that closes an order: receipted only when both halves have it */
-    bool order_open; /* disclosure: the device still has to replace the key */
+    bool both;             /* an event that closes an order: receipted only when both halves have it */
+    struct waiting *waits; /* records that are stored with those of others, heap; NULL: they were */
+    bool order_open;       /* disclosure: the device still has to replace the key */
     struct msg_taken_back taken_back;
     unsigned n_set, n_package_set;
     bool has_packages;
@@ -93,6 +94,14 @@ struct batch {
     struct pending *item[WRITER_BATCH];
 };
 
+/* The records of one request, and what the store says of them. */
+struct taken {
+    unsigned n;
+    struct store_record *r;
+    struct store_put *put;
+    bool is_put[STORE_HALVES];
+};
+
 struct order_cause {
     uint64_t disclosed; /* when the key was, or may have been */
     uint64_t loss;      /* of audit, by its mark; 0: it was disclosed */
@@ -112,6 +121,33 @@ void writer_ahead(const struct batch *b, const struct chan *c);
 MUST_CHECK enum err batch_need(struct batch *b, enum store_half half);
 /* Commit, then answer everything that waited. */
 void batch_finish(struct batch *b);
+
+/* writer_store.c: store the records of a request. Where one turn to the database serves many of them, they
+ * wait in the batch. */
+void writer_store(struct batch *b, struct pending *p, const struct taken *t);
+/* Those that wait. */
+void writer_store_waiting(struct batch *b);
+/* writer_records.c: where it belongs, and does it say that an order was carried out? */
+enum store_half writer_half_of(const struct record *r);
+bool writer_closes_order(const struct record *r);
+/* Put those of one half; what the store says of them is in t->put. writer_post() and then writer_posted(), in
+ * the same order: the same for those of several requests (store.h, post).
+ * err: of the store; what was done since the mark is then to be undone */
+MUST_CHECK enum err writer_put(const struct writer_state *w, const struct taken *t, enum store_half half);
+MUST_CHECK enum err writer_post(const struct writer_state *w, const struct taken *t, enum store_half half);
+MUST_CHECK enum err writer_posted(const struct writer_state *w, const struct taken *t, enum store_half half);
+/* What one of them means, after it was put: counted, flagged, an order closed. err: of the store */
+MUST_CHECK enum err writer_record_put(struct batch *b, struct pending *p, const struct store_record *r,
+                                      const struct store_put *put);
+/* It shows what is wrong with the device: stored once for each record and kind, and logged. */
+void writer_flag(struct batch *b, const char *kind, const struct store_record *r);
+/* writer_chain.c: does a request go on with a chain that another one had followed (a clone)? Before it is
+ * stored. before: what was known */
+void writer_check_clone(struct batch *b, const struct taken *t, const struct store_known *before);
+/* Are records missing before those of the request? After it was stored. last: what was known before, all
+ * zero: nothing. As a rule that says it, without a look. */
+void writer_check_gaps(struct batch *b, const struct pending *p, const struct taken *t,
+                       struct store_known last);
 
 /* The parts that write; each leaves its outcome in p. */
 void writer_enroll(struct batch *b, struct pending *p, const struct msg_enroll *m);

@@ -253,6 +253,7 @@ static void ask_told(const struct batch *b)
 void batch_finish(struct batch *b)
 {
     bool any = false;
+    writer_store_waiting(b);
     writer_seen_store(b, false);
     for (unsigned half = 0; half < STORE_HALVES; half++) {
         bool replicated = false;

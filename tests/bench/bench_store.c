@@ -14,6 +14,7 @@
 
 #define RECORD_LEN 700 /* an escrow record with two recipients */
 #define ENVELOPE   400
+#define BATCH_MAX  256
 
 static void check(enum err e, const char *what)
 {
@@ -37,28 +38,64 @@ static double cpu_us(void)
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
-/* As the writer does it for one sync: a mark, the record, its envelope, is it a fork? */
-static void put_one(struct store *s, uint64_t n)
+struct put {
+    uint8_t bytes[RECORD_LEN];
+    struct store_record r;
+    struct envelope e;
+};
+
+static void make(struct put *p, uint64_t n)
 {
-    static uint8_t bytes[RECORD_LEN];
-    struct store_record r = {.bytes = bytes, .len = sizeof bytes, .received_us = 1700000000000000ull + n};
-    struct envelope e = {.kind = ENVELOPE_RECOVERY_PASSWORD};
+    struct store_record *r = &p->r;
+    *r = (struct store_record){
+        .bytes = p->bytes, .len = sizeof p->bytes, .received_us = 1700000000000000ull + n};
+    check(cr_random(p->bytes, 96), "random");
+    memcpy(p->bytes + 96, &n, sizeof n);
+    check(cr_sha256(p->bytes, sizeof p->bytes, r->name), "hash");
+    r->r.kind = RECORD_ESCROW;
+    r->r.sequence = n / 64 + 1;
+    r->r.device[0] = (uint8_t)(n % 64); /* 64 devices */
+    r->r.envelope = p->bytes;
+    r->r.envelope_len = ENVELOPE;
+    p->e.kind = ENVELOPE_RECOVERY_PASSWORD;
+    memcpy(p->e.key_id.bytes, p->bytes, 16);
+    memcpy(p->e.device, r->r.device, 32);
+}
+
+/* As the writer does it for one sync: a mark, the record, its envelope, is it a fork? */
+static void put_one(struct store *s, const struct put *p)
+{
     bool is_new, fork;
-    check(cr_random(bytes, 96), "random");
-    memcpy(bytes + 96, &n, sizeof n);
-    check(cr_sha256(bytes, sizeof bytes, r.name), "hash");
-    r.r.kind = RECORD_ESCROW;
-    r.r.sequence = n / 64 + 1;
-    r.r.device[0] = (uint8_t)(n % 64); /* 64 devices */
-    r.r.envelope = bytes;
-    r.r.envelope_len = ENVELOPE;
-    memcpy(e.key_id.bytes, bytes, 16);
-    memcpy(e.device, r.r.device, 32);
     check(store_sql.mark(s, STORE_RECOVERY), "mark");
-    check(store_sql.record_put(s, STORE_RECOVERY, &r, &is_new), "record");
-    check(store_sql.envelope_put(s, &r, &e), "envelope");
-    check(store_sql.forked(s, STORE_RECOVERY, &r, &fork), "fork");
+    check(store_sql.record_put(s, STORE_RECOVERY, &p->r, &is_new), "record");
+    check(store_sql.envelope_put(s, &p->r, &p->e), "envelope");
+    check(store_sql.forked(s, STORE_RECOVERY, &p->r, &fork), "fork");
     check(store_sql.release(s, STORE_RECOVERY), "release");
+}
+
+/* As it does it for the syncs of a batch where the store has room for them. */
+static void put_together(struct store *s, const struct put *p, unsigned n)
+{
+    struct store_put answer;
+    check(store_sql.mark(s, STORE_RECOVERY), "mark");
+    for (unsigned i = 0; i < n; i++)
+        check(store_sql.post(s, STORE_RECOVERY, &p[i].r, &p[i].e), "post");
+    for (unsigned i = 0; i < n; i++)
+        check(store_sql.posted(s, STORE_RECOVERY, &p[i].r, &answer), "posted");
+    check(store_sql.release(s, STORE_RECOVERY), "release");
+}
+
+static void put_batch(struct store *s, uint64_t *n, unsigned batch)
+{
+    static struct put puts[BATCH_MAX];
+    for (unsigned i = 0; i < batch; i++)
+        make(&puts[i], (*n)++);
+    if (store_sql.room(s, STORE_RECOVERY) >= batch) {
+        put_together(s, puts, batch);
+        return;
+    }
+    for (unsigned i = 0; i < batch; i++)
+        put_one(s, &puts[i]);
 }
 
 static int do_commit(char **a)
@@ -75,8 +112,7 @@ static int do_commit(char **a)
     double start = now(), cpu = cpu_us();
     for (; now() - start < seconds; commits++) {
         check(store_sql.begin(s, STORE_RECOVERY), "begin");
-        for (unsigned i = 0; i < batch; i++)
-            put_one(s, n++);
+        put_batch(s, &n, batch);
         check(store_sql.commit(s, STORE_RECOVERY, &replicated), "commit");
     }
     double took = now() - start;
@@ -104,7 +140,7 @@ static int do_fill(char **a)
 
 int main(int argc, char **argv)
 {
-    if (argc == 5 && strcmp(argv[1], "commit") == 0)
+    if (argc == 5 && strcmp(argv[1], "commit") == 0 && strtoul(argv[4], NULL, 10) <= BATCH_MAX)
         return do_commit(argv + 2);
     if (argc == 5 && strcmp(argv[1], "fill") == 0)
         return do_fill(argv + 2);

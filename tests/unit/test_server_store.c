@@ -183,6 +183,78 @@ static void test_forks(void **state)
     }
 }
 
+static void post(struct store *s, enum store_half half, const struct store_record *r)
+{
+    const struct envelope e = {.kind = ENVELOPE_RECOVERY_PASSWORD};
+    assert_int_equal(ops->post(s, half, r, r->r.envelope == NULL ? NULL : &e), ERR_OK);
+}
+
+/* Many records in one turn: the answers are those of record_put and forked, one after another. */
+static void test_records_in_one_turn(void **state)
+{
+    struct store *s = *state;
+    if (ops->room(s, STORE_RECOVERY) == 0) {
+        assert_null(engine.url); /* SQLite has no turns */
+        return;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        struct store_record first = make_record(1, 1, 1, 1), next = make_record(1, 1, 2, 2),
+                            other = make_record(1, 1, 2, 9);
+        memcpy(next.r.previous, first.name, 32);
+        memcpy(other.r.previous, first.name, 32);
+        const struct {
+            const char *name;
+            const struct store_record *r;
+            struct store_put want;
+        } rows[] = {{"new", &first, {.is_new = true}},
+                    {"the same again", &first, {.is_new = false}},
+                    {"what follows it", &next, {.is_new = true}},
+                    {"another one in that place", &other, {.is_new = true, .fork = true}}};
+        struct store_put got[4];
+        assert_int_equal(ops->mark(s, both[i]), ERR_OK);
+        for (size_t k = 0; k < 4; k++)
+            post(s, both[i], rows[k].r);
+        for (size_t k = 0; k < 4; k++)
+            assert_int_equal(ops->posted(s, both[i], rows[k].r, &got[k]), ERR_OK);
+        assert_int_equal(ops->release(s, both[i]), ERR_OK);
+        for (size_t k = 0; k < 4; k++)
+            if (got[k].is_new != rows[k].want.is_new || got[k].fork != rows[k].want.fork)
+                fail_msg("half %zu, %s: new %d, fork %d", i, rows[k].name, got[k].is_new, got[k].fork);
+    }
+}
+
+/* One of them cannot be put: none has an answer, none is put, and the transaction goes on. */
+static void test_one_of_a_turn_fails(void **state)
+{
+    struct store *s = *state;
+    struct store_record r[] = {make_record(1, 1, 1, 1), make_record(2, 1, 1, 2), make_record(3, 1, 1, 3)};
+    const unsigned room = ops->room(s, STORE_RECOVERY);
+    struct store_put got;
+    bool there, replicated;
+    if (room == 0)
+        return;
+    r[1].bytes = NULL; /* which the table does not take */
+    assert_int_equal(ops->mark(s, STORE_RECOVERY), ERR_OK);
+    for (size_t i = 0; i < 3; i++)
+        post(s, STORE_RECOVERY, &r[i]);
+    assert_int_equal(ops->room(s, STORE_RECOVERY), room - 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_not_equal(ops->posted(s, STORE_RECOVERY, &r[i], &got), ERR_OK);
+    ops->undo(s, STORE_RECOVERY);
+    assert_int_equal(ops->room(s, STORE_RECOVERY), room);
+    assert_int_equal(ops->mark(s, STORE_RECOVERY), ERR_OK);
+    post(s, STORE_RECOVERY, &r[2]);
+    assert_int_equal(ops->posted(s, STORE_RECOVERY, &r[2], &got), ERR_OK);
+    assert_true(got.is_new);
+    assert_int_equal(ops->release(s, STORE_RECOVERY), ERR_OK);
+    assert_int_equal(ops->commit(s, STORE_RECOVERY, &replicated), ERR_OK);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(ops->has_sequence(s, STORE_RECOVERY, r[i].r.device, r[i].r.incarnation, 1, &there),
+                         ERR_OK);
+        assert_int_equal(there, i == 2);
+    }
+}
+
 static void test_known_is_the_incarnation_that_spoke_last(void **state)
 {
     struct store *s = *state;
@@ -320,18 +392,15 @@ static void test_asked_ahead(void **state)
     struct store_known k;
     struct made m;
     uint8_t none[32], one[32], got[32];
-    bool replicated, fork;
+    bool replicated;
     memcpy(d.id, device, sizeof d.id);
     assert_int_equal(ops->device_put(s, &d), ERR_OK);
     ops->ahead(s, device,
                STORE_AHEAD_DEVICE | STORE_AHEAD_RECOVERY | STORE_AHEAD_COMPLIANCE | STORE_AHEAD_TOLD);
     ops->ahead(s, other, STORE_AHEAD_DEVICE);
-    ops->ahead_fork(s, STORE_RECOVERY, &r[0]);
     assert_int_equal(ops->device_get(s, other, &d), ERR_NOT_FOUND);
     assert_int_equal(ops->device_get(s, device, &d), ERR_OK);
     assert_string_equal(d.computer, "pc");
-    assert_int_equal(ops->forked(s, STORE_RECOVERY, &r[0], &fork), ERR_OK);
-    assert_false(fork);
     for (size_t i = 0; i < 2; i++)
         assert_int_equal(ops->known(s, both[i], device, &k), ERR_NOT_FOUND);
     assert_int_equal(ops->digest(s, device, got), ERR_OK);
@@ -1255,6 +1324,8 @@ static int run_all(const char *name)
         STORE_TEST(test_records_are_idempotent),
         STORE_TEST(test_undo_takes_back_one_request_only),
         STORE_TEST(test_forks),
+        STORE_TEST(test_records_in_one_turn),
+        STORE_TEST(test_one_of_a_turn_fails),
         STORE_TEST(test_known_is_the_incarnation_that_spoke_last),
         STORE_TEST(test_tokens),
         STORE_TEST(test_find),

@@ -44,6 +44,82 @@ static enum err faulty_put(struct store *s, enum store_half half, const struct s
     return ++n_puts == fail_put ? ERR_FULL : store_sql.record_put(s, half, r, ret_new);
 }
 
+/* A store that is worth a turn for many records, as PostgreSQL: what is posted is put when the first answer
+ * is taken, and where one fails, none has an answer. */
+#define POSTED_MAX 8
+static struct {
+    unsigned n, next, turns, kept; /* kept: so many it has room for */
+    struct {
+        struct store_record r;
+        uint8_t bytes[RECORD_MAX];
+        struct store_put put;
+    } item[POSTED_MAX];
+    uint8_t poison[32]; /* name of a record that cannot be put */
+} turn;
+
+static unsigned turn_room(const struct store *s, enum store_half half)
+{
+    (void)s;
+    (void)half;
+    return turn.kept - turn.n;
+}
+
+static enum err turn_post(struct store *s, enum store_half half, const struct store_record *r,
+                          const struct envelope *e)
+{
+    (void)s;
+    (void)half;
+    (void)e;
+    assert_true(turn.n < POSTED_MAX);
+    turn.item[turn.n].r = *r;
+    memcpy(turn.item[turn.n].bytes, r->bytes, r->len);
+    turn.item[turn.n].r.bytes = turn.item[turn.n].bytes;
+    turn.n++;
+    return ERR_OK;
+}
+
+static enum err turn_put(struct store *s, enum store_half half)
+{
+    turn.turns++;
+    for (unsigned i = 0; i < turn.n; i++) {
+        const struct store_record *r = &turn.item[i].r;
+        if (memcmp(r->name, turn.poison, 32) == 0)
+            return ERR_INTERNAL;
+        TRY(store_sql.record_put(s, half, r, &turn.item[i].put.is_new));
+        TRY(store_sql.forked(s, half, r, &turn.item[i].put.fork));
+    }
+    return ERR_OK;
+}
+
+static enum err turn_posted(struct store *s, enum store_half half, const struct store_record *r,
+                            struct store_put *ret)
+{
+    if (turn.next == 0)
+        TRY(turn_put(s, half));
+    assert_true(turn.next < turn.n);
+    assert_memory_equal(turn.item[turn.next].r.name, r->name, 32);
+    *ret = turn.item[turn.next++].put;
+    if (turn.next == turn.n)
+        turn.n = turn.next = 0;
+    return ERR_OK;
+}
+
+static void turn_undo(struct store *s, enum store_half half)
+{
+    turn.n = turn.next = 0;
+    store_sql.undo(s, half);
+}
+
+static void take_turns(unsigned kept)
+{
+    memset(&turn, 0, sizeof turn);
+    turn.kept = kept;
+    ops.room = turn_room;
+    ops.post = turn_post;
+    ops.posted = turn_posted;
+    ops.undo = turn_undo;
+}
+
 static void make_device(struct device *ret)
 {
     assert_int_equal(cr_p256_generate(&ret->key), ERR_OK);
@@ -186,6 +262,73 @@ static void test_a_failed_request_takes_no_other_with_it(void **state)
                 fail_msg("%s: request %u: receipt %d, stored %d", rows[row].name, (unsigned)i, got, there);
         }
     }
+}
+
+/* The records of a batch go in one turn; where one of them cannot be put, that one alone is not stored, and
+ * has no receipt. One that comes twice is receipted twice. */
+static void test_a_batch_in_one_turn(void **state)
+{
+    static const struct {
+        const char *name;
+        unsigned kept, poison, turns; /* poison: which one, 4: none */
+    } rows[] = {{"all of them", POSTED_MAX, 4, 1},         {"the first fails", POSTED_MAX, 0, 5},
+                {"one amid them fails", POSTED_MAX, 1, 5}, {"the last fails", POSTED_MAX, 3, 5},
+                {"there is room for two", 2, 4, 3},        {"there is room for two, and one fails", 2, 1, 5}};
+    (void)state;
+    for (uint64_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
+        struct device d[3];
+        struct signed_record r[4];
+        struct batch b = {.w = &w};
+        uint8_t type;
+        bool replicated;
+        take_turns(rows[row].kept);
+        assert_int_equal(ops.begin(w.store, STORE_RECOVERY), ERR_OK);
+        for (uint64_t i = 0; i < 3; i++) {
+            make_device(&d[i]);
+            d[i].d.approved = DEVICE_APPROVED;
+            assert_int_equal(ops.device_put(w.store, &d[i].d), ERR_OK);
+        }
+        assert_int_equal(ops.commit(w.store, STORE_RECOVERY, &replicated), ERR_OK);
+        make_report(&device, 10 * row + 1, &r[0]);
+        for (uint64_t i = 0; i < 3; i++)
+            make_report(&d[i], 1, &r[i + 1]);
+        if (rows[row].poison < 4)
+            memcpy(turn.poison, r[rows[row].poison].name, 32);
+        put_sync(&b, 100, device.d.id, &r[0]);
+        for (uint64_t i = 0; i < 3; i++)
+            put_sync(&b, 101 + i, d[i].d.id, &r[i + 1]);
+        assert_int_equal(turn.turns, 0); /* they wait for each other */
+        batch_finish(&b);
+        for (uint64_t i = 0; i < 4; i++) {
+            bool got = receipted(100 + i, &r[i], &type), there = stored(&r[i], i == 0 ? 10 * row + 1 : 1);
+            if (got != (i != rows[row].poison) || there != got)
+                fail_msg("%s: request %u: receipt %d, stored %d", rows[row].name, (unsigned)i, got, there);
+        }
+        if (turn.turns != rows[row].turns)
+            fail_msg("%s: %u turns", rows[row].name, turn.turns);
+        for (uint64_t i = 0; i < 3; i++)
+            cr_p256_free(d[i].key);
+    }
+}
+
+/* A device that got no answer in time asks again while its first request waits: it is stored once, in order,
+ * and both are answered. */
+static void test_a_batch_has_a_record_twice(void **state)
+{
+    struct signed_record r[2];
+    struct batch b = {.w = &w};
+    uint8_t type;
+    (void)state;
+    take_turns(POSTED_MAX);
+    make_report(&device, 1, &r[0]);
+    make_report(&device, 2, &r[1]);
+    put_sync(&b, 1, device.d.id, &r[0]);
+    put_sync(&b, 2, device.d.id, &r[0]);
+    put_sync(&b, 3, device.d.id, &r[1]);
+    batch_finish(&b);
+    for (uint64_t i = 1; i <= 3; i++)
+        assert_true(receipted(i, &r[i == 3], &type));
+    assert_true(stored(&r[0], 1) && stored(&r[1], 2));
 }
 
 static void leave_it(struct signed_record *r)
@@ -929,6 +1072,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WRITER_TEST(test_a_failed_request_takes_no_other_with_it),
+        WRITER_TEST(test_a_batch_in_one_turn),
+        WRITER_TEST(test_a_batch_has_a_record_twice),
         WRITER_TEST(test_only_an_enrolled_devices_own_record_is_receipted),
         WRITER_TEST(test_key_packages_are_kept),
         WRITER_TEST(test_an_encrypted_request_asks_nobody),
