@@ -39,11 +39,12 @@ static int write_both(BIO *b, struct hold *h, const char *p, int len)
 static int hold_write(BIO *b, const char *p, int len)
 {
     struct hold *h = BIO_get_data(b);
+    bool keep = h->next && h->n == 0 && len > 0 && len <= HELD_MAX;
     BIO_clear_retry_flags(b);
-    if (len > 0 && h->next && len <= HELD_MAX) {
+    h->next = false; /* this was it */
+    if (keep) {
         memcpy(h->bytes, p, (size_t)len);
         h->n = (unsigned)len;
-        h->next = false;
         return len;
     }
     if (h->n > 0)

@@ -80,7 +80,11 @@ static void test_only_what_is_small(void **state)
     tls_hold_next(f->ssl);
     assert_int_equal(257, near(f, text));
     assert_string_equal(text, come(f));
+    assert_int_equal(1, near(f, "!"));
+    assert_string_equal("!", come(f)); /* the next one was that */
+    tls_hold_next(f->ssl);
     assert_int_equal(256, near(f, text + 1));
+    tls_hold_next(f->ssl); /* one at a time */
     assert_string_equal("", come(f));
     assert_int_equal(1, near(f, "!"));
     assert_int_equal(257, strlen(come(f)));
