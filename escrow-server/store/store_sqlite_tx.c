@@ -88,7 +88,9 @@ void lite_undo(struct db *d)
     if (in_batch(l) != ERR_OK)
         return; /* all is gone already, and commit will say so */
     /* What cannot be undone must not be committed either. */
-    if (plain(l, SQL_UNDO, "undo") == ERR_OK && lite_release(d) == ERR_OK)
+    if (plain(l, SQL_UNDO, "undo") == ERR_OK && lite_release(d) == ERR_OK) {
+        l->why = ERR_OK; /* that is undone, too */
         return;
+    }
     (void)plain(l, SQL_ROLLBACK, "rollback");
 }
