@@ -218,10 +218,10 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
          " (SELECT 1 FROM commands AS o JOIN devices AS h ON h.id = o.device JOIN devices AS f ON f.id = ?1"
          " WHERE o.key_id = ?2 AND o.device <> ?1 AND o.done IS NOT NULL AND"
          " coalesce(f.seen, 0) < h.enrolled)"},
-    [SQL_COMMAND_FORMER] = {SQL_RECOVERY,
-                            "SELECT 1 FROM envelopes AS e JOIN commands AS c ON c.device = e.device AND"
-                            " c.key_id = e.key_id WHERE e.key_id = ?2 AND e.sender = ?1 AND e.own = 0 AND"
-                            " (c.done IS NULL OR c.again = 1)"},
+    [SQL_COMMAND_FORMER] =
+        {SQL_RECOVERY, "SELECT c.device FROM envelopes AS e JOIN commands AS c ON c.device = e.device AND"
+                       " c.key_id = e.key_id WHERE e.key_id = ?2 AND e.sender = ?1 AND e.own = 0 AND"
+                       " (c.done IS NULL OR c.again = 1) LIMIT 1"},
     [SQL_LOSS_ORDERS] = {SQL_RECOVERY,
                          "SELECT c.device, c.key_id, CASE WHEN d.seen >= c.made THEN 1 ELSE 0 END"
                          " FROM commands AS c LEFT JOIN devices AS d ON d.id = c.device WHERE c.loss = ?1 AND"

@@ -219,9 +219,10 @@ struct store_ops {
      * seen again after all, it waits as before. */
     enum err (*command_open)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                              bool *ret);
-    /* Does one wait for the owner of a key that this device, which is another one, brought? */
+    /* Does one wait for the owner of a key that this device, which is another one, brought? ret_owner: who
+     * that is. err: NOT_FOUND */
     enum err (*command_former)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
-                               bool *ret);
+                               uint8_t ret_owner[static 32]);
     /* Who else has the volume of a key of this device: brought that key, and made one of its own for it.
      * Those whose own key is the newest come first. */
     enum err (*holders)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,

@@ -160,7 +160,7 @@ MUST_CHECK enum err store_command_done(struct store *s, const uint8_t device[sta
 MUST_CHECK enum err store_command_open(struct store *s, const uint8_t device[static 32],
                                        const struct guid *key_id, bool *ret);
 enum err store_command_former(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
-                              bool *ret);
+                              uint8_t ret_owner[static 32]);
 enum err store_holders(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                        unsigned max, uint8_t (*ret)[32], unsigned *ret_n);
 MUST_CHECK enum err store_commands(struct store *s, const uint8_t device[static 32], unsigned max,

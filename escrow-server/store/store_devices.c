@@ -184,25 +184,23 @@ enum err store_command_done(struct store *s, const uint8_t device[static 32], co
     return query_run(&q);
 }
 
-static enum err any_command(struct store *s, enum sql which, const uint8_t device[static 32],
-                            const struct guid *key_id, bool *ret)
+enum err store_command_open(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
+                            bool *ret)
 {
-    QUERY(q, s, STORE_RECOVERY, which, "command");
+    QUERY(q, s, STORE_RECOVERY, SQL_COMMAND_OPEN, "command-open");
     query_blob(&q, device, 32);
     query_guid(&q, key_id);
     return query_any(&q, ret);
 }
 
-enum err store_command_open(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
-                            bool *ret)
-{
-    return any_command(s, SQL_COMMAND_OPEN, device, key_id, ret);
-}
-
 enum err store_command_former(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
-                              bool *ret)
+                              uint8_t ret_owner[static 32])
 {
-    return any_command(s, SQL_COMMAND_FORMER, device, key_id, ret);
+    QUERY(q, s, STORE_RECOVERY, SQL_COMMAND_FORMER, "command-former");
+    query_blob(&q, device, 32);
+    query_guid(&q, key_id);
+    TRY(query_row(&q));
+    return column_blob(&q, 0, ret_owner, 32);
 }
 
 enum err store_holders(struct store *s, const uint8_t device[static 32], const struct guid *key_id,

@@ -85,16 +85,32 @@ static bool answers(const struct order *o, const struct record *r)
     return r->event_time == o->time || (!o->again && said(r) >= o->time);
 }
 
+/* Who did for another device's key what that one was told. Where it did so before the key was shown, it is
+ * told, too. ret_open: that */
+static enum err done_for_owner(struct batch *b, const struct record *r, bool *ret_open)
+{
+    const struct guid *key_id = &r->other_key_id;
+    uint8_t owner[32];
+    struct order its;
+    *ret_open = false;
+    enum err e = b->w->ops->command_former(b->w->store, r->device, key_id, owner);
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    TRY(look(b, owner, key_id, &its));
+    its.again = false; /* whatever it is to the owner */
+    *ret_open = !answers(&its, r);
+    uint64_t disclosed = *ret_open ? its.time : writer_now();
+    return order(b, r->device, key_id, &(struct order_cause){.disclosed = disclosed});
+}
+
 enum err writer_order_done(struct batch *b, const struct record *r)
 {
     const struct guid *key_id = &r->other_key_id;
-    bool former = false;
     struct order is;
+    bool open;
     TRY(look(b, r->device, key_id, &is));
     if (!answers(&is, r))
         return ERR_OK; /* it stays open */
-    TRY(b->w->ops->command_former(b->w->store, r->device, key_id, &former));
-    if (former)
-        TRY(order(b, r->device, key_id, &(struct order_cause){.disclosed = writer_now()}));
-    return b->w->ops->command_done(b->w->store, r->device, key_id, writer_now());
+    TRY(done_for_owner(b, r, &open));
+    return open ? ERR_OK : b->w->ops->command_done(b->w->store, r->device, key_id, writer_now());
 }

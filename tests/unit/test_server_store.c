@@ -587,7 +587,7 @@ static void test_another_device_may_answer(void **state)
     struct store_record r[] = {make_record(1, 1, 1, 1), make_record(2, 1, 1, 2), make_record(3, 1, 1, 3),
                                make_record(2, 1, 2, 4)};
     struct store_command c = {.made = 5, .bytes = {3}};
-    uint8_t got[4][32];
+    uint8_t got[4][32], owner[32];
     unsigned n;
     bool yes;
     for (unsigned i = 0; i < 3; i++) {
@@ -602,16 +602,15 @@ static void test_another_device_may_answer(void **state)
     assert_int_equal(ops->holders(s, r[0].r.device, &c.key_id, 4, got, &n), ERR_OK);
     assert_int_equal(n, 1);
     assert_memory_equal(got[0], r[1].r.device, 32);
-    assert_int_equal(ops->command_former(s, r[1].r.device, &c.key_id, &yes), ERR_OK);
-    assert_false(yes); /* nothing is ordered */
+    assert_int_equal(ops->command_former(s, r[1].r.device, &c.key_id, owner), ERR_NOT_FOUND); /* no order */
     for (unsigned i = 0; i < 2; i++) {
         memcpy(c.device, r[i].r.device, 32);
         assert_int_equal(ops->command_put(s, &c), ERR_OK);
     }
-    assert_int_equal(ops->command_former(s, r[1].r.device, &c.key_id, &yes), ERR_OK);
-    assert_true(yes);
-    assert_int_equal(ops->command_former(s, r[0].r.device, &c.key_id, &yes), ERR_OK);
-    assert_false(yes); /* its own is not another's */
+    assert_int_equal(ops->command_former(s, r[1].r.device, &c.key_id, owner), ERR_OK);
+    assert_memory_equal(owner, r[0].r.device, 32);
+    assert_int_equal(ops->command_former(s, r[0].r.device, &c.key_id, owner),
+                     ERR_NOT_FOUND); /* its own is not another's */
     assert_int_equal(ops->command_open(s, r[0].r.device, &c.key_id, &yes), ERR_OK);
     assert_true(yes);
     assert_int_equal(ops->command_done(s, r[1].r.device, &c.key_id, 6), ERR_OK);

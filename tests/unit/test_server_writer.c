@@ -859,6 +859,42 @@ static void test_what_closes_an_order(void **state)
         }
 }
 
+/* Another device brought the key and replaced it, without an order of its own: before the key was shown, it
+ * is told, too; since, that is done. */
+static void test_who_brought_a_key_is_told_as_its_owner(void **state)
+{
+    static const struct {
+        uint64_t replaced;
+        unsigned open;
+    } rows[] = {{999, 1}, {1000, 0}, {1001, 0}};
+    (void)state;
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct guid key = {{[15] = (uint8_t)(i + 1)}};
+        struct record r = {.event = EVENT_ROTATED, .other_key_id = key, .time = rows[i].replaced};
+        struct store_record sight = {.received_us = 150000000, .name = {(uint8_t)(i + 1), 7}};
+        struct envelope e = {.kind = ENVELOPE_RECOVERY_PASSWORD, .time = 150, .key_id = key};
+        struct batch b = {.w = &w}, answer = {.w = &w};
+        memset(r.device, (int)i + 0x51, sizeof r.device);
+        memcpy(sight.r.device, r.device, sizeof r.device);
+        memcpy(e.device, device.d.id, sizeof e.device);
+        sight.r.envelope = sight.name;
+        sight.r.envelope_len = sizeof sight.name;
+        assert_int_equal(batch_need(&b, STORE_RECOVERY), ERR_OK);
+        assert_int_equal(ops.envelope_put(w.store, &sight, &e), ERR_OK);
+        assert_int_equal(
+            writer_order_rotation(&b, device.d.id, &key, &(struct order_cause){.disclosed = 1000}), ERR_OK);
+        assert_int_equal(writer_order_done(&b, &r), ERR_OK);
+        batch_finish(&b);
+        if (count_orders_of(r.device) != rows[i].open)
+            fail_msg("replaced at %u: %u orders", (unsigned)rows[i].replaced, count_orders_of(r.device));
+        r.event_time = 1000; /* the answer */
+        assert_int_equal(batch_need(&answer, STORE_RECOVERY), ERR_OK);
+        assert_int_equal(writer_order_done(&answer, &r), ERR_OK);
+        batch_finish(&answer);
+        assert_int_equal(count_orders_of(r.device), 0);
+    }
+}
+
 /* What the device says after its report, when it has no key: SHA-256 of nothing. source: FIPS 180-4 */
 static struct quiet quiet_words(const struct signed_record *last)
 {
@@ -1084,6 +1120,7 @@ int main(void)
         WRITER_TEST(test_a_stopped_loss_takes_its_orders_back),
         WRITER_TEST(test_orders_of_another_log_stay),
         WRITER_TEST(test_what_closes_an_order),
+        WRITER_TEST(test_who_brought_a_key_is_told_as_its_owner),
         WRITER_TEST(test_only_devices_that_count_are_ordered),
         WRITER_TEST(test_an_order_speaks_of_the_last_disclosure),
         WRITER_TEST(test_quiet_until_something_concerns_the_device),
