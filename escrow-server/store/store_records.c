@@ -90,10 +90,10 @@ enum err store_post(struct store *s, enum store_half half, const struct store_re
     store_concerns(s, r->r.device);
     if (e != NULL)
         TRY(store_envelope_put(s, r, e));
+    if (half == STORE_COMPLIANCE) /* before anything that looks whether the record is there */
+        TRY(lock_name(s, r));
     if (r->r.kind == RECORD_EVENT)
         TRY(store_event_put(s, r));
-    if (half == STORE_COMPLIANCE)
-        TRY(lock_name(s, r));
     QUERY(q, s, half, SQL_RECORD_POST, "record-post");
     bind_record(&q, r);
     return q.db->ops->post(q.db, &q);
