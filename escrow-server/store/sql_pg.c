@@ -262,10 +262,11 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
         {SQL_RECOVERY, "SELECT c.device FROM envelopes AS e JOIN commands AS c ON c.device = e.device AND"
                        " c.key_id = e.key_id WHERE e.key_id = $2 AND e.sender = $1 AND e.own = 0 AND"
                        " (c.done IS NULL OR c.again = 1) LIMIT 1"},
-    [SQL_LOSS_ORDERS] = {SQL_RECOVERY,
-                         "SELECT c.device, c.key_id, CASE WHEN d.seen >= c.made THEN 1 ELSE 0 END"
-                         " FROM commands AS c LEFT JOIN devices AS d ON d.id = c.device WHERE c.loss = $1 AND"
-                         " (c.done IS NULL OR c.again = 1) LIMIT $2"},
+    [SQL_LOSS_ORDERS] =
+        {SQL_RECOVERY,
+         "SELECT c.device, c.key_id, CAST(CASE WHEN d.seen >= c.made THEN 1 ELSE 0 END AS bigint)"
+         " FROM commands AS c LEFT JOIN devices AS d ON d.id = c.device WHERE c.loss = $1 AND"
+         " (c.done IS NULL OR c.again = 1) LIMIT $2"},
     [SQL_LOSS_COUNT] = {SQL_RECOVERY, "SELECT count(*) FROM commands WHERE loss > $1 AND loss < $2 AND"
                                       " (done IS NULL OR again = 1)"},
     [SQL_COMMAND_FORGET] = {SQL_RECOVERY,
