@@ -58,6 +58,8 @@ static enum err work(struct batch *b, struct pending *p, const struct msg_frame 
         struct msg_losses losses;
         uint64_t loss;
     } u;
+    if (m->type != MSG_SYNC && m->type != MSG_PROBE)
+        writer_store_waiting(b); /* what came before it is there before it */
     switch (m->type) {
     case MSG_SYNC:
         TRY(msg_get_sync(m->body, m->len, &u.sync));

@@ -82,7 +82,6 @@ static void store(struct batch *b, struct pending *p, const struct taken *t, con
         if (has_of(t, half))
             store_half(b, p, t, half);
     writer_check_gaps(b, p, t, *before);
-    p->drops = quiet_drops(p->device);
 }
 
 /* Those that wait. */
@@ -152,6 +151,7 @@ void writer_store(struct batch *b, struct pending *p, const struct taken *t)
         return;
     look(b, p, t, &before);
     store(b, p, t, &before);
+    p->drops = quiet_drops(p->device); /* what it did itself is no news; who waits is not quiet this time */
 }
 
 static enum err post_all(struct batch *b, enum store_half half)

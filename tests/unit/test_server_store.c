@@ -7,6 +7,7 @@
 #include "escrow-server/store/sql.h"
 #include <ftw.h>
 #include <postgresql/libpq-fe.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -554,6 +555,13 @@ static void test_whose_loss_an_order_is(void **state)
     check_loss(s, "another loss", first, 1);
     check_loss(s, "another loss", second, 0);
     assert_int_equal(ops->loss_orders(s, first, 1, order, &n), ERR_OK);
+    assert_false(order[0].gone);
+    struct store_device d = {.computer = "a", .enrolled = 1};
+    memcpy(d.id, c.device, sizeof d.id);
+    assert_int_equal(ops->device_put(s, &d), ERR_OK);
+    assert_int_equal(ops->device_seen(s, d.id, 5, NULL), ERR_OK);
+    assert_int_equal(ops->loss_orders(s, first, 1, order, &n), ERR_OK);
+    assert_true(order[0].gone); /* it was here since */
     assert_int_equal(ops->take_back(s, &order[0]), ERR_OK);
     assert_int_equal(ops->command_put(s, &c), ERR_OK);
     check_loss(s, "ordered again", second, 1);
@@ -834,6 +842,68 @@ static void test_boot_events(void **state)
     f.key[0] = '2';
     assert_int_equal(ops->boots(s, &f, &boots), ERR_OK);
     assert_int_equal(boots.n, 0);
+}
+
+static bool somebody_waits(void)
+{
+    PGconn *c = PQconnectdb(engine.url);
+    PGresult *r = PQexec(c, "SELECT 1 FROM pg_locks WHERE NOT granted");
+    bool ret = PQntuples(r) > 0;
+    PQclear(r);
+    PQfinish(c);
+    return ret;
+}
+
+struct other_server {
+    struct store *s;
+    struct store_record r;
+    struct store_put put;
+    enum err err;
+};
+
+static void *put_at_other(void *arg)
+{
+    struct other_server *o = arg;
+    o->err = ops->post(o->s, STORE_COMPLIANCE, &o->r, NULL);
+    if (o->err == ERR_OK)
+        o->err = ops->posted(o->s, STORE_COMPLIANCE, &o->r, &o->put);
+    return NULL;
+}
+
+/* A device retries at another server while the first one commits: there is one record, and one event. */
+static void test_two_servers_get_one_event(void **state)
+{
+    struct store *s = *state;
+    struct other_server other = {.put = {.is_new = true}};
+    struct msg_boots boots;
+    struct msg_find f = {.key = "01000000"};
+    struct store_record r = make_record(1, 1, 1, 1);
+    struct store_put put;
+    bool replicated;
+    pthread_t thread;
+    if (ops->room(s, STORE_COMPLIANCE) == 0)
+        return; /* a SQLite store has one writer */
+    r.r.kind = RECORD_EVENT;
+    r.r.event = EVENT_BOOT_RECOVERY;
+    assert_int_equal(guid_decode("01000000-0000-4000-8000-000000000001", 36, &r.r.key_id), ERR_OK);
+    other.r = r;
+    other.r.received_us++;
+    assert_int_equal(ops->open(&engine.place, &other.s), ERR_OK);
+    assert_int_equal(ops->begin(other.s, STORE_COMPLIANCE), ERR_OK);
+    assert_int_equal(ops->post(s, STORE_COMPLIANCE, &r, NULL), ERR_OK);
+    assert_int_equal(ops->posted(s, STORE_COMPLIANCE, &r, &put), ERR_OK);
+    assert_true(put.is_new);
+    assert_int_equal(pthread_create(&thread, NULL, put_at_other, &other), 0);
+    for (time_t end = time(NULL) + 60; !somebody_waits();)
+        assert_true(time(NULL) < end);
+    assert_int_equal(ops->commit(s, STORE_COMPLIANCE, &replicated), ERR_OK);
+    pthread_join(thread, NULL);
+    assert_int_equal(other.err, ERR_OK);
+    assert_false(other.put.is_new);
+    assert_int_equal(ops->commit(other.s, STORE_COMPLIANCE, &replicated), ERR_OK);
+    assert_int_equal(ops->boots(other.s, &f, &boots), ERR_OK);
+    assert_int_equal(boots.n, 1);
+    ops->close(other.s);
 }
 
 static void test_devices(void **state)
@@ -1341,6 +1411,7 @@ static int run_all(const char *name)
         STORE_TEST(test_many_keys_of_one_device),
         STORE_TEST(test_disclosures_are_idempotent),
         STORE_TEST(test_boot_events),
+        STORE_TEST(test_two_servers_get_one_event),
         STORE_TEST(test_devices),
         STORE_TEST(test_decisions_about_devices),
         STORE_TEST(test_texts_that_are_none),
