@@ -404,11 +404,11 @@ END_WHO_IS_BUSY = (
 
 
 def test_batches_with_a_bad_record_and_a_lost_connection():
-    """Syncs share a transaction and a turn to the database. One insert in 16 is refused by a trigger (at random: who
+    """Syncs share a transaction and a turn to the database. One insert in 7 is refused by a trigger (at random: who
     brings that record brings it again), and the connection goes amid batches: what was receipted is there, whole."""
     with cluster() as p, server(p.url, p.url) as s:
         p.sql("CREATE FUNCTION keyholt_recovery.bad() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not this one'; END $$;"
-              'CREATE TRIGGER bad BEFORE INSERT ON keyholt_recovery.records FOR EACH ROW WHEN (random() < 0.06)'
+              'CREATE TRIGGER bad BEFORE INSERT ON keyholt_recovery.records FOR EACH ROW WHEN (random() < 0.15)'
               ' EXECUTE FUNCTION keyholt_recovery.bad()')
         load = Load(s)
         try:
