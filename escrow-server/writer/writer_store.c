@@ -11,6 +11,8 @@
 
 #define WAITS_RECORDS 16 /* more than these is a turn that is worth it alone, and much to copy */
 #define WAITS_BYTES   65536
+#define TURN_RECORDS                                                                                         \
+    128 /* about: a turn has ten seconds, also where the database is slow (store_pg.h, PG_WAIT_MS) */
 
 struct waiting {
     struct taken t;
@@ -154,21 +156,36 @@ void writer_store(struct batch *b, struct pending *p, const struct taken *t)
     p->drops = quiet_drops(p->device); /* what it did itself is no news; who waits is not quiet this time */
 }
 
-static enum err post_all(struct batch *b, enum store_half half)
+/* From *at, as many as a turn has; *at: where the next one begins. */
+static enum err post_turn(struct batch *b, enum store_half half, unsigned *at)
 {
     const struct writer_state *w = b->w;
-    for (unsigned i = 0; i < b->n; i++) {
-        struct waiting *v = b->item[i]->waits;
-        if (v == NULL || !has_of(&v->t, half) || w->ops->room(w->store, half) < v->t.n)
+    unsigned n = 0, from = *at;
+    for (; *at < b->n && n < TURN_RECORDS; ++*at) {
+        struct waiting *v = b->item[*at]->waits;
+        if (v == NULL || !has_of(&v->t, half))
+            continue;
+        bool fits = w->ops->room(w->store, half) >= v->t.n;
+        if (!fits && n > 0)
+            break;
+        if (!fits)
             continue;
         TRY(writer_post(w, &v->t, half));
         v->t.is_put[half] = true;
+        n += v->t.n;
     }
-    for (unsigned i = 0; i < b->n; i++) {
+    for (unsigned i = from; i < *at; i++) {
         struct waiting *v = b->item[i]->waits;
         if (v != NULL && v->t.is_put[half])
             TRY(writer_posted(w, &v->t, half));
     }
+    return ERR_OK;
+}
+
+static enum err post_all(struct batch *b, enum store_half half)
+{
+    for (unsigned at = 0; at < b->n;)
+        TRY(post_turn(b, half, &at));
     return ERR_OK;
 }
 
