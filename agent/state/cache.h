@@ -183,7 +183,7 @@ MUST_CHECK enum err cache_drop_draft(struct cache *c, int64_t id);
 /* All of one kind of record: a newer one says more. */
 MUST_CHECK enum err cache_clear_drafts(struct cache *c, uint8_t kind);
 MUST_CHECK enum err cache_drafts(struct cache *c, unsigned *ret);
-/* A record says that this key was replaced; the first one counts. */
+/* A record says that this key was replaced; of several the last one counts. */
 MUST_CHECK enum err cache_put_rotation(struct cache *c, const struct guid *key_id,
                                        const uint8_t name[static 32]);
 /* Put the record that says so into the outbox again. err: NOT_FOUND (none does) */
