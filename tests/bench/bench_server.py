@@ -21,7 +21,7 @@ import web_channel  # noqa: E402
 
 STORE = 'build/tests/bench_store'
 FIND, FOUND = web_channel.numbers('msg.h', 'msg_type', 'MSG_FIND', 'MSG_FOUND')
-EXCHANGES, CONNECTIONS = 200, 8  # short rounds, and many: a machine is now slower, now faster for seconds
+EXCHANGES, CONNECTIONS = 400, 8
 SIZES = {'small': (100_000, 500_000), 'large': (1_000_000, 5_000_000)}
 BASE = (10_000, 50_000)
 
