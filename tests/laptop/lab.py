@@ -110,10 +110,14 @@ def luks_disk(path, mib, *options, kind='luks2'):
 
 # ---- the laptop from inside
 
+def await_keeper(laptop):
+    until('the keeper answers', lambda: agent(laptop, 'status')[0] == 0)
+
+
 def log_in(laptop):
     """To a shell, and to a keeper that answers: nothing orders the log-in after it."""
     laptop.login('root', 'root')
-    until('the keeper answers', lambda: agent(laptop, 'status')[0] == 0)
+    await_keeper(laptop)
 
 
 def boot(laptop, passphrase=PASSPHRASE):
@@ -148,7 +152,7 @@ def status(laptop):
 def restart_keeper(laptop, before='true'):
     """Stop it, run something, start it, and wait until it answers; status."""
     laptop.run(f'systemctl stop keyholt-keeper; {before}; systemctl start keyholt-keeper', 300)
-    until('the keeper answers', lambda: agent(laptop, 'status')[0] == 0)
+    await_keeper(laptop)
     return status(laptop)
 
 
