@@ -35,13 +35,6 @@ static struct json_object *row_object(const struct msg_device_row *r)
     return o;
 }
 
-static struct json_object *ok(void)
-{
-    struct json_object *o = json_object_new_object();
-    json_object_object_add(o, "status", json_object_new_string("ok"));
-    return o;
-}
-
 static void on_devices(void *ctx, enum err e, const struct msg_frame *m)
 {
     struct local *l = ctx;
@@ -51,7 +44,7 @@ static void on_devices(void *ctx, enum err e, const struct msg_frame *m)
         e = msg_get_devices_are(m->body, m->len, &are);
     if (e != ERR_OK)
         return local_failed(l, e, m, WRITER_AWAY);
-    struct json_object *o = ok(), *list = json_object_new_array();
+    struct json_object *o = local_ok(), *list = json_object_new_array();
     for (unsigned i = 0; i < are.n; i++)
         json_object_array_add(list, row_object(&are.item[i]));
     json_object_object_add(o, "devices", list);
@@ -86,7 +79,7 @@ static void on_changed(void *ctx, enum err e, const struct msg_frame *m)
     if (json_get_text(l->request, "change", 16, &change) == ERR_OK &&
         json_get_text(l->request, "device", 64, &device) == ERR_OK)
         slog(SLOG_INFO, "device", "device=%s change=%s", device, change);
-    local_answer(l, ok(), NULL);
+    local_answer(l, local_ok(), NULL);
 }
 
 void local_device(struct local *l)

@@ -74,11 +74,32 @@ static bool put(int fd, const void *p, size_t len)
     return true;
 }
 
-void local_answer(struct local *l, struct json_object *answer, const struct secret *secret)
+static bool put_line(int fd, struct json_object *answer)
 {
     const char *line =
         json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-    bool sent = line != NULL && put(l->fd, line, strlen(line)) && put(l->fd, "\n", 1);
+    return line != NULL && put(fd, line, strlen(line)) && put(fd, "\n", 1);
+}
+
+struct json_object *local_ok(void)
+{
+    struct json_object *o = json_object_new_object();
+    json_object_object_add(o, "status", json_object_new_string("ok"));
+    return o;
+}
+
+static struct json_object *failure(enum err e, const char *detail)
+{
+    struct json_object *o = json_object_new_object();
+    json_object_object_add(o, "status", json_object_new_string("failed"));
+    json_object_object_add(o, "err", json_object_new_string(err_name(e)));
+    json_object_object_add(o, "detail", json_object_new_string(detail));
+    return o;
+}
+
+void local_answer(struct local *l, struct json_object *answer, const struct secret *secret)
+{
+    bool sent = put_line(l->fd, answer);
     if (sent && secret != NULL)
         sent = put(l->fd, secret->bytes, secret->len) && put(l->fd, "\n", 1);
     if (!sent)
@@ -89,10 +110,7 @@ void local_answer(struct local *l, struct json_object *answer, const struct secr
 
 void local_fail(struct local *l, enum err e, const char *detail)
 {
-    struct json_object *o = json_object_new_object();
-    json_object_object_add(o, "status", json_object_new_string("failed"));
-    json_object_object_add(o, "err", json_object_new_string(err_name(e)));
-    json_object_object_add(o, "detail", json_object_new_string(detail));
+    struct json_object *o = failure(e, detail);
     if (e == ERR_CONFLICT && l->keys != NULL) {
         json_object_object_add(o, "keys", json_object_get(l->keys));
         json_object_object_add(o, "more", json_object_new_boolean(l->more_keys));
@@ -251,10 +269,11 @@ static void make_room(void)
 /* All the others wait for their answers. */
 static void turn_away(int fd)
 {
-    static const char busy[] = "{\"status\":\"failed\",\"err\":\"BUSY\",\"detail\":\"The server is busy: too "
-                               "many wait for an answer at "
-                               "its local socket; try again in a moment.\"}\n";
-    (void)put(fd, busy, strlen(busy));
+    struct json_object *busy =
+        failure(ERR_BUSY, "The server is busy: too many wait for an answer at its local "
+                          "socket; try again in a moment.");
+    (void)put_line(fd, busy);
+    json_object_put(busy);
     close(fd);
     if (metrics_may_log("local", 5))
         slog(SLOG_WARN, "local", "warning=\"turned away: too many wait for an answer\" open=%u", n_open);

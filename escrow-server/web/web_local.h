@@ -35,6 +35,10 @@ struct local {
     struct secret digits;
 };
 
+#define LOCAL_VAULT_AWAY "The vault is away, so nothing can be put on record; the server's log says why."
+
+/* The beginning of an answer, to be put: that it was done. */
+struct json_object *local_ok(void);
 /* Each ends the connection: it must not be touched afterwards. secret may be NULL. */
 void local_answer(struct local *l, struct json_object *answer,
                   const struct secret *secret); /* takes answer */

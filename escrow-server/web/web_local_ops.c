@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define WRITER_AWAY "The store writer is away; the server starts it again, try in a moment."
-#define VAULT_AWAY  "The vault is away, so nothing can be put on record; the server's log says why."
 
 enum err local_key(struct json_object *request, char ret[static GUID_TEXT])
 {
@@ -28,20 +27,13 @@ enum err local_key(struct json_object *request, char ret[static GUID_TEXT])
     return ERR_OK;
 }
 
-static struct json_object *ok(void)
-{
-    struct json_object *o = json_object_new_object();
-    json_object_object_add(o, "status", json_object_new_string("ok"));
-    return o;
-}
-
 void local_done(void *ctx, enum err e, const struct msg_frame *m)
 {
     struct local *l = ctx;
     l->waiting = 0;
     if (e != ERR_OK)
         return local_failed(l, e, m, "The process that should do this is away; try again in a moment.");
-    local_answer(l, ok(), NULL);
+    local_answer(l, local_ok(), NULL);
 }
 
 void local_token(struct local *l)
@@ -67,10 +59,10 @@ static void on_imported(void *ctx, enum err e, const struct msg_frame *m)
     if (e == ERR_OK)
         e = msg_get_imported(m->body, m->len, &is);
     if (e != ERR_OK)
-        return local_failed(l, e, m, VAULT_AWAY);
+        return local_failed(l, e, m, LOCAL_VAULT_AWAY);
     if (is.added > 0)
         l->web->replay.again = true;
-    struct json_object *o = ok();
+    struct json_object *o = local_ok();
     json_object_object_add(o, "entries", json_object_new_int64((int64_t)is.n));
     json_object_object_add(o, "added", json_object_new_int64((int64_t)is.added));
     local_answer(l, o, NULL);
@@ -87,7 +79,7 @@ void local_import(struct local *l)
     snprintf(i.chain, sizeof i.chain, "%s", chain);
     struct writer *body = back_begin(l->web, BACK_VAULT, MSG_IMPORT, on_imported, l, &l->waiting);
     if (body == NULL)
-        return local_fail(l, ERR_OFFLINE, VAULT_AWAY);
+        return local_fail(l, ERR_OFFLINE, LOCAL_VAULT_AWAY);
     msg_put_import(body, &i);
     back_send(l->web, BACK_VAULT);
 }
@@ -100,9 +92,9 @@ static void on_erased(void *ctx, enum err e, const struct msg_frame *m)
     if (e == ERR_OK)
         e = msg_get_u64(m->body, m->len, &n);
     if (e != ERR_OK)
-        return local_failed(l, e, m, VAULT_AWAY);
+        return local_failed(l, e, m, LOCAL_VAULT_AWAY);
     l->web->replay.again = true; /* the store has names, too */
-    struct json_object *o = ok();
+    struct json_object *o = local_ok();
     json_object_object_add(o, "erased", json_object_new_int64((int64_t)n));
     local_answer(l, o, NULL);
 }
@@ -128,7 +120,7 @@ void local_approve(struct local *l)
     snprintf(a.who, sizeof a.who, "%s", who);
     struct writer *body = back_begin(l->web, BACK_VAULT, MSG_APPROVE, local_done, l, &l->waiting);
     if (body == NULL)
-        return local_fail(l, ERR_OFFLINE, VAULT_AWAY);
+        return local_fail(l, ERR_OFFLINE, LOCAL_VAULT_AWAY);
     msg_put_approve(body, &a);
     secret_wipe(&l->secret);
     back_send(l->web, BACK_VAULT);
@@ -157,7 +149,7 @@ void local_erase(struct local *l)
         return local_fail(l, ERR_FORMAT, "A field is missing, or too many entries are named at once.");
     struct writer *body = back_begin(l->web, BACK_VAULT, MSG_ERASE, on_erased, l, &l->waiting);
     if (body == NULL)
-        return local_fail(l, ERR_OFFLINE, VAULT_AWAY);
+        return local_fail(l, ERR_OFFLINE, LOCAL_VAULT_AWAY);
     msg_put_erase(body, &e);
     secret_wipe(&l->secret);
     back_send(l->web, BACK_VAULT);
@@ -189,7 +181,7 @@ static void on_boots(void *ctx, enum err e, const struct msg_frame *m)
         e = msg_get_boots(m->body, m->len, &boots);
     if (e != ERR_OK)
         return local_failed(l, e, m, WRITER_AWAY);
-    struct json_object *o = ok(), *list = json_object_new_array();
+    struct json_object *o = local_ok(), *list = json_object_new_array();
     for (unsigned i = 0; i < boots.n; i++)
         json_object_array_add(list, boot_object(&boots.item[i]));
     json_object_object_add(o, "boots", list);

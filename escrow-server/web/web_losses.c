@@ -8,8 +8,6 @@
 /* What the vault's log lost: passed on to the writer, which has the keys of that time rotate; shown to
  * people, whose word goes to the vault. */
 
-#define VAULT_AWAY "The vault is away, so nothing can be put on record; the server's log says why."
-
 static void on_passed(void *ctx, enum err e, const struct msg_frame *m)
 {
     struct web *w = ctx;
@@ -85,10 +83,9 @@ void local_losses(struct local *l)
     if (!back_vault_said(l->web))
         return local_fail(l, ERR_OFFLINE,
                           "The vault is away, and it has the log; the server's log says why.");
-    struct json_object *o = json_object_new_object(), *list = json_object_new_array();
+    struct json_object *o = local_ok(), *list = json_object_new_array();
     for (unsigned i = 0; i < losses->n; i++)
         json_object_array_add(list, loss_object(&losses->item[i]));
-    json_object_object_add(o, "status", json_object_new_string("ok"));
     json_object_object_add(o, "losses", list);
     json_object_object_add(o, "keys", keys_object());
     local_answer(l, o, NULL);
@@ -128,9 +125,8 @@ static void on_word(void *ctx, enum err e, const struct msg_frame *m)
     if (e == ERR_OK)
         e = msg_get_u64(m->body, m->len, &mark);
     if (e != ERR_OK)
-        return local_failed(l, e, m, VAULT_AWAY);
-    struct json_object *o = json_object_new_object();
-    json_object_object_add(o, "status", json_object_new_string("ok"));
+        return local_failed(l, e, m, LOCAL_VAULT_AWAY);
+    struct json_object *o = local_ok();
     add_number(o, "mark", mark);
     local_answer(l, o, NULL);
 }
@@ -142,7 +138,7 @@ void local_loss(struct local *l)
         return local_fail(l, ERR_FORMAT, "A field is missing or too long (name 64, reason 256 bytes).");
     struct writer *body = back_begin(l->web, BACK_VAULT, MSG_LOSS_WORD, on_word, l, &l->waiting);
     if (body == NULL)
-        return local_fail(l, ERR_OFFLINE, VAULT_AWAY);
+        return local_fail(l, ERR_OFFLINE, LOCAL_VAULT_AWAY);
     msg_put_loss_word(body, &m);
     secret_wipe(&l->secret);
     back_send(l->web, BACK_VAULT);
@@ -157,8 +153,7 @@ static void on_taken_back(void *ctx, enum err e, const struct msg_frame *m)
         e = msg_get_taken_back(m->body, m->len, &t);
     if (e != ERR_OK)
         return local_failed(l, e, m, "The writer is away; try again in a moment.");
-    struct json_object *o = json_object_new_object();
-    json_object_object_add(o, "status", json_object_new_string("ok"));
+    struct json_object *o = local_ok();
     add_number(o, "taken_back", t.n);
     add_number(o, "gone_out", t.gone);
     add_number(o, "alien", t.alien);

@@ -135,8 +135,7 @@ static void reply(struct local *l, const struct msg_synced *m)
     base16_encode(c->o.device, 32, device);
     slog(SLOG_INFO, "outbox", "device=%s records=%u enrolled=%d incomplete=%d match=%d", device, c->m.n,
          c->enrolled, m->incomplete, m->match);
-    struct json_object *o = json_object_new_object();
-    json_object_object_add(o, "status", json_object_new_string("ok"));
+    struct json_object *o = local_ok();
     json_object_object_add(o, "device", json_object_new_string(device));
     json_object_object_add(o, "records", json_object_new_int64(c->m.n));
     json_object_object_add(o, "enrolled", json_object_new_boolean(c->enrolled));

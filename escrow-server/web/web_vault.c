@@ -46,10 +46,9 @@ void local_vault(struct local *l)
     const struct msg_vault_is *v = &l->web->vault;
     if (!back_vault_said(l->web))
         return local_fail(l, ERR_OFFLINE, VAULT_AWAY);
-    struct json_object *o = json_object_new_object(), *list = json_object_new_array();
+    struct json_object *o = local_ok(), *list = json_object_new_array();
     for (unsigned i = 0; i < v->n; i++)
         json_object_array_add(list, key_object(&v->key[i]));
-    json_object_object_add(o, "status", json_object_new_string("ok"));
     json_object_object_add(o, "log", json_object_new_boolean(v->log));
     json_object_object_add(o, "audit_lost", json_object_new_int64((int64_t)v->lost));
     json_object_object_add(o, "keys", list);
