@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,6 +30,7 @@ static enum err start(struct load_conn *c, const struct load_plan *p)
     if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1)
         return ERR_NOMEM;
     SSL_set_connect_state(c->ssl);
+    SSL_set_mode(c->ssl, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     if (p->handshake == LOAD_RESUMED && c->device->session != NULL)
         SSL_set_session(c->ssl, c->device->session);
     return ERR_OK;
@@ -40,6 +42,7 @@ enum err load_conn_open(struct load_conn *c, const struct load_plan *p)
     c->sent = c->got = 0;
     c->shaken = c->resumed = false;
     c->waits = EPOLLOUT;
+    c->kept = p->handshake == LOAD_KEPT && p->kind != LOAD_STATIC;
     enum err e = start(c, p);
     if (e != ERR_OK)
         load_conn_close(c);
@@ -85,6 +88,26 @@ static enum err receive(struct load_conn *c, enum load_failure *ret)
     }
 }
 
+/* A connection is for one sync, unless it says otherwise. */
+static int send_request(struct load_conn *c)
+{
+    static const char says[] = "Connection: keep-alive\r\n";
+    const struct load_request *r = c->request;
+    const uint8_t *first = memchr(r->bytes, '\n', r->len);
+    if (!c->kept || first == NULL)
+        return SSL_write(c->ssl, r->bytes, (int)r->len);
+    size_t head = (size_t)(first + 1 - r->bytes);
+    uint8_t *bytes = malloc(r->len + sizeof says);
+    if (bytes == NULL)
+        return -1;
+    memcpy(bytes, r->bytes, head);
+    memcpy(bytes + head, says, sizeof says - 1);
+    memcpy(bytes + head + sizeof says - 1, r->bytes + head, r->len - head);
+    int n = SSL_write(c->ssl, bytes, (int)(r->len + sizeof says - 1));
+    free(bytes);
+    return n;
+}
+
 enum err load_conn_step(struct load_conn *c, enum load_failure *ret)
 {
     ERR_clear_error();
@@ -103,7 +126,7 @@ enum err load_conn_step(struct load_conn *c, enum load_failure *ret)
     if (c->request == NULL)
         return ERR_OK;
     if (c->sent == 0) {
-        int n = SSL_write(c->ssl, c->request->bytes, (int)c->request->len);
+        int n = send_request(c);
         if (n <= 0)
             return wait_or_fail(c, n, LOAD_CLOSED, ret);
         c->sent = c->request->len;

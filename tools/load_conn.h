@@ -25,6 +25,7 @@ struct load_conn {
     char *in; /* LOAD_ANSWER_MAX + 1 bytes */
     double since;
     bool shaken, resumed;
+    bool kept;      /* other requests follow, and it says so */
     uint32_t waits; /* for epoll: EPOLLIN or EPOLLOUT */
 };
 

@@ -5,12 +5,13 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
+#include <sys/socket.h>
 
 #define HELD_MAX 256
 
 struct hold {
     bool next;  /* the next write is kept */
+    bool last;  /* the socket's end follows what is written */
     unsigned n; /* bytes that are kept */
     uint8_t bytes[HELD_MAX];
 };
@@ -19,13 +20,14 @@ struct hold {
  */
 static int write_both(BIO *b, struct hold *h, const char *p, int len)
 {
-    const struct iovec both[] = {{h->bytes, h->n}, {(void *)(uintptr_t)p, (size_t)len}};
-    ssize_t n = writev((int)BIO_get_fd(b, NULL), both, 2);
+    struct iovec both[] = {{h->bytes, h->n}, {(void *)(uintptr_t)p, (size_t)len}};
+    const struct msghdr m = {.msg_iov = both, .msg_iovlen = 2};
+    ssize_t n = sendmsg((int)BIO_get_fd(b, NULL), &m, h->last ? MSG_MORE : 0);
     if (n < 0 && BIO_sock_should_retry(-1))
         BIO_set_retry_write(b);
     if (n < 0)
         return -1;
-    if ((size_t)n <= h->n) {
+    if (h->n > 0 && (size_t)n <= h->n) {
         h->n -= (unsigned)n;
         memmove(h->bytes, h->bytes + n, h->n);
         BIO_set_retry_write(b);
@@ -47,7 +49,7 @@ static int hold_write(BIO *b, const char *p, int len)
         h->n = (unsigned)len;
         return len;
     }
-    if (h->n > 0)
+    if (h->n > 0 || h->last)
         return write_both(b, h, p, len);
     int n = BIO_write(BIO_next(b), p, len);
     BIO_copy_next_retry(b);
@@ -104,11 +106,23 @@ enum err tls_hold_put(SSL *ssl)
     return ERR_OK;
 }
 
-void tls_hold_next(SSL *ssl)
+/* NULL: tls_hold_put() was not called, or had no memory */
+static struct hold *hold_of(SSL *ssl)
 {
     BIO *b = SSL_get_wbio(ssl);
-    if (type == 0 || BIO_method_type(b) != type)
-        return;
-    struct hold *h = BIO_get_data(b);
-    h->next = true;
+    return type == 0 || BIO_method_type(b) != type ? NULL : BIO_get_data(b);
+}
+
+void tls_hold_next(SSL *ssl)
+{
+    struct hold *h = hold_of(ssl);
+    if (h != NULL)
+        h->next = true;
+}
+
+void tls_hold_last(SSL *ssl)
+{
+    struct hold *h = hold_of(ssl);
+    if (h != NULL)
+        h->last = true;
 }

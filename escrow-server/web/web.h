@@ -161,8 +161,10 @@ void web_room_open(struct web *w);
 void web_room_tick(struct web *w);
 /* A whole request is here. */
 void web_conn_begins(struct evhttp_connection *evcon);
-/* Is this answer the last one on its connection? */
+/* Is this answer the last one on its connection, whatever the client thinks? */
 bool web_conn_is_last(struct evhttp_connection *evcon);
+/* The connection's end follows what is sent from now on at once, and goes with it. */
+void web_conn_ends(struct evhttp_connection *evcon);
 /* Send what was just answered in one record, in this turn of the event loop. */
 void web_conn_push(struct evhttp_connection *evcon);
 /* The request on this connection was answered: the next one has its own time. */

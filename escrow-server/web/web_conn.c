@@ -209,6 +209,11 @@ bool web_conn_is_last(struct evhttp_connection *evcon)
     return c == NULL || c->web->stopping || c->refused != NULL;
 }
 
+void web_conn_ends(struct evhttp_connection *evcon)
+{
+    tls_hold_last(ssl_of(evcon));
+}
+
 /* evhttp leaves head and body in two pieces, which would be a record and a packet each, for when the kernel
  * says that the socket takes them; it nearly always does. */
 void web_conn_push(struct evhttp_connection *evcon)

@@ -76,10 +76,28 @@ static void on_client_gone(struct evhttp_connection *evcon, void *ctx)
     call_free(c);
 }
 
+/* A device's POST does not say that it is JSON, so its answer need not either: a heartbeat is small. */
+static bool is_device(struct evhttp_request *req)
+{
+    return evhttp_request_get_command(req) == EVHTTP_REQ_POST &&
+           evhttp_find_header(evhttp_request_get_input_headers(req), "Content-Type") == NULL;
+}
+
+/* Does nothing follow it on its connection? Nothing of a device does, which says neither. */
+static bool is_only(struct evhttp_request *req)
+{
+    const char *value = evhttp_find_header(evhttp_request_get_input_headers(req), "Connection");
+    return value == NULL ? is_device(req) : evutil_ascii_strcasecmp(value, "close") == 0;
+}
+
+/* What was sent cannot be changed any more, but evhttp reads there whether the connection ends: no device has
+ * to be told so, and a heartbeat is small. */
 static void on_complete(struct evhttp_request *req, void *ctx)
 {
     (void)ctx;
     struct evhttp_connection *evcon = evhttp_request_get_connection(req);
+    if (is_only(req))
+        evhttp_add_header(evhttp_request_get_output_headers(req), "Connection", "close");
     if (evcon != NULL)
         web_conn_answered(evcon);
 }
@@ -108,28 +126,24 @@ static void send_body(struct call *c, int status, const char *text)
         add_header(c, "Cache-Control", "no-store");
     struct evhttp_connection *evcon = evhttp_request_get_connection(c->req);
     metrics_request(c->counts, status);
-    if (evcon == NULL || web_conn_is_last(evcon))
+    bool told = evcon == NULL || web_conn_is_last(evcon);
+    if (told)
         add_header(c, "Connection", "close");
     if (evcon != NULL)
         evhttp_connection_set_closecb(evcon, NULL, NULL);
+    if (evcon != NULL && (told || is_only(c->req)))
+        web_conn_ends(evcon);
     evhttp_request_set_on_complete_cb(c->req, on_complete, NULL);
     evhttp_send_reply(c->req, status, web_title(status), NULL);
     if (evcon != NULL)
         web_conn_push(evcon);
 }
 
-/* A device's POST does not say that it is JSON, so its answer need not either: a heartbeat is small. */
-static bool names_no_type(const struct call *c)
-{
-    return evhttp_request_get_command(c->req) == EVHTTP_REQ_POST &&
-           evhttp_find_header(evhttp_request_get_input_headers(c->req), "Content-Type") == NULL;
-}
-
 void call_text(struct call *c, const char *json)
 {
     if (json == NULL)
         return call_problem(c, 503, 10, "The server has no memory to answer now.");
-    if (!names_no_type(c))
+    if (!is_device(c->req))
         add_header(c, "Content-Type", "application/json");
     send_body(c, HTTP_OK, json);
     call_free(c);

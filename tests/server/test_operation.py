@@ -231,7 +231,7 @@ def test_drain_finishes_what_has_begun():
         ctx = ssl.create_default_context(cafile=s.ca)
         ctx.load_cert_chain(*d.cert)
         body = json.dumps({'device': d.id[:16], 'records': [], 'envelopes': d.digest()}).encode()
-        request = b'POST /v1/sync HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n' % len(body) + body
+        request = b'POST /v1/sync HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\nContent-Length: %d\r\n\r\n' % len(body) + body
 
         def connect():
             return ctx.wrap_socket(socket.create_connection(('127.0.0.1', s.port), 60), server_hostname='127.0.0.1')
@@ -761,7 +761,7 @@ def test_revocation_is_in_force_at_once(s):
 
     def sync():
         body = {'device': d.id[:16], 'records': [], 'envelopes': d.digest()}
-        c.request('POST', '/v1/sync', json.dumps(body))
+        c.request('POST', '/v1/sync', json.dumps(body), {'Connection': 'keep-alive'})
         r = c.getresponse()
         r.read()
         return r.status

@@ -133,7 +133,8 @@ def test_records_read_ahead(s):
     into records, and however many there are."""
     get, last = (f'GET /healthz HTTP/1.1\r\nHost: x\r\n{more}\r\n'.encode() for more in ('', 'Connection: close\r\n'))
     body = b'{"no":"token"}'
-    post = f'POST /v1/enroll HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n'.encode()
+    head = f'POST /v1/enroll HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n'
+    post, only = (f'{head}{more}\r\n'.encode() for more in ('Content-Type: application/json\r\n', ''))
     for name, records, want in (
             ('one', [last], [200]),
             ('cut in two', [last[:9], last[9:]], [200]),
@@ -142,6 +143,7 @@ def test_records_read_ahead(s):
             ('three', [get, get, last], [200, 200, 200]),
             ('across records', [get + get[:7], get[7:] + last[:3], last[3:]], [200, 200, 200]),
             ('head and body', [post, body, last], [422, 200]),
+            ('a device\'s, behind which nothing counts', [get, only, body], [200, 422]),
             ('what is refused', [get, b'no HTTP\r\n\r\n'], [200, 405])):
         start = time.monotonic()
         data = shake_and_say(s, records)

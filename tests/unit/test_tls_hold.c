@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/web/tls_hold.h"
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -128,6 +129,58 @@ static void test_full_socket(void **state)
     assert_int_equal(before + 12, after);
 }
 
+/* A connection of TCP's on loopback in the fixture's place. */
+static void over_tcp(struct fixture *f)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof to;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), near = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(0, bind(listener, (struct sockaddr *)&to, sizeof to));
+    assert_int_equal(0, listen(listener, 1));
+    assert_int_equal(0, getsockname(listener, (struct sockaddr *)&to, &len));
+    assert_int_equal(0, connect(near, (struct sockaddr *)&to, sizeof to));
+    close(f->far);
+    f->far = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+    assert_true(f->far >= 0);
+    close(listener);
+    BIO *b = BIO_new_socket(near, BIO_CLOSE);
+    SSL_set_bio(f->ssl, b, b);
+}
+
+/* Is what was written last still in the kernel, and does the end bring it? Loopback delivers at once; only if
+ * the test itself rests for 0.2 s between two calls, the kernel goes ahead. */
+static bool waits_for_the_end(struct fixture *f, bool last, const char *ticket)
+{
+    over_tcp(f);
+    assert_int_equal(ERR_OK, tls_hold_put(f->ssl));
+    if (ticket[0] != '\0') {
+        tls_hold_next(f->ssl);
+        assert_int_equal(strlen(ticket), near(f, ticket));
+    }
+    if (last)
+        tls_hold_last(f->ssl);
+    assert_int_equal(6, near(f, "answer"));
+    char text[64] = "", *end = stpcpy(text, come(f));
+    bool waits = end == text;
+    assert_int_equal(0, shutdown(SSL_get_wfd(f->ssl), SHUT_WR));
+    stpcpy(end, come(f));
+    assert_int_equal(0, strncmp(text, ticket, strlen(ticket)));
+    assert_string_equal("answer", text + strlen(ticket));
+    return waits;
+}
+
+static void test_the_last_goes_with_the_end(void **state)
+{
+    static const char *const tickets[] = {"", "ticket "};
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned waited = 0;
+        for (unsigned n = 0; n < 10 && waited == 0; n++)
+            waited += waits_for_the_end(*state, true, tickets[i]);
+        assert_int_equal(1, waited);
+        assert_false(waits_for_the_end(*state, false, tickets[i]));
+    }
+}
+
 static void test_closed_socket(void **state)
 {
     struct fixture *f = *state;
@@ -155,6 +208,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_goes_with_the_next, setup, teardown),
         cmocka_unit_test_setup_teardown(test_only_what_is_small, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_socket, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_last_goes_with_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_closed_socket, setup, teardown),
     };
     signal(SIGPIPE, SIG_IGN); /* as in every process of the server */
