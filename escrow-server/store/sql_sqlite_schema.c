@@ -79,16 +79,16 @@
 
 #define SCHEMA_COMPLIANCE_ROWS                                                                               \
     SCHEMA_RECORD_ROWS                                                                                       \
-        "CREATE INDEX records_old ON new_records (received_us);"                                             \
-        "CREATE TABLE new_events (record BLOB NOT NULL, device BLOB NOT NULL, event INTEGER NOT NULL,"       \
-        " key_id TEXT NOT NULL, other_key_id TEXT NOT NULL, volume BLOB NOT NULL, result INTEGER NOT NULL,"  \
-        " reason INTEGER NOT NULL, time INTEGER NOT NULL, received_us INTEGER NOT NULL);"                    \
-        "INSERT INTO new_events SELECT record, device, event, key_id, other_key_id, volume, result, reason," \
-        " time, received_us FROM events;"                                                                    \
-        "CREATE UNIQUE INDEX events_once ON new_events (device, time, record);"                              \
-        "CREATE INDEX events_by_key ON new_events (event, key_id);"                                          \
-        "CREATE INDEX events_old ON new_events (received_us);" SCHEMA_RECORDS_GO                             \
-        "DROP TABLE events; ALTER TABLE new_events RENAME TO events;"
+    "CREATE INDEX records_old ON new_records (received_us);"                                                 \
+    "CREATE TABLE new_events (record BLOB NOT NULL, device BLOB NOT NULL, event INTEGER NOT NULL,"           \
+    " key_id TEXT NOT NULL, other_key_id TEXT NOT NULL, volume BLOB NOT NULL, result INTEGER NOT NULL,"      \
+    " reason INTEGER NOT NULL, time INTEGER NOT NULL, received_us INTEGER NOT NULL);"                        \
+    "INSERT INTO new_events SELECT record, device, event, key_id, other_key_id, volume, result, reason,"     \
+    " time, received_us FROM events;"                                                                        \
+    "CREATE UNIQUE INDEX events_once ON new_events (device, time, record);"                                  \
+    "CREATE INDEX events_by_key ON new_events (event, key_id);"                                              \
+    "CREATE INDEX events_old ON new_events (received_us);" SCHEMA_RECORDS_GO                                 \
+    "DROP TABLE events; ALTER TABLE new_events RENAME TO events;"
 
 /* What retention takes away is to be nowhere in the file, nor may it stay behind in pages of the tables as
  * they were: those are written over once, and are free. */
