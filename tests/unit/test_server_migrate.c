@@ -372,10 +372,32 @@ static void test_nothing_of_the_old_tables_is_left(void **state)
     assert_int_equal(remove_dir(state), 0);
 }
 
+/* Who has the file open keeps it from being taken out of the log, and reads on what was there. */
+static void test_beside_a_reader(void **state)
+{
+    assert_int_equal(make_dir(state), 0);
+    for (unsigned half = 0; half < STORE_HALVES; half++)
+        make_older(half, 5, ROWS);
+    struct before recovery = look(STORE_RECOVERY);
+    sqlite3 *reader = open_file(STORE_RECOVERY);
+    exec(reader, "BEGIN; SELECT count(*) FROM records");
+    assert_int_equal(open_and_close(NULL), ERR_OK);
+    struct texts n = ask(reader, "SELECT count(*) FROM sqlite_master WHERE name = 'records_chain'");
+    assert_string_equal(n.text[0], "1");
+    free_texts(&n);
+    sqlite3_close(reader);
+    assert_int_equal(version_of(STORE_RECOVERY), SQL_SQLITE_VERSION);
+    check_same(STORE_RECOVERY, &recovery);
+    check_sound(STORE_RECOVERY);
+    forget(&recovery);
+    assert_int_equal(remove_dir(state), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_row_stays), cmocka_unit_test(test_killed_meanwhile),
-        cmocka_unit_test(test_the_disk_is_full), cmocka_unit_test(test_nothing_of_the_old_tables_is_left)};
+        cmocka_unit_test(test_the_disk_is_full), cmocka_unit_test(test_nothing_of_the_old_tables_is_left),
+        cmocka_unit_test(test_beside_a_reader)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
