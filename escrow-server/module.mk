@@ -9,8 +9,8 @@ server_child := $(addprefix escrow-server/process/,child.c child_listen.c contro
 escrow_key := escrow-server/vault/escrow_key.c crypto/pkcs11/p256_token.c
 $(B)/obj/crypto/pkcs11/%.o: CPPFLAGS += -isystem /usr/include/p11-kit-1
 
-server_store := $(addprefix escrow-server/store/,store_sqlite.c store_sqlite_tx.c store.c store_query.c store_devices.c \
-    store_records.c store_find.c store_uncertain.c store_retain.c sql_sqlite.c cwd_vfs.c store_pg.c \
+server_store := $(addprefix escrow-server/store/,store_sqlite.c store_sqlite_migrate.c store_sqlite_tx.c store.c store_query.c store_devices.c \
+    store_records.c store_find.c store_uncertain.c store_retain.c sql_sqlite.c sql_sqlite_schema.c cwd_vfs.c store_pg.c \
     store_pg_connect.c store_pg_wire.c store_pg_tx.c store_pg_ahead.c store_ahead.c sql_pg.c)
 server_store_libs := -lsqlite3 -lpq -pthread
 
@@ -66,6 +66,7 @@ $(eval $(call unit,test_server_msg,$(server_messages),))
 $(eval $(call unit,test_server_chan,escrow-server/process/chan.c $(server_messages),))
 $(eval $(call unit,test_export_form,escrow-server/export/export_form.c,-ljson-c))
 $(eval $(call unit,test_server_store,$(server_store) escrow-server/process/slog.c,$(server_store_libs)))
+$(eval $(call unit,test_server_migrate,$(server_store) escrow-server/process/slog.c,$(server_store_libs)))
 $(eval $(call unit,test_server_sqlite,$(server_store) escrow-server/process/slog.c,$(server_store_libs)))
 $(eval $(call unit,test_server_people,escrow-server/vault/people.c escrow-server/vault/totp.c escrow-server/verb/options.c escrow-server/places.c escrow-server/conf_table.c,\
     -ljson-c -lcrypt))

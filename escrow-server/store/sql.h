@@ -1,7 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The statements of the stores, by name. Each dialect has its own text for them, in one file: sql_sqlite.c
- * and sql_pg.c hold all SQL, and nothing else. Parameters stand in the same order in both. */
+ * (its schema: sql_sqlite_schema.c) and sql_pg.c hold all SQL, and nothing else. Parameters stand in the same
+ * order in both. */
 
 #include "escrow-server/store/store.h"
 
@@ -90,11 +91,12 @@ struct sql_statement {
 
 /* Migrations are numbered from 1 and only go forward; each runs in a transaction of its own with the new
  * number. Where the number is kept: SQLite, PRAGMA user_version; PostgreSQL, the table keyholt_schema. */
-#define SQL_SQLITE_VERSION 5
+#define SQL_SQLITE_VERSION 7
 extern const struct sql_statement sql_sqlite[SQL_COUNT];
 extern const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION];
 /* Run on every open, before the schema. */
 extern const char *const sql_sqlite_open, *const sql_sqlite_read; /* the second: to read only */
+extern const char *const sql_sqlite_alone; /* before a large migration; sql_sqlite_open takes it back */
 
 /* The tables as both dialects have them, for copying and checking (sql_tables.c): portable texts for
  * db_ops.prepare(). Pages are in the order of the key, which is the first n_key columns. */
@@ -106,6 +108,9 @@ struct sql_table {
     const char *kinds; /* of each column: b bytes, n number, t text */
     unsigned n_key;
     const char *first, *next, *add; /* page; page behind a key; one row, unless it is there */
+    /* The same in SQLite, where the table has row numbers: page behind a number, which is one more column;
+     * else NULL */
+    const char *numbered;
 };
 enum sql_table_name {
     TABLE_RECORDS, /* name, received_us, device, incarnation, sequence, previous, kind, time, bytes */
@@ -125,9 +130,9 @@ enum sql_table_name {
 };
 extern const struct sql_table sql_tables[TABLE_COUNT];
 /* Is there such a row? Parameters: the columns named. */
-extern const char *const sql_has_envelope;   /* hash, sender */
-extern const char *const sql_has_record;     /* name */
-extern const char *const sql_has_event;      /* record */
+extern const char *const sql_has_envelope;   /* hash, sender, volume */
+extern const char *const sql_has_record;     /* name, device, received_us */
+extern const char *const sql_has_event;      /* record, device, time */
 extern const char *const sql_has_disclosure; /* chain, n */
 
 #define SQL_PG_VERSION 4

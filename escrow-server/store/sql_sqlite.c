@@ -4,6 +4,8 @@
 const char *const sql_sqlite_open =
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
     "PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY;"
+    /* what was erased is nowhere in the file (Debian's default) */
+    "PRAGMA secure_delete=ON;"
     /* a batch changes some hundred pages, most of them again in the next: 16 MiB of them in memory, 32 in the
        log */
     "PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=8192;";
@@ -11,94 +13,8 @@ const char *const sql_sqlite_open =
 const char *const sql_sqlite_read =
     "PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16384;";
 
-/* Both stores keep the records that are theirs, whole; all other tables can be made again from them. */
-#define SCHEMA_RECORDS                                                                                       \
-    "CREATE TABLE records (name BLOB PRIMARY KEY, device BLOB NOT NULL, incarnation BLOB NOT NULL,"          \
-    " sequence INTEGER NOT NULL, previous BLOB NOT NULL, kind INTEGER NOT NULL, time INTEGER NOT NULL,"      \
-    " received_us INTEGER NOT NULL, bytes BLOB NOT NULL) WITHOUT ROWID;"                                     \
-    "CREATE INDEX records_chain ON records (device, incarnation, sequence);"                                 \
-    "CREATE INDEX records_received ON records (device, received_us, sequence);"
-
-/* What retention took away, as far as the chain of a device needs it: the last record of each incarnation, so
- * that what follows it is no gap. */
-#define SCHEMA_FORGOTTEN                                                                                     \
-    "CREATE TABLE forgotten (device BLOB NOT NULL, incarnation BLOB NOT NULL, sequence INTEGER NOT NULL,"    \
-    " name BLOB NOT NULL, received_us INTEGER NOT NULL, PRIMARY KEY (device, incarnation)) WITHOUT ROWID;"
-
-/* One row that is written to see whether the disk takes it. */
-#define SCHEMA_HEALTH "CREATE TABLE health (one INTEGER PRIMARY KEY, time INTEGER NOT NULL);"
-
-/* A device's digest is read from this index alone: a few pages of hashes, not a row somewhere in the table
- * for each of its envelopes. No digest is kept with the device: what is no longer here must not be counted.
- */
-#define SCHEMA_SENDER "CREATE INDEX envelopes_sender ON envelopes (sender, hash);"
-
-/* One index for three: every index is another page to write for each record, somewhere in the table's order.
- * A device's own envelopes (own = 1: device and sender are the same) are found by their sender, and those of
- * a volume among them. The digest sorts the hashes itself. Of a key ID, sender and own are told, too: what
- * some senders brought for one is never walked through for each of it. */
-#define SCHEMA_ONE_INDEX                                                                                     \
-    "DROP INDEX envelopes_sender; DROP INDEX envelopes_device; DROP INDEX envelopes_volume;"                 \
-    "CREATE INDEX envelopes_sender ON envelopes (sender, volume, hash);"                                     \
-    "DROP INDEX envelopes_key; CREATE INDEX envelopes_key ON envelopes (key_id, sender, own);"               \
-    "CREATE INDEX commands_key ON commands (key_id);"
-
-/* 1: the order was done, and the key disclosed once more. */
-#define SCHEMA_AGAIN "ALTER TABLE commands ADD COLUMN again INTEGER;"
-
-/* Which loss of the audit log made the order, and nothing else did: a person may take it back. */
-#define SCHEMA_LOSS                                                                                          \
-    "ALTER TABLE commands ADD COLUMN loss INTEGER;"                                                          \
-    "CREATE INDEX commands_loss ON commands (loss) WHERE loss IS NOT NULL;"
-
-const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
-    [STORE_RECOVERY] =
-        {SCHEMA_RECORDS
-         "CREATE TABLE devices (id BLOB PRIMARY KEY, spki BLOB NOT NULL, courier BLOB NOT NULL,"
-         " revoked INTEGER NOT NULL DEFAULT 0, computer TEXT NOT NULL, enrolled INTEGER NOT NULL,"
-         " seen INTEGER, audit_head BLOB) WITHOUT ROWID;"
-         "CREATE TABLE tokens (hash BLOB PRIMARY KEY, expires INTEGER NOT NULL, uses INTEGER NOT NULL,"
-         " made INTEGER NOT NULL) WITHOUT ROWID;"
-         /* key_id is text as people read it, so that a prefix is a range; not unique (DESIGN section 4) */
-         "CREATE TABLE envelopes (hash BLOB NOT NULL, sender BLOB NOT NULL, record BLOB NOT NULL,"
-         " key_id TEXT NOT NULL, volume BLOB NOT NULL, device BLOB NOT NULL, own INTEGER NOT NULL,"
-         " commitment BLOB NOT NULL, computer TEXT NOT NULL, label TEXT NOT NULL, time INTEGER NOT NULL,"
-         " received_us INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (hash, sender)) WITHOUT ROWID;"
-         "CREATE INDEX envelopes_key ON envelopes (key_id);"
-         "CREATE INDEX envelopes_device ON envelopes (device, hash);"
-         "CREATE INDEX envelopes_volume ON envelopes (volume);"
-         /* another device brought the key of this owner */
-         "CREATE VIEW sightings AS SELECT key_id, volume, device AS owner, sender AS seen_by, received_us"
-         " FROM envelopes WHERE own = 0;"
-         "CREATE TABLE disclosures (chain TEXT NOT NULL, n INTEGER NOT NULL, time INTEGER NOT NULL,"
-         " who TEXT NOT NULL, key_id TEXT NOT NULL, volume BLOB NOT NULL, device BLOB NOT NULL,"
-         " PRIMARY KEY (chain, n)) WITHOUT ROWID;"
-         "CREATE INDEX disclosures_key ON disclosures (key_id);"
-         "CREATE TABLE commands (device BLOB NOT NULL, key_id TEXT NOT NULL, made INTEGER NOT NULL,"
-         " done INTEGER, bytes BLOB NOT NULL, PRIMARY KEY (device, key_id)) WITHOUT ROWID;"
-         "CREATE TABLE flags (device BLOB NOT NULL, kind TEXT NOT NULL, incarnation BLOB NOT NULL,"
-         " sequence INTEGER NOT NULL, record BLOB NOT NULL, received_us INTEGER NOT NULL,"
-         " PRIMARY KEY (device, kind, record)) WITHOUT ROWID;",
-         SCHEMA_FORGOTTEN,
-         SCHEMA_HEALTH "ALTER TABLE devices ADD COLUMN approved INTEGER NOT NULL DEFAULT 1;"
-                       "CREATE INDEX devices_waiting ON devices (id) WHERE approved <> 1;",
-         SCHEMA_SENDER SCHEMA_AGAIN, SCHEMA_LOSS SCHEMA_ONE_INDEX},
-    [STORE_COMPLIANCE] =
-        {SCHEMA_RECORDS
-         "CREATE TABLE events (record BLOB PRIMARY KEY, device BLOB NOT NULL, event INTEGER NOT NULL,"
-         " key_id TEXT NOT NULL, other_key_id TEXT NOT NULL, volume BLOB NOT NULL, result INTEGER NOT NULL,"
-         " reason INTEGER NOT NULL, time INTEGER NOT NULL, received_us INTEGER NOT NULL) WITHOUT ROWID;"
-         "CREATE INDEX events_key ON events (event, key_id);"
-         "CREATE INDEX events_device ON events (device, time);",
-         /* No table for each month, as in PostgreSQL: a statement names its tables, so every one would be
-          * made anew each month and join dozens of them. Retention deletes by these indexes, some rows at a
-          * time; the pages are used again. */
-         SCHEMA_FORGOTTEN "CREATE INDEX records_age ON records (received_us, name);"
-                          "CREATE INDEX events_age ON events (received_us, record);"
-                          "CREATE TABLE retentions (cutoff_us INTEGER PRIMARY KEY, time INTEGER NOT NULL,"
-                          " records INTEGER NOT NULL, events INTEGER NOT NULL);",
-         SCHEMA_HEALTH, "", ""},
-};
+const char *const sql_sqlite_alone = "PRAGMA temp_store=FILE; PRAGMA secure_delete=OFF;"
+                                     "PRAGMA journal_mode=DELETE;";
 
 const struct sql_statement sql_sqlite[SQL_COUNT] = {
     [SQL_LOOK] = {SQL_BOTH, "BEGIN"},
@@ -110,7 +26,7 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
     [SQL_RELEASE] = {SQL_BOTH, "RELEASE request"},
     [SQL_RECORD_PUT] = {SQL_BOTH, "INSERT INTO records (name, device, incarnation, sequence, previous, kind,"
                                   " time, received_us, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
-                                  " ON CONFLICT (name) DO NOTHING"},
+                                  " ON CONFLICT (device, incarnation, sequence, name) DO NOTHING"},
     [SQL_FORKED] = {SQL_BOTH,
                     /* a range first: with the OR alone a whole chain would be read */
                     "SELECT 1 FROM records WHERE device = ?1 AND incarnation = ?2 AND"
@@ -157,20 +73,22 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
                           "INSERT INTO envelopes (hash, sender, record, key_id, volume, device, own,"
                           " commitment, computer, label, time, received_us, bytes)"
                           " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
-                          " ON CONFLICT (hash, sender) DO NOTHING"},
+                          " ON CONFLICT (sender, volume, hash) DO NOTHING"},
     [SQL_FLAG_PUT] = {SQL_RECOVERY,
                       "INSERT INTO flags (device, kind, incarnation, sequence, record, received_us)"
                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING"},
-    /* each once: what is a device's own, it sent itself, and (hash, sender) is the key */
+    /* each once: what is a device's own, it sent itself, and a hash has one volume */
     [SQL_DIGEST] = {SQL_RECOVERY, "SELECT hash FROM envelopes WHERE sender = ?1"},
     /* kind 4 is the key package */
     [SQL_PACKAGES] = {SQL_RECOVERY, "SELECT name FROM records WHERE device = ?1 AND kind = 4"},
     [SQL_HAS_PACKAGE] = {SQL_RECOVERY, "SELECT 1 FROM records WHERE name = ?1 AND device = ?2 AND kind = 4"},
+    /* The device's hashes are gone through once, however many are asked about. */
     [SQL_MISSING] = {SQL_RECOVERY,
-                     "WITH RECURSIVE asked (at) AS (SELECT 1 WHERE length(?1) >= 32 UNION ALL"
-                     " SELECT at + 32 FROM asked WHERE at + 63 <= length(?1))"
-                     " SELECT substr(?1, at, 32) FROM asked WHERE NOT EXISTS (SELECT 1 FROM envelopes WHERE"
-                     " hash = substr(?1, at, 32) AND sender = ?2) ORDER BY at"},
+                     "WITH RECURSIVE asked (at, hash) AS (SELECT 1, substr(?1, 1, 32) WHERE length(?1) >= 32"
+                     " UNION ALL SELECT at + 32, substr(?1, at + 32, 32) FROM asked"
+                     " WHERE at + 63 <= length(?1))"
+                     " SELECT hash FROM asked WHERE hash IN (SELECT hash FROM asked EXCEPT"
+                     " SELECT hash FROM envelopes WHERE sender = ?2) ORDER BY at"},
     /* A key that came with its own device's signature shadows the same key brought by others, so that
      * nobody can put another envelope in its place; among one password's envelopes the newest is enough.
      * No device can crowd the others out of the list: two rows of each for one key ID, everybody's first row
@@ -269,7 +187,7 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
                        "INSERT INTO events (record, device, event, key_id, other_key_id, volume,"
                        " result, reason, time, received_us)"
                        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
-                       " ON CONFLICT (record) DO NOTHING"},
+                       " ON CONFLICT (device, time, record) DO NOTHING"},
     /* One step of retention, in this order, of at most SQL_RETAIN_STEP rows each. */
     [SQL_RETAINED] = {SQL_COMPLIANCE,
                       "INSERT INTO retentions (cutoff_us, time, records, events) SELECT ?1, ?2,"
@@ -283,15 +201,14 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
         {SQL_COMPLIANCE,
          "INSERT INTO forgotten (device, incarnation, sequence, name, received_us)"
          " SELECT device, incarnation, max(sequence), name, received_us FROM (SELECT * FROM records"
-         " WHERE received_us < ?1 ORDER BY received_us, name LIMIT 200) WHERE true"
+         " WHERE received_us < ?1 ORDER BY received_us, rowid LIMIT 200) WHERE true"
          " GROUP BY device, incarnation ON CONFLICT (device, incarnation) DO UPDATE SET"
          " sequence = excluded.sequence, name = excluded.name, received_us = excluded.received_us"
          " WHERE excluded.sequence > sequence"},
-    [SQL_RETAIN] = {SQL_COMPLIANCE, "DELETE FROM records WHERE name IN (SELECT name FROM records WHERE"
-                                    " received_us < ?1 ORDER BY received_us, name LIMIT 200)"},
-    [SQL_RETAIN_EVENTS] = {SQL_COMPLIANCE,
-                           "DELETE FROM events WHERE record IN (SELECT record FROM events WHERE"
-                           " received_us < ?1 ORDER BY received_us, record LIMIT 200)"},
+    [SQL_RETAIN] = {SQL_COMPLIANCE, "DELETE FROM records WHERE rowid IN (SELECT rowid FROM records WHERE"
+                                    " received_us < ?1 ORDER BY received_us, rowid LIMIT 200)"},
+    [SQL_RETAIN_EVENTS] = {SQL_COMPLIANCE, "DELETE FROM events WHERE rowid IN (SELECT rowid FROM events WHERE"
+                                           " received_us < ?1 ORDER BY received_us, rowid LIMIT 200)"},
     [SQL_RETENTION] = {SQL_COMPLIANCE, "SELECT records, events FROM retentions WHERE cutoff_us = ?1"},
     [SQL_BOOTS] = {SQL_COMPLIANCE,
                    "SELECT time, received_us, device, key_id, volume, result, reason FROM events"

@@ -28,13 +28,18 @@ static bool same_guid(const struct db_column *text, const struct guid *g)
     return same(text, want, strlen(want));
 }
 
-/* Is there a row with this key? The statement is the third free one of its half. */
-static enum err has(struct store_check *c, enum store_half half, const void *a, const void *b, bool *ret)
+/* Is there a row with this key? The statement is the third free one of its half. more: what else it wants,
+ * bytes or a number */
+static enum err has(struct store_check *c, enum store_half half, const void *id, const void *device,
+                    const struct db_column *more, bool *ret)
 {
     QUERY(q, c->store, half, SQL_FREE_3, "check");
-    query_blob(&q, a, 32);
-    if (b != NULL)
-        query_blob(&q, b, 32);
+    query_blob(&q, id, 32);
+    query_blob(&q, device, 32);
+    if (more->p != NULL)
+        query_blob(&q, more->p, more->len);
+    else
+        query_u64(&q, more->number);
     return query_any(&q, ret);
 }
 
@@ -77,10 +82,13 @@ static enum err check_index(struct store_check *c, const struct db_column *col, 
         if (envelope_decode(r->envelope, r->envelope_len, &e) != ERR_OK)
             return wrong(c, "a record whose envelope is none", &col[0]);
         TRY(cr_sha256(r->envelope, r->envelope_len, hash));
-        TRY(has(c, STORE_RECOVERY, hash, r->device, &there));
+        const struct db_column volume = {.p = e.volume.bytes, .len = 16};
+        TRY(has(c, STORE_RECOVERY, hash, r->device, &volume, &there));
     }
-    if (r->kind == RECORD_EVENT)
-        TRY(has(c, STORE_COMPLIANCE, col[0].p, NULL, &there));
+    if (r->kind == RECORD_EVENT) {
+        const struct db_column time = {.number = r->event_time};
+        TRY(has(c, STORE_COMPLIANCE, col[0].p, r->device, &time, &there));
+    }
     return there ? ERR_OK : wrong(c, "a record that is not indexed", &col[0]);
 }
 
@@ -117,9 +125,9 @@ static enum err check_envelope(void *ctx, const struct db_column *col)
         !same(&col[5], e.device, 32) || col[6].number != same(&col[1], e.device, 32) ||
         !same(&col[7], e.commitment, 32))
         return wrong(c, "an envelope that is filed wrongly", &col[0]);
-    if (col[2].len != 32)
+    if (col[1].len != 32 || col[2].len != 32)
         return wrong(c, "an envelope without its record", &col[0]);
-    TRY(has(c, STORE_RECOVERY, col[2].p, NULL, &there));
+    TRY(has(c, STORE_RECOVERY, col[2].p, col[1].p, &col[11], &there));
     return there ? ERR_OK : wrong(c, "an envelope without its record", &col[0]);
 }
 

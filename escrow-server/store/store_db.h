@@ -20,6 +20,7 @@ struct db_column {
 
 /* The engine of one half. Transactions as in struct store_ops. */
 struct db_ops {
+    bool numbered; /* tables may have row numbers: struct sql_table */
     void (*close)(struct db *d);
     int (*tend)(struct db *d);
     enum err (*begin)(struct db *d);

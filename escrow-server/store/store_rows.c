@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The key of the last row seen. */
+/* The key of the last row seen, or its number. */
 struct row_key {
     uint8_t bytes[3][QUERY_TEXT];
     size_t len[3];
     uint64_t number[3];
+    uint64_t row;
 };
 
 static void keep_key(const struct sql_table *t, const struct db_column *c, struct row_key *k)
@@ -20,6 +21,11 @@ static void keep_key(const struct sql_table *t, const struct db_column *c, struc
         if (c[i].p != NULL)
             memcpy(k->bytes[i], c[i].p, k->len[i]);
     }
+}
+
+static bool is_numbered(const struct db *d, const struct sql_table *t)
+{
+    return d->ops->numbered && t->numbered != NULL;
 }
 
 static void bind(struct query *q, char kind, const void *p, size_t len, uint64_t number)
@@ -33,6 +39,17 @@ static void bind(struct query *q, char kind, const void *p, size_t len, uint64_t
         q->param[q->n - 1].kind = QUERY_STRING;
 }
 
+/* Behind the last row. */
+static void bind_key(struct query *q, const struct sql_table *t, const struct row_key *key)
+{
+    if (is_numbered(q->db, t)) {
+        query_u64(q, key->row);
+        return;
+    }
+    for (unsigned i = 0; q->which == SQL_FREE_2 && i < t->n_key; i++)
+        bind(q, t->kinds[i], key->bytes[i], key->len[i], key->number[i]);
+}
+
 static enum err read_page(struct store *s, const struct sql_table *t, enum sql which, struct row_key *key,
                           unsigned *ret_n, row_visit *visit, void *ctx)
 {
@@ -40,12 +57,13 @@ static enum err read_page(struct store *s, const struct sql_table *t, enum sql w
     enum err e;
     unsigned n = 0;
     QUERY(q, s, t->half, which, t->name);
-    for (unsigned i = 0; which == SQL_FREE_2 && i < t->n_key; i++)
-        bind(&q, t->kinds[i], key->bytes[i], key->len[i], key->number[i]);
+    bind_key(&q, t, key);
     while ((e = query_row(&q)) == ERR_OK) {
         for (int i = 0; t->kinds[i] != '\0'; i++)
             q.db->ops->column(&q, i, &c[i]);
         keep_key(t, c, key);
+        if (is_numbered(q.db, t))
+            key->row = column_u64(&q, (int)strlen(t->kinds));
         TRY(visit(ctx, c));
         n++;
     }
@@ -56,10 +74,10 @@ static enum err read_page(struct store *s, const struct sql_table *t, enum sql w
 enum err store_each(struct store *s, const struct sql_table *t, row_visit *visit, void *ctx)
 {
     struct db *d = s->db[t->half];
-    struct row_key key;
+    struct row_key key = {.row = 0}; /* numbers begin with 1 */
     unsigned n = 0;
-    TRY(d->ops->prepare(d, SQL_FREE_1, t->first));
-    TRY(d->ops->prepare(d, SQL_FREE_2, t->next));
+    TRY(d->ops->prepare(d, SQL_FREE_1, is_numbered(d, t) ? t->numbered : t->first));
+    TRY(d->ops->prepare(d, SQL_FREE_2, is_numbered(d, t) ? t->numbered : t->next));
     TRY(read_page(s, t, SQL_FREE_1, &key, &n, visit, ctx));
     while (n == SQL_PAGE)
         TRY(read_page(s, t, SQL_FREE_2, &key, &n, visit, ctx));

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PROGRESS_STEPS 50000 /* of SQLite's machine, a few ms */
-
 const char *const store_sqlite_file[STORE_HALVES] = {"recovery.db", "compliance.db"};
 
 static enum err from_sqlite(int code)
@@ -38,7 +36,7 @@ static enum err from_sqlite(int code)
     }
 }
 
-static enum err report(struct lite *l, const char *doing)
+enum err lite_report(struct lite *l, const char *doing)
 {
     int code = sqlite3_extended_errcode(l->c);
     slog(SLOG_ERROR, "store", "file=%s doing=%s sqlite=%d reason=\"%s\"", store_sqlite_file[l->db.half],
@@ -50,72 +48,9 @@ static enum err report(struct lite *l, const char *doing)
 
 /* Opening. */
 
-static enum err exec(struct lite *l, const char *sql, const char *doing)
+enum err lite_exec(struct lite *l, const char *sql, const char *doing)
 {
-    return sqlite3_exec(l->c, sql, NULL, NULL, NULL) == SQLITE_OK ? ERR_OK : report(l, doing);
-}
-
-static enum err schema_version(struct lite *l, int *ret)
-{
-    sqlite3_stmt *stmt = NULL;
-    if (sqlite3_prepare_v2(l->c, "PRAGMA user_version", -1, &stmt, NULL) != SQLITE_OK)
-        return report(l, "read-version");
-    enum err e = sqlite3_step(stmt) == SQLITE_ROW ? ERR_OK : report(l, "read-version");
-    if (e == ERR_OK)
-        *ret = sqlite3_column_int(stmt, 0);
-    sqlite3_finalize(stmt);
-    return e;
-}
-
-/* Whoever only reads takes it as the writer made it. */
-static enum err check_version(struct lite *l)
-{
-    int version = 0;
-    TRY(schema_version(l, &version));
-    if (version == SQL_SQLITE_VERSION)
-        return ERR_OK;
-    slog(SLOG_ERROR, "store", "file=%s reason=\"made by another keyholt-server (schema %d, known %d)\"",
-         store_sqlite_file[l->db.half], version, SQL_SQLITE_VERSION);
-    return ERR_VERSION;
-}
-
-static int on_progress(void *place)
-{
-    ((const struct store_place *)place)->working();
-    return 0;
-}
-
-static enum err migrate_from(struct lite *l, int version)
-{
-    for (; version < SQL_SQLITE_VERSION; version++) {
-        char pragma[48];
-        snprintf(pragma, sizeof pragma, "PRAGMA user_version=%d", version + 1);
-        TRY(exec(l, "BEGIN EXCLUSIVE", "migrate"));
-        if (exec(l, sql_sqlite_schema[l->db.half][version], "migrate") != ERR_OK ||
-            exec(l, pragma, "migrate") != ERR_OK) {
-            (void)exec(l, "ROLLBACK", "migrate");
-            return ERR_IO;
-        }
-        TRY(exec(l, "COMMIT", "migrate"));
-    }
-    return ERR_OK;
-}
-
-static enum err migrate(struct lite *l, const struct store_place *place)
-{
-    int version = 0;
-    struct store_place at = *place; /* SQLite's context is not const */
-    TRY(schema_version(l, &version));
-    if (version > SQL_SQLITE_VERSION) {
-        slog(SLOG_ERROR, "store", "file=%s reason=\"made by a newer keyholt-server (schema %d, known %d)\"",
-             store_sqlite_file[l->db.half], version, SQL_SQLITE_VERSION);
-        return ERR_VERSION;
-    }
-    if (place->working != NULL)
-        sqlite3_progress_handler(l->c, PROGRESS_STEPS, on_progress, &at);
-    enum err e = migrate_from(l, version);
-    sqlite3_progress_handler(l->c, 0, NULL, NULL);
-    return e;
+    return sqlite3_exec(l->c, sql, NULL, NULL, NULL) == SQLITE_OK ? ERR_OK : lite_report(l, doing);
 }
 
 static enum err prepare(struct lite *l)
@@ -125,7 +60,7 @@ static enum err prepare(struct lite *l)
             continue;
         if (sqlite3_prepare_v3(l->c, sql_sqlite[i].text, -1, SQLITE_PREPARE_PERSISTENT, &l->stmt[i], NULL) !=
             SQLITE_OK)
-            return report(l, "prepare");
+            return lite_report(l, "prepare");
     }
     return ERR_OK;
 }
@@ -145,9 +80,9 @@ static enum err open_file(struct lite *l, const struct store_place *place)
     if (n < 0 || (size_t)n >= sizeof path)
         return ERR_RANGE;
     if (sqlite3_open_v2(path, &l->c, flags, here ? cwd_vfs() : NULL) != SQLITE_OK)
-        return l->c != NULL ? report(l, "open") : ERR_NOMEM;
-    TRY(exec(l, reads ? sql_sqlite_read : sql_sqlite_open, "open"));
-    TRY(reads ? check_version(l) : migrate(l, place));
+        return l->c != NULL ? lite_report(l, "open") : ERR_NOMEM;
+    TRY(lite_exec(l, reads ? sql_sqlite_read : sql_sqlite_open, "open"));
+    TRY(reads ? lite_check_version(l) : lite_migrate(l, place));
     return prepare(l);
 }
 
@@ -168,7 +103,7 @@ static enum err prepare_one(struct db *d, enum sql which, const char *text)
     sqlite3_finalize(l->stmt[which]);
     l->stmt[which] = NULL;
     return sqlite3_prepare_v2(l->c, text, -1, &l->stmt[which], NULL) == SQLITE_OK ? ERR_OK
-                                                                                  : report(l, "prepare");
+                                                                                  : lite_report(l, "prepare");
 }
 
 static void bind(sqlite3_stmt *stmt, const struct query *q)
@@ -212,7 +147,7 @@ enum err lite_run(struct query *q, uint64_t *ret_changed)
     TRY(lite_gone(l));
     int code = step(q);
     if (code != SQLITE_DONE && code != SQLITE_ROW)
-        return report(l, q->doing);
+        return lite_report(l, q->doing);
     if (ret_changed != NULL)
         *ret_changed = (uint64_t)sqlite3_changes(l->c);
     return ERR_OK;
@@ -235,7 +170,7 @@ static enum err row(struct query *q)
     case SQLITE_DONE:
         return ERR_NOT_FOUND;
     default:
-        return report(lite_of(q->db), q->doing);
+        return lite_report(lite_of(q->db), q->doing);
     }
 }
 
@@ -262,6 +197,7 @@ static void end(struct query *q)
 }
 
 static const struct db_ops sqlite_ops = {
+    .numbered = true,
     .close = close_lite,
     .tend = tend,
     .begin = lite_begin,

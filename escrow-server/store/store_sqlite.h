@@ -1,7 +1,7 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* SQLite behind store_db.h: what its parts share. store_sqlite.c opens files and runs statements,
- * store_sqlite_tx.c has transactions. */
+ * store_sqlite_migrate.c makes them what they are to be, store_sqlite_tx.c has transactions. */
 
 #include "escrow-server/store/store_db.h"
 #include <sqlite3.h>
@@ -20,6 +20,14 @@ static inline struct lite *lite_of(struct db *d)
     return (struct lite *)d;
 }
 
+/* One log line about what SQLite refused last. Returns what that is. */
+MUST_CHECK enum err lite_report(struct lite *l, const char *doing);
+MUST_CHECK enum err lite_exec(struct lite *l, const char *sql, const char *doing);
+/* Makes or brings forward, each step in a transaction of its own; a file that could not be is as it was.
+ * err: VERSION, FULL, IO */
+MUST_CHECK enum err lite_migrate(struct lite *l, const struct store_place *place);
+/* Whoever only reads takes it as the writer made it. err: VERSION */
+MUST_CHECK enum err lite_check_version(struct lite *l);
 /* As run() in struct db_ops. */
 MUST_CHECK enum err lite_run(struct query *q, uint64_t *ret_changed);
 /* A full disk, a failed write or want of memory may have SQLite roll the whole transaction back by itself.

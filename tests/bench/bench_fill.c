@@ -49,7 +49,7 @@ static int take_index(void *ctx, int n, char **value, char **name)
     return 0;
 }
 
-/* The name is the third word: CREATE INDEX name ON ... */
+/* CREATE INDEX name ON ..., or CREATE UNIQUE INDEX. */
 static enum err drop_indexes(struct fill *f)
 {
     if (sqlite3_exec(f->c, "SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
@@ -57,7 +57,8 @@ static enum err drop_indexes(struct fill *f)
         return ERR_IO;
     for (unsigned i = 0; i < f->n; i++) {
         char name[64], sql[96];
-        if (f->index[i] == NULL || sscanf(f->index[i], "CREATE INDEX %63s", name) != 1)
+        if (f->index[i] == NULL || (sscanf(f->index[i], "CREATE INDEX %63s", name) != 1 &&
+                                    sscanf(f->index[i], "CREATE UNIQUE INDEX %63s", name) != 1))
             return ERR_FORMAT;
         snprintf(sql, sizeof sql, "DROP INDEX %s", name);
         TRY(exec(f, sql));

@@ -61,12 +61,24 @@ def test_who_goes_on_is_waited_for():
 def older(s):
     """The store as an earlier schema had it, and much in it."""
     with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
-        eq(db.execute('PRAGMA user_version').fetchone()[0], 5, 'what this test takes back is the step from 4 to 5')
-        db.executescript(f'''DROP INDEX commands_loss; DROP INDEX commands_key; DROP INDEX envelopes_key;
-            CREATE INDEX envelopes_key ON envelopes (key_id); ALTER TABLE commands DROP COLUMN loss;
-            DROP INDEX envelopes_sender; CREATE INDEX envelopes_sender ON envelopes (sender, hash);
-            CREATE INDEX envelopes_device ON envelopes (device, hash); CREATE INDEX envelopes_volume ON envelopes (volume);
-            PRAGMA user_version=4;
+        eq(db.execute('PRAGMA user_version').fetchone()[0], 7, 'what this test takes back are the steps from 5 to 7')
+        db.executescript(f'''DROP VIEW sightings;
+            CREATE TABLE r (name BLOB PRIMARY KEY, device BLOB NOT NULL, incarnation BLOB NOT NULL, sequence INTEGER NOT NULL,
+            previous BLOB NOT NULL, kind INTEGER NOT NULL, time INTEGER NOT NULL, received_us INTEGER NOT NULL,
+            bytes BLOB NOT NULL) WITHOUT ROWID;
+            INSERT INTO r SELECT * FROM records; DROP TABLE records; ALTER TABLE r RENAME TO records;
+            CREATE INDEX records_chain ON records (device, incarnation, sequence);
+            CREATE INDEX records_received ON records (device, received_us, sequence);
+            CREATE TABLE e (hash BLOB NOT NULL, sender BLOB NOT NULL, record BLOB NOT NULL, key_id TEXT NOT NULL,
+            volume BLOB NOT NULL, device BLOB NOT NULL, own INTEGER NOT NULL, commitment BLOB NOT NULL, computer TEXT NOT NULL,
+            label TEXT NOT NULL, time INTEGER NOT NULL, received_us INTEGER NOT NULL, bytes BLOB NOT NULL,
+            PRIMARY KEY (hash, sender)) WITHOUT ROWID;
+            INSERT INTO e SELECT * FROM envelopes; DROP TABLE envelopes; ALTER TABLE e RENAME TO envelopes;
+            CREATE INDEX envelopes_sender ON envelopes (sender, volume, hash);
+            CREATE INDEX envelopes_key ON envelopes (key_id, sender, own);
+            CREATE VIEW sightings AS SELECT key_id, volume, device AS owner, sender AS seen_by, received_us
+            FROM envelopes WHERE own = 0;
+            PRAGMA user_version=5;
             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {ENVELOPES})
             INSERT INTO envelopes SELECT randomblob(32), randomblob(32), randomblob(32), i, zeroblob(16), zeroblob(32), 1,
             zeroblob(32), '', '', 1, 1, X'00' FROM n;''')

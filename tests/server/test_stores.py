@@ -174,9 +174,9 @@ def test_retention_holds_nobody_up():
         with contextlib.closing(sqlite3.connect(s.state('writer/compliance.db'))) as db:
             eq(db.execute('SELECT records FROM retentions').fetchall(), [(many,)], 'on record')
             eq(db.execute('SELECT sequence FROM forgotten').fetchall(), [(many - 1,)], 'where its chain stood')
-            plan = str(db.execute('EXPLAIN QUERY PLAN DELETE FROM records WHERE name IN (SELECT name FROM records WHERE'
-                                  ' received_us < ?1 ORDER BY received_us, name LIMIT 200)', (past,)).fetchall())
-            holds('records_age' in plan and 'TEMP B-TREE' not in plan, plan)
+            plan = str(db.execute('EXPLAIN QUERY PLAN DELETE FROM records WHERE rowid IN (SELECT rowid FROM records WHERE'
+                                  ' received_us < ?1 ORDER BY received_us, rowid LIMIT 200)', (past,)).fetchall())
+            holds('records_old' in plan and 'TEMP B-TREE' not in plan, plan)
 
 
 def test_move_to_postgres():

@@ -1157,7 +1157,7 @@ static void check_retention_plans(void)
         assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
         while (sqlite3_step(stmt) == SQLITE_ROW) {
             const char *plan = (const char *)sqlite3_column_text(stmt, 3);
-            n += strstr(plan, "_age (received_us<?)") != NULL;
+            n += strstr(plan, "_old (received_us<?)") != NULL;
             if (strncmp(plan, "SCAN records", 12) == 0 || strncmp(plan, "SCAN events", 11) == 0)
                 fail_msg("%s: %s", sql, plan);
         }
@@ -1218,9 +1218,22 @@ static void check_plans(void)
     static const struct {
         enum sql which;
         const char *index;
-    } rows[] = {{SQL_DIGEST, "SEARCH envelopes USING COVERING INDEX envelopes_sender (sender=?)"},
-                {SQL_FIND, "INDEX envelopes_key (key_id=? AND sender=? AND own=?)"},
-                {SQL_COMMAND_FORMER, "INDEX envelopes_key (key_id=? AND sender=? AND own=?)"},
+    } rows[] = {{SQL_FORKED,
+                 "COVERING INDEX records_once (device=? AND incarnation=? AND sequence>? AND sequence<?)"},
+                {SQL_HAS_SEQUENCE,
+                 "COVERING INDEX records_once (device=? AND incarnation=? AND sequence>? AND sequence<?)"},
+                {SQL_KNOWN, "SEARCH records USING INDEX records_last (device=?)"},
+                {SQL_KNOWN, "SEARCH records USING INDEX records_once (device=? AND incarnation=?)"},
+                {SQL_PACKAGES, "SEARCH records USING INDEX records_packages (device=?)"},
+                {SQL_HAS_PACKAGE, "SEARCH records USING INDEX records_packages (device=? AND name=?)"},
+                {SQL_MISSING, "SEARCH envelopes USING COVERING INDEX envelopes_once (sender=?)"},
+                {SQL_HOLDERS, "SEARCH e USING INDEX envelopes_by_key (key_id=?)"},
+                {SQL_HOLDERS, "SEARCH o USING INDEX envelopes_once (sender=? AND volume=?)"},
+                {SQL_UNCERTAIN, "SEARCH o USING INDEX envelopes_once (sender>? AND sender<?)"},
+                {SQL_DIGEST, "SEARCH envelopes USING COVERING INDEX envelopes_once (sender=?)"},
+                {SQL_FIND, "SEARCH e USING INDEX envelopes_by_key (key_id>? AND key_id<?)"},
+                {SQL_FIND, "INDEX envelopes_by_key (key_id=? AND sender=? AND own=?)"},
+                {SQL_COMMAND_FORMER, "INDEX envelopes_by_key (key_id=? AND sender=? AND own=?)"},
                 {SQL_COMMAND_OPEN, "INDEX commands_key (key_id=?)"},
                 {SQL_LOSS_ORDERS, "INDEX commands_loss (loss=?)"},
                 {SQL_LOSS_COUNT, "INDEX commands_loss (loss>? AND loss<?)"}};

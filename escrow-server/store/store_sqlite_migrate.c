@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A file of an older version is brought forward. */
+#include "escrow-server/process/slog.h"
+#include "escrow-server/store/store_sqlite.h"
+#include <stdio.h>
+
+#define PROGRESS_STEPS 50000 /* of SQLite's machine, a few ms */
+
+static enum err schema_version(struct lite *l, int *ret)
+{
+    sqlite3_stmt *stmt = NULL;
+    if (sqlite3_prepare_v2(l->c, "PRAGMA user_version", -1, &stmt, NULL) != SQLITE_OK)
+        return lite_report(l, "read-version");
+    enum err e = sqlite3_step(stmt) == SQLITE_ROW ? ERR_OK : lite_report(l, "read-version");
+    if (e == ERR_OK)
+        *ret = sqlite3_column_int(stmt, 0);
+    sqlite3_finalize(stmt);
+    return e;
+}
+
+enum err lite_check_version(struct lite *l)
+{
+    int version = 0;
+    TRY(schema_version(l, &version));
+    if (version == SQL_SQLITE_VERSION)
+        return ERR_OK;
+    slog(SLOG_ERROR, "store", "file=%s reason=\"made by another keyholt-server (schema %d, known %d)\"",
+         store_sqlite_file[l->db.half], version, SQL_SQLITE_VERSION);
+    return ERR_VERSION;
+}
+
+static int on_progress(void *place)
+{
+    ((const struct store_place *)place)->working();
+    return 0;
+}
+
+static void say_working(const struct store_place *place)
+{
+    if (place->working != NULL)
+        place->working();
+}
+
+static enum err step_from(struct lite *l, int version)
+{
+    char pragma[48];
+    snprintf(pragma, sizeof pragma, "PRAGMA user_version=%d", version + 1);
+    TRY(lite_exec(l, sql_sqlite_schema[l->db.half][version], "migrate"));
+    return lite_exec(l, pragma, "migrate");
+}
+
+static enum err take_back(struct lite *l, enum err e)
+{
+    if (sqlite3_get_autocommit(l->c) == 0) /* else SQLite did it by itself */
+        (void)sqlite3_exec(l->c, "ROLLBACK", NULL, NULL, NULL);
+    slog(SLOG_ERROR, "store", "file=%s reason=\"%s; the file is as it was\"", store_sqlite_file[l->db.half],
+         e == ERR_FULL
+             ? "the disk has no room for bringing it forward, which takes as much as the file itself"
+             : "it could not be brought forward");
+    return e;
+}
+
+static enum err migrate_from(struct lite *l, int version, const struct store_place *place)
+{
+    for (; version < SQL_SQLITE_VERSION; version++) {
+        TRY(lite_exec(l, "BEGIN EXCLUSIVE", "migrate"));
+        enum err e = step_from(l, version);
+        say_working(place); /* what is written is waited for */
+        if (e == ERR_OK)
+            e = lite_exec(l, "COMMIT", "migrate");
+        if (e != ERR_OK)
+            return take_back(l, e);
+        say_working(place);
+    }
+    return ERR_OK;
+}
+
+/* Large tables are copied. In the log all of it would be written twice, and at the end in one go that nobody
+ * hears of; beside other users of the file it has to be. What is sorted goes to the same disk, not to memory.
+ */
+static enum err migrate_large(struct lite *l, int version, const struct store_place *place)
+{
+    char *dir = sqlite3_temp_directory;
+    if (version > 0)
+        (void)sqlite3_exec(l->c, sql_sqlite_alone, NULL, NULL, NULL);
+    sqlite3_temp_directory = sqlite3_mprintf("%s", place->dir != NULL ? place->dir : "."); /* its own disk */
+    enum err e = migrate_from(l, version, place);
+    sqlite3_free(sqlite3_temp_directory);
+    sqlite3_temp_directory = dir;
+    enum err after = lite_exec(l, sql_sqlite_open, "open");
+    return e != ERR_OK ? e : after;
+}
+
+enum err lite_migrate(struct lite *l, const struct store_place *place)
+{
+    int version = 0;
+    struct store_place at = *place; /* SQLite's context is not const */
+    TRY(schema_version(l, &version));
+    if (version > SQL_SQLITE_VERSION) {
+        slog(SLOG_ERROR, "store", "file=%s reason=\"made by a newer keyholt-server (schema %d, known %d)\"",
+             store_sqlite_file[l->db.half], version, SQL_SQLITE_VERSION);
+        return ERR_VERSION;
+    }
+    if (version == SQL_SQLITE_VERSION)
+        return ERR_OK;
+    if (place->working != NULL)
+        sqlite3_progress_handler(l->c, PROGRESS_STEPS, on_progress, &at);
+    enum err e = migrate_large(l, version, place);
+    sqlite3_progress_handler(l->c, 0, NULL, NULL);
+    return e;
+}
