@@ -261,9 +261,9 @@ static bool is_silent(const struct local *l)
 /* Whoever asks does so at once, so a silent one goes for the one that comes now: the oldest. */
 static void make_room(void)
 {
-    for (unsigned i = 0; i < n_open && n_open == LOCAL_OPEN_MAX; i++)
+    for (unsigned i = 0; i < n_open; i++)
         if (is_silent(opened[i]))
-            local_fail(opened[i], ERR_BUSY, "Others wait, and no request came.");
+            return local_fail(opened[i], ERR_BUSY, "Others wait, and no request came.");
 }
 
 /* All the others wait for their answers. */
@@ -285,9 +285,14 @@ void web_local_accept(evutil_socket_t listener, short what, void *web)
     const struct timeval limit = {.tv_sec = LOCAL_REQUEST_S};
     (void)what;
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0)
+    if (fd < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)) /* another worker has him */
         return;
-    make_room();
+    if (fd < 0) {
+        web_door_rest(w, DOOR_LOCAL);
+        return make_room();
+    }
+    if (n_open == LOCAL_OPEN_MAX)
+        make_room();
     struct local *l = n_open < LOCAL_OPEN_MAX ? calloc(1, sizeof *l) : NULL;
     if (l == NULL)
         return turn_away(fd);
