@@ -37,7 +37,7 @@ $(eval $(call program,libexec/web,$(server_child) escrow-server/process/quiet.c 
 
 $(eval $(call program,libexec/writer,$(server_child) escrow-server/pki.c escrow-server/pki_read.c $(server_store) \
     escrow-server/process/webs.c escrow-server/process/quiet.c \
-    $(addprefix escrow-server/writer/,writer_main.c writer_batch.c writer_sync.c writer_store.c writer_records.c writer_chain.c writer_synced.c writer_enroll.c \
+    $(addprefix escrow-server/writer/,writer_main.c writer_batch.c writer_sync.c writer_store.c writer_turn.c writer_records.c writer_chain.c writer_synced.c writer_enroll.c \
     writer_disclosed.c writer_orders.c writer_seen.c writer_devices.c writer_loss.c writer_uncertain.c writer_take_back.c),$(server_store_libs) $(server_malloc)))
 
 $(eval $(call program,libexec/reader,$(server_child) $(server_store) escrow-server/process/webs.c \
@@ -70,7 +70,7 @@ $(eval $(call unit,test_server_sqlite,$(server_store) escrow-server/process/slog
 $(eval $(call unit,test_server_people,escrow-server/vault/people.c escrow-server/vault/totp.c escrow-server/verb/options.c escrow-server/places.c escrow-server/conf_table.c,\
     -ljson-c -lcrypt))
 $(eval $(call unit,test_server_writer,escrow-server/pki.c escrow-server/pki_read.c $(server_store) \
-    $(addprefix escrow-server/writer/,writer_batch.c writer_sync.c writer_store.c writer_records.c writer_chain.c writer_synced.c writer_enroll.c writer_disclosed.c writer_orders.c \
+    $(addprefix escrow-server/writer/,writer_batch.c writer_sync.c writer_store.c writer_turn.c writer_records.c writer_chain.c writer_synced.c writer_enroll.c writer_disclosed.c writer_orders.c \
     writer_seen.c writer_devices.c writer_loss.c writer_uncertain.c writer_take_back.c) \
     $(addprefix escrow-server/process/,webs.c quiet.c child_listen.c control.c metrics.c chan.c msg_piece.c msg_store.c \
     msg_devices.c msg_vault.c msg_loss.c slog.c),$(server_store_libs)))
