@@ -22,6 +22,7 @@ struct db_column {
 struct db_ops {
     void (*close)(struct db *d);
     int (*tend)(struct db *d);
+    bool (*is_up)(struct db *d); /* NULL: always */
     enum err (*begin)(struct db *d);
     enum err (*commit)(struct db *d, bool *ret_replicated);
     void (*abandon)(struct db *d);

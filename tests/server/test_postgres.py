@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import postgres  # noqa: E402
 from server_fixture import BUILD, NO_GUID, SERVER, Device, Server, run, tool  # noqa: E402
 from server_suite import Skip  # noqa: E402
+from test_operation import value  # noqa: E402
 
 LIMIT_S = 1200
 LOCAL, REPLICATED = 1, 2
@@ -97,6 +98,10 @@ def receipted(d, records):
 
 def classes(d, answer):
     return [tool('receipt', os.path.join(d.s.bundle, 'org.json'), r)['class'] for r in answer['receipts']]
+
+
+def store_up(s):
+    return [value(s, 'store_up', store=half) for half in ('recovery', 'compliance')]
 
 
 def count(p, table, where='true'):
@@ -205,11 +210,20 @@ def test_starts_without_its_database():
     with cluster() as p:
         p.stop()
         with server(p.url, p.url) as s:
+            eq(s.request('GET', '/readyz')[0], 503, 'it was not reached yet')
+            eq(store_up(s), [0, 0], 'nor was either half')
             eq(Device(s, 'early').enroll()[0], 503, 'not now')
             p.start()
             d = Device(s, 'late')
             until('enrolled, with the token that init made', lambda: d.enroll()[0] == 200)
             receipted(d, [d.escrow()])
+            s.stop()
+            s.start()
+            until('up, before anything is stored', lambda: store_up(s) == [1, 1])
+            p.stop('immediate')
+            until('down, without a transaction that failed', lambda: store_up(s) == [0, 0])
+            p.start()
+            until('up again', lambda: store_up(s) == [1, 1])
 
 
 def test_what_is_refused_at_start():
