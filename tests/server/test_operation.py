@@ -747,6 +747,15 @@ def test_enrolment_that_a_person_approves():
         s.command('device', 'approve', 'xyz', code=2)
         s.command('device', 'approve', code=2)
         s.command('device', 'marry', a.id, code=2)
+        many = [a.id, b.id] * 6
+        eq(json.loads(s.command('device', 'report', '--json', *many).stdout)['done'], many, 'any number')
+        eq(json.loads(s.command('device', 'report', '--json', '-', stdin='\n'.join(many) + '\n\n').stdout)['done'], many, 'from a list')
+        s.command('device', 'report', '-', stdin='\n', code=2)
+        for words, stdin in (((a.id, b.id, '00' * 32, a.id), ''), (('-',), f'{a.id}\n{b.id}\n{"00" * 32}\n{a.id}\n')):
+            p = s.command('device', 'approve', '--json', *words, stdin=stdin, code=3)
+            eq(json.loads(p.stdout), {'change': 'approve', 'done': [a.id, b.id], 'failed': '00' * 32}, 'the third')
+            holds(f'not done: {"00" * 32}; done: the 2 before it; not tried' in s.command(
+                'device', 'approve', *words, stdin=stdin, code=3).stderr, 'said')
         holds(a.id in s.command('device', 'list').stdout, 'plain')
     finally:
         s.clean()
