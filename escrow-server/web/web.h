@@ -126,6 +126,8 @@ void back_close(struct web *w, enum back_kind kind);
 /* Is the vault there, and has it said how it is? It does so as soon as its channel is there; a request may be
  * looked at before what it said. */
 bool back_vault_said(struct web *w);
+/* The sentence for whoever needs a process that is away. */
+extern const char *const back_away[BACK_KINDS];
 static inline bool back_is_up(const struct web *w, enum back_kind kind)
 {
     return chan_is_open(&w->back[kind].chan);

@@ -181,7 +181,8 @@ def test_a_reader_that_hangs_stops_no_escrow():
         os.kill(reader, signal.SIGSTOP)
         try:
             tasks = {'sync': lambda: other.sync(records[0]), 'ready': lambda: s.request('GET', '/readyz'),
-                     'recover': lambda: s.recover(old['key_id'], code=None)}
+                     'recover': lambda: s.recover(old['key_id'], code=None),
+                     'list': lambda: s.command('device', 'list', code=4).stderr}
             threads = [threading.Thread(target=lambda k=k, f=f: said.update({k: f()})) for k, f in tasks.items()]
             for t in threads:
                 t.start()
@@ -190,6 +191,7 @@ def test_a_reader_that_hangs_stops_no_escrow():
             eq(other.names(said['sync'][2]), [records[0]['name']], 'receipted')
             holds('reader' in problem(said['ready'], 503), 'not ready, and why')
             holds('store reader is away' in said['recover'][1], f'who is away: {said["recover"]}')
+            holds('store reader is away' in said['list'], f'who is away: {said["list"]}')
             eq(d.names(d.sync(records[1])[2]), [records[1]['name']], 'the next one, too')
             d.new_courier()
             run('openssl', 'req', '-x509', '-key', d.cert[1], '-out', d.cert[0], '-subj', '/CN=' + d.id, '-days', '9')
