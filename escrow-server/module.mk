@@ -11,7 +11,7 @@ $(B)/obj/crypto/pkcs11/%.o: CPPFLAGS += -isystem /usr/include/p11-kit-1
 
 server_store := $(addprefix escrow-server/store/,store_sqlite.c store_sqlite_tx.c store.c store_query.c store_devices.c \
     store_records.c store_find.c store_uncertain.c store_retain.c sql_sqlite.c cwd_vfs.c store_pg.c \
-    store_pg_connect.c store_pg_wire.c store_pg_tx.c store_pg_ahead.c store_ahead.c sql_pg.c)
+    store_pg_connect.c store_pg_wire.c store_pg_tx.c store_pg_ahead.c store_ahead.c sql_pg.c sql_pg_schema.c)
 server_store_libs := -lsqlite3 -lpq -pthread
 
 $(eval $(call program,bin/keyholt-server,escrow-server/places.c escrow-server/conf_table.c escrow-server/pki.c escrow-server/pki_read.c \
