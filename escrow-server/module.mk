@@ -11,7 +11,7 @@ $(B)/obj/crypto/pkcs11/%.o: CPPFLAGS += -isystem /usr/include/p11-kit-1
 
 server_store := $(addprefix escrow-server/store/,store_sqlite.c store_sqlite_migrate.c store_sqlite_tx.c store.c store_query.c store_devices.c \
     store_records.c store_find.c store_uncertain.c store_retain.c sql_sqlite.c sql_sqlite_schema.c cwd_vfs.c store_pg.c \
-    store_pg_connect.c store_pg_wire.c store_pg_tx.c store_pg_ahead.c store_ahead.c sql_pg.c)
+    store_pg_connect.c store_pg_wire.c store_pg_tx.c store_pg_ahead.c store_ahead.c sql_pg.c sql_pg_schema.c)
 server_store_libs := -lsqlite3 -lpq -pthread
 
 $(eval $(call program,bin/keyholt-server,escrow-server/places.c escrow-server/conf_table.c escrow-server/pki.c escrow-server/pki_read.c \
@@ -28,16 +28,16 @@ $(eval $(call program,bin/keyholt-server,escrow-server/places.c escrow-server/co
 
 $(eval $(call program,libexec/web,$(server_child) escrow-server/process/quiet.c escrow-server/pki.c escrow-server/pki_read.c \
     $(addprefix escrow-server/web/,web_main.c web_back.c web_replay.c web_tls.c tls_provider.c tls_kdf.c tls_random.c tls_hold.c tls_hmac.c tls_x25519.c tls_spki.c \
-    tls_sessions.c tls_resume.c web_courier.c web_conn.c web_room.c web_peers.c peer_key.c web_body.c web_http.c web_gzip.c web_enroll.c web_sync.c \
+    tls_sessions.c tls_resume.c web_courier.c web_conn.c web_doors.c web_room.c web_peers.c peer_key.c web_body.c web_http.c web_gzip.c web_enroll.c web_sync.c \
     sync_read.c sync_answer.c web_quiet.c web_health.c \
-    web_vault.c web_losses.c web_heads.c web_revoked.c web_local.c web_local_ops.c web_outbox.c web_devices.c \
+    web_vault.c web_losses.c web_heads.c web_revoked.c web_local.c web_local_answer.c web_local_ops.c web_outbox.c web_devices.c \
     web_refuse.c http_guard.c web_metrics.c web_org.c web_shed.c web_recover.c \
     one_thread.c) \
     escrow-server/process/metrics_text.c,-levent_openssl -levent_core -levent_extra -ljson-c -lssl -lz $(server_malloc)))
 
 $(eval $(call program,libexec/writer,$(server_child) escrow-server/pki.c escrow-server/pki_read.c $(server_store) \
     escrow-server/process/webs.c escrow-server/process/quiet.c \
-    $(addprefix escrow-server/writer/,writer_main.c writer_batch.c writer_sync.c writer_store.c writer_records.c writer_chain.c writer_synced.c writer_enroll.c \
+    $(addprefix escrow-server/writer/,writer_main.c writer_batch.c writer_sync.c writer_store.c writer_turn.c writer_records.c writer_chain.c writer_synced.c writer_enroll.c \
     writer_disclosed.c writer_orders.c writer_seen.c writer_devices.c writer_loss.c writer_uncertain.c writer_take_back.c),$(server_store_libs) $(server_malloc)))
 
 $(eval $(call program,libexec/reader,$(server_child) $(server_store) escrow-server/process/webs.c \
@@ -71,7 +71,7 @@ $(eval $(call unit,test_server_sqlite,$(server_store) escrow-server/process/slog
 $(eval $(call unit,test_server_people,escrow-server/vault/people.c escrow-server/vault/totp.c escrow-server/verb/options.c escrow-server/places.c escrow-server/conf_table.c,\
     -ljson-c -lcrypt))
 $(eval $(call unit,test_server_writer,escrow-server/pki.c escrow-server/pki_read.c $(server_store) \
-    $(addprefix escrow-server/writer/,writer_batch.c writer_sync.c writer_store.c writer_records.c writer_chain.c writer_synced.c writer_enroll.c writer_disclosed.c writer_orders.c \
+    $(addprefix escrow-server/writer/,writer_batch.c writer_sync.c writer_store.c writer_turn.c writer_records.c writer_chain.c writer_synced.c writer_enroll.c writer_disclosed.c writer_orders.c \
     writer_seen.c writer_devices.c writer_loss.c writer_uncertain.c writer_take_back.c) \
     $(addprefix escrow-server/process/,webs.c quiet.c child_listen.c control.c metrics.c chan.c msg_piece.c msg_store.c \
     msg_devices.c msg_vault.c msg_loss.c slog.c),$(server_store_libs)))

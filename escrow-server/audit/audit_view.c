@@ -132,7 +132,9 @@ static void print_line(const struct audit_line *l)
         printf(" (%s)", e->role);
     if (e->reason[0] != '\0')
         printf("  reason: %s", e->reason);
-    if (e->note[0] != '\0')
+    if (strcmp(e->action, AUDIT_CHECK) == 0) /* 240 characters that nobody can read */
+        printf("  [signed head of #%llu; --json shows it]", (unsigned long long)e->n - 1);
+    else if (e->note[0] != '\0')
         printf("  [%s]", e->note);
     if (e->detail[0] != '\0')
         printf("  [%s]", e->detail);

@@ -43,9 +43,9 @@ enum metric {
     /* gauges: what its owner leaves behind counts as 0 */
     METRIC_GAUGES = METRIC_QUIET + 1,
     METRIC_CONNECTIONS = METRIC_GAUGES,
-    METRIC_WAITING,                          /* questions to writer, reader and vault */
-    METRIC_UP,                               /* by process: number of them */
-    METRIC_STORE_UP = METRIC_UP + 5,         /* by half: the last transaction was carried out */
+    METRIC_WAITING,                  /* questions to writer, reader and vault */
+    METRIC_UP,                       /* by process: number of them */
+    METRIC_STORE_UP = METRIC_UP + 5, /* by half: connected, and the last transaction was carried out */
     METRIC_REPLICATED = METRIC_STORE_UP + 2, /* by half: a synchronous standby had it */
     METRIC_DEVICES = METRIC_REPLICATED + 2,  /* all, silent, not approved, revoked */
     METRIC_CANARIES = METRIC_DEVICES + 4,    /* opened, not opened */

@@ -72,7 +72,7 @@ static const struct family families[] = {
     GAUGE("waiting_questions", METRIC_WAITING, "Questions of web workers that have no answer yet."),
     GAUGE("processes_up", METRIC_UP, "Processes that are ready.", .label_a = "process", .a = processes),
     GAUGE("store_up", METRIC_STORE_UP,
-          "1: the last transaction was carried out, or a store in SQLite was opened and had none yet.",
+          "1: it is connected, and its last transaction, if there was one, was carried out.",
           .label_a = "store", .a = halves),
     GAUGE("store_replicated", METRIC_REPLICATED, "1: a synchronous standby had the last commit.",
           .label_a = "store", .a = halves),

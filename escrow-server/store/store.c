@@ -47,6 +47,12 @@ static int tend(struct store *s)
     return soonest;
 }
 
+static bool is_up(const struct store *s, enum store_half half)
+{
+    struct db *d = s->db[half];
+    return d->ops->is_up == NULL || d->ops->is_up(d);
+}
+
 static enum err begin(struct store *s, enum store_half half)
 {
     return s->db[half]->ops->begin(s->db[half]);
@@ -81,6 +87,7 @@ const struct store_ops store_sql = {
     .open = open_store,
     .close = close_store,
     .tend = tend,
+    .is_up = is_up,
     .begin = begin,
     .commit = commit,
     .abandon = abandon,

@@ -110,6 +110,8 @@ struct store_ops {
     /* Between two batches: notice a lost connection, take up a new one. Never waits.
      * Returns after how many milliseconds to call again, -1: no need */
     int (*tend)(struct store *s);
+    /* Is there a connection to write through, as far as is known? Asks nobody. */
+    bool (*is_up)(const struct store *s, enum store_half half);
 
     /* One transaction per half serves many requests; each of them is bracketed by mark
      * and then either undo or release, so that an undo never reaches another request's mark.

@@ -23,6 +23,7 @@ struct db_ops {
     bool numbered; /* tables may have row numbers: struct sql_table */
     void (*close)(struct db *d);
     int (*tend)(struct db *d);
+    bool (*is_up)(struct db *d); /* NULL: always */
     enum err (*begin)(struct db *d);
     enum err (*commit)(struct db *d, bool *ret_replicated);
     void (*abandon)(struct db *d);
@@ -38,8 +39,8 @@ struct db_ops {
     /* Run without waiting; the answers are had by row() of queries with `posted` set, in this order, and the
      * first of them waits for all. NULL: nothing is gained by it here. err: BUSY (no room), OFFLINE */
     enum err (*post)(struct db *d, const struct query *q);
-    unsigned (*room)(const struct db *d); /* for so many */
-    void (*ahead_end)(struct db *d);      /* forget what nobody asked for */
+    unsigned (*room)(struct db *d);  /* for so many */
+    void (*ahead_end)(struct db *d); /* forget what nobody asked for */
     /* Run to the end. ret_changed: number of rows; NULL: nobody waits, and inside a transaction a failure
      * may be reported only by what comes next, at the latest by release or commit. Nothing to do where the
      * dialect has no such statement */

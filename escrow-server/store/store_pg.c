@@ -72,6 +72,12 @@ static int tend(struct db *d)
     return p->job != NULL ? PG_BACKOFF_MIN_MS / 4 : PG_BACKOFF_MIN_MS;
 }
 
+static bool is_up(struct db *d)
+{
+    const struct pg *p = pg_of(d);
+    return p->c != NULL && !p->standby;
+}
+
 /* Statements. */
 
 static enum err prepare(struct db *d, enum sql which, const char *text)
@@ -150,6 +156,7 @@ static void end(struct query *q)
 static const struct db_ops pg_ops = {
     .close = close_pg,
     .tend = tend,
+    .is_up = is_up,
     .begin = pg_begin,
     .commit = pg_commit,
     .abandon = pg_abandon,

@@ -103,7 +103,7 @@ void pg_undo(struct db *d);
 /* As in struct db_ops; nothing is done where it cannot be. */
 void pg_ahead(struct db *d, const struct query *q);
 MUST_CHECK enum err pg_post_ahead(struct db *d, const struct query *q);
-unsigned pg_room(const struct db *d);
+unsigned pg_room(struct db *d);
 /* Forget all of them. */
 void pg_ahead_drop(struct db *d);
 /* A result came, of what was posted in this place: true when it is kept for whoever asks. */

@@ -38,11 +38,34 @@ static struct pg_ahead *find(struct pg *p, const struct query *q)
     return NULL;
 }
 
+/* Those that came and were taken, or are wanted by nobody any more, leave their places. */
+static void close_ranks(struct pg *p)
+{
+    unsigned n = 0, came = 0;
+    for (unsigned i = 0; i < p->n_ahead; i++) {
+        if (i < p->n_came && p->ahead[i].which == SQL_COUNT)
+            continue;
+        came += i < p->n_came;
+        p->ahead[n++] = p->ahead[i];
+    }
+    p->n_ahead = n;
+    p->n_came = came;
+    p->ahead_at = 0;
+}
+
+unsigned pg_room(struct db *d)
+{
+    struct pg *p = pg_of(d);
+    if (p->n_ahead > PG_AHEAD / 2)
+        close_ranks(p);
+    return PG_AHEAD - p->n_ahead;
+}
+
 static enum err keep(struct pg *p, const struct query *q)
 {
-    struct pg_ahead *a = &p->ahead[p->n_ahead];
-    if (p->n_ahead == PG_AHEAD)
+    if (pg_room(&p->db) == 0)
         return ERR_BUSY;
+    struct pg_ahead *a = &p->ahead[p->n_ahead];
     *a = (struct pg_ahead){.which = q->which, .place = p->posted};
     memcpy(a->key, q->param[0].p, sizeof a->key);
     TRY(pg_post(p, q));
@@ -66,12 +89,6 @@ void pg_ahead(struct db *d, const struct query *q)
 enum err pg_post_ahead(struct db *d, const struct query *q)
 {
     return keep(pg_of(d), q);
-}
-
-unsigned pg_room(const struct db *d)
-{
-    const struct pg *p = (const struct pg *)d;
-    return PG_AHEAD - p->n_ahead;
 }
 
 bool pg_ahead_give(struct pg *p, unsigned place, PGresult *r)

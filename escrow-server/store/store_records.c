@@ -78,7 +78,7 @@ enum err store_event_put(struct store *s, const struct store_record *r)
 
 unsigned store_room(const struct store *s, enum store_half half)
 {
-    const struct db *d = s->db[half];
+    struct db *d = s->db[half];
     return d->ops->post == NULL ? 0 : d->ops->room(d);
 }
 

@@ -38,6 +38,14 @@ static enum err list_add(struct option_list *list, const char *value)
     return ERR_OK;
 }
 
+static enum err words_add(struct option_words *words, const char *value)
+{
+    if (words->n == words->max)
+        return ERR_RANGE;
+    words->item[words->n++] = value;
+    return ERR_OK;
+}
+
 static enum err number(const char *value, uint64_t *ret)
 {
     char *end = NULL;
@@ -58,6 +66,8 @@ static enum err assign(const struct option_def *def, const char *value)
     case OPTION_LIST:
     case OPTION_REST:
         return list_add(def->ret, value);
+    case OPTION_WORDS:
+        return words_add(def->ret, value);
     case OPTION_NUMBER:
         return number(value, def->ret);
     case OPTION_FLAG:
@@ -71,7 +81,7 @@ static enum err assign(const struct option_def *def, const char *value)
 static enum err take_rest(const struct parse *p, const char *word)
 {
     for (unsigned i = 0; i < p->n; i++)
-        if (p->defs[i].kind == OPTION_REST && assign(&p->defs[i], word) == ERR_OK)
+        if (p->defs[i].name == NULL && assign(&p->defs[i], word) == ERR_OK)
             return ERR_OK;
     return complain(p, "unexpected word: ", word);
 }
@@ -110,7 +120,7 @@ enum err options_parse(int argc, char *const *argv, const struct option_def *def
             TRY(take_rest(&p, argv[i]));
     }
     for (unsigned i = 0; i < n; i++)
-        if (defs[i].required && defs[i].kind != OPTION_REST && !p.seen[i])
+        if (defs[i].required && defs[i].name != NULL && !p.seen[i])
             return complain(&p, "missing: --", defs[i].name);
     return ERR_OK;
 }

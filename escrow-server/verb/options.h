@@ -13,12 +13,18 @@ enum option_kind {
     OPTION_LIST,     /* struct option_list *, may be repeated */
     OPTION_NUMBER,   /* uint64_t * */
     OPTION_FLAG,     /* bool * */
-    OPTION_REST      /* struct option_list *, words that are no options; name NULL */
+    OPTION_REST,     /* struct option_list *, words that are no options; name NULL */
+    OPTION_WORDS     /* struct option_words *, the same, as many as it has room for */
 };
 
 struct option_list {
     const char *item[OPTION_LIST_MAX]; /* borrowed from argv */
     unsigned n;
+};
+
+struct option_words {
+    const char **item; /* the caller's, of argc at most; what is in it is borrowed from argv */
+    unsigned n, max;
 };
 
 struct option_def {

@@ -6,16 +6,17 @@
 #include "formats/host/json_strict.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char usage[] =
     "  keyholt-server device list [--root DIR] [--waiting] [--json]\n"
-    "  keyholt-server device approve|refuse|revoke|allow|report [--root DIR] [--json] DEVICE...\n";
+    "  keyholt-server device approve|refuse|revoke|allow|report [--root DIR] [--json] DEVICE... | -\n";
 
 struct words {
     const char *root;
     bool waiting, json;
-    struct option_list ids;
+    struct option_words ids;
 };
 
 static int complain(int code, const char *reason)
@@ -86,41 +87,79 @@ static int list(const struct words *w)
     return code;
 }
 
+/* Which devices: the words, or the lines of standard input where "-" is the only one. */
+struct named {
+    const struct words *w;
+    unsigned at;
+    char line[256]; /* a longer one is no ID, whatever of it comes */
+};
+
+static bool from_lines(const struct words *w)
+{
+    return w->ids.n == 1 && strcmp(w->ids.item[0], "-") == 0;
+}
+
+/* NULL: that were all */
+static const char *next_id(struct named *s)
+{
+    if (!from_lines(s->w))
+        return s->at < s->w->ids.n ? s->w->ids.item[s->at++] : NULL;
+    while (fgets(s->line, sizeof s->line, stdin) != NULL) {
+        s->line[strcspn(s->line, " \t\r\n")] = '\0';
+        if (s->line[0] != '\0')
+            return s->line;
+    }
+    return NULL;
+}
+
+static int change_one(const struct words *w, const char *word, const char *id)
+{
+    struct json_object *answer = NULL, *request = json_object_new_object();
+    json_object_object_add(request, "op", json_object_new_string("device"));
+    json_object_object_add(request, "device", json_object_new_string(id));
+    json_object_object_add(request, "change", json_object_new_string(word));
+    int code = ask_server(w->root, "device", request, NULL, &answer);
+    json_object_put(answer);
+    return code;
+}
+
 static int change(const struct words *w, const char *word)
 {
     struct json_object *done = json_object_new_array(), *o = json_object_new_object();
+    struct named ids = {.w = w};
+    const char *id = "";
     int code = KH_EXIT_OK;
-    unsigned n = 0;
-    for (unsigned i = 0; i < w->ids.n && code == KH_EXIT_OK; i++) {
-        struct json_object *answer = NULL, *request = json_object_new_object();
-        json_object_object_add(request, "op", json_object_new_string("device"));
-        json_object_object_add(request, "device", json_object_new_string(w->ids.item[i]));
-        json_object_object_add(request, "change", json_object_new_string(word));
-        code = ask_server(w->root, "device", request, NULL, &answer);
-        json_object_put(answer);
-        if (code == KH_EXIT_OK)
-            json_object_array_add(done, json_object_new_string(w->ids.item[n++]));
-    }
     json_object_object_add(o, "change", json_object_new_string(word));
     json_object_object_add(o, "done", done);
-    if (code != KH_EXIT_OK)
-        json_object_object_add(o, "failed", json_object_new_string(w->ids.item[n]));
-    if (w->json && (code == KH_EXIT_OK || n > 0))
+    while (code == KH_EXIT_OK && (id = next_id(&ids)) != NULL) {
+        code = change_one(w, word, id);
+        if (code == KH_EXIT_OK)
+            json_object_array_add(done, json_object_new_string(id));
+        else
+            json_object_object_add(o, "failed", json_object_new_string(id));
+    }
+    size_t n = json_object_array_length(done);
+    if (code != KH_EXIT_OK && (n > 0 || w->ids.n > 1))
+        fprintf(stderr,
+                "keyholt-server: device: not done: %.64s; done: the %zu before it; not tried: what follows\n",
+                id, n);
+    if (code == KH_EXIT_OK && n == 0)
+        code = complain(KH_EXIT_USAGE, "no device is named on standard input");
+    if (w->json && n > 0)
         print_json(o);
     else
         json_object_put(o);
     return code;
 }
 
-static int run(int argc, char *const *argv)
+static int parse_and_do(int argc, char *const *argv, struct words *w)
 {
     static const char *const words[] = {"approve", "refuse", "revoke", "allow", "report"};
     char absolute[PATH_MAX];
-    struct words w = {.root = "/"};
-    const struct option_def defs[] = {{"root", OPTION_TEXT, false, &w.root},
-                                      {"waiting", OPTION_FLAG, false, &w.waiting},
-                                      {"json", OPTION_FLAG, false, &w.json},
-                                      {NULL, OPTION_REST, false, &w.ids}};
+    const struct option_def defs[] = {{"root", OPTION_TEXT, false, &w->root},
+                                      {"waiting", OPTION_FLAG, false, &w->waiting},
+                                      {"json", OPTION_FLAG, false, &w->json},
+                                      {NULL, OPTION_WORDS, false, &w->ids}};
     const char *word = argc > 0 ? argv[0] : "";
     bool lists = strcmp(word, "list") == 0, known = lists;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
@@ -129,12 +168,23 @@ static int run(int argc, char *const *argv)
         return options_wrong_words("device", argc, argv, usage);
     if (options_parse(argc - 1, argv + 1, defs, sizeof defs / sizeof defs[0], usage) != ERR_OK)
         return KH_EXIT_USAGE;
-    if (lists != (w.ids.n == 0) || (!lists && w.waiting))
+    if (lists != (w->ids.n == 0) || (!lists && w->waiting))
         return options_wrong_words("device", argc, argv, usage);
-    if (place_absolute(w.root, absolute) != ERR_OK)
+    if (place_absolute(w->root, absolute) != ERR_OK)
         return complain(KH_EXIT_FAILED, "the path of --root is too long");
-    w.root = absolute;
-    return lists ? list(&w) : change(&w, word);
+    w->root = absolute;
+    return lists ? list(w) : change(w, word);
+}
+
+static int run(int argc, char *const *argv)
+{
+    struct words w = {.root = "/", .ids = {.max = (unsigned)argc}};
+    w.ids.item = calloc((size_t)argc + 1, sizeof *w.ids.item);
+    if (w.ids.item == NULL)
+        return complain(KH_EXIT_FAILED, err_text(ERR_NOMEM));
+    int code = parse_and_do(argc, argv, &w);
+    free(w.ids.item);
+    return code;
 }
 
 const struct verb verb_device = {"device", run, usage,

@@ -69,6 +69,9 @@ struct web_policy {
     char json[BASE64_LEN(POLICY_MAX) + 1], sig[BASE64_LEN(POLICY_SIG) + 1]; /* base64 */
 };
 
+/* Where somebody may come in. */
+enum web_door { DOOR_TLS = 0, DOOR_METRICS, DOOR_LOCAL, WEB_DOORS };
+
 /* Priorities of events: the local socket's, where a person waits, and then the answers to him; all others. */
 enum { WEB_FIRST = 0, WEB_SECOND, WEB_PRIORITIES };
 
@@ -90,7 +93,6 @@ struct web {
     } handshakes, idle, large; /* shaking hands; silent, or sending; of these, those that send or sent much */
     size_t n_held;             /* bytes of requests in large */
     unsigned room, room_each;  /* for connections; for those of one address */
-    bool deaf;                 /* none can be accepted in this second */
     struct msg_head head;      /* of the vault's audit log, as last heard */
     uint8_t word[MSG_WORD];    /* what head.word borrows */
     bool vault_said;           /* how it is: */
@@ -107,7 +109,9 @@ struct web {
     struct msg_seen seen; /* the writer has not heard of them; web_quiet.c */
     char *nothing[3]; /* answers to who need not be told anything, until the head changes; sync_answer.c */
     struct evhttp_bound_socket *bound;
+    struct evconnlistener *metrics;
     struct event *control, *tick, *term, *local;
+    bool rests[WEB_DOORS]; /* nobody can be let in there in this second */
     bool stopping, have_tcp, have_local, have_metrics;
     struct {
         bool running, again;
@@ -122,6 +126,8 @@ void back_close(struct web *w, enum back_kind kind);
 /* Is the vault there, and has it said how it is? It does so as soon as its channel is there; a request may be
  * looked at before what it said. */
 bool back_vault_said(struct web *w);
+/* The sentence for whoever needs a process that is away. */
+extern const char *const back_away[BACK_KINDS];
 static inline bool back_is_up(const struct web *w, enum back_kind kind)
 {
     return chan_is_open(&w->back[kind].chan);
@@ -157,8 +163,11 @@ MUST_CHECK enum err web_tls_resume(struct web *w, int fd);
 struct bufferevent *web_conn_new(struct event_base *base, void *web);
 /* web_room.c: w->bound is there. */
 void web_room_open(struct web *w);
+/* web_doors.c: somebody could not be let in: no descriptor for him, or no memory. Level-triggered, that would
+ * come back at once, for ever; so the door is looked at again in the next second, and it is logged. */
+void web_door_rest(struct web *w, enum web_door door);
 /* Once a second. */
-void web_room_tick(struct web *w);
+void web_doors_tick(struct web *w);
 /* A whole request is here. */
 void web_conn_begins(struct evhttp_connection *evcon);
 /* Is this answer the last one on its connection, whatever the client thinks? */

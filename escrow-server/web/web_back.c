@@ -6,6 +6,13 @@
 #include <time.h>
 #include <unistd.h>
 
+const char *const back_away[BACK_KINDS] = {
+    [BACK_WRITER] = "The store writer is away; the server starts it again, try in a moment.",
+    [BACK_READER] =
+        "The store reader is away, so nothing can be looked up; the server starts it again, try in a moment.",
+    [BACK_VAULT] = "The vault is away, so nothing can be disclosed or put on record; everything else goes "
+                   "on. The server's log says why."};
+
 static const char *const back_names[BACK_KINDS] = {"writer", "reader", "vault"};
 
 /* An ID names its place in the table, and the turn, so that a late answer finds nothing. */

@@ -6,8 +6,6 @@
 #include "formats/host/json_strict.h"
 #include <string.h>
 
-#define WRITER_AWAY "The store writer is away; the server starts it again, try in a moment."
-
 static const char *const states[] = {[DEVICE_WAITING] = "waiting",
                                      [DEVICE_APPROVED] = "approved",
                                      [DEVICE_REFUSED] = "refused",
@@ -43,7 +41,7 @@ static void on_devices(void *ctx, enum err e, const struct msg_frame *m)
     if (e == ERR_OK)
         e = msg_get_devices_are(m->body, m->len, &are);
     if (e != ERR_OK)
-        return local_failed(l, e, m, WRITER_AWAY);
+        return local_failed(l, e, m);
     struct json_object *o = local_ok(), *list = json_object_new_array();
     for (unsigned i = 0; i < are.n; i++)
         json_object_array_add(list, row_object(&are.item[i]));
@@ -62,9 +60,9 @@ void local_devices(struct local *l)
     ask.has_after = e == ERR_OK;
     ask.waiting =
         json_object_object_get_ex(l->request, "waiting", &waiting) && json_object_get_boolean(waiting);
-    struct writer *body = back_begin(l->web, BACK_READER, MSG_DEVICES, on_devices, l, &l->waiting);
+    struct writer *body = local_begin(l, BACK_READER, MSG_DEVICES, on_devices);
     if (body == NULL)
-        return local_fail(l, ERR_OFFLINE, WRITER_AWAY);
+        return;
     msg_put_devices(body, &ask);
     back_send(l->web, BACK_READER);
 }
@@ -75,7 +73,7 @@ static void on_changed(void *ctx, enum err e, const struct msg_frame *m)
     const char *change = "?", *device = "?";
     l->waiting = 0;
     if (e != ERR_OK)
-        return local_failed(l, e, m, WRITER_AWAY);
+        return local_failed(l, e, m);
     if (json_get_text(l->request, "change", 16, &change) == ERR_OK &&
         json_get_text(l->request, "device", 64, &device) == ERR_OK)
         slog(SLOG_INFO, "device", "device=%s change=%s", device, change);
@@ -94,9 +92,9 @@ void local_device(struct local *l)
             change.change = (uint8_t)changes[i].change;
     if (change.change == 0)
         return local_fail(l, ERR_UNSUPPORTED, "The running server does not know this change.");
-    struct writer *body = back_begin(l->web, BACK_WRITER, MSG_CHANGE, on_changed, l, &l->waiting);
+    struct writer *body = local_begin(l, BACK_WRITER, MSG_CHANGE, on_changed);
     if (body == NULL)
-        return local_fail(l, ERR_OFFLINE, WRITER_AWAY);
+        return;
     msg_put_change(body, &change);
     back_send(l->web, BACK_WRITER);
 }

@@ -5,9 +5,9 @@
 void web_health(struct call *c)
 {
     if (!back_is_up(c->web, BACK_WRITER))
-        return call_problem(c, 503, 10, "The store writer is away.");
+        return call_problem(c, 503, 10, back_away[BACK_WRITER]);
     if (!back_is_up(c->web, BACK_READER)) /* says whose key a record has to be signed with */
-        return call_problem(c, 503, 10, "The store reader is away.");
+        return call_problem(c, 503, 10, back_away[BACK_READER]);
     struct json_object *o = json_object_new_object();
     json_object_object_add(o, "status", json_object_new_string("ok"));
     json_object_object_add(o, "disclosure", json_object_new_boolean(web_vault_discloses(c->web)));
@@ -45,7 +45,7 @@ static void on_probed(void *ctx, enum err e, const struct msg_frame *m)
 static void probe_writer(struct call *c)
 {
     if (back_begin(c->web, BACK_WRITER, MSG_PROBE, on_probed, c, &c->waiting) == NULL)
-        return call_problem(c, 503, 10, "The store writer is away.");
+        return call_problem(c, 503, 10, back_away[BACK_WRITER]);
     back_send(c->web, BACK_WRITER);
 }
 
@@ -69,7 +69,7 @@ void web_ready(struct call *c)
     const struct msg_device nobody = {0};
     struct writer *body = back_begin(c->web, BACK_READER, MSG_DEVICE, on_read, c, &c->waiting);
     if (body == NULL)
-        return call_problem(c, 503, 10, "The store reader is away.");
+        return call_problem(c, 503, 10, back_away[BACK_READER]);
     msg_put_device(body, &nobody);
     back_send(c->web, BACK_READER);
 }

@@ -38,7 +38,7 @@ static void forget(const struct local *l)
     memmove(&opened[i], &opened[i + 1], (n_open - i) * sizeof opened[0]);
 }
 
-static void local_free(struct local *l)
+void local_end(struct local *l)
 {
     forget(l);
     if (l->waiting != 0)
@@ -56,77 +56,6 @@ static void local_free(struct local *l)
         back_hurry(l->web, false);
     cr_wipe(l, sizeof *l);
     free(l);
-}
-
-/* Answers are small and the socket is fresh, so they fit; a client that does not read loses its answer. */
-static bool put(int fd, const void *p, size_t len)
-{
-    const char *at = p;
-    while (len > 0) {
-        ssize_t n = send(fd, at, len, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        at += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
-static bool put_line(int fd, struct json_object *answer)
-{
-    const char *line =
-        json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-    return line != NULL && put(fd, line, strlen(line)) && put(fd, "\n", 1);
-}
-
-struct json_object *local_ok(void)
-{
-    struct json_object *o = json_object_new_object();
-    json_object_object_add(o, "status", json_object_new_string("ok"));
-    return o;
-}
-
-static struct json_object *failure(enum err e, const char *detail)
-{
-    struct json_object *o = json_object_new_object();
-    json_object_object_add(o, "status", json_object_new_string("failed"));
-    json_object_object_add(o, "err", json_object_new_string(err_name(e)));
-    json_object_object_add(o, "detail", json_object_new_string(detail));
-    return o;
-}
-
-void local_answer(struct local *l, struct json_object *answer, const struct secret *secret)
-{
-    bool sent = put_line(l->fd, answer);
-    if (sent && secret != NULL)
-        sent = put(l->fd, secret->bytes, secret->len) && put(l->fd, "\n", 1);
-    if (!sent)
-        slog(SLOG_WARN, "local", "warning=\"whoever asked did not take the answer\"");
-    json_object_put(answer);
-    local_free(l);
-}
-
-void local_fail(struct local *l, enum err e, const char *detail)
-{
-    struct json_object *o = failure(e, detail);
-    if (e == ERR_CONFLICT && l->keys != NULL) {
-        json_object_object_add(o, "keys", json_object_get(l->keys));
-        json_object_object_add(o, "more", json_object_new_boolean(l->more_keys));
-    }
-    local_answer(l, o, NULL);
-}
-
-void local_failed(struct local *l, enum err e, const struct msg_frame *m, const char *offline)
-{
-    struct msg_failed failed;
-    if (m != NULL && m->type == MSG_FAILED && msg_get_failed(m->body, m->len, &failed) == ERR_OK &&
-        failed.detail[0] != '\0')
-        return local_fail(l, e, failed.detail);
-    if (e == ERR_OFFLINE || e == ERR_TIMEOUT)
-        return local_fail(l, e, offline);
-    local_fail(l, e, "The server cannot do this now.");
 }
 
 static void run(struct local *l)
@@ -221,7 +150,7 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
     if (e == ERR_BUSY)
         return;
     if (e == ERR_OFFLINE)
-        return local_free(l);
+        return local_end(l);
     cr_wipe(l->in, sizeof l->in);
     l->len = 0;
     event_del(l->readable); /* one request, one answer */
@@ -261,19 +190,17 @@ static bool is_silent(const struct local *l)
 /* Whoever asks does so at once, so a silent one goes for the one that comes now: the oldest. */
 static void make_room(void)
 {
-    for (unsigned i = 0; i < n_open && n_open == LOCAL_OPEN_MAX; i++)
+    for (unsigned i = 0; i < n_open; i++)
         if (is_silent(opened[i]))
-            local_fail(opened[i], ERR_BUSY, "Others wait, and no request came.");
+            return local_fail(opened[i], ERR_BUSY, "Others wait, and no request came.");
 }
 
 /* All the others wait for their answers. */
 static void turn_away(int fd)
 {
-    struct json_object *busy =
-        failure(ERR_BUSY, "The server is busy: too many wait for an answer at its local "
-                          "socket; try again in a moment.");
-    (void)put_line(fd, busy);
-    json_object_put(busy);
+    local_refuse(
+        fd, ERR_BUSY,
+        "The server is busy: too many wait for an answer at its local socket; try again in a moment.");
     close(fd);
     if (metrics_may_log("local", 5))
         slog(SLOG_WARN, "local", "warning=\"turned away: too many wait for an answer\" open=%u", n_open);
@@ -285,9 +212,14 @@ void web_local_accept(evutil_socket_t listener, short what, void *web)
     const struct timeval limit = {.tv_sec = LOCAL_REQUEST_S};
     (void)what;
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0)
+    if (fd < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)) /* another worker has him */
         return;
-    make_room();
+    if (fd < 0) {
+        web_door_rest(w, DOOR_LOCAL);
+        return make_room();
+    }
+    if (n_open == LOCAL_OPEN_MAX)
+        make_room();
     struct local *l = n_open < LOCAL_OPEN_MAX ? calloc(1, sizeof *l) : NULL;
     if (l == NULL)
         return turn_away(fd);
@@ -301,5 +233,5 @@ void web_local_accept(evutil_socket_t listener, short what, void *web)
     l->deadline = evtimer_new(w->base, on_deadline, l);
     if (l->readable == NULL || l->deadline == NULL || event_priority_set(l->readable, WEB_FIRST) != 0 ||
         event_add(l->readable, NULL) != 0 || event_add(l->deadline, &limit) != 0)
-        local_free(l);
+        local_end(l);
 }

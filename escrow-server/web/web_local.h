@@ -17,8 +17,9 @@ struct local {
     int fd;
     struct event *readable, *deadline;
     uint64_t waiting;
-    bool privileged; /* root, or the server's own user */
-    bool asked;      /* the request is whole */
+    enum back_kind asks; /* whom it asked last */
+    bool privileged;     /* root, or the server's own user */
+    bool asked;          /* the request is whole */
     struct json_object *request;
     struct secret secret;
     size_t len;
@@ -35,16 +36,25 @@ struct local {
     struct secret digits;
 };
 
-#define LOCAL_VAULT_AWAY "The vault is away, so nothing can be put on record; the server's log says why."
-
 /* The beginning of an answer, to be put: that it was done. */
 struct json_object *local_ok(void);
 /* Each ends the connection: it must not be touched afterwards. secret may be NULL. */
 void local_answer(struct local *l, struct json_object *answer,
                   const struct secret *secret); /* takes answer */
 void local_fail(struct local *l, enum err e, const char *detail);
-/* A failed question. offline: the sentence for a process that is away */
-void local_failed(struct local *l, enum err e, const struct msg_frame *m, const char *offline);
+/* The same, to who has no connection of his own here. */
+void local_refuse(int fd, enum err e, const char *detail);
+/* web_local.c: without an answer. */
+void local_end(struct local *l);
+/* That process is away. */
+void local_away(struct local *l, enum back_kind kind);
+/* The question that was begun last has failed. */
+void local_failed(struct local *l, enum err e, const struct msg_frame *m);
+/* Begin a question, to be sent with back_send(). ctx of done: l. NULL: it cannot be asked, and that was
+ * answered. */
+struct writer *local_begin(struct local *l, enum back_kind kind, uint8_t type, back_done *done);
+/* The answer to it is a number. False: it is none, or there is none, and that was answered. */
+bool local_number(struct local *l, enum err e, const struct msg_frame *m, uint64_t *ret);
 /* A back_done for a question whose answer is that it was done. ctx: the struct local */
 void local_done(void *ctx, enum err e, const struct msg_frame *m);
 

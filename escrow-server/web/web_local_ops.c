@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WRITER_AWAY "The store writer is away; the server starts it again, try in a moment."
-
 enum err local_key(struct json_object *request, char ret[static GUID_TEXT])
 {
     const char *text;
@@ -27,15 +25,6 @@ enum err local_key(struct json_object *request, char ret[static GUID_TEXT])
     return ERR_OK;
 }
 
-void local_done(void *ctx, enum err e, const struct msg_frame *m)
-{
-    struct local *l = ctx;
-    l->waiting = 0;
-    if (e != ERR_OK)
-        return local_failed(l, e, m, "The process that should do this is away; try again in a moment.");
-    local_answer(l, local_ok(), NULL);
-}
-
 void local_token(struct local *l)
 {
     struct msg_token t;
@@ -43,9 +32,9 @@ void local_token(struct local *l)
         json_get_u64(l->request, "expires", &t.expires) != ERR_OK ||
         json_get_u64(l->request, "uses", &t.uses) != ERR_OK)
         return local_fail(l, ERR_FORMAT, "A field of the token is missing.");
-    struct writer *body = back_begin(l->web, BACK_WRITER, MSG_TOKEN, local_done, l, &l->waiting);
+    struct writer *body = local_begin(l, BACK_WRITER, MSG_TOKEN, local_done);
     if (body == NULL)
-        return local_fail(l, ERR_OFFLINE, WRITER_AWAY);
+        return;
     msg_put_token(body, &t);
     back_send(l->web, BACK_WRITER);
 }
@@ -59,7 +48,7 @@ static void on_imported(void *ctx, enum err e, const struct msg_frame *m)
     if (e == ERR_OK)
         e = msg_get_imported(m->body, m->len, &is);
     if (e != ERR_OK)
-        return local_failed(l, e, m, LOCAL_VAULT_AWAY);
+        return local_failed(l, e, m);
     if (is.added > 0)
         l->web->replay.again = true;
     struct json_object *o = local_ok();
@@ -77,9 +66,9 @@ void local_import(struct local *l)
         return local_fail(l, ERR_FORMAT, "A field of the import is missing.");
     snprintf(i.who, sizeof i.who, "%s", who);
     snprintf(i.chain, sizeof i.chain, "%s", chain);
-    struct writer *body = back_begin(l->web, BACK_VAULT, MSG_IMPORT, on_imported, l, &l->waiting);
+    struct writer *body = local_begin(l, BACK_VAULT, MSG_IMPORT, on_imported);
     if (body == NULL)
-        return local_fail(l, ERR_OFFLINE, LOCAL_VAULT_AWAY);
+        return;
     msg_put_import(body, &i);
     back_send(l->web, BACK_VAULT);
 }
@@ -87,12 +76,9 @@ void local_import(struct local *l)
 static void on_erased(void *ctx, enum err e, const struct msg_frame *m)
 {
     struct local *l = ctx;
-    uint64_t n = 0;
-    l->waiting = 0;
-    if (e == ERR_OK)
-        e = msg_get_u64(m->body, m->len, &n);
-    if (e != ERR_OK)
-        return local_failed(l, e, m, LOCAL_VAULT_AWAY);
+    uint64_t n;
+    if (!local_number(l, e, m, &n))
+        return;
     l->web->replay.again = true; /* the store has names, too */
     struct json_object *o = local_ok();
     json_object_object_add(o, "erased", json_object_new_int64((int64_t)n));
@@ -118,9 +104,9 @@ void local_approve(struct local *l)
         json_get_u64(l->request, "entry", &a.n) != ERR_OK || local_code(l->request, a.code) != ERR_OK)
         return local_fail(l, ERR_FORMAT, "A field of the approval is missing.");
     snprintf(a.who, sizeof a.who, "%s", who);
-    struct writer *body = back_begin(l->web, BACK_VAULT, MSG_APPROVE, local_done, l, &l->waiting);
+    struct writer *body = local_begin(l, BACK_VAULT, MSG_APPROVE, local_done);
     if (body == NULL)
-        return local_fail(l, ERR_OFFLINE, LOCAL_VAULT_AWAY);
+        return;
     msg_put_approve(body, &a);
     secret_wipe(&l->secret);
     back_send(l->web, BACK_VAULT);
@@ -147,9 +133,9 @@ void local_erase(struct local *l)
     struct msg_erase e = {.password = {l->secret.bytes, l->secret.len}};
     if (read_erase(l, &e) != ERR_OK)
         return local_fail(l, ERR_FORMAT, "A field is missing, or too many entries are named at once.");
-    struct writer *body = back_begin(l->web, BACK_VAULT, MSG_ERASE, on_erased, l, &l->waiting);
+    struct writer *body = local_begin(l, BACK_VAULT, MSG_ERASE, on_erased);
     if (body == NULL)
-        return local_fail(l, ERR_OFFLINE, LOCAL_VAULT_AWAY);
+        return;
     msg_put_erase(body, &e);
     secret_wipe(&l->secret);
     back_send(l->web, BACK_VAULT);
@@ -180,7 +166,7 @@ static void on_boots(void *ctx, enum err e, const struct msg_frame *m)
     if (e == ERR_OK)
         e = msg_get_boots(m->body, m->len, &boots);
     if (e != ERR_OK)
-        return local_failed(l, e, m, WRITER_AWAY);
+        return local_failed(l, e, m);
     struct json_object *o = local_ok(), *list = json_object_new_array();
     for (unsigned i = 0; i < boots.n; i++)
         json_object_array_add(list, boot_object(&boots.item[i]));
@@ -192,9 +178,9 @@ void local_boots(struct local *l)
 {
     if (local_key(l->request, l->find.key) != ERR_OK)
         return local_fail(l, ERR_FORMAT, "A key ID, or the beginning of one, has hexadecimal digits only.");
-    struct writer *body = back_begin(l->web, BACK_READER, MSG_BOOTS, on_boots, l, &l->waiting);
+    struct writer *body = local_begin(l, BACK_READER, MSG_BOOTS, on_boots);
     if (body == NULL)
-        return local_fail(l, ERR_OFFLINE, WRITER_AWAY);
+        return;
     msg_put_find(body, &l->find);
     back_send(l->web, BACK_READER);
 }

@@ -81,8 +81,7 @@ void local_losses(struct local *l)
 {
     const struct msg_losses *losses = &l->web->vault.losses;
     if (!back_vault_said(l->web))
-        return local_fail(l, ERR_OFFLINE,
-                          "The vault is away, and it has the log; the server's log says why.");
+        return local_away(l, BACK_VAULT);
     struct json_object *o = local_ok(), *list = json_object_new_array();
     for (unsigned i = 0; i < losses->n; i++)
         json_object_array_add(list, loss_object(&losses->item[i]));
@@ -120,12 +119,9 @@ static enum err read_word(struct local *l, struct msg_loss_word *ret)
 static void on_word(void *ctx, enum err e, const struct msg_frame *m)
 {
     struct local *l = ctx;
-    uint64_t mark = 0;
-    l->waiting = 0;
-    if (e == ERR_OK)
-        e = msg_get_u64(m->body, m->len, &mark);
-    if (e != ERR_OK)
-        return local_failed(l, e, m, LOCAL_VAULT_AWAY);
+    uint64_t mark;
+    if (!local_number(l, e, m, &mark))
+        return;
     struct json_object *o = local_ok();
     add_number(o, "mark", mark);
     local_answer(l, o, NULL);
@@ -136,9 +132,9 @@ void local_loss(struct local *l)
     struct msg_loss_word m = {.password = {l->secret.bytes, l->secret.len}};
     if (read_word(l, &m) != ERR_OK)
         return local_fail(l, ERR_FORMAT, "A field is missing or too long (name 64, reason 256 bytes).");
-    struct writer *body = back_begin(l->web, BACK_VAULT, MSG_LOSS_WORD, on_word, l, &l->waiting);
+    struct writer *body = local_begin(l, BACK_VAULT, MSG_LOSS_WORD, on_word);
     if (body == NULL)
-        return local_fail(l, ERR_OFFLINE, LOCAL_VAULT_AWAY);
+        return;
     msg_put_loss_word(body, &m);
     secret_wipe(&l->secret);
     back_send(l->web, BACK_VAULT);
@@ -152,7 +148,7 @@ static void on_taken_back(void *ctx, enum err e, const struct msg_frame *m)
     if (e == ERR_OK)
         e = msg_get_taken_back(m->body, m->len, &t);
     if (e != ERR_OK)
-        return local_failed(l, e, m, "The writer is away; try again in a moment.");
+        return local_failed(l, e, m);
     struct json_object *o = local_ok();
     add_number(o, "taken_back", t.n);
     add_number(o, "gone_out", t.gone);
@@ -167,9 +163,9 @@ void local_take_back(struct local *l)
     uint64_t loss;
     if (json_get_u64(l->request, "mark", &loss) != ERR_OK)
         return local_fail(l, ERR_FORMAT, "\"mark\" is missing.");
-    struct writer *body = back_begin(l->web, BACK_WRITER, MSG_TAKE_BACK, on_taken_back, l, &l->waiting);
+    struct writer *body = local_begin(l, BACK_WRITER, MSG_TAKE_BACK, on_taken_back);
     if (body == NULL)
-        return local_fail(l, ERR_OFFLINE, "The writer is away; try again in a moment.");
+        return;
     msg_put_u64(body, loss);
     back_send(l->web, BACK_WRITER);
 }

@@ -28,7 +28,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     w->n_asked = 0;
     web_seen_send(w);
     web_org_tick(w);
-    web_room_tick(w);
+    web_doors_tick(w);
     web_drained(w);
     slog_flush(); /* where turns have no end, for there is always more */
 }

@@ -21,10 +21,8 @@ struct asker {
 };
 
 static struct {
-    struct evconnlistener *listener;
     struct asker *oldest, *newest;
     unsigned n;
-    bool deaf; /* none can be accepted in this second */
 } askers;
 
 static void asker_free(struct asker *a)
@@ -148,12 +146,10 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
     event_add(a->deadline, &wait);
 }
 
-/* No descriptor, or no memory: level-triggered, it would come back at once. */
 static void on_accept_error(struct evconnlistener *l, void *web)
 {
-    (void)web;
-    askers.deaf = true;
-    evconnlistener_disable(l);
+    (void)l;
+    web_door_rest(web, DOOR_METRICS);
     if (askers.oldest != NULL)
         asker_free(askers.oldest);
 }
@@ -161,17 +157,14 @@ static void on_accept_error(struct evconnlistener *l, void *web)
 void web_metrics_tick(const struct web *w)
 {
     metrics_set(METRIC_WAITING, w->n_waiting);
-    if (askers.deaf)
-        evconnlistener_enable(askers.listener);
-    askers.deaf = false;
 }
 
 enum err web_metrics_open(struct web *w, int fd)
 {
-    askers.listener =
+    w->metrics =
         evconnlistener_new(w->base, on_accept, w, LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_CLOSE_ON_FREE, 0, fd);
-    if (askers.listener == NULL)
+    if (w->metrics == NULL)
         return ERR_NOMEM;
-    evconnlistener_set_error_cb(askers.listener, on_accept_error);
+    evconnlistener_set_error_cb(w->metrics, on_accept_error);
     return ERR_OK;
 }

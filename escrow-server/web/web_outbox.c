@@ -16,8 +16,6 @@
 
 _Static_assert(OUTBOX_PROOFS == MSG_PROOFS, "one outbox is one sync");
 
-#define WRITER_AWAY "The store writer is away; the server starts it again, try in a moment."
-
 struct carried {
     struct outbox o; /* borrows the bytes of the connection */
     struct msg_sync m;
@@ -153,16 +151,16 @@ static void on_synced(void *ctx, enum err e, const struct msg_frame *m)
     if (e == ERR_OK)
         e = msg_get_synced(m->body, m->len, &synced);
     if (e != ERR_OK)
-        return local_failed(l, e, m, WRITER_AWAY);
+        return local_failed(l, e, m);
     reply(l, &synced);
 }
 
 static void store(struct local *l)
 {
     struct carried *c = l->state;
-    struct writer *body = back_begin(l->web, BACK_WRITER, MSG_SYNC, on_synced, l, &l->waiting);
+    struct writer *body = local_begin(l, BACK_WRITER, MSG_SYNC, on_synced);
     if (body == NULL)
-        return local_fail(l, ERR_OFFLINE, WRITER_AWAY);
+        return;
     msg_put_sync(body, &c->m);
     back_send(l->web, BACK_WRITER);
 }
@@ -177,7 +175,7 @@ static void on_enrolled(void *ctx, enum err e, const struct msg_frame *m)
         memcpy(c->certificate, m->body, m->len);
         c->enrolled = true;
     } else if (!l->known_device) {
-        return local_failed(l, e == ERR_OK ? ERR_INTERNAL : e, m, WRITER_AWAY);
+        return local_failed(l, e == ERR_OK ? ERR_INTERNAL : e, m);
     }
     store(l);
 }
@@ -190,9 +188,9 @@ static void enroll(struct local *l)
     memcpy(m.spki, c->o.spki, sizeof m.spki);
     memcpy(m.sig, c->o.signature, sizeof m.sig);
     snprintf(m.computer, sizeof m.computer, "%s", c->o.computer);
-    struct writer *body = back_begin(l->web, BACK_WRITER, MSG_ENROLL, on_enrolled, l, &l->waiting);
+    struct writer *body = local_begin(l, BACK_WRITER, MSG_ENROLL, on_enrolled);
     if (body == NULL)
-        return local_fail(l, ERR_OFFLINE, WRITER_AWAY);
+        return;
     msg_put_enroll(body, &m);
     back_send(l->web, BACK_WRITER);
 }
@@ -211,7 +209,7 @@ static void on_device(void *ctx, enum err e, const struct msg_frame *m)
             "The device is not enrolled here, and the file does not ask for that: enrol it with a "
             "bundle (keyholt-agent enroll) and export again.");
     if (e != ERR_OK && e != ERR_NOT_FOUND)
-        return local_failed(l, e, m, WRITER_AWAY);
+        return local_failed(l, e, m);
     if (is.revoked || is.approved == DEVICE_REFUSED)
         return local_fail(l, ERR_DENIED, "This device was revoked or refused.");
     l->known_device = e == ERR_OK;
@@ -252,9 +250,9 @@ void local_outbox(struct local *l)
         return local_fail(l, ERR_DENIED, "The outbox is for another organisation.");
     if (web_revoked(l->web, c->o.device))
         return local_fail(l, ERR_DENIED, "This device was revoked.");
-    struct writer *body = back_begin(l->web, BACK_READER, MSG_DEVICE, on_device, l, &l->waiting);
+    struct writer *body = local_begin(l, BACK_READER, MSG_DEVICE, on_device);
     if (body == NULL)
-        return local_fail(l, ERR_OFFLINE, WRITER_AWAY);
+        return;
     msg_put_device(body, &ask);
     back_send(l->web, BACK_READER);
 }

@@ -11,11 +11,6 @@
 /* find (reader) → disclose (vault: person, reason, quota, audit entry, then the envelope) → order to rotate
  * (writer) → answer. */
 
-#define READER_AWAY                                                                                          \
-    "The store reader is away, so no key can be looked up; the server starts it again, try in a moment."
-#define VAULT_AWAY                                                                                           \
-    "The vault is away, so nothing can be disclosed; everything else goes on. The server's log says why."
-
 static struct json_object *key_object(const struct msg_candidate *c)
 {
     struct envelope e;
@@ -75,7 +70,7 @@ static void on_opened(void *ctx, enum err e, const struct msg_frame *m)
     if (e == ERR_OK)
         e = msg_get_opened(m->body, m->len, &opened);
     if (e != ERR_OK)
-        return local_failed(l, e, m, VAULT_AWAY);
+        return local_failed(l, e, m);
     memcpy(l->digits.bytes, opened.digits, sizeof opened.digits);
     l->digits.len = sizeof opened.digits;
     l->entry = opened.entry;
@@ -103,7 +98,7 @@ static void on_found(void *ctx, enum err e, const struct msg_frame *m)
     if (e == ERR_OK)
         e = msg_get_found(m->body, m->len, &d.found);
     if (e != ERR_OK)
-        return local_failed(l, e, m, READER_AWAY);
+        return local_failed(l, e, m);
     list_keys(l, &d.found);
     copy_text(l, "as", d.who, sizeof d.who);
     copy_text(l, "reason", d.reason, sizeof d.reason);
@@ -111,9 +106,9 @@ static void on_found(void *ctx, enum err e, const struct msg_frame *m)
     copy_text(l, "code", d.code, sizeof d.code);
     snprintf(d.asked, sizeof d.asked, "%s", l->find.key);
     d.password = (struct msg_blob){l->secret.bytes, l->secret.len};
-    struct writer *body = back_begin(l->web, BACK_VAULT, MSG_DISCLOSE, on_opened, l, &l->waiting);
+    struct writer *body = local_begin(l, BACK_VAULT, MSG_DISCLOSE, on_opened);
     if (body == NULL)
-        return local_fail(l, ERR_OFFLINE, VAULT_AWAY);
+        return;
     msg_put_disclose(body, &d);
     secret_wipe(&l->secret);
     back_send(l->web, BACK_VAULT);
@@ -144,9 +139,9 @@ void local_recover(struct local *l)
         return local_fail(
             l, ERR_FORMAT,
             "A field is missing or too long (name 64, reason 256, user 128 bytes; device: hexadecimal).");
-    struct writer *body = back_begin(l->web, BACK_READER, MSG_FIND, on_found, l, &l->waiting);
+    struct writer *body = local_begin(l, BACK_READER, MSG_FIND, on_found);
     if (body == NULL)
-        return local_fail(l, ERR_OFFLINE, READER_AWAY);
+        return;
     msg_put_find(body, &l->find);
     back_send(l->web, BACK_READER);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* How many connections there may be, and who goes when there are more. */
-#include "escrow-server/process/slog.h"
 #include "escrow-server/web/web_conn.h"
 #include <event2/listener.h>
 #include <sys/resource.h>
@@ -67,15 +66,11 @@ void web_room_make(struct web *w)
 
 static struct web *listening; /* libevent hands evhttp's own to the callback */
 
-/* No descriptor for it, or no memory: level-triggered, it would come back at once, for ever. */
 static void on_accept_error(struct evconnlistener *listener, void *http)
 {
-    (void)http;
-    listening->deaf = true;
-    evconnlistener_disable(listener);
+    (void)listener, (void)http;
+    web_door_rest(listening, DOOR_TLS);
     drop_oldest(listening->idle.n > 0 ? &listening->idle : &listening->handshakes);
-    slog(SLOG_WARN, "http", "warning=\"no more connections can be accepted for now\" connections=%u",
-         listening->n_conns);
 }
 
 void web_room_open(struct web *w)
@@ -85,11 +80,4 @@ void web_room_open(struct web *w)
     w->room_each = each > 0 && each < w->room ? (unsigned)each : each > 0 ? w->room : (w->room + 3) / 4;
     listening = w;
     evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(w->bound), on_accept_error);
-}
-
-void web_room_tick(struct web *w)
-{
-    if (w->deaf && w->bound != NULL)
-        evconnlistener_enable(evhttp_bound_socket_get_listener(w->bound));
-    w->deaf = false;
 }

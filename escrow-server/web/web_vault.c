@@ -2,8 +2,6 @@
 #include "escrow-server/web/web_local.h"
 #include "formats/base.h"
 
-#define VAULT_AWAY "The vault is away, so nothing can be disclosed; the server's log says why."
-
 static unsigned count_good(const struct web *w)
 {
     unsigned good = 0;
@@ -45,7 +43,7 @@ void local_vault(struct local *l)
 {
     const struct msg_vault_is *v = &l->web->vault;
     if (!back_vault_said(l->web))
-        return local_fail(l, ERR_OFFLINE, VAULT_AWAY);
+        return local_away(l, BACK_VAULT);
     struct json_object *o = local_ok(), *list = json_object_new_array();
     for (unsigned i = 0; i < v->n; i++)
         json_object_array_add(list, key_object(&v->key[i]));

@@ -10,6 +10,9 @@
 
 #define WRITER_BATCH 256 /* requests in one commit */
 
+#define WRITER_TURN_FIRST 16
+#define WRITER_TURN_MAX   128 /* more save nothing */
+
 #define WRITER_SEEN    512  /* heartbeats that wait for a commit */
 #define WRITER_SEEN_MS 1000 /* at most so long */
 
@@ -24,6 +27,7 @@ struct writer_state {
     bool fresh[STORE_HALVES];      /* it was opened, and nothing was committed yet */
     int64_t good_ms[STORE_HALVES]; /* when its last commit was carried out, monotonic; 0: it was not */
     bool replicated[STORE_HALVES]; /* that one */
+    unsigned turn[STORE_HALVES];   /* records of a turn, 0: as at first */
     struct writer_uncertain {
         struct msg_losses losses;
         uint64_t per_hour; /* keys that may be ordered to rotate */
@@ -119,6 +123,9 @@ MUST_CHECK enum err writer_take(struct batch *b, struct chan *c, const struct ms
 void writer_ahead(const struct batch *b, const struct chan *c);
 /* Begin a half if that was not done yet. */
 MUST_CHECK enum err batch_need(struct batch *b, enum store_half half);
+/* Say in the counters whether a half can be written: there is a connection, and the last transaction, if
+ * there was one, was carried out. */
+void writer_say_up(const struct writer_state *w, enum store_half half);
 /* Commit, then answer everything that waited. */
 void batch_finish(struct batch *b);
 
@@ -130,12 +137,22 @@ void writer_store_waiting(struct batch *b);
 /* writer_records.c: where it belongs, and does it say that an order was carried out? */
 enum store_half writer_half_of(const struct record *r);
 bool writer_closes_order(const struct record *r);
+/* How many of them are that half's? */
+unsigned writer_count_of(const struct taken *t, enum store_half half);
+/* After they were put: and how many are new? */
+unsigned writer_new_of(const struct taken *t, enum store_half half);
 /* Put those of one half; what the store says of them is in t->put. writer_post() and then writer_posted(), in
  * the same order: the same for those of several requests (store.h, post).
  * err: of the store; what was done since the mark is then to be undone */
-MUST_CHECK enum err writer_put(const struct writer_state *w, const struct taken *t, enum store_half half);
+MUST_CHECK enum err writer_put(struct writer_state *w, const struct taken *t, enum store_half half);
 MUST_CHECK enum err writer_post(const struct writer_state *w, const struct taken *t, enum store_half half);
 MUST_CHECK enum err writer_posted(const struct writer_state *w, const struct taken *t, enum store_half half);
+/* writer_turn.c: so many records go in one turn to the database, about: requests go whole. */
+unsigned writer_turn(const struct writer_state *w, enum store_half half);
+/* After a turn with n new ones, which began then (what is there already takes no time), or, where it failed,
+ * with n at all: the next one shall take 2 s at most. */
+void writer_turned(struct writer_state *w, enum store_half half, unsigned n, int64_t from_ms, enum err e);
+unsigned writer_turn_next(unsigned size, unsigned n, int64_t took_ms, bool failed);
 /* What one of them means, after it was put: counted, flagged, an order closed. err: of the store */
 MUST_CHECK enum err writer_record_put(struct batch *b, struct pending *p, const struct store_record *r,
                                       const struct store_put *put);

@@ -72,7 +72,7 @@ static enum err prepare(struct writer_state *w, const struct store_place *place)
     TRY(cr_p256_id(&pub, w->receipt_id));
     TRY(w->ops->open(place, &w->store));
     for (unsigned half = 0; half < STORE_HALVES; half++)
-        w->fresh[half] = place->url[half][0] == '\0'; /* PostgreSQL is not asked before there is something */
+        w->fresh[half] = true;
     enum err e = take_first_token(w);
     return e == ERR_OFFLINE ? ERR_OK : e; /* later then */
 }
@@ -120,20 +120,13 @@ static int tend(struct writer_state *w)
     return ms;
 }
 
-/* The counters come after the start, so each turn says it again. */
-static void say_fresh(const struct writer_state *w)
-{
-    for (unsigned half = 0; half < STORE_HALVES; half++)
-        if (w->fresh[half])
-            metrics_set(METRIC_STORE_UP + half, 1);
-}
-
 static void loop(struct writer_state *w)
 {
     bool more = false, ready[WEBS];
     while (!child_stopping && webs_wait(&w->webs, more ? 0 : tend(w), ready) == ERR_OK) {
-        say_fresh(w);
         more = serve_all(w, ready);
+        for (unsigned half = 0; half < STORE_HALVES; half++) /* the counters come after the start */
+            writer_say_up(w, half);
     }
 }
 

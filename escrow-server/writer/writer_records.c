@@ -119,14 +119,47 @@ enum err writer_posted(const struct writer_state *w, const struct taken *t, enum
     return ERR_OK;
 }
 
-enum err writer_put(const struct writer_state *w, const struct taken *t, enum store_half half)
+unsigned writer_count_of(const struct taken *t, enum store_half half)
 {
+    unsigned n = 0;
+    for (unsigned i = 0; i < t->n; i++)
+        n += writer_half_of(&t->r[i].r) == half;
+    return n;
+}
+
+unsigned writer_new_of(const struct taken *t, enum store_half half)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < t->n; i++)
+        n += writer_half_of(&t->r[i].r) == half && t->put[i].is_new;
+    return n;
+}
+
+static enum err put_some(struct writer_state *w, const struct taken *t, enum store_half half)
+{
+    int64_t from_ms = writer_now_ms();
     if (w->ops->room(w->store, half) >= t->n) {
-        TRY(writer_post(w, t, half));
-        return writer_posted(w, t, half);
+        enum err e = writer_post(w, t, half);
+        if (e == ERR_OK)
+            e = writer_posted(w, t, half);
+        writer_turned(w, half, e == ERR_OK ? writer_new_of(t, half) : writer_count_of(t, half), from_ms, e);
+        return e;
     }
     for (unsigned i = 0; i < t->n; i++)
         if (writer_half_of(&t->r[i].r) == half)
             TRY(put_one(w, half, &t->r[i], &t->put[i]));
+    return ERR_OK;
+}
+
+enum err writer_put(struct writer_state *w, const struct taken *t, enum store_half half)
+{
+    for (unsigned at = 0; at < t->n;) {
+        unsigned n = writer_turn(w, half);
+        if (n > t->n - at)
+            n = t->n - at;
+        const struct taken some = {.n = n, .r = t->r + at, .put = t->put + at};
+        TRY(put_some(w, &some, half));
+        at += n;
+    }
     return ERR_OK;
 }

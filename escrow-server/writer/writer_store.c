@@ -11,8 +11,6 @@
 
 #define WAITS_RECORDS 16 /* more than these is a turn that is worth it alone, and much to copy */
 #define WAITS_BYTES   65536
-#define TURN_RECORDS                                                                                         \
-    128 /* about: a turn has ten seconds, also where the database is slow (store_pg.h, PG_WAIT_MS) */
 
 struct waiting {
     struct taken t;
@@ -21,14 +19,6 @@ struct waiting {
     struct store_record r[WAITS_RECORDS];
     uint8_t bytes[]; /* of the records; those of the message are gone when the next one is read */
 };
-
-static bool has_of(const struct taken *t, enum store_half half)
-{
-    for (unsigned i = 0; i < t->n; i++)
-        if (writer_half_of(&t->r[i].r) == half)
-            return true;
-    return false;
-}
 
 static enum err take_all(struct batch *b, struct pending *p, const struct taken *t, enum store_half half)
 {
@@ -49,7 +39,7 @@ static enum err take_all(struct batch *b, struct pending *p, const struct taken 
  * can fail but the whole transaction. */
 static void store_half(struct batch *b, struct pending *p, const struct taken *t, enum store_half half)
 {
-    const struct writer_state *w = b->w;
+    struct writer_state *w = b->w;
     bool marked =
         false; /* only what was marked for this request may be undone: the mark before is another's */
     enum err e = batch_need(b, half);
@@ -81,7 +71,7 @@ static void look(struct batch *b, struct pending *p, const struct taken *t, stru
 static void store(struct batch *b, struct pending *p, const struct taken *t, const struct store_known *before)
 {
     for (unsigned half = 0; half < STORE_HALVES; half++)
-        if (has_of(t, half))
+        if (writer_count_of(t, half) > 0)
             store_half(b, p, t, half);
     writer_check_gaps(b, p, t, *before);
 }
@@ -156,30 +146,54 @@ void writer_store(struct batch *b, struct pending *p, const struct taken *t)
     p->drops = quiet_drops(p->device); /* what it did itself is no news; who waits is not quiet this time */
 }
 
-/* From *at, as many as a turn has; *at: where the next one begins. */
-static enum err post_turn(struct batch *b, enum store_half half, unsigned *at)
+/* From *at, as many as a turn has. One that there is no room for is stored by itself; that none is kept is
+ * the store's affair, which makes room of what was taken.
+ * *at: where the next turn begins; ret_n: records */
+static enum err post_some(const struct batch *b, enum store_half half, unsigned *at, unsigned *ret_n)
 {
     const struct writer_state *w = b->w;
-    unsigned n = 0, from = *at;
-    for (; *at < b->n && n < TURN_RECORDS; ++*at) {
+    for (unsigned most = writer_turn(w, half); *at < b->n; ++*at) {
         struct waiting *v = b->item[*at]->waits;
-        if (v == NULL || !has_of(&v->t, half))
+        unsigned n = v == NULL ? 0 : writer_count_of(&v->t, half);
+        if (n == 0)
             continue;
-        bool fits = w->ops->room(w->store, half) >= v->t.n;
-        if (!fits && n > 0)
+        bool fits = w->ops->room(w->store, half) >= n;
+        if (*ret_n > 0 && (!fits || *ret_n + n > most))
             break;
         if (!fits)
             continue;
-        TRY(writer_post(w, &v->t, half));
+        *ret_n += n;
         v->t.is_put[half] = true;
-        n += v->t.n;
-    }
-    for (unsigned i = from; i < *at; i++) {
-        struct waiting *v = b->item[i]->waits;
-        if (v != NULL && v->t.is_put[half])
-            TRY(writer_posted(w, &v->t, half));
+        TRY(writer_post(w, &v->t, half));
     }
     return ERR_OK;
+}
+
+/* ret_new: records */
+static enum err take_answers(const struct batch *b, enum store_half half, unsigned from, unsigned to,
+                             unsigned *ret_new)
+{
+    unsigned n = 0;
+    for (unsigned i = from; i < to; i++) {
+        struct waiting *v = b->item[i]->waits;
+        if (v == NULL || !v->t.is_put[half])
+            continue;
+        TRY(writer_posted(b->w, &v->t, half));
+        n += writer_new_of(&v->t, half);
+    }
+    *ret_new = n;
+    return ERR_OK;
+}
+
+static enum err post_turn(struct batch *b, enum store_half half, unsigned *at)
+{
+    int64_t from_ms = writer_now_ms();
+    unsigned n = 0, from = *at;
+    enum err e = post_some(b, half, at, &n);
+    if (e == ERR_OK)
+        e = take_answers(b, half, from, *at, &n);
+    writer_turned(b->w, half, n, from_ms, e);
+    return e;
 }
 
 static enum err post_all(struct batch *b, enum store_half half)
@@ -214,7 +228,7 @@ void writer_store_waiting(struct batch *b)
             continue;
         look(b, b->item[i], &v->t, &v->before);
         for (unsigned half = 0; half < STORE_HALVES; half++)
-            wanted[half] = wanted[half] || has_of(&v->t, half);
+            wanted[half] = wanted[half] || writer_count_of(&v->t, half) > 0;
     }
     for (unsigned half = 0; half < STORE_HALVES; half++)
         if (wanted[half])

@@ -181,7 +181,8 @@ def test_a_reader_that_hangs_stops_no_escrow():
         os.kill(reader, signal.SIGSTOP)
         try:
             tasks = {'sync': lambda: other.sync(records[0]), 'ready': lambda: s.request('GET', '/readyz'),
-                     'recover': lambda: s.recover(old['key_id'], code=None)}
+                     'recover': lambda: s.recover(old['key_id'], code=None),
+                     'list': lambda: s.command('device', 'list', code=4).stderr}
             threads = [threading.Thread(target=lambda k=k, f=f: said.update({k: f()})) for k, f in tasks.items()]
             for t in threads:
                 t.start()
@@ -190,6 +191,7 @@ def test_a_reader_that_hangs_stops_no_escrow():
             eq(other.names(said['sync'][2]), [records[0]['name']], 'receipted')
             holds('reader' in problem(said['ready'], 503), 'not ready, and why')
             holds('store reader is away' in said['recover'][1], f'who is away: {said["recover"]}')
+            holds('store reader is away' in said['list'], f'who is away: {said["list"]}')
             eq(d.names(d.sync(records[1])[2]), [records[1]['name']], 'the next one, too')
             d.new_courier()
             run('openssl', 'req', '-x509', '-key', d.cert[1], '-out', d.cert[0], '-subj', '/CN=' + d.id, '-days', '9')
@@ -747,6 +749,15 @@ def test_enrolment_that_a_person_approves():
         s.command('device', 'approve', 'xyz', code=2)
         s.command('device', 'approve', code=2)
         s.command('device', 'marry', a.id, code=2)
+        many = [a.id, b.id] * 6
+        eq(json.loads(s.command('device', 'report', '--json', *many).stdout)['done'], many, 'any number')
+        eq(json.loads(s.command('device', 'report', '--json', '-', stdin='\n'.join(many) + '\n\n').stdout)['done'], many, 'from a list')
+        s.command('device', 'report', '-', stdin='\n', code=2)
+        for words, stdin in (((a.id, b.id, '00' * 32, a.id), ''), (('-',), f'{a.id}\n{b.id}\n{"00" * 32}\n{a.id}\n')):
+            p = s.command('device', 'approve', '--json', *words, stdin=stdin, code=3)
+            eq(json.loads(p.stdout), {'change': 'approve', 'done': [a.id, b.id], 'failed': '00' * 32}, 'the third')
+            holds(f'not done: {"00" * 32}; done: the 2 before it; not tried' in s.command(
+                'device', 'approve', *words, stdin=stdin, code=3).stderr, 'said')
         holds(a.id in s.command('device', 'list').stdout, 'plain')
     finally:
         s.clean()

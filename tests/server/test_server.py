@@ -1030,6 +1030,12 @@ def test_audit_shows_disclosures_and_boot_events(s):
     holds(rows == sorted(rows, key=lambda r: r['time']), 'by time')
     text = s.command('audit', 'show', '--key-id', e['key_id'][:8]).stdout
     holds('volume opened' in text and 'wrong passphrases' in text and e['digits'][:13] not in text, text)
+    heads = {r['n']: r['note'] for r in s.audit() if r['action'] == 'checkpoint'}
+    lines = [line for line in s.command('audit', 'show').stdout.splitlines() if ' checkpoint ' in line]
+    holds(heads and all(len(note) == 240 for note in heads.values()), heads)
+    eq(len(lines), len(heads), 'checkpoints')
+    for line, n in zip(lines, sorted(heads)):
+        holds(f'[signed head of #{n - 1};' in line and len(line) < 160 and heads[n][:40] not in line, line)
 
 
 def compact(o):

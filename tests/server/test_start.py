@@ -5,6 +5,7 @@
 KEYHOLT_SECONDS=judged: also a start that goes on for longer than start-seconds."""
 import contextlib
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -16,7 +17,8 @@ import server_fixture  # noqa: E402
 from server_fixture import BUILD, SERVER, Server  # noqa: E402
 from server_suite import Skip, enrolled, eq, holds, main  # noqa: E402
 
-WORKING = r'\014'  # CONTROL_WORKING of control.h
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../escrow-server/process/control.h'), encoding='utf-8') as header:
+    WORKING = f"\\{re.findall(r'^    (CONTROL_[A-Z_]+)', header.read(), re.M).index('CONTROL_WORKING') + 1:03o}"
 ENVELOPES = 60000
 
 

@@ -269,24 +269,33 @@ def test_a_drip_at_metrics_ends(s):
 
 
 def test_no_descriptor_left():
-    """accept() that fails for want of descriptors does not keep the worker busy, and is tried again."""
-    s, kept = Server('--web-workers', '1'), []
+    """accept() that fails for want of descriptors does not keep the worker busy, and is tried again; nor does that of
+    the local socket, where who is silent goes."""
+    s, kept, local = Server('--web-workers', '1'), [], []
     few = s.put('few-files', f'#!/bin/sh\nulimit -n 40\nexec {server_fixture.SERVER} "$@"\n')
     os.chmod(few, 0o700)
     whole, server_fixture.SERVER = server_fixture.SERVER, few
     try:
+        s.configure(connections_per_address=60)  # else they push each other out
         s.start()
         pid = s.children()['web']
         for _ in range(60):
             kept.append(socket.create_connection(('127.0.0.1', s.port), 60))
-        s.wait_log('no more connections', seconds=60)
+        s.wait_log('event=http .*no more connections', seconds=60)
+        for _ in range(31):  # LOCAL_OPEN_MAX - 1
+            local.append(socket.socket(socket.AF_UNIX))
+            local[-1].settimeout(60)
+            local[-1].connect(os.path.join(s.root, 'run/keyholt/server.sock'))
+        s.wait_log('event=local .*no more connections', seconds=60)
         before = cpu_s(pid)
         time.sleep(2)
         used = cpu_s(pid) - before
         holds(used < 1, f'{used} s of processor time in 2 s')
-        while kept:
-            kept.pop().close()
+        holds(b'"BUSY"' in local[0].recv(4096), 'the silent one goes')
+        while kept or local:
+            (kept or local).pop().close()
         eq(s.request('GET', '/healthz')[0], 200, 'accepted again')
+        s.command('token', 'new')
     finally:
         server_fixture.SERVER = whole
         for c in kept:

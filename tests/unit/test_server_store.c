@@ -421,6 +421,19 @@ static void test_asked_ahead(void **state)
     assert_memory_not_equal(got, one, 32);
 }
 
+/* What was asked ahead and has its answer keeps no place. */
+static void test_answers_that_were_taken_make_room(void **state)
+{
+    struct store *s = *state;
+    const unsigned room = ops->room(s, STORE_RECOVERY);
+    struct store_device d;
+    const uint8_t device[32] = {9};
+    for (unsigned i = 0; i < room; i++)
+        ops->ahead(s, device, STORE_AHEAD_DEVICE);
+    assert_int_equal(ops->device_get(s, device, &d), ERR_NOT_FOUND);
+    assert_int_equal(ops->room(s, STORE_RECOVERY), room);
+}
+
 static void test_digest_counts_what_the_device_brought(void **state)
 {
     struct store *s = *state;
@@ -1414,6 +1427,7 @@ static int run_all(const char *name)
         STORE_TEST(test_find_says_when_there_is_more),
         STORE_TEST(test_nobody_is_crowded_out),
         STORE_TEST(test_asked_ahead),
+        STORE_TEST(test_answers_that_were_taken_make_room),
         STORE_TEST(test_digest_counts_what_the_device_brought),
         STORE_TEST(test_orders_wait_until_they_are_done),
         STORE_TEST(test_whose_loss_an_order_is),

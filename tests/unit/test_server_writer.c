@@ -46,7 +46,7 @@ static enum err faulty_put(struct store *s, enum store_half half, const struct s
 
 /* A store that is worth a turn for many records, as PostgreSQL: what is posted is put when the first answer
  * is taken, and where one fails, none has an answer. */
-#define POSTED_MAX 8
+#define POSTED_MAX 20
 static struct {
     unsigned n, next, turns, kept; /* kept: so many it has room for */
     struct {
@@ -186,19 +186,24 @@ static void make_report(const struct device *d, uint64_t sequence, struct signed
     assert_int_equal(record_name(ret->bytes, ret->len, ret->name), ERR_OK);
 }
 
+static void take_sync(struct batch *b, uint64_t id, const struct msg_sync *m)
+{
+    struct msg_frame frame;
+    msg_put_sync(chan_begin(&web, MSG_SYNC, id), m);
+    assert_int_equal(chan_end(&web), ERR_OK);
+    assert_int_equal(chan_fill(&back), ERR_OK);
+    assert_int_equal(chan_next(&back, &frame), ERR_OK);
+    assert_int_equal(writer_take(b, &back, &frame), ERR_OK);
+}
+
 /* The web worker says: these bytes are a record of that device. */
 static void put_sync(struct batch *b, uint64_t id, const uint8_t device_id[static 32],
                      const struct signed_record *r)
 {
     static struct msg_sync m;
-    struct msg_frame frame;
     m = (struct msg_sync){.n = 1, .record = {{r->bytes, r->len}}};
     memcpy(m.device, device_id, 32);
-    msg_put_sync(chan_begin(&web, MSG_SYNC, id), &m);
-    assert_int_equal(chan_end(&web), ERR_OK);
-    assert_int_equal(chan_fill(&back), ERR_OK);
-    assert_int_equal(chan_next(&back, &frame), ERR_OK);
-    assert_int_equal(writer_take(b, &back, &frame), ERR_OK);
+    take_sync(b, id, &m);
 }
 
 /* Does the answer have a receipt for this record? ret_type: of the answer */
@@ -271,10 +276,12 @@ static void test_a_batch_in_one_turn(void **state)
     static const struct {
         const char *name;
         unsigned kept, poison, turns; /* poison: which one, 4: none */
-    } rows[] = {{"all of them", POSTED_MAX, 4, 1},         {"the first fails", POSTED_MAX, 0, 5},
-                {"one amid them fails", POSTED_MAX, 1, 5}, {"the last fails", POSTED_MAX, 3, 5},
-                {"there is room for two", 2, 4, 2},        {"there is room for two, and one fails", 2, 1, 5},
-                {"one of the second two fails", 2, 2, 6}};
+        unsigned size;                /* of a turn, at first */
+    } rows[] = {
+        {"all of them", POSTED_MAX, 4, 1, 0},         {"the first fails", POSTED_MAX, 0, 5, 0},
+        {"one amid them fails", POSTED_MAX, 1, 5, 0}, {"the last fails", POSTED_MAX, 3, 5, 0},
+        {"there is room for two", 2, 4, 2, 0},        {"there is room for two, and one fails", 2, 1, 5, 0},
+        {"one of the second two fails", 2, 2, 6, 0},  {"turns grow from one", POSTED_MAX, 4, 3, 1}};
     (void)state;
     for (uint64_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
         struct device d[3];
@@ -283,6 +290,7 @@ static void test_a_batch_in_one_turn(void **state)
         uint8_t type;
         bool replicated;
         take_turns(rows[row].kept);
+        w.turn[STORE_COMPLIANCE] = rows[row].size;
         assert_int_equal(ops.begin(w.store, STORE_RECOVERY), ERR_OK);
         for (uint64_t i = 0; i < 3; i++) {
             make_device(&d[i]);
@@ -310,6 +318,50 @@ static void test_a_batch_in_one_turn(void **state)
         for (uint64_t i = 0; i < 3; i++)
             cr_p256_free(d[i].key);
     }
+}
+
+/* A turn shall take two seconds at most; it grows to no more than twice of what it was. */
+static void test_the_size_of_a_turn(void **state)
+{
+    static const struct {
+        unsigned size, n;
+        int64_t took_ms;
+        bool failed;
+        unsigned want;
+    } rows[] = {{16, 16, 0, false, 32},      {16, 16, 1, false, 32},       {64, 64, 10, false, 128},
+                {128, 128, 10, false, 128},  {128, 128, 2000, false, 128}, {16, 16, 1280, false, 25},
+                {25, 25, 2000, false, 25},   {25, 25, 4000, false, 12},    {16, 3, 240, false, 25},
+                {128, 128, 10000, true, 25}, {16, 16, 1, true, 16},        {1, 1, 9000, false, 1},
+                {1, 16, 9000, true, 1},      {1, 1, 100, false, 2}};
+    (void)state;
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        unsigned got = writer_turn_next(rows[i].size, rows[i].n, rows[i].took_ms, rows[i].failed);
+        if (got != rows[i].want)
+            fail_msg("row %u: %u", i, got);
+    }
+}
+
+/* More records of one device than a turn has. */
+static void test_one_request_takes_several_turns(void **state)
+{
+    static struct signed_record r[WRITER_TURN_FIRST + 2];
+    static struct msg_sync m;
+    struct batch b = {.w = &w};
+    uint8_t type;
+    (void)state;
+    take_turns(POSTED_MAX);
+    m = (struct msg_sync){.n = WRITER_TURN_FIRST + 2};
+    memcpy(m.device, device.d.id, 32);
+    for (unsigned i = 0; i < m.n; i++) {
+        make_report(&device, i + 1, &r[i]);
+        m.record[i] = (struct msg_blob){r[i].bytes, r[i].len};
+    }
+    take_sync(&b, 1, &m);
+    batch_finish(&b);
+    assert_true(receipted(1, &r[m.n - 1], &type));
+    for (unsigned i = 0; i < m.n; i++)
+        assert_true(stored(&r[i], i + 1));
+    assert_int_equal(turn.turns, 2);
 }
 
 /* A device that got no answer in time asks again while its first request waits: it is stored once, in order,
@@ -908,16 +960,11 @@ static struct quiet quiet_words(const struct signed_record *last)
 static void put_quiet_sync(struct batch *b, uint64_t id, const struct signed_record *r)
 {
     static struct msg_sync m;
-    struct msg_frame frame;
     struct quiet q = quiet_words(r);
     m = (struct msg_sync){.n = 1, .record = {{r->bytes, r->len}}};
     memcpy(m.device, q.device, sizeof m.device);
     memcpy(m.envelopes, q.envelopes, sizeof m.envelopes);
-    msg_put_sync(chan_begin(&web, MSG_SYNC, id), &m);
-    assert_int_equal(chan_end(&web), ERR_OK);
-    assert_int_equal(chan_fill(&back), ERR_OK);
-    assert_int_equal(chan_next(&back, &frame), ERR_OK);
-    assert_int_equal(writer_take(b, &back, &frame), ERR_OK);
+    take_sync(b, id, &m);
 }
 
 static void sync_quietly(uint64_t id, const struct signed_record *r)
@@ -1113,6 +1160,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WRITER_TEST(test_a_failed_request_takes_no_other_with_it),
         WRITER_TEST(test_a_batch_in_one_turn),
+        WRITER_TEST(test_the_size_of_a_turn),
+        WRITER_TEST(test_one_request_takes_several_turns),
         WRITER_TEST(test_a_batch_has_a_record_twice),
         WRITER_TEST(test_only_an_enrolled_devices_own_record_is_receipted),
         WRITER_TEST(test_key_packages_are_kept),
