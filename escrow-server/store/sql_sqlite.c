@@ -7,8 +7,8 @@ const char *const sql_sqlite_open =
     /* what was erased is nowhere in the file (Debian's default) */
     "PRAGMA secure_delete=ON;"
     /* a batch changes some hundred pages, most of them again in the next: 16 MiB of them in memory, 32 in the
-       log */
-    "PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=8192;";
+       log, which once longer is cut to that when it begins anew */
+    "PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=8192; PRAGMA journal_size_limit=33554432;";
 
 const char *const sql_sqlite_read =
     "PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16384;";

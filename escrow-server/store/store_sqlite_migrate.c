@@ -75,6 +75,14 @@ static enum err migrate_from(struct lite *l, int version, const struct store_pla
     return ERR_OK;
 }
 
+/* Beside a reader all went through the log, and of what retention erases later nothing may be left in there.
+ * Who reads at this moment keeps it; then the writer's next batches write over it and cut it.
+ */
+static void empty_log(struct lite *l)
+{
+    (void)sqlite3_exec(l->c, "PRAGMA busy_timeout=0; PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
+}
+
 /* Large tables are copied. In the log all of it would be written twice, and at the end in one go that nobody
  * hears of; beside other users of the file it has to be. What is sorted goes to the same disk, not to memory.
  */
@@ -87,6 +95,7 @@ static enum err migrate_large(struct lite *l, int version, const struct store_pl
     enum err e = migrate_from(l, version, place);
     sqlite3_free(sqlite3_temp_directory);
     sqlite3_temp_directory = dir;
+    empty_log(l);
     enum err after = lite_exec(l, sql_sqlite_open, "open");
     return e != ERR_OK ? e : after;
 }

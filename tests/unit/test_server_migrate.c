@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 /* after setjmp.h and stdarg.h, as cmocka wants */
@@ -393,11 +394,36 @@ static void test_beside_a_reader(void **state)
     assert_int_equal(remove_dir(state), 0);
 }
 
+static off_t size_of_log(enum store_half half)
+{
+    char path[sizeof dir + 32];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/%s-wal", dir, store_sqlite_file[half]);
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_size;
+}
+
+/* Who has the file open and reads nothing at the moment has it go through the log, which is emptied. */
+static void test_the_log_is_left_empty(void **state)
+{
+    assert_int_equal(make_dir(state), 0);
+    for (unsigned half = 0; half < STORE_HALVES; half++)
+        make_older(half, 5, MANY);
+    sqlite3 *reader = open_file(STORE_COMPLIANCE);
+    exec(reader, "SELECT count(*) FROM records");
+    assert_int_equal(open_and_close(NULL), ERR_OK);
+    assert_int_equal(size_of_log(STORE_COMPLIANCE), 0);
+    sqlite3_close(reader);
+    assert_int_equal(version_of(STORE_COMPLIANCE), SQL_SQLITE_VERSION);
+    check_sound(STORE_COMPLIANCE);
+    assert_int_equal(remove_dir(state), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_row_stays), cmocka_unit_test(test_killed_meanwhile),
+        cmocka_unit_test(test_every_row_stays),  cmocka_unit_test(test_killed_meanwhile),
         cmocka_unit_test(test_the_disk_is_full), cmocka_unit_test(test_nothing_of_the_old_tables_is_left),
-        cmocka_unit_test(test_beside_a_reader)};
+        cmocka_unit_test(test_beside_a_reader),  cmocka_unit_test(test_the_log_is_left_empty)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
