@@ -12,8 +12,9 @@ MUST_CHECK enum err state_lock(const char *root);
  * err: AUTH, FORMAT, NOT_FOUND, NOMEM, IO */
 MUST_CHECK enum err state_org(const char *root, struct org *ret, uint8_t **ret_json, size_t *ret_len);
 /* The stores as server.conf has them. err: NOT_FOUND (a SQLite half was never made), OFFLINE, VERSION, ... */
-#define STATE_NO_STORE "the stores are not there yet; the server makes them when it starts for the first time"
 MUST_CHECK enum err state_store(const char *root, const struct conf *conf, struct store **ret);
+/* Why that failed, as a sentence. */
+const char *state_store_text(enum err e);
 /* Is this half in SQLite? */
 bool state_is_sqlite(const struct conf *conf, enum store_half half);
 /* Path of its file. err: RANGE */

@@ -13,7 +13,7 @@ const char *const sql_sqlite_open =
 const char *const sql_sqlite_read =
     "PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16384;";
 
-const char *const sql_sqlite_alone = "PRAGMA temp_store=FILE; PRAGMA secure_delete=OFF;"
+const char *const sql_sqlite_alone = "PRAGMA temp_store=FILE; PRAGMA secure_delete=FAST;"
                                      "PRAGMA journal_mode=DELETE;";
 
 const struct sql_statement sql_sqlite[SQL_COUNT] = {

@@ -86,6 +86,7 @@ struct store_place {
     const char *url[STORE_HALVES]; /* libpq connection string, borrowed while open; NULL or "": SQLite */
     bool patient; /* a command's, not the writer's: statements may take long; a server must be reached */
     bool reads;   /* the reader's: nothing is made, migrated or changed */
+    bool as_is;   /* no SQLite file is migrated: a server of before may be writing to it */
     /* Told of a device before anything that concerns it is committed; or NULL. */
     void (*concerns)(const uint8_t device[static 32]);
     /* NULL: nobody waits. Called now and then while a SQLite file is being migrated, as long as that goes
@@ -103,8 +104,9 @@ enum store_ahead {
 struct store_ops {
     /* Creates and migrates. A PostgreSQL server that cannot be reached is no failure: its half is OFFLINE
      * until tend() has found it.
-     * err: VERSION (made by a newer program; to be read: by another one), UNSUPPORTED (the log says why), IO,
-     * FULL, DENIED cost: waits at most STORE_OPEN_MS for each half, but for a SQLite migration to its end */
+     * err: VERSION (made by a newer program; to be read, or taken as it is: by another one), UNSUPPORTED (the
+     * log says why), IO, FULL, DENIED cost: waits at most STORE_OPEN_MS for each half, but for a SQLite
+     * migration to its end */
     enum err (*open)(const struct store_place *place, struct store **ret);
     void (*close)(struct store *s);
     /* Between two batches: notice a lost connection, take up a new one. Never waits.

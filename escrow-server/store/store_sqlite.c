@@ -82,7 +82,7 @@ static enum err open_file(struct lite *l, const struct store_place *place)
     if (sqlite3_open_v2(path, &l->c, flags, here ? cwd_vfs() : NULL) != SQLITE_OK)
         return l->c != NULL ? lite_report(l, "open") : ERR_NOMEM;
     TRY(lite_exec(l, reads ? sql_sqlite_read : sql_sqlite_open, "open"));
-    TRY(reads ? lite_check_version(l) : lite_migrate(l, place));
+    TRY(reads || place->as_is ? lite_check_version(l) : lite_migrate(l, place));
     return prepare(l);
 }
 

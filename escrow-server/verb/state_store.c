@@ -17,11 +17,13 @@ enum err state_sqlite_path(const char *root, enum store_half half, char ret[stat
     return n > 0 && (size_t)n < sizeof place ? file_join(root, place, ret, PATH_MAX) : ERR_RANGE;
 }
 
-/* A file that is missing must not be made here, by another user than the writer. */
+/* A file that is missing must not be made here, by another user than the writer, and none changed that a
+ * server of before the last upgrade still writes to. */
 enum err state_store(const char *root, const struct conf *conf, struct store **ret)
 {
     char dir[PATH_MAX], path[PATH_MAX];
-    struct store_place place = {.dir = dir, .url = {conf->store[0], conf->store[1]}, .patient = true};
+    struct store_place place = {
+        .dir = dir, .url = {conf->store[0], conf->store[1]}, .patient = true, .as_is = true};
     TRY(file_join(root, PLACE_WRITER, dir, sizeof dir));
     for (unsigned half = 0; half < STORE_HALVES; half++) {
         TRY(state_sqlite_path(root, half, path));
@@ -29,4 +31,17 @@ enum err state_store(const char *root, const struct conf *conf, struct store **r
             return ERR_NOT_FOUND;
     }
     return store_sql.open(&place, ret);
+}
+
+const char *state_store_text(enum err e)
+{
+    switch (e) {
+    case ERR_NOT_FOUND:
+        return "the stores are not there yet; the server makes them when it starts for the first time";
+    case ERR_VERSION:
+        return "a store is of another version of keyholt-server; start the server, which brings an older one "
+               "up to date";
+    default:
+        return err_text(e);
+    }
 }

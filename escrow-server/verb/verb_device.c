@@ -99,15 +99,20 @@ static bool from_lines(const struct words *w)
     return w->ids.n == 1 && strcmp(w->ids.item[0], "-") == 0;
 }
 
-/* NULL: that were all */
+#define BLANK " \t\r\n"
+
+/* NULL: that were all. A line is one ID, blanks at its ends apart; the server refuses what is none. */
 static const char *next_id(struct named *s)
 {
     if (!from_lines(s->w))
         return s->at < s->w->ids.n ? s->w->ids.item[s->at++] : NULL;
     while (fgets(s->line, sizeof s->line, stdin) != NULL) {
-        s->line[strcspn(s->line, " \t\r\n")] = '\0';
-        if (s->line[0] != '\0')
-            return s->line;
+        char *id = s->line + strspn(s->line, BLANK);
+        size_t n = strlen(id);
+        while (n > 0 && strchr(BLANK, id[n - 1]) != NULL)
+            id[--n] = '\0';
+        if (n > 0)
+            return id;
     }
     return NULL;
 }
@@ -139,10 +144,12 @@ static int change(const struct words *w, const char *word)
             json_object_object_add(o, "failed", json_object_new_string(id));
     }
     size_t n = json_object_array_length(done);
-    if (code != KH_EXIT_OK && (n > 0 || w->ids.n > 1))
+    if (code != KH_EXIT_OK && (n > 0 || w->ids.n > 1 || from_lines(w)))
         fprintf(stderr,
                 "keyholt-server: device: not done: %.64s; done: the %zu before it; not tried: what follows\n",
                 id, n);
+    if (code == KH_EXIT_OK && from_lines(w) && ferror(stdin))
+        code = complain(KH_EXIT_FAILED, "standard input cannot be read to its end");
     if (code == KH_EXIT_OK && n == 0)
         code = complain(KH_EXIT_USAGE, "no device is named on standard input");
     if (w->json && n > 0)

@@ -75,7 +75,7 @@ static int move(struct move *m)
     }
     if (e != ERR_OK)
         return state_complain(e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_FAILED, "move",
-                              e == ERR_NOT_FOUND ? STATE_NO_STORE : err_text(e));
+                              state_store_text(e));
     if (!all)
         return state_complain(KH_EXIT_NO, "move",
                               "the copy is not the same; the server's own stores are as they were");

@@ -71,7 +71,7 @@ static enum err put_back(const struct restore *r, const char *from, const char *
     return geteuid() != 0 || chown(to, uid, uid) == 0 ? ERR_OK : err_from_errno(errno);
 }
 
-/* With its log, or it would be another file's. */
+/* With its logs, or they would be another file's. A journal is of a migration that was cut off. */
 static enum err restore_store(const struct restore *r, enum store_half half)
 {
     char from[PATH_MAX], to[PATH_MAX];
@@ -85,6 +85,7 @@ static enum err restore_store(const struct restore *r, enum store_half half)
         return ERR_NOT_FOUND;
     TRY(state_sqlite_path(r->root, half, to));
     TRY(move_aside(r, to, ""));
+    TRY(move_aside(r, to, "-journal"));
     TRY(move_aside(r, to, "-wal"));
     TRY(move_aside(r, to, "-shm"));
     return put_back(r, from, to, PROCESS_WRITER);

@@ -75,7 +75,8 @@ static int run(int argc, char *const *argv)
         e = store_sql.retained(s, cutoff_us, &records, &events);
     store_sql.close(s);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
-        return state_complain(e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_FAILED, "retain", err_text(e));
+        return state_complain(e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_FAILED, "retain",
+                              state_store_text(e));
     if (json) {
         ANSWER_JSON({"months", NULL, conf.compliance_months}, {"records", NULL, records},
                     {"events", NULL, events});

@@ -98,7 +98,7 @@ static int verify(const char *root, const struct conf *conf, bool json)
         e = check_audit(&c, r, root, &untold);
     int code = e == ERR_OK ? report(&c, r, untold, json)
                            : state_complain(e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_FAILED, "verify",
-                                            e == ERR_NOT_FOUND ? STATE_NO_STORE : err_text(e));
+                                            state_store_text(e));
     store_sql.close(c.store);
     audit_view_free(&r->view);
     free(r);

@@ -209,8 +209,10 @@ bool web_conn_is_last(struct evhttp_connection *evcon)
     return c == NULL || c->web->stopping || c->refused != NULL;
 }
 
+/* evhttp ends it in a turn of its own, which must not wait for handshakes: the answer waits for it. */
 void web_conn_ends(struct evhttp_connection *evcon)
 {
+    (void)bufferevent_priority_set(evhttp_connection_get_bufferevent(evcon), WEB_FIRST);
     tls_hold_last(ssl_of(evcon));
 }
 

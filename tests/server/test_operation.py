@@ -752,6 +752,10 @@ def test_enrolment_that_a_person_approves():
         many = [a.id, b.id] * 6
         eq(json.loads(s.command('device', 'report', '--json', *many).stdout)['done'], many, 'any number')
         eq(json.loads(s.command('device', 'report', '--json', '-', stdin='\n'.join(many) + '\n\n').stdout)['done'], many, 'from a list')
+        two = many[:2]
+        eq(json.loads(s.command('device', 'report', '--json', '-', stdin=f'{two[0]}\n \t{two[1]} \r\n').stdout)['done'], two, 'with blanks')
+        told = s.command('device', 'report', '-', stdin=f'{two[0]} {two[1]}\n', code=2).stderr
+        holds('not done: ' + two[0] in told, f'two in a line are no ID: {told}')
         s.command('device', 'report', '-', stdin='\n', code=2)
         for words, stdin in (((a.id, b.id, '00' * 32, a.id), ''), (('-',), f'{a.id}\n{b.id}\n{"00" * 32}\n{a.id}\n')):
             p = s.command('device', 'approve', '--json', *words, stdin=stdin, code=3)

@@ -108,7 +108,10 @@ def test_backup_and_restore():
         s.command('restore', spoiled, code=1)
         got, _ = verify(s)
         eq((got['records'], got['wrong']), (6, 0), 'refusing changed nothing')
+        with open(s.state('writer/recovery.db-journal'), 'wb') as f:
+            f.write(b'of a migration that was cut off: another file is meant')
         s.command('restore', folder)
+        holds(not os.path.exists(s.state('writer/recovery.db-journal')), 'no journal of another file stays beside it')
         eq(open(s.state('vault/audit.log'), 'rb').read(), log, 'the longer log stays')
         got, _ = verify(s)
         eq((got['records'], got['untold'], got['wrong']), (4, 1, 0), 'the store is old')
@@ -119,6 +122,14 @@ def test_backup_and_restore():
         eq(s.recover(later[1]['key_id'])[0]['recovery_password'], later[1]['digits'], 'and disclosed')
         eq(s.recover(records[0]['key_id'])[0]['recovery_password'], records[0]['digits'], 'as the old ones')
         s.stop()
+        with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
+            version = db.execute('PRAGMA user_version').fetchone()[0]
+            db.execute('PRAGMA user_version = 5')
+        for words in (('verify',), ('move', '--to', 'postgres://localhost/x')):
+            holds('start' in s.command(*words, code=1).stderr, f'{words[0]} says what helps')
+        with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
+            eq(db.execute('PRAGMA user_version').fetchone()[0], 5, 'no command migrates what a server of before may write to')
+            db.execute(f'PRAGMA user_version = {version}')
         with server(start=False) as other:
             other.start()
             other.stop()

@@ -356,7 +356,8 @@ static void test_nothing_of_the_old_tables_is_left(void **state)
     sqlite3_close(db);
     assert_int_equal(open_and_close(NULL), ERR_OK);
     db = open_file(STORE_COMPLIANCE);
-    exec(db, "PRAGMA secure_delete=ON; DELETE FROM records");
+    exec(db,
+         "PRAGMA secure_delete=ON; DELETE FROM records WHERE rowid > 0"); /* not by cutting the table off */
     sqlite3_close(db);
     snprintf(path, sizeof path, "%s/%s", dir, store_sqlite_file[STORE_COMPLIANCE]);
     FILE *f = fopen(path, "rb");
