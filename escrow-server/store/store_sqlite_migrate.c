@@ -3,6 +3,7 @@
 #include "escrow-server/process/slog.h"
 #include "escrow-server/store/store_sqlite.h"
 #include <stdio.h>
+#include <sys/types.h>
 
 #define PROGRESS_STEPS 50000 /* of SQLite's machine, a few ms */
 
@@ -39,6 +40,64 @@ static void say_working(const struct store_place *place)
 {
     if (place->working != NULL)
         place->working();
+}
+
+/* Dropping a table and emptying the log read and write for long within one step of SQLite's machine: so all
+ * reading and writing says it, too. SQLite's calls of the system are of the whole process; there is one
+ * writer.
+ */
+static struct {
+    void (*working)(void);
+    ssize_t (*read)(int fd, void *p, size_t n, off_t at);
+    ssize_t (*write)(int fd, const void *p, size_t n, off_t at);
+} io;
+
+static ssize_t read_working(int fd, void *p, size_t n, off_t at)
+{
+    io.working();
+    return io.read(fd, p, n, at);
+}
+
+static ssize_t write_working(int fd, const void *p, size_t n, off_t at)
+{
+    io.working();
+    return io.write(fd, p, n, at);
+}
+
+/* Puts a call in the place of the one that SQLite was built with. Returns that one, NULL: it has neither. */
+static sqlite3_syscall_ptr swap_call(const char *wide, const char *plain, sqlite3_syscall_ptr call)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    if (vfs == NULL || vfs->iVersion < 3 || sizeof(off_t) != sizeof(sqlite3_int64))
+        return NULL;
+    sqlite3_syscall_ptr was = vfs->xGetSystemCall(vfs, wide);
+    const char *name = was != NULL ? wide : plain;
+    if (was == NULL)
+        was = vfs->xGetSystemCall(vfs, plain);
+    return was != NULL && vfs->xSetSystemCall(vfs, name, call) == SQLITE_OK ? was : NULL;
+}
+
+static void begin_working(struct lite *l, struct store_place *place)
+{
+    if (place->working == NULL)
+        return;
+    sqlite3_progress_handler(l->c, PROGRESS_STEPS, on_progress, place);
+    io.working = place->working;
+    io.read = (ssize_t(*)(int, void *, size_t, off_t))swap_call("pread64", "pread",
+                                                                (sqlite3_syscall_ptr)read_working);
+    io.write = (ssize_t(*)(int, const void *, size_t, off_t))swap_call("pwrite64", "pwrite",
+                                                                       (sqlite3_syscall_ptr)write_working);
+}
+
+static void end_working(struct lite *l)
+{
+    sqlite3_progress_handler(l->c, 0, NULL, NULL);
+    if (io.read != NULL)
+        (void)swap_call("pread64", "pread", (sqlite3_syscall_ptr)io.read);
+    if (io.write != NULL)
+        (void)swap_call("pwrite64", "pwrite", (sqlite3_syscall_ptr)io.write);
+    io.read = NULL;
+    io.write = NULL;
 }
 
 static enum err step_from(struct lite *l, int version)
@@ -112,9 +171,8 @@ enum err lite_migrate(struct lite *l, const struct store_place *place)
     }
     if (version == SQL_SQLITE_VERSION)
         return ERR_OK;
-    if (place->working != NULL)
-        sqlite3_progress_handler(l->c, PROGRESS_STEPS, on_progress, &at);
+    begin_working(l, &at);
     enum err e = migrate_large(l, version, place);
-    sqlite3_progress_handler(l->c, 0, NULL, NULL);
+    end_working(l);
     return e;
 }
