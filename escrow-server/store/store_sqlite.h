@@ -24,7 +24,7 @@ static inline struct lite *lite_of(struct db *d)
 MUST_CHECK enum err lite_report(struct lite *l, const char *doing);
 MUST_CHECK enum err lite_exec(struct lite *l, const char *sql, const char *doing);
 /* Makes or brings forward, each step in a transaction of its own; a file that could not be is as it was.
- * err: VERSION, FULL, IO */
+ * err: VERSION, UNSUPPORTED (the disk has no room to bring it forward), FULL (of a new file), IO */
 MUST_CHECK enum err lite_migrate(struct lite *l, const struct store_place *place);
 /* Whoever only reads takes it as the writer made it. err: VERSION */
 MUST_CHECK enum err lite_check_version(struct lite *l);

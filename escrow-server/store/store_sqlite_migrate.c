@@ -1,22 +1,35 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A file of an older version is brought forward. */
+#include "crypto/host/file.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/store/store_sqlite.h"
+#include <errno.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 
 #define PROGRESS_STEPS 50000 /* of SQLite's machine, a few ms */
+#define COPIED         6     /* the step to this schema copies the large tables */
+
+/* The one number that a pragma says. */
+static enum err ask(struct lite *l, const char *pragma, sqlite3_int64 *ret)
+{
+    sqlite3_stmt *stmt = NULL;
+    if (sqlite3_prepare_v2(l->c, pragma, -1, &stmt, NULL) != SQLITE_OK)
+        return lite_report(l, pragma);
+    enum err e = sqlite3_step(stmt) == SQLITE_ROW ? ERR_OK : lite_report(l, pragma);
+    if (e == ERR_OK)
+        *ret = sqlite3_column_int64(stmt, 0);
+    sqlite3_finalize(stmt);
+    return e;
+}
 
 static enum err schema_version(struct lite *l, int *ret)
 {
-    sqlite3_stmt *stmt = NULL;
-    if (sqlite3_prepare_v2(l->c, "PRAGMA user_version", -1, &stmt, NULL) != SQLITE_OK)
-        return lite_report(l, "read-version");
-    enum err e = sqlite3_step(stmt) == SQLITE_ROW ? ERR_OK : lite_report(l, "read-version");
-    if (e == ERR_OK)
-        *ret = sqlite3_column_int(stmt, 0);
-    sqlite3_finalize(stmt);
-    return e;
+    sqlite3_int64 version = 0;
+    TRY(ask(l, "PRAGMA user_version", &version));
+    *ret = (int)version;
+    return ERR_OK;
 }
 
 enum err lite_check_version(struct lite *l)
@@ -112,10 +125,9 @@ static enum err take_back(struct lite *l, enum err e)
 {
     if (sqlite3_get_autocommit(l->c) == 0) /* else SQLite did it by itself */
         (void)sqlite3_exec(l->c, "ROLLBACK", NULL, NULL, NULL);
-    slog(SLOG_ERROR, "store", "file=%s reason=\"%s; the file is as it was\"", store_sqlite_file[l->db.half],
-         e == ERR_FULL
-             ? "the disk has no room for bringing it forward, which takes as much as the file itself"
-             : "it could not be brought forward");
+    if (e != ERR_FULL) /* said with what is wanted */
+        slog(SLOG_ERROR, "store", "file=%s reason=\"it could not be brought forward; the file is as it was\"",
+             store_sqlite_file[l->db.half]);
     return e;
 }
 
@@ -142,19 +154,76 @@ static void empty_log(struct lite *l)
     (void)sqlite3_exec(l->c, "PRAGMA busy_timeout=0; PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
 }
 
-/* Large tables are copied. In the log all of it would be written twice, and at the end in one go that nobody
- * hears of; beside other users of the file it has to be. What is sorted goes to the same disk, not to memory.
- */
-static enum err migrate_large(struct lite *l, int version, const struct store_place *place)
+/* What a migration wants of the disk, in bytes: about. */
+struct room {
+    sqlite3_int64 wanted, there;
+};
+
+/* The tables are copied, first into pages that are free. `logged`: and all of it into the log before. */
+static enum err look_for_room(struct lite *l, const struct store_place *place, bool logged, struct room *ret)
+{
+    sqlite3_int64 size, pages, unused;
+    struct statvfs fs;
+    TRY(ask(l, "PRAGMA page_size", &size));
+    TRY(ask(l, "PRAGMA page_count", &pages));
+    TRY(ask(l, "PRAGMA freelist_count", &unused));
+    if (statvfs(place->dir != NULL ? place->dir : ".", &fs) != 0)
+        return err_from_errno(errno);
+    pages -= unused;
+    ret->wanted = ((pages > unused ? pages - unused : 0) + (logged ? pages : 0)) * size;
+    ret->there = (sqlite3_int64)(fs.f_bavail * fs.f_frsize);
+    return ERR_OK;
+}
+
+/* No failure that may be over when it is tried again: each time the disk would be filled. */
+static enum err refuse(const struct lite *l, const struct room *r)
+{
+    slog(SLOG_ERROR, "store",
+         "file=%s reason=\"the disk has no room for bringing it forward, which takes about %lld bytes where"
+         " %lld are free; the file is as it was\"",
+         store_sqlite_file[l->db.half], (long long)r->wanted, (long long)r->there);
+    return ERR_UNSUPPORTED;
+}
+
+static enum err check_room(struct lite *l, int version, const struct store_place *place, bool logged)
+{
+    struct room r;
+    if (version == 0 || version >= COPIED)
+        return ERR_OK;
+    TRY(look_for_room(l, place, logged, &r));
+    return r.wanted > r.there ? refuse(l, &r) : ERR_OK;
+}
+
+static enum err refuse_full(struct lite *l, const struct store_place *place, bool logged)
+{
+    struct room r;
+    TRY(look_for_room(l, place, logged, &r));
+    return refuse(l, &r);
+}
+
+static enum err migrate_sorting(struct lite *l, int version, const struct store_place *place)
 {
     char *dir = sqlite3_temp_directory;
-    if (version > 0)
-        (void)sqlite3_exec(l->c, sql_sqlite_alone, NULL, NULL, NULL);
     sqlite3_temp_directory = sqlite3_mprintf("%s", place->dir != NULL ? place->dir : "."); /* its own disk */
     enum err e = migrate_from(l, version, place);
     sqlite3_free(sqlite3_temp_directory);
     sqlite3_temp_directory = dir;
+    return e;
+}
+
+/* Large tables are copied. In the log all of it would be written twice, and at the end in one go; beside
+ * other users of the file it has to be. What is sorted goes to the same disk, not to memory.
+ */
+static enum err migrate_large(struct lite *l, int version, const struct store_place *place)
+{
+    TRY(check_room(l, version, place, false));
+    bool logged = version > 0 && sqlite3_exec(l->c, sql_sqlite_alone, NULL, NULL, NULL) != SQLITE_OK;
+    enum err e = check_room(l, version, place, logged);
+    if (e == ERR_OK)
+        e = migrate_sorting(l, version, place);
     empty_log(l);
+    if (e == ERR_FULL && version > 0)
+        e = refuse_full(l, place, logged);
     enum err after = lite_exec(l, sql_sqlite_open, "open");
     return e != ERR_OK ? e : after;
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 /* after setjmp.h and stdarg.h, as cmocka wants */
@@ -24,6 +25,15 @@
 #define LONG  1024
 
 static char dir[64];
+static uint64_t disk_room = UINT32_MAX; /* bytes, as the disk says it */
+
+/* In the C library's place. */
+int statvfs(const char *path, struct statvfs *ret)
+{
+    assert_string_equal(path, dir);
+    *ret = (struct statvfs){.f_bsize = 4096, .f_frsize = 1, .f_bavail = disk_room, .f_bfree = UINT32_MAX};
+    return 0;
+}
 
 static int make_dir(void **state)
 {
@@ -331,7 +341,7 @@ static void test_the_disk_is_full(void **state)
     for (size_t i = 0; i < sizeof percent / sizeof percent[0]; i++) {
         disk_end = size / 100 * percent[i];
         limit_disk(true);
-        assert_int_equal(open_and_close(NULL), ERR_FULL);
+        assert_int_equal(open_and_close(NULL), ERR_UNSUPPORTED); /* not to be tried again */
         limit_disk(false);
         assert_int_equal(version_of(STORE_RECOVERY), 5);
         check_same(STORE_RECOVERY, &recovery);
@@ -340,6 +350,37 @@ static void test_the_disk_is_full(void **state)
     assert_int_equal(open_and_close(NULL), ERR_OK);
     check_same(STORE_RECOVERY, &recovery);
     assert_true(size_of(STORE_RECOVERY) < 2 * size + size / 10);
+    forget(&recovery);
+    assert_int_equal(remove_dir(state), 0);
+}
+
+/* Nothing is begun for which the disk says it has no room; through the log it takes twice as much. */
+static void test_the_disk_is_too_small(void **state)
+{
+    assert_int_equal(make_dir(state), 0);
+    for (unsigned half = 0; half < STORE_HALVES; half++)
+        make_older(half, 5, half == STORE_RECOVERY ? MANY : ROWS);
+    struct before recovery = look(STORE_RECOVERY);
+    const off_t size = size_of(STORE_RECOVERY);
+    sqlite3 *reader = NULL;
+    for (unsigned percent = 90; percent <= 190; percent += 100) {
+        disk_room = (uint64_t)size / 100 * percent;
+        calls = die_at = 0;
+        assert_int_equal(open_and_close(count), ERR_UNSUPPORTED);
+        assert_true(calls < QUIET);
+        assert_int_equal(version_of(STORE_RECOVERY), 5);
+        check_same(STORE_RECOVERY, &recovery);
+        assert_int_equal(size_of(STORE_RECOVERY), size);
+        sqlite3_close(reader);
+        reader = open_file(STORE_RECOVERY);
+        exec(reader, "SELECT count(*) FROM records");
+    }
+    sqlite3_close(reader);
+    assert_int_equal(open_and_close(NULL), ERR_OK);
+    disk_room = 0; /* nothing is to be done */
+    assert_int_equal(open_and_close(NULL), ERR_OK);
+    disk_room = UINT32_MAX;
+    check_same(STORE_RECOVERY, &recovery);
     forget(&recovery);
     assert_int_equal(remove_dir(state), 0);
 }
@@ -491,6 +532,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_row_stays),
                                        cmocka_unit_test(test_killed_meanwhile),
                                        cmocka_unit_test(test_the_disk_is_full),
+                                       cmocka_unit_test(test_the_disk_is_too_small),
                                        cmocka_unit_test(test_nothing_of_the_old_tables_is_left),
                                        cmocka_unit_test(test_beside_a_reader),
                                        cmocka_unit_test(test_the_log_is_left_empty),
