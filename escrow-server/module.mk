@@ -66,7 +66,8 @@ $(eval $(call unit,test_server_msg,$(server_messages),))
 $(eval $(call unit,test_server_chan,escrow-server/process/chan.c $(server_messages),))
 $(eval $(call unit,test_export_form,escrow-server/export/export_form.c,-ljson-c))
 $(eval $(call unit,test_server_store,$(server_store) escrow-server/process/slog.c,$(server_store_libs)))
-$(eval $(call unit,test_server_migrate,$(server_store) escrow-server/process/slog.c,$(server_store_libs)))
+$(foreach t,test_server_migrate test_server_migrate_disk,$(eval $(call unit,$(t),tests/unit/migrate_fixture.c $(server_store) \
+    escrow-server/process/slog.c,$(server_store_libs))))
 $(eval $(call unit,test_server_sqlite,$(server_store) escrow-server/process/slog.c,$(server_store_libs)))
 $(eval $(call unit,test_server_people,escrow-server/vault/people.c escrow-server/vault/totp.c escrow-server/verb/options.c escrow-server/places.c escrow-server/conf_table.c,\
     -ljson-c -lcrypt))
