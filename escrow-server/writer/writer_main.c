@@ -146,7 +146,8 @@ int main(int argc, char **argv)
         .working = child_working};
     enum err e = prepare(&w, &place);
     if (e != ERR_OK) {
-        slog(SLOG_ERROR, "start", "failed=\"open the stores and keys\" reason=\"%s\"", err_text(e));
+        slog(SLOG_ERROR, "start", "failed=\"open the stores and keys\" reason=\"%s\"",
+             e == ERR_UNSUPPORTED ? "as the store says above" : err_text(e));
         return e == ERR_VERSION || e == ERR_UNSUPPORTED ? CONTROL_REFUSED : 1;
     }
     child_hold_signals();
