@@ -88,9 +88,11 @@ def in_order(laptop, o, without=()):
 
 
 def enroll_again(s, laptop):
+    """A virtual network card may lose its first packets for seconds: then it waits, and is tried again."""
     lab.put_bundle(laptop, s.bundle)
     code, o = agent(laptop, 'enroll --bundle /root/bundle')
-    assert code == 0, (code, o)
+    assert code in (0, 4), (code, o)
+    until_status(laptop, 'enrolled', lambda o: o['enrolment'] == 'done')
 
 
 def by_recovery_app(s, laptop, key_id):
