@@ -1,8 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The statements of the stores, by name. Each dialect has its own text for them, in one file: sql_sqlite.c
- * (its schema: sql_sqlite_schema.c) and sql_pg.c hold all SQL, and nothing else. Parameters stand in the same
- * order in both. */
+ * and sql_pg.c (the schemas: sql_sqlite_schema.c, sql_pg_schema.c) hold all SQL, and nothing else. Parameters
+ * stand in the same order in both. */
 
 #include "escrow-server/store/store.h"
 

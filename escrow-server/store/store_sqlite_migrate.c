@@ -218,7 +218,7 @@ static enum err migrate_large(struct lite *l, int version, const struct store_pl
 {
     TRY(check_room(l, version, place, false));
     bool logged = version > 0 && sqlite3_exec(l->c, sql_sqlite_alone, NULL, NULL, NULL) != SQLITE_OK;
-    enum err e = check_room(l, version, place, logged);
+    enum err e = logged ? check_room(l, version, place, true) : ERR_OK;
     if (e == ERR_OK)
         e = migrate_sorting(l, version, place);
     empty_log(l);

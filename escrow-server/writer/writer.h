@@ -123,9 +123,6 @@ MUST_CHECK enum err writer_take(struct batch *b, struct chan *c, const struct ms
 void writer_ahead(const struct batch *b, const struct chan *c);
 /* Begin a half if that was not done yet. */
 MUST_CHECK enum err batch_need(struct batch *b, enum store_half half);
-/* Say in the counters whether a half can be written: there is a connection, and the last transaction, if
- * there was one, was carried out. */
-void writer_say_up(const struct writer_state *w, enum store_half half);
 /* Commit, then answer everything that waited. */
 void batch_finish(struct batch *b);
 

@@ -222,12 +222,6 @@ static void share_fate(struct pending *p, enum store_half half, enum err e)
     }
 }
 
-void writer_say_up(const struct writer_state *w, enum store_half half)
-{
-    bool good = w->fresh[half] || w->good_ms[half] > 0;
-    metrics_set(METRIC_STORE_UP + half, good && w->ops->is_up(w->store, half));
-}
-
 static enum err commit(struct batch *b, unsigned half, bool *ret_replicated)
 {
     struct writer_state *w = b->w;
@@ -238,7 +232,6 @@ static enum err commit(struct batch *b, unsigned half, bool *ret_replicated)
     w->replicated[half] = e == ERR_OK && *ret_replicated;
     metrics_add(METRIC_COMMITS + 2 * half + (e != ERR_OK), 1);
     w->fresh[half] = false;
-    writer_say_up(w, half);
     metrics_set(METRIC_REPLICATED + half, w->replicated[half]);
     metrics_observe(METRIC_COMMIT_TIME + half * (METRICS_BUCKETS + 2), metrics_time_bounds,
                     took_us > 0 ? (uint64_t)took_us : 0);

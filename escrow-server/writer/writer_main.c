@@ -120,13 +120,22 @@ static int tend(struct writer_state *w)
     return ms;
 }
 
+/* Can a half be written? There is a connection, and the last transaction, if there was one, was carried out.
+ * Each turn says it: what a commit changed, and the counters come after the start. */
+static void say_up(const struct writer_state *w)
+{
+    for (unsigned half = 0; half < STORE_HALVES; half++) {
+        bool good = w->fresh[half] || w->good_ms[half] > 0;
+        metrics_set(METRIC_STORE_UP + half, good && w->ops->is_up(w->store, half));
+    }
+}
+
 static void loop(struct writer_state *w)
 {
     bool more = false, ready[WEBS];
     while (!child_stopping && webs_wait(&w->webs, more ? 0 : tend(w), ready) == ERR_OK) {
         more = serve_all(w, ready);
-        for (unsigned half = 0; half < STORE_HALVES; half++) /* the counters come after the start */
-            writer_say_up(w, half);
+        say_up(w);
     }
 }
 
