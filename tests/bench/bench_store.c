@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The store alone, for tests/bench/server.py: what a commit costs, and a look-up among very many keys. One
- * JSON line. bench_store commit PLACE SECONDS BATCH   escrow records, BATCH to a commit; signatures are not
- * the store's business bench_store fill DIR DEVICES KEYS        a SQLite recovery store in bulk PLACE: a
- * folder, or a PostgreSQL connection string. */
+/* The store alone, for tests/bench/bench_server.py: what a commit costs, and a look-up among very many keys.
+ * One JSON line. PLACE: a folder, or a PostgreSQL connection string.
+ *
+ * commit PLACE SECONDS BATCH: escrow records, BATCH to a commit; signatures are not the store's business
+ * bare DIR SECONDS BATCH: bare rows in their place (bench_bare.h)
+ * fill DIR DEVICES KEYS: a SQLite recovery store in bulk */
 #include "crypto/hash.h"
 #include "crypto/random.h"
 #include "escrow-server/store/store.h"
+#include "tests/bench/bench_bare.h"
 #include "tests/bench/bench_fill.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,6 +127,15 @@ static int do_commit(char **a)
     return 0;
 }
 
+static int do_bare(char **a)
+{
+    uint64_t rows = 0;
+    double took = 0;
+    check(bench_bare(a[0], strtod(a[1], NULL), (unsigned)strtoul(a[2], NULL, 10), &rows, &took), "bare");
+    printf("{\"rows\":%llu,\"per_second\":%.1f}\n", (unsigned long long)rows, (double)rows / took);
+    return 0;
+}
+
 static int do_fill(char **a)
 {
     double start = now();
@@ -142,8 +154,11 @@ int main(int argc, char **argv)
 {
     if (argc == 5 && strcmp(argv[1], "commit") == 0 && strtoul(argv[4], NULL, 10) <= BATCH_MAX)
         return do_commit(argv + 2);
+    if (argc == 5 && strcmp(argv[1], "bare") == 0)
+        return do_bare(argv + 2);
     if (argc == 5 && strcmp(argv[1], "fill") == 0)
         return do_fill(argv + 2);
-    fputs("usage: bench_store commit PLACE SECONDS BATCH | fill DIR DEVICES KEYS\n", stderr);
+    fputs("usage: bench_store commit PLACE SECONDS BATCH | bare DIR SECONDS BATCH | fill DIR DEVICES KEYS\n",
+          stderr);
     return 2;
 }

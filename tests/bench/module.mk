@@ -13,5 +13,6 @@ bench: all
 # look-ups among 5,000,000 keys: about ten minutes and 10 GB of disk
 bench-large: all
 	$(Q)tests/bench/bench.py --runs $(BENCH_RUNS) --size large --json $(B)/bench-large.json lookup
-# the store alone, for tests/bench/server.py
-$(eval $(call program,tests/bench_store,tests/bench/bench_store.c tests/bench/bench_fill.c $(server_store) escrow-server/process/slog.c,$(server_store_libs)))
+# the store alone, for tests/bench/bench_server.py
+bench_store := bench_store bench_bare bench_fill
+$(eval $(call program,tests/bench_store,$(bench_store:%=tests/bench/%.c) $(server_store) escrow-server/process/slog.c,$(server_store_libs)))
