@@ -65,7 +65,8 @@ server_messages := $(addprefix escrow-server/process/,msg_piece.c msg_store.c ms
 $(eval $(call unit,test_server_msg,$(server_messages),))
 $(eval $(call unit,test_server_chan,escrow-server/process/chan.c $(server_messages),))
 $(eval $(call unit,test_export_form,escrow-server/export/export_form.c,-ljson-c))
-$(eval $(call unit,test_server_store,$(server_store) escrow-server/process/slog.c,$(server_store_libs)))
+$(foreach t,records turns find orders uncertain devices retention durable,$(eval $(call unit,test_store_$(t),tests/unit/store_fixture.c \
+    $(server_store) escrow-server/process/slog.c,$(server_store_libs))))
 $(foreach t,test_server_migrate test_server_migrate_disk,$(eval $(call unit,$(t),tests/unit/migrate_fixture.c $(server_store) \
     escrow-server/process/slog.c,$(server_store_libs))))
 $(eval $(call unit,test_server_sqlite,$(server_store) escrow-server/process/slog.c,$(server_store_libs)))

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The server on a real PostgreSQL 15, which the tests run themselves. Closes with "N passed, N failed"."""
 import contextlib
+import glob
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from server_suite import Skip  # noqa: E402
 from test_operation import value  # noqa: E402
 
 LIMIT_S = 1200
+UNIT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'unit')
 LOCAL, REPLICATED = 1, 2
 results = {'passed': 0, 'failed': 0, 'skipped': 0}
 
@@ -111,10 +113,15 @@ def count(p, table, where='true'):
 # ---- the store alone
 
 def test_store_suite():
+    """Every program of the suite, as its sources name them."""
+    programs = sorted(os.path.basename(path)[:-2] for path in glob.glob(os.path.join(UNIT, 'test_store_*.c')))
+    holds(programs, f'no test_store_*.c in {UNIT}')
     with cluster() as p:
-        done = run(os.path.join(BUILD, 'tests/test_server_store'), p.url, code=None)
-    text = done.stdout + done.stderr
-    holds(done.returncode == 0 and re.search(r'\[  PASSED  \] postgres: \d+ test|\[  PASSED  \] \d+ test', text), text[-3000:])
+        for program in programs:
+            done = run(os.path.join(BUILD, 'tests', program), p.url, code=None)
+            text = done.stdout + done.stderr
+            holds(done.returncode == 0 and re.search(r'^\[  PASSED  \] (postgres: )?[1-9]\d* test', text, re.M),
+                  f'{program}: {text[-3000:]}')
 
 
 # ---- one database
