@@ -72,11 +72,12 @@ $(foreach t,test_server_migrate test_server_migrate_disk,$(eval $(call unit,$(t)
 $(eval $(call unit,test_server_sqlite,$(server_store) escrow-server/process/slog.c,$(server_store_libs)))
 $(eval $(call unit,test_server_people,escrow-server/vault/people.c escrow-server/vault/totp.c escrow-server/verb/options.c escrow-server/places.c escrow-server/conf_table.c,\
     -ljson-c -lcrypt))
-$(eval $(call unit,test_server_writer,escrow-server/pki.c escrow-server/pki_read.c $(server_store) \
+$(foreach t,batch sync enroll uncertain take_back orders quiet,$(eval $(call unit,test_writer_$(t),tests/unit/writer_fixture.c \
+    escrow-server/pki.c escrow-server/pki_read.c $(server_store) \
     $(addprefix escrow-server/writer/,writer_batch.c writer_sync.c writer_store.c writer_turn.c writer_records.c writer_chain.c writer_synced.c writer_enroll.c writer_disclosed.c writer_orders.c \
     writer_seen.c writer_devices.c writer_loss.c writer_uncertain.c writer_take_back.c) \
     $(addprefix escrow-server/process/,webs.c quiet.c child_listen.c control.c metrics.c chan.c msg_piece.c msg_store.c \
-    msg_devices.c msg_vault.c msg_loss.c slog.c),$(server_store_libs)))
+    msg_devices.c msg_vault.c msg_loss.c slog.c),$(server_store_libs))))
 
 $(eval $(call unit,test_vault_loss,$(addprefix escrow-server/,vault/vault_loss.c process/metrics.c process/slog.c),))
 $(eval $(call unit,test_tls_hold,escrow-server/web/tls_hold.c,-lssl))
