@@ -18,11 +18,9 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from server_fixture import BUILD, Server, run  # noqa: E402
+from server_fixture import Server, run  # noqa: E402
 from server_suite import enrolled, eq, holds, judge_memory, main, until  # noqa: E402
 from test_operation import metrics_text, parse_metrics, processes, value  # noqa: E402
-
-SHIM = os.path.join(BUILD, 'tests/clock_shim.so')
 
 
 def context(s, *cert):
@@ -346,43 +344,6 @@ def test_mutated_requests():
         holds('sanitizer' not in s.read_log().lower() and 'runtime error' not in s.read_log(), 'no word of a sanitizer')
     finally:
         s.clean()
-
-
-# ---- clocks
-
-def test_clock_jumps(s):
-    """The server's clock goes back by a day and ahead by a year: records are stored and receipted, keys disclosed,
-    tokens judged by its own clock, and the audit chain stays whole."""
-    del s
-    server = Server()
-    try:
-        kept = []
-        for shift in (0, -86400, 365 * 86400, -3600, 0):
-            os.environ.update(LD_PRELOAD=SHIM, CLOCK_SHIFT=str(shift))
-            try:
-                server.start()
-            finally:
-                del os.environ['LD_PRELOAD'], os.environ['CLOCK_SHIFT']
-            if not kept:
-                d = enrolled(server, 'jumps')
-            e = d.escrow()
-            answer_ = d.sync(e, attempt=len(kept) + 1)[2]
-            eq(d.names(answer_), [e['name']], f'receipted at {shift}')
-            holds(abs(answer_['time'] - time.time() - shift) < 60, f'the clock is {shift} off')
-            kept.append(e)
-            for old in kept:
-                eq(d.names(d.sync(old, attempt=99)[2]), [old['name']], 'again')
-            eq(server.recover(e['key_id'])[0]['recovery_password'], e['digits'], f'disclosed at {shift}')
-            eq(d.orders(d.sync()[2])[0] in [k['key_id'] for k in kept], True, 'ordered')
-            server.stop()
-        server.start()
-        eq(sorted(d.orders(d.sync()[2])), sorted(k['key_id'] for k in kept), 'every order')
-        holds('good' in server.command('audit', 'verify').stdout, 'the chain')
-        server.command('verify')
-        with contextlib.closing(sqlite3.connect(server.state('writer/recovery.db'))) as db:
-            eq(db.execute('SELECT count(*) FROM records').fetchone(), (5,), 'stored once each')
-    finally:
-        server.clean()
 
 
 # ---- stores that are away or went back
