@@ -33,6 +33,8 @@
 struct vault_mark {
     uint8_t hash[16];
     uint64_t time, off; /* where it begins in the file */
+    int64_t since;      /* when it was written, by vault_up(); vault_age.c */
+    bool ahead;         /* read back with a time later than now: when, nobody knows */
     bool erased;
 };
 
@@ -40,6 +42,7 @@ struct vault_mark {
 struct vault_copy {
     uint8_t chain[16];
     struct vault_mark *mark;
+    uint64_t latest; /* for vault_age_read() */
     size_t n, cap;
 };
 
@@ -62,7 +65,7 @@ struct vault_order {
 
 /* A request that waits for a second person, or for its repetition. */
 struct vault_wish {
-    uint64_t n, time; /* entry that refused it; of that, or of the approval */
+    uint64_t n, at; /* entry that refused it; that, or the approval: its hour is counted from there */
     char who[MSG_NAME + 1], key_id[GUID_TEXT], volume[GUID_TEXT], device[65];
     bool approved;
 };
@@ -105,6 +108,8 @@ struct vault {
     struct msg_losses losses;    /* each such gap */
     uint64_t loss_words;         /* entries about them that were taken; told when it changes */
     struct vault_mark *mark;     /* of every entry */
+    size_t n_known;              /* marks of an earlier reading that still lie there */
+    uint64_t latest;             /* for vault_age_read() */
     struct vault_copy *copy;     /* every imported chain */
     struct msg_entry *disclosed; /* every disclosure: of our log, oldest first, then of imported chains */
     struct vault_order *order;   /* every order to erase */
@@ -117,6 +122,8 @@ struct vault {
 };
 
 uint64_t vault_now(void);
+/* Seconds of a clock that nobody sets, and that goes on while the computer sleeps. */
+int64_t vault_up(void);
 
 /* vault_keys.c: every epoch in keys/ is opened and proved with its canary; one that cannot be, or that org
  * names and that is not there, is an alarm (a log line, MSG_VAULT_IS), and the others serve.
@@ -152,7 +159,10 @@ void vault_memory_clear(struct vault *v);
 void vault_memory_free(struct vault *v);
 /* Room for one mark more. */
 MUST_CHECK enum err vault_memory_reserve(struct vault *v);
+/* Of an entry that was written just now. */
 void vault_memory_mark(struct vault *v, const struct audit_entry *a, uint64_t off);
+/* Entry n of our log or of an imported chain (hex ID). NULL: there is none. */
+const struct vault_mark *vault_memory_mark_of(const struct vault *v, const char *chain, uint64_t n);
 MUST_CHECK enum err vault_memory_disclosed(struct vault *v, const struct msg_entry *e);
 MUST_CHECK enum err vault_memory_order(struct vault *v, const char *chain, uint64_t n);
 /* An entry of any chain: kept if it is a disclosure. err: FORMAT (it names no key of a device) */
@@ -215,11 +225,17 @@ bool vault_is_blank(const char *text);
 /* err: also DENIED */
 MUST_CHECK enum err vault_person(struct vault *v, const struct msg_disclose *d, struct vault_asker *ret,
                                  char *ret_detail);
-/* The limit of this vault is its part of the whole. err: BUSY */
-MUST_CHECK enum err vault_quota(const struct vault *v, const char *who, char *ret_detail);
 /* The code that was used goes into the entry's note, and is read back from there. */
 void vault_note_step(struct audit_entry *a, const struct vault_asker *asker);
 void vault_step_take(struct vault *v, const struct audit_entry *a);
+
+/* vault_age.c: how long ago entries were written, whatever was done to the wall clock. */
+/* A mark of an entry that is read back, in the chain's order. latest: of that chain; 0 before its first */
+void vault_age_read(struct vault_mark *m, uint64_t *latest);
+/* Seconds since then. */
+uint64_t vault_age(const struct vault_mark *m);
+/* The limit of this vault is its part of the whole. err: BUSY */
+MUST_CHECK enum err vault_quota(const struct vault *v, const char *who, char *ret_detail);
 
 /* vault_approval.c */
 bool vault_needs_approval(const struct vault *v, enum people_role role);

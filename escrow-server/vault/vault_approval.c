@@ -23,18 +23,22 @@ bool vault_needs_approval(const struct vault *v, enum people_role role)
     return is_listed(v->conf.approval, people_role_text(role));
 }
 
-static bool is_open(const struct vault_wish *w)
+/* Where nobody knows when it was, it is over: asking again costs little. */
+static bool is_open(const struct vault *v, const struct vault_wish *w)
 {
-    return w->n != 0 && w->time + VAULT_APPROVAL_S > vault_now();
+    if (w->n == 0 || w->at == 0 || w->at > v->n_marks)
+        return false;
+    const struct vault_mark *m = &v->mark[w->at - 1];
+    return !m->ahead && vault_age(m) < VAULT_APPROVAL_S;
 }
 
 void vault_wish_add(struct vault *v, const struct audit_entry *a, uint64_t n)
 {
     struct vault_wish *w = &v->wish[0];
     for (unsigned i = 0; i < VAULT_WISHES; i++) /* the oldest makes room */
-        if (v->wish[i].time < w->time)
+        if (v->wish[i].at < w->at)
             w = &v->wish[i];
-    *w = (struct vault_wish){.n = n, .time = a->time};
+    *w = (struct vault_wish){.n = n, .at = n};
     snprintf(w->who, sizeof w->who, "%.*s", MSG_NAME, a->who);
     snprintf(w->key_id, sizeof w->key_id, "%s", a->key_id);
     snprintf(w->volume, sizeof w->volume, "%s", a->volume);
@@ -45,7 +49,7 @@ uint64_t vault_approved(const struct vault *v, const struct audit_entry *a)
 {
     for (unsigned i = 0; i < VAULT_WISHES; i++) {
         const struct vault_wish *w = &v->wish[i];
-        if (is_open(w) && w->approved && strcmp(w->who, a->who) == 0 && strcmp(w->key_id, a->key_id) == 0)
+        if (is_open(v, w) && w->approved && strcmp(w->who, a->who) == 0 && strcmp(w->key_id, a->key_id) == 0)
             return w->n;
     }
     return 0;
@@ -58,12 +62,12 @@ void vault_wish_end(struct vault *v, uint64_t n)
             v->wish[i] = (struct vault_wish){.n = 0};
 }
 
-static void mark_approved(struct vault *v, uint64_t n, uint64_t time)
+static void mark_approved(struct vault *v, uint64_t n, uint64_t at)
 {
     for (unsigned i = 0; i < VAULT_WISHES; i++)
         if (n != 0 && v->wish[i].n == n) {
             v->wish[i].approved = true;
-            v->wish[i].time = time;
+            v->wish[i].at = at;
         }
 }
 
@@ -77,7 +81,7 @@ void vault_approval_take(struct vault *v, const struct audit_entry *a)
         vault_wish_add(v, a, a->n);
     else if (strcmp(a->action, AUDIT_APPROVE) == 0 && (at = strstr(a->note, NOTE_APPROVES)) != NULL &&
              sscanf(at + strlen(NOTE_APPROVES), "%llu", &n) == 1)
-        mark_approved(v, n, a->time);
+        mark_approved(v, n, a->n);
     else if (strcmp(a->action, AUDIT_DISCLOSE) == 0 && (at = strstr(a->note, NOTE_APPROVAL)) != NULL &&
              sscanf(at + strlen(NOTE_APPROVAL), "%llu", &n) == 1)
         vault_wish_end(v, n);
@@ -102,7 +106,7 @@ static enum err check(const struct vault_wish *w, const struct msg_approve *m, e
 static struct vault_wish *find(struct vault *v, uint64_t n)
 {
     for (unsigned i = 0; i < VAULT_WISHES; i++)
-        if (v->wish[i].n == n && is_open(&v->wish[i]))
+        if (v->wish[i].n == n && is_open(v, &v->wish[i]))
             return &v->wish[i];
     return NULL;
 }
@@ -126,6 +130,6 @@ enum err vault_approve(struct vault *v, const struct msg_approve *m, char *ret_d
     snprintf(ret_detail, MSG_DETAIL, "The vault's audit log cannot be written; nothing was approved.");
     TRY(vault_log_append(v, &a, &n));
     w->approved = true;
-    w->time = a.time;
+    w->at = n;
     return ERR_OK;
 }

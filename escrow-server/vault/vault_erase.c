@@ -81,6 +81,7 @@ void vault_erase_finish(struct vault *v)
 }
 
 struct ages {
+    const struct vault *v;
     const struct msg_erase *e;
     unsigned there;
     bool too_young;
@@ -89,19 +90,20 @@ struct ages {
 static enum err look(void *ctx, const struct audit_entry *a, const char *line, size_t len)
 {
     struct ages *ages = ctx;
+    const struct vault_mark *m = vault_memory_mark_of(ages->v, ages->e->chain, a->n);
     (void)line, (void)len;
     for (unsigned i = 0; i < ages->e->count; i++)
         if (ages->e->n[i] == a->n) {
             ages->there++;
-            ages->too_young = ages->too_young || a->time + VAULT_ERASE_AFTER_S > vault_now();
+            ages->too_young = ages->too_young || m == NULL || vault_age(m) < VAULT_ERASE_AFTER_S;
         }
     return ERR_OK;
 }
 
 /* Whoever took a web worker over and has an administrator's password cannot hide what he does now. */
-static enum err check(const struct msg_erase *e, const char *path, char *ret_detail)
+static enum err check(const struct vault *v, const struct msg_erase *e, const char *path, char *ret_detail)
 {
-    struct ages ages = {.e = e};
+    struct ages ages = {.v = v, .e = e};
     struct audit_head head;
     size_t torn;
     snprintf(ret_detail, MSG_DETAIL, "There is no such chain, or not every entry of it that was named.");
@@ -151,7 +153,7 @@ enum err vault_erase(struct vault *v, const struct msg_erase *e, unsigned *ret_n
     TRY(may(v, e, &a, ret_detail));
     snprintf(ret_detail, MSG_DETAIL, "The chain's ID is none.");
     TRY(path_of(v, e->chain, path));
-    TRY(check(e, path, ret_detail));
+    TRY(check(v, e, path, ret_detail));
     snprintf(ret_detail, MSG_DETAIL, "The order cannot be written into the audit log; nothing was erased.");
     TRY(write_order(v, e, &a));
     snprintf(ret_detail, MSG_DETAIL,

@@ -11,6 +11,13 @@ uint64_t vault_now(void)
     return (uint64_t)time(NULL);
 }
 
+int64_t vault_up(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_BOOTTIME, &t);
+    return (int64_t)t.tv_sec;
+}
+
 /* Is it the log that this vault wrote, and do its checkpoints say what stands there? */
 static enum err judge(const struct vault *v)
 {

@@ -30,8 +30,10 @@ static void clear_copies(struct vault *v)
 void vault_memory_clear(struct vault *v)
 {
     clear_copies(v);
+    if (v->n_known < v->n_marks)
+        v->n_known = v->n_marks;
     v->n_disclosed = v->n_marks = v->n_orders = 0;
-    v->last_check = v->lost = v->size = 0;
+    v->last_check = v->lost = v->size = v->latest = 0;
     v->losses.n = 0;
     memset(v->wish, 0, sizeof v->wish);
 }
@@ -62,7 +64,22 @@ static struct vault_mark mark_of(const struct audit_entry *a, uint64_t off)
 
 void vault_memory_mark(struct vault *v, const struct audit_entry *a, uint64_t off)
 {
-    v->mark[v->n_marks++] = mark_of(a, off);
+    struct vault_mark m = mark_of(a, off);
+    m.since = vault_up();
+    v->mark[v->n_marks++] = m;
+}
+
+/* Of an entry that this vault read or wrote before, it knows better than the entry's time does. */
+static void mark_read(struct vault *v, const struct audit_entry *a)
+{
+    struct vault_mark m = mark_of(a, v->size);
+    vault_age_read(&m, &v->latest);
+    const struct vault_mark *was = &v->mark[v->n_marks];
+    if (v->n_marks < v->n_known && memcmp(was->hash, m.hash, sizeof m.hash) == 0) {
+        m.since = was->since;
+        m.ahead = was->ahead;
+    }
+    v->mark[v->n_marks++] = m;
 }
 
 static struct vault_copy *find_copy(const struct vault *v, const uint8_t chain[static 16])
@@ -102,13 +119,27 @@ enum err vault_memory_copy(struct vault *v, const struct audit_entry *a)
     enum err e = grow(&p, &c->cap, c->n, sizeof *c->mark);
     c->mark = p;
     TRY(e);
-    c->mark[c->n++] = mark_of(a, 0);
+    struct vault_mark m = mark_of(a, 0);
+    vault_age_read(&m, &c->latest);
+    c->mark[c->n++] = m;
     return ERR_OK;
 }
 
 const struct vault_copy *vault_memory_copy_of(const struct vault *v, const uint8_t chain[static 16])
 {
     return find_copy(v, chain);
+}
+
+const struct vault_mark *vault_memory_mark_of(const struct vault *v, const char *chain, uint64_t n)
+{
+    uint8_t id[16];
+    size_t len;
+    if (strcmp(chain, v->seen.chain) == 0)
+        return n > 0 && n <= v->n_marks ? &v->mark[n - 1] : NULL;
+    if (base16_decode(chain, strlen(chain), id, sizeof id, &len) != ERR_OK || len != sizeof id)
+        return NULL;
+    const struct vault_copy *c = find_copy(v, id);
+    return c != NULL && n > 0 && n <= c->n ? &c->mark[n - 1] : NULL;
 }
 
 bool vault_copy_has(const struct vault_copy *copy, uint64_t n, const uint8_t hash[static 32])
@@ -162,7 +193,7 @@ enum err vault_memory_take(void *ctx, const struct audit_entry *a, const char *l
         v->goes_on = memcmp(a->hash, v->seen.hash, sizeof a->hash) == 0;
     TRY(vault_head_judge(v, a));
     TRY(vault_memory_reserve(v));
-    vault_memory_mark(v, a, v->size);
+    mark_read(v, a);
     v->size += len;
     vault_loss_take(v, a);
     vault_step_take(v, a);

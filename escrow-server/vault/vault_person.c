@@ -5,8 +5,6 @@
 #include <string.h>
 #include <time.h>
 
-#define HOUR_S 3600
-
 /* Waiting is measured by a clock that nobody sets. */
 static uint64_t seconds_up(void)
 {
@@ -203,22 +201,4 @@ enum err vault_person(struct vault *v, const struct msg_disclose *d, struct vaul
         return ERR_DENIED;
     }
     return ERR_OK;
-}
-
-enum err vault_quota(const struct vault *v, const char *who, char *ret_detail)
-{
-    uint64_t now = vault_now(), n = 0;
-    for (size_t i = 0; i < v->n_disclosed; i++) /* all: a clock that was set puts times out of order */
-        if (v->disclosed[i].time + HOUR_S > now && strcmp(v->disclosed[i].who, who) == 0 &&
-            strcmp(v->disclosed[i].chain, v->seen.chain) == 0)
-            n++;
-    uint64_t limit = v->conf.quota_per_hour / v->conf.vaults; /* another one may have given the rest */
-    if (n < (limit > 0 ? limit : 1))
-        return ERR_OK;
-    snprintf(ret_detail, MSG_DETAIL,
-             "%s has read %llu keys within the last hour, which is the limit (disclosures-per-hour in "
-             "server.conf, divided among the vaults); "
-             "try again later or let somebody else do it.",
-             who, (unsigned long long)n);
-    return ERR_BUSY;
 }

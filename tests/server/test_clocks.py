@@ -5,6 +5,7 @@
 import contextlib
 import mmap
 import os
+import re
 import sqlite3
 import struct
 import sys
@@ -12,7 +13,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from server_fixture import BUILD, Server  # noqa: E402
+from server_fixture import BUILD, PASSWORD, Server  # noqa: E402
 from server_suite import enrolled, eq, holds, main  # noqa: E402
 
 SHIM = os.path.join(BUILD, 'tests/clock_shim.so')
@@ -111,6 +112,102 @@ def test_jumps_of_a_running_server():
             is_whole(s, d, kept)
     finally:
         s.clean()
+
+
+# ---- limits and windows: an hour is an hour, whatever the clock says
+
+class Desk:
+    """A server with people, who ask for keys of one laptop."""
+
+    def __init__(self):
+        self.s, self.clock = Server(), Clock()
+        self.s.configure(disclosures_per_hour=2, approval='helpdesk')
+        self.clock.start(self.s)
+        for name, role in (('helen', 'helpdesk'), ('adam', 'administrator')):
+            self.s.command('user', 'add', '--name', name, '--role', role, '--password-file', '-', stdin=PASSWORD)
+        d = enrolled(self.s, 'desk')
+        self.e = d.escrow()
+        d.sync(self.e)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.s.clean()
+
+    def asks(self, who='alice', code=0, extra=()):
+        got, err = self.s.recover(self.e['key_id'], who=who, code=code, extra=('--user', 'carol', *extra))
+        eq(got.get('recovery_password'), None if code else self.e['digits'], f'{who}: {err}')
+        return err
+
+    def is_at_the_limit(self, what):
+        holds('has read 2 keys within the last hour' in self.asks(code=4), what)
+
+    def wishes(self):
+        err = self.asks('helen', 4)
+        return re.search(r'second person.*--entry (\d+)', err)[1]
+
+    def approve(self, n, code=0):
+        return self.s.command('approve', '--entry', n, '--as', 'alice', '--password-file', '-', code=code, stdin=PASSWORD)
+
+    def erase(self, code=0):
+        """The entry of the last disclosure."""
+        n = [x['n'] for x in self.s.audit() if x['action'] == 'disclose'][-1]
+        err = self.s.command('audit', 'erase', '--entries', str(n), '--as', 'adam', '--password-file', '-', code=code, stdin=PASSWORD).stderr
+        holds(not code or 'Entries of the last 24 hours' in err, err)
+
+    def again(self):
+        eq(self.s.stop(), 0, 'ended')
+        self.clock.start(self.s)
+
+
+def test_limits_of_a_running_server():
+    with Desk() as desk:
+        desk.clock.set(YEAR)
+        desk.asks()
+        desk.asks()
+        for wrong in (YEAR, YEAR + 2 * HOUR, 0, -2 * HOUR, 2 * HOUR, 0):
+            desk.clock.set(wrong)
+            desk.is_at_the_limit(f'the clock was set to {wrong}')
+        desk.clock.later(HOUR)
+        desk.asks()
+        # a second person's hour
+        desk.clock.set(YEAR)
+        n, late = desk.wishes(), desk.wishes()
+        desk.clock.set(0)
+        desk.approve(n)
+        desk.clock.set(2 * HOUR)
+        desk.asks('helen')
+        desk.clock.set(0)
+        desk.clock.later(HOUR)
+        holds('no request of the last hour' in desk.approve(late, 3).stderr, 'the hour was over')
+        # a day, for erasing
+        desk.clock.set(YEAR)
+        desk.asks()
+        for wrong in (YEAR + DAY, 0):
+            desk.clock.set(wrong)
+            desk.erase(3)
+        desk.clock.later(DAY)
+        desk.erase()
+        desk.s.command('audit', 'verify')
+
+
+def test_a_clock_that_was_ahead_is_put_right():
+    """Over a start, which knows of an entry only its time."""
+    with Desk() as desk:
+        clock = desk.clock
+        clock.set(YEAR)
+        desk.asks()
+        desk.asks()
+        desk.approve(desk.wishes())
+        clock.set(0)
+        desk.is_at_the_limit('before a start')
+        desk.again()
+        desk.is_at_the_limit('the clock that was put right opens nothing')
+        desk.wishes()  # nobody knows when the other one was approved
+        clock.later(HOUR)
+        desk.asks()  # and closes nothing for long
+        holds('good' in desk.s.command('audit', 'verify').stdout, 'the chain')
 
 
 if __name__ == '__main__':

@@ -396,8 +396,9 @@ def days_ago(n):
 
 
 def test_personal_data_is_erased():
-    with server() as s:
-        with days_ago(3):
+    with contextlib.ExitStack() as stack:
+        with days_ago(3):  # also the log's first entry: none is older than one before it
+            s = stack.enter_context(server())
             s.start()
         d = enrolled(s, 'erase')
         e, later = d.escrow(), d.escrow()

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/vault/vault.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+/* after setjmp.h and stdarg.h, as cmocka wants */
+#include <cmocka.h>
+
+/* Limits and windows of a vault whose clock is set, that is started again, and that opens its
+ * log again. The log is an array. */
+
+#define CHAIN  "00112233445566778899aabbccddeeff"
+#define KEY    "11111111-1111-1111-1111-111111111111"
+#define DEVICE CHAIN CHAIN /* as many digits */
+
+enum { HOUR = 3600, DAY = 86400, YEAR = 365 * DAY, NOW = 1800000000, LOG_MAX = 64 };
+
+static uint64_t wall;
+static int64_t up;
+static struct audit_entry entry[LOG_MAX];
+static uint64_t n_entries;
+static struct vault v;
+
+uint64_t vault_now(void)
+{
+    return wall;
+}
+
+int64_t vault_up(void)
+{
+    return up;
+}
+
+enum err vault_log_ready(struct vault *vault)
+{
+    (void)vault;
+    return ERR_OK;
+}
+
+enum err vault_log_append(struct vault *vault, const struct audit_entry *e, uint64_t *ret_n)
+{
+    assert_true(n_entries < LOG_MAX);
+    struct audit_entry *a = &entry[n_entries];
+    *a = *e;
+    a->n = ++n_entries;
+    a->hash[0] = (uint8_t)a->n;
+    snprintf(a->chain, sizeof a->chain, CHAIN);
+    assert_int_equal(vault_memory_reserve(vault), ERR_OK);
+    vault_memory_mark(vault, a, 0);
+    *ret_n = a->n;
+    return ERR_OK;
+}
+
+enum err vault_head_judge(struct vault *vault, const struct audit_entry *a)
+{
+    (void)vault, (void)a;
+    return ERR_OK;
+}
+
+void vault_loss_take(struct vault *vault, const struct audit_entry *a)
+{
+    (void)vault, (void)a;
+}
+
+enum err vault_erase_take(struct vault *vault, const struct audit_entry *a)
+{
+    (void)vault, (void)a;
+    return ERR_OK;
+}
+
+enum err vault_step_up(struct vault *vault, const char *who, const struct msg_blob *password,
+                       const char *code, struct vault_asker *ret, char *ret_detail)
+{
+    (void)vault, (void)who, (void)password, (void)code, (void)ret_detail;
+    *ret = (struct vault_asker){.role = PEOPLE_ADVANCED};
+    return ERR_OK;
+}
+
+void vault_step_take(struct vault *vault, const struct audit_entry *a)
+{
+    (void)vault, (void)a;
+}
+
+void vault_note_step(struct audit_entry *a, const struct vault_asker *asker)
+{
+    (void)a, (void)asker;
+}
+
+const char *people_role_text(enum people_role role)
+{
+    (void)role;
+    return "advanced";
+}
+
+static void read_log(void)
+{
+    vault_memory_clear(&v);
+    snprintf(v.seen.chain, sizeof v.seen.chain, CHAIN);
+    for (uint64_t i = 0; i < n_entries; i++)
+        assert_int_equal(vault_memory_take(&v, &entry[i], "", 0), ERR_OK);
+}
+
+static void restart(void)
+{
+    vault_memory_free(&v);
+    v = (struct vault){.conf = {.quota_per_hour = 2, .vaults = 1, .approval = "advanced"}};
+    read_log();
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    n_entries = 0;
+    wall = NOW;
+    up = 100;
+    restart();
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    vault_memory_free(&v);
+    v = (struct vault){.n_marks = 0};
+    return 0;
+}
+
+static void pass(unsigned seconds)
+{
+    wall += seconds;
+    up += seconds;
+}
+
+static uint64_t say(const char *action, const char *note)
+{
+    struct audit_entry a = {.time = wall, .who = "alice", .key_id = KEY, .volume = KEY, .device = DEVICE};
+    uint64_t n;
+    snprintf(a.action, sizeof a.action, "%s", action);
+    snprintf(a.note, sizeof a.note, "%s", note);
+    assert_int_equal(vault_log_append(&v, &a, &n), ERR_OK);
+    return n;
+}
+
+static void disclose(void)
+{
+    uint64_t n = say(AUDIT_DISCLOSE, "");
+    assert_int_equal(vault_memory_entry(&v, &entry[n - 1]), ERR_OK);
+}
+
+static enum err quota(void)
+{
+    char detail[MSG_DETAIL + 1];
+    return vault_quota(&v, "alice", detail);
+}
+
+/* Set to and fro while the vault runs: an hour is an hour. */
+static void test_quota_of_a_running_vault(void **state)
+{
+    static const int64_t set[] = {0, YEAR, -YEAR, 2 * HOUR, -2 * HOUR, DAY, -DAY};
+    (void)state;
+    for (size_t i = 0; i < sizeof set / sizeof set[0]; i++) {
+        disclose();
+        disclose();
+        assert_int_equal(quota(), ERR_BUSY);
+        wall += (uint64_t)set[i];
+        pass(HOUR - 1);
+        if (quota() != ERR_BUSY)
+            fail_msg("opened by %lld", (long long)set[i]);
+        pass(1);
+        if (quota() != ERR_OK)
+            fail_msg("longer than an hour by %lld", (long long)set[i]);
+    }
+}
+
+static void test_quota_after_a_start(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t set; /* after two disclosures and ten minutes */
+        unsigned then;
+    } rows[] = {{"right", 0, 3000}, {"was ahead", -YEAR, HOUR}, {"was a little ahead", -700, HOUR}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        begin(state);
+        disclose();
+        disclose();
+        pass(600);
+        wall += (uint64_t)rows[i].set;
+        restart();
+        if (quota() != ERR_BUSY)
+            fail_msg("%s: opened", rows[i].name);
+        pass(rows[i].then - 1);
+        if (quota() != ERR_BUSY)
+            fail_msg("%s: opened early", rows[i].name);
+        pass(1);
+        if (quota() != ERR_OK)
+            fail_msg("%s: closed for long", rows[i].name);
+    }
+}
+
+/* The computer started with the clock of years ago, which was put right before the vault started again. */
+static void test_quota_where_the_clock_was_behind(void **state)
+{
+    (void)state;
+    say(AUDIT_REFUSE, "");
+    wall -= 5ull * YEAR;
+    disclose();
+    disclose();
+    wall += 5ull * YEAR;
+    pass(600);
+    restart();
+    assert_int_equal(quota(), ERR_BUSY);
+    pass(HOUR - 600);
+    assert_int_equal(quota(), ERR_OK);
+    say(AUDIT_REFUSE, ""); /* one of the future before them says nothing about them */
+    entry[n_entries - 1].time += YEAR;
+    disclose();
+    disclose();
+    pass(HOUR);
+    restart();
+    assert_int_equal(quota(), ERR_OK);
+}
+
+/* The log could not be written for a while: what the vault knew it still knows, but of no other log. */
+static void test_quota_after_reopening(void **state)
+{
+    (void)state;
+    disclose();
+    disclose();
+    pass(600);
+    wall += 2 * HOUR;
+    read_log();
+    assert_int_equal(quota(), ERR_BUSY);
+    pass(HOUR - 600);
+    assert_int_equal(quota(), ERR_OK);
+    wall -= YEAR;
+    read_log();
+    assert_int_equal(quota(), ERR_OK);
+    for (unsigned i = 0; i < n_entries; i++)
+        entry[i].hash[1] = 1;
+    read_log();
+    assert_int_equal(quota(), ERR_BUSY);
+}
+
+static uint64_t wish(void)
+{
+    uint64_t n = say(AUDIT_REFUSE, NOTE_WANTED);
+    vault_wish_add(&v, &entry[n - 1], n);
+    return n;
+}
+
+static enum err approve(uint64_t n)
+{
+    char detail[MSG_DETAIL + 1];
+    const struct msg_approve m = {.who = "bob", .n = n};
+    return vault_approve(&v, &m, detail);
+}
+
+static uint64_t approved(void)
+{
+    const struct audit_entry a = {.who = "alice", .key_id = KEY};
+    return vault_approved(&v, &a);
+}
+
+static void test_approval_of_a_running_vault(void **state)
+{
+    static const int64_t set[] = {0, YEAR, -YEAR, 2 * HOUR, -2 * HOUR};
+    (void)state;
+    for (size_t i = 0; i < sizeof set / sizeof set[0]; i++) {
+        uint64_t n = wish();
+        wall += (uint64_t)set[i];
+        pass(HOUR - 1);
+        assert_int_equal(approve(n), ERR_OK);
+        wall -= (uint64_t)set[i];
+        pass(HOUR - 1);
+        assert_int_equal(approved(), n);
+        read_log();
+        assert_int_equal(approved(), n);
+        pass(1);
+        assert_int_equal(approved(), 0);
+        n = wish();
+        wall += (uint64_t)set[i];
+        pass(HOUR);
+        assert_int_equal(approve(n), ERR_NOT_FOUND);
+    }
+}
+
+static void test_approval_after_a_start(void **state)
+{
+    (void)state;
+    uint64_t n = wish();
+    assert_int_equal(approve(n), ERR_OK);
+    pass(HOUR - 1);
+    restart();
+    assert_int_equal(approved(), n);
+    pass(1);
+    assert_int_equal(approved(), 0);
+    wall += YEAR;
+    n = wish();
+    assert_int_equal(approve(n), ERR_OK);
+    uint64_t open = wish();
+    wall -= YEAR;
+    restart(); /* else each start would give another hour, for a year */
+    assert_int_equal(approved(), 0);
+    assert_int_equal(approve(open), ERR_NOT_FOUND);
+    for (unsigned i = 0; i < VAULT_WISHES + 1; i++) /* and wishes of the future make room */
+        vault_wish_add(&v, &entry[n - 1], n_entries + i);
+    for (unsigned i = 0; i < VAULT_WISHES; i++)
+        assert_true(v.wish[i].n >= n_entries);
+    n = wish();
+    assert_int_equal(approve(n), ERR_OK);
+    assert_int_equal(approved(), n);
+}
+
+/* What may be erased is judged by it; entries of an imported chain have ages, too. */
+static void test_ages_of_a_copy(void **state)
+{
+    static const struct {
+        int64_t time; /* after now */
+        uint64_t age;
+        bool ahead;
+    } rows[] = {{-2 * DAY, 2 * DAY, false},
+                {-3 * DAY, 2 * DAY, false},
+                {YEAR, 0, true},
+                {-DAY, DAY, false},
+                {0, 0, false}};
+    (void)state;
+    for (uint64_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct audit_entry a = {.n = i + 1, .time = wall + (uint64_t)rows[i].time};
+        snprintf(a.chain, sizeof a.chain, "ff%s", CHAIN + 2);
+        assert_int_equal(vault_memory_copy(&v, &a), ERR_OK);
+        const struct vault_mark *m = vault_memory_mark_of(&v, a.chain, a.n);
+        assert_non_null(m);
+        assert_int_equal(vault_age(m), rows[i].age);
+        assert_int_equal(m->ahead, rows[i].ahead);
+        assert_null(vault_memory_mark_of(&v, a.chain, a.n + 1));
+    }
+    assert_null(vault_memory_mark_of(&v, CHAIN, 1));
+    assert_null(vault_memory_mark_of(&v, "no chain", 1));
+    pass(DAY);
+    assert_int_equal(vault_age(&v.copy[0].mark[2]), DAY);
+}
+
+#define CLOCK_TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {CLOCK_TEST(test_quota_of_a_running_vault),
+                                       CLOCK_TEST(test_quota_after_a_start),
+                                       CLOCK_TEST(test_quota_where_the_clock_was_behind),
+                                       CLOCK_TEST(test_quota_after_reopening),
+                                       CLOCK_TEST(test_approval_of_a_running_vault),
+                                       CLOCK_TEST(test_approval_after_a_start),
+                                       CLOCK_TEST(test_ages_of_a_copy)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
