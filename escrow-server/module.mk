@@ -46,7 +46,7 @@ $(eval $(call program,libexec/reader,$(server_child) $(server_store) escrow-serv
 $(eval $(call program,libexec/vault,$(server_child) $(escrow_key) \
     $(addprefix escrow-server/vault/,vault_main.c vault_take.c vault_keys.c vault_state.c vault_memory.c vault_head.c \
     vault_loss.c vault_foreign.c vault_erase.c vault_export.c vault_log.c vault_person.c vault_disclose.c \
-    vault_seccomp.c vault_approval.c vault_age.c people.c totp.c),-ljson-c -lcrypt -lseccomp -lp11-kit))
+    vault_seccomp.c vault_approval.c vault_age.c vault_code.c people.c totp.c),-ljson-c -lcrypt -lseccomp -lp11-kit))
 
 $(eval $(call program,libexec/export,$(server_child) \
     $(addprefix escrow-server/export/,export_main.c export_target.c export_form.c export_syslog.c),-ljson-c))
@@ -80,7 +80,7 @@ $(foreach t,batch sync enroll uncertain take_back orders quiet,$(eval $(call uni
     msg_devices.c msg_vault.c msg_loss.c slog.c),$(server_store_libs))))
 
 $(eval $(call unit,test_vault_loss,$(addprefix escrow-server/,vault/vault_loss.c process/metrics.c process/slog.c),))
-$(eval $(call unit,test_vault_clock,$(addprefix escrow-server/vault/,vault_memory.c vault_age.c vault_approval.c),))
+$(eval $(call unit,test_vault_clock,$(addprefix escrow-server/vault/,vault_memory.c vault_age.c vault_code.c vault_approval.c totp.c),))
 $(eval $(call unit,test_tls_hold,escrow-server/web/tls_hold.c,-lssl))
 $(eval $(call unit,test_peer_key,escrow-server/web/peer_key.c,))
 $(eval $(call unit,test_http_guard,escrow-server/web/http_guard.c,))

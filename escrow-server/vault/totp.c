@@ -25,7 +25,7 @@ enum err totp_check(const uint8_t secret[static TOTP_SECRET], const char *code, 
     uint64_t step = now / TOTP_STEP_S;
     if (strlen(code) != TOTP_DIGITS)
         return ERR_AUTH;
-    for (uint64_t s = step > 0 ? step - 1 : 0; s <= step + 1; s++) {
+    for (uint64_t s = step > TOTP_STEPS_OFF ? step - TOTP_STEPS_OFF : 0; s <= step + TOTP_STEPS_OFF; s++) {
         char want[TOTP_DIGITS + 1];
         TRY(totp_code(secret, s, want));
         if (s <= last_step || !cr_equal(want, code, TOTP_DIGITS))

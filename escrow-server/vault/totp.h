@@ -7,9 +7,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define TOTP_SECRET 20
-#define TOTP_STEP_S 30
-#define TOTP_DIGITS 6
+#define TOTP_SECRET    20
+#define TOTP_STEP_S    30
+#define TOTP_DIGITS    6
+#define TOTP_STEPS_OFF 1 /* a code is good so many steps before and behind its own */
 
 /* source: RFC 4226 section 5.3, RFC 6238 section 4 */
 MUST_CHECK enum err totp_code(const uint8_t secret[static TOTP_SECRET], uint64_t step,

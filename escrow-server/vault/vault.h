@@ -76,9 +76,9 @@ struct vault_asker {
     uint64_t step; /* of the one-time code; 0: none was needed */
 };
 
-/* The last one-time code of somebody. */
+/* A one-time code that was used. */
 struct vault_step {
-    char who[MSG_NAME + 1];
+    uint8_t who[8]; /* of the name's SHA-256; zeros: whose, was erased */
     uint64_t step;
 };
 
@@ -113,9 +113,10 @@ struct vault {
     struct vault_copy *copy;     /* every imported chain */
     struct msg_entry *disclosed; /* every disclosure: of our log, oldest first, then of imported chains */
     struct vault_order *order;   /* every order to erase */
-    struct vault_step step[PEOPLE_MAX];
+    struct vault_step *step;     /* every code that was used; vault_code.c */
     struct vault_wish wish[VAULT_WISHES];
     size_t n_marks, cap_marks, n_copies, cap_copies, n_disclosed, cap_disclosed, n_orders, cap_orders;
+    size_t n_steps, cap_steps;
     struct throttle throttle[VAULT_THROTTLED]; /* number 0: names that are nobody's */
     uint64_t spent_until;                      /* when all of the burst is there again */
     struct chan web[VAULT_WEBS], export;
@@ -155,6 +156,8 @@ void vault_log_announce(struct vault *v, struct chan *c);
 void vault_log_announce_all(struct vault *v);
 
 /* vault_memory.c: what is kept of the logs, for quota, orders and the fleet's heads. err: NOMEM, FORMAT */
+/* Room for one item more. p: the array */
+MUST_CHECK enum err vault_memory_grow(void **p, size_t *cap, size_t n, size_t size);
 void vault_memory_clear(struct vault *v);
 void vault_memory_free(struct vault *v);
 /* Room for one mark more. */
@@ -225,9 +228,6 @@ bool vault_is_blank(const char *text);
 /* err: also DENIED */
 MUST_CHECK enum err vault_person(struct vault *v, const struct msg_disclose *d, struct vault_asker *ret,
                                  char *ret_detail);
-/* The code that was used goes into the entry's note, and is read back from there. */
-void vault_note_step(struct audit_entry *a, const struct vault_asker *asker);
-void vault_step_take(struct vault *v, const struct audit_entry *a);
 
 /* vault_age.c: how long ago entries were written, whatever was done to the wall clock. */
 /* A mark of an entry that is read back, in the chain's order. latest: of that chain; 0 before its first */
@@ -236,6 +236,17 @@ void vault_age_read(struct vault_mark *m, uint64_t *latest);
 uint64_t vault_age(const struct vault_mark *m);
 /* The limit of this vault is its part of the whole. err: BUSY */
 MUST_CHECK enum err vault_quota(const struct vault *v, const char *who, char *ret_detail);
+
+/* vault_code.c: one-time codes; each counts once. */
+/* Is it the right one for now, and was neither it nor a later one used? From here on it was.
+ * ret_step: its step; untouched where the person needs none. err: AUTH, NOMEM */
+MUST_CHECK enum err vault_code_check(struct vault *v, const char *who, const struct person *p,
+                                     const char *code, uint64_t *ret_step);
+/* The code that was used goes into the entry's note, and is read back from there. err: NOMEM */
+void vault_note_step(struct audit_entry *a, const struct vault_asker *asker);
+MUST_CHECK enum err vault_step_take(struct vault *v, const struct audit_entry *a);
+/* Sorted, and each once. */
+void vault_steps_sort(struct vault *v);
 
 /* vault_approval.c */
 bool vault_needs_approval(const struct vault *v, enum people_role role);

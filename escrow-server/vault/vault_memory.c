@@ -8,7 +8,7 @@
 
 /* What the vault keeps of its logs and of imported ones: each entry's hash, and every disclosure. */
 
-static enum err grow(void **p, size_t *cap, size_t n, size_t size)
+enum err vault_memory_grow(void **p, size_t *cap, size_t n, size_t size)
 {
     if (n < *cap)
         return ERR_OK;
@@ -34,6 +34,7 @@ void vault_memory_clear(struct vault *v)
         v->n_known = v->n_marks;
     v->n_disclosed = v->n_marks = v->n_orders = 0;
     v->last_check = v->lost = v->size = v->latest = 0;
+    vault_steps_sort(v); /* stay: not every code that was used came into the log */
     v->losses.n = 0;
     memset(v->wish, 0, sizeof v->wish);
 }
@@ -45,12 +46,13 @@ void vault_memory_free(struct vault *v)
     free(v->disclosed);
     free(v->mark);
     free(v->order);
+    free(v->step);
 }
 
 enum err vault_memory_reserve(struct vault *v)
 {
     void *p = v->mark;
-    enum err e = grow(&p, &v->cap_marks, v->n_marks, sizeof *v->mark);
+    enum err e = vault_memory_grow(&p, &v->cap_marks, v->n_marks, sizeof *v->mark);
     v->mark = p;
     return e;
 }
@@ -93,7 +95,7 @@ static struct vault_copy *find_copy(const struct vault *v, const uint8_t chain[s
 static enum err add_copy(struct vault *v, const uint8_t chain[static 16], struct vault_copy **ret)
 {
     void *p = v->copy;
-    enum err e = grow(&p, &v->cap_copies, v->n_copies, sizeof *v->copy);
+    enum err e = vault_memory_grow(&p, &v->cap_copies, v->n_copies, sizeof *v->copy);
     v->copy = p;
     TRY(e);
     struct vault_copy *c = &v->copy[v->n_copies++];
@@ -116,7 +118,7 @@ enum err vault_memory_copy(struct vault *v, const struct audit_entry *a)
     if (a->n <= c->n) /* an import broke off behind it, and was repeated */
         return ERR_OK;
     void *p = c->mark;
-    enum err e = grow(&p, &c->cap, c->n, sizeof *c->mark);
+    enum err e = vault_memory_grow(&p, &c->cap, c->n, sizeof *c->mark);
     c->mark = p;
     TRY(e);
     struct vault_mark m = mark_of(a, 0);
@@ -150,7 +152,7 @@ bool vault_copy_has(const struct vault_copy *copy, uint64_t n, const uint8_t has
 enum err vault_memory_disclosed(struct vault *v, const struct msg_entry *e)
 {
     void *p = v->disclosed;
-    enum err err = grow(&p, &v->cap_disclosed, v->n_disclosed, sizeof *v->disclosed);
+    enum err err = vault_memory_grow(&p, &v->cap_disclosed, v->n_disclosed, sizeof *v->disclosed);
     v->disclosed = p;
     TRY(err);
     v->disclosed[v->n_disclosed++] = *e;
@@ -160,7 +162,7 @@ enum err vault_memory_disclosed(struct vault *v, const struct msg_entry *e)
 enum err vault_memory_order(struct vault *v, const char *chain, uint64_t n)
 {
     void *p = v->order;
-    enum err err = grow(&p, &v->cap_orders, v->n_orders, sizeof *v->order);
+    enum err err = vault_memory_grow(&p, &v->cap_orders, v->n_orders, sizeof *v->order);
     v->order = p;
     TRY(err);
     struct vault_order *o = &v->order[v->n_orders++];
@@ -196,7 +198,7 @@ enum err vault_memory_take(void *ctx, const struct audit_entry *a, const char *l
     mark_read(v, a);
     v->size += len;
     vault_loss_take(v, a);
-    vault_step_take(v, a);
+    TRY(vault_step_take(v, a));
     vault_approval_take(v, a);
     TRY(vault_erase_take(v, a));
     return vault_memory_entry(v, a);

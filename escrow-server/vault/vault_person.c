@@ -66,54 +66,6 @@ static enum err no_people(enum err e, char *ret_detail)
     return ERR_IO;
 }
 
-/* The row of somebody's last code; NULL when there is no room, which is for as many as there can be people.
- */
-static struct vault_step *step_of(struct vault *v, const char *who)
-{
-    unsigned i = 0;
-    while (i < PEOPLE_MAX && v->step[i].who[0] != '\0' && strcmp(v->step[i].who, who) != 0)
-        i++;
-    if (i == PEOPLE_MAX)
-        return NULL;
-    snprintf(v->step[i].who, sizeof v->step[i].who, "%s", who);
-    return &v->step[i];
-}
-
-/* A code counts once, whatever becomes of the request. */
-static enum err check_code(struct vault *v, const char *who, const struct person *p, const char *code,
-                           uint64_t *ret_step)
-{
-    if (!p->has_totp)
-        return ERR_OK;
-    struct vault_step *s = step_of(v, who);
-    if (s == NULL)
-        return ERR_AUTH;
-    TRY(totp_check(p->totp, code, vault_now(), s->step, ret_step));
-    s->step = *ret_step;
-    return ERR_OK;
-}
-
-void vault_note_step(struct audit_entry *a, const struct vault_asker *asker)
-{
-    size_t len = strlen(a->note);
-    if (asker->step != 0)
-        snprintf(a->note + len, sizeof a->note - len, "%s" NOTE_STEP "%llu", len > 0 ? " " : "",
-                 (unsigned long long)asker->step);
-}
-
-void vault_step_take(struct vault *v, const struct audit_entry *a)
-{
-    unsigned long long n;
-    const char *at = strstr(a->note, NOTE_STEP);
-    char who[MSG_NAME + 1];
-    if (at == NULL || a->who[0] == '\0' || sscanf(at + strlen(NOTE_STEP), "%llu", &n) != 1)
-        return;
-    snprintf(who, sizeof who, "%.*s", MSG_NAME, a->who);
-    struct vault_step *s = step_of(v, who);
-    if (s != NULL && n > s->step)
-        s->step = n;
-}
-
 static enum err check_both(struct vault *v, const char *who, const struct msg_blob *given, const char *code,
                            struct vault_asker *ret)
 {
@@ -127,7 +79,7 @@ static enum err check_both(struct vault *v, const char *who, const struct msg_bl
     enum err e = people_check(NAME_USERS, who, &password, &p);
     if (e == ERR_OK) {
         asker.role = p.role;
-        e = check_code(v, who, &p, code, &asker.step);
+        e = vault_code_check(v, who, &p, code, &asker.step);
         cr_wipe(&p, sizeof p);
     }
     if (e == ERR_OK)

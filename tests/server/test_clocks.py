@@ -15,6 +15,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from server_fixture import BUILD, PASSWORD, Server  # noqa: E402
 from server_suite import enrolled, eq, holds, main  # noqa: E402
+from test_vault import code_at  # noqa: E402
 
 SHIM = os.path.join(BUILD, 'tests/clock_shim.so')
 HOUR, DAY = 3600, 86400
@@ -123,8 +124,9 @@ class Desk:
         self.s, self.clock = Server(), Clock()
         self.s.configure(disclosures_per_hour=2, approval='helpdesk')
         self.clock.start(self.s)
-        for name, role in (('helen', 'helpdesk'), ('adam', 'administrator')):
+        for name, role in (('helen', 'helpdesk'), ('tom', 'advanced'), ('adam', 'administrator')):
             self.s.command('user', 'add', '--name', name, '--role', role, '--password-file', '-', stdin=PASSWORD)
+        self.seed = re.search(r'secret=([A-Z2-7]{32})&', self.s.command('user', 'totp', '--name', 'tom').stdout)[1]
         d = enrolled(self.s, 'desk')
         self.e = d.escrow()
         d.sync(self.e)
@@ -142,6 +144,10 @@ class Desk:
 
     def is_at_the_limit(self, what):
         holds('has read 2 keys within the last hour' in self.asks(code=4), what)
+
+    def uses(self, code, exit_code=0):
+        err = self.asks('tom', exit_code, ('--code-file', self.s.put('code', code + '\n')))
+        holds(not exit_code or 'one-time code' in err, err)
 
     def wishes(self):
         err = self.asks('helen', 4)
@@ -196,17 +202,27 @@ def test_a_clock_that_was_ahead_is_put_right():
     """Over a start, which knows of an entry only its time."""
     with Desk() as desk:
         clock = desk.clock
-        clock.set(YEAR)
+        clock.set(YEAR + 31 - int(time.time()) % 30)  # so that a step has just begun
         desk.asks()
         desk.asks()
         desk.approve(desk.wishes())
-        clock.set(0)
+        early = code_at(desk.seed, clock.now())
+        desk.uses(early)
+        clock.set(clock.wall - YEAR)
         desk.is_at_the_limit('before a start')
+        right = code_at(desk.seed, clock.now())
+        desk.uses(right)
         desk.again()
         desk.is_at_the_limit('the clock that was put right opens nothing')
         desk.wishes()  # nobody knows when the other one was approved
+        desk.uses(right, 3)
         clock.later(HOUR)
         desk.asks()  # and closes nothing for long
+        desk.uses(code_at(desk.seed, clock.now()))
+        desk.uses(code_at(desk.seed, clock.now()), 3)
+        clock.later(YEAR - HOUR)
+        desk.uses(early, 3)  # its time has come, and it was used
+        desk.uses(code_at(desk.seed, clock.now() + 30))
         holds('good' in desk.s.command('audit', 'verify').stdout, 'the chain')
 
 

@@ -7,7 +7,7 @@
 /* after setjmp.h and stdarg.h, as cmocka wants */
 #include <cmocka.h>
 
-/* Limits and windows of a vault whose clock is set, that is started again, and that opens its
+/* Limits, windows and one-time codes of a vault whose clock is set, that is started again, and that opens its
  * log again. The log is an array. */
 
 #define CHAIN  "00112233445566778899aabbccddeeff"
@@ -75,16 +75,6 @@ enum err vault_step_up(struct vault *vault, const char *who, const struct msg_bl
     (void)vault, (void)who, (void)password, (void)code, (void)ret_detail;
     *ret = (struct vault_asker){.role = PEOPLE_ADVANCED};
     return ERR_OK;
-}
-
-void vault_step_take(struct vault *vault, const struct audit_entry *a)
-{
-    (void)vault, (void)a;
-}
-
-void vault_note_step(struct audit_entry *a, const struct vault_asker *asker)
-{
-    (void)a, (void)asker;
 }
 
 const char *people_role_text(enum people_role role)
@@ -242,6 +232,88 @@ static void test_quota_after_reopening(void **state)
     assert_int_equal(quota(), ERR_BUSY);
 }
 
+static const struct person carol = {.role = PEOPLE_ADVANCED, .has_totp = true, .totp = {1, 2, 3}};
+
+/* A code of the time that is so far from now, on record where it is right. */
+static enum err code_of(const char *who, int64_t from_now)
+{
+    char code[TOTP_DIGITS + 1];
+    struct vault_asker asker = {.step = 0};
+    struct audit_entry a = {.time = wall, .action = AUDIT_REFUSE};
+    uint64_t n;
+    assert_int_equal(totp_code(carol.totp, (wall + (uint64_t)from_now) / TOTP_STEP_S, code), ERR_OK);
+    enum err e = vault_code_check(&v, who, &carol, code, &asker.step);
+    if (e != ERR_OK)
+        return e;
+    snprintf(a.who, sizeof a.who, "%s", who);
+    vault_note_step(&a, &asker);
+    return vault_log_append(&v, &a, &n);
+}
+
+static void nothing(void) {}
+
+static void test_codes(void **state)
+{
+    static void (*const between[])(void) = {nothing, read_log, restart};
+    for (size_t i = 0; i < sizeof between / sizeof between[0]; i++) {
+        begin(state);
+        wall += YEAR;
+        assert_int_equal(code_of("carol", 0), ERR_OK);
+        between[i]();
+        assert_int_equal(code_of("carol", 0), ERR_AUTH);
+        assert_int_equal(code_of("dave", 0), ERR_OK);
+        assert_int_equal(code_of("carol", -TOTP_STEP_S), ERR_AUTH); /* nor an earlier one */
+        wall -= YEAR;
+        assert_int_equal(code_of("carol", 0), ERR_OK); /* nobody waits for a year */
+        between[i]();
+        assert_int_equal(code_of("carol", 0), ERR_AUTH);
+        pass(2 * TOTP_STEP_S);
+        assert_int_equal(code_of("carol", 0), ERR_OK);
+        between[i]();
+        wall -= 10ull * TOTP_STEP_S;
+        assert_int_equal(code_of("carol", 0), ERR_OK);
+        pass(8 * TOTP_STEP_S);
+        assert_int_equal(code_of("carol", 0), ERR_AUTH); /* used when the clock was here first */
+        assert_int_equal(code_of("carol", 2 * TOTP_STEP_S), ERR_AUTH);
+        wall = NOW + YEAR;
+        between[i]();
+        assert_int_equal(code_of("carol", 0), ERR_AUTH); /* a year later, too */
+        assert_int_equal(code_of("carol", TOTP_STEP_S), ERR_OK);
+    }
+}
+
+/* The log no longer says whose it was. */
+static void test_code_of_an_erased_entry(void **state)
+{
+    (void)state;
+    wall += YEAR;
+    assert_int_equal(code_of("carol", 0), ERR_OK);
+    entry[n_entries - 1].who[0] = '\0';
+    entry[n_entries - 1].erased = true;
+    wall -= YEAR;
+    restart();
+    assert_int_equal(code_of("carol", 0), ERR_OK);
+    wall += YEAR;
+    assert_int_equal(code_of("carol", 0), ERR_AUTH);
+    assert_int_equal(code_of("carol", TOTP_STEP_S), ERR_OK);
+}
+
+/* A code counts also where nothing came into the log for it, and the list does not grow by reading. */
+static void test_codes_are_kept_once(void **state)
+{
+    struct vault_asker asker = {.step = 0};
+    char code[TOTP_DIGITS + 1];
+    (void)state;
+    assert_int_equal(code_of("carol", -TOTP_STEP_S), ERR_OK);
+    assert_int_equal(totp_code(carol.totp, wall / TOTP_STEP_S, code), ERR_OK);
+    assert_int_equal(vault_code_check(&v, "carol", &carol, code, &asker.step), ERR_OK);
+    for (unsigned i = 0; i < 5; i++) {
+        read_log();
+        assert_int_equal(v.n_steps, 3);
+    }
+    assert_int_equal(code_of("carol", 0), ERR_AUTH);
+}
+
 static uint64_t wish(void)
 {
     uint64_t n = say(AUDIT_REFUSE, NOTE_WANTED);
@@ -349,6 +421,9 @@ int main(void)
                                        CLOCK_TEST(test_quota_after_a_start),
                                        CLOCK_TEST(test_quota_where_the_clock_was_behind),
                                        CLOCK_TEST(test_quota_after_reopening),
+                                       CLOCK_TEST(test_codes),
+                                       CLOCK_TEST(test_code_of_an_erased_entry),
+                                       CLOCK_TEST(test_codes_are_kept_once),
                                        CLOCK_TEST(test_approval_of_a_running_vault),
                                        CLOCK_TEST(test_approval_after_a_start),
                                        CLOCK_TEST(test_ages_of_a_copy)};
