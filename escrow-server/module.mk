@@ -56,6 +56,14 @@ all: $(B)/tests/kill_shim.so
 $(B)/tests/kill_shim.so: tests/server/kill_shim.c Makefile
 	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -std=gnu11 $(filter-out $(ASAN),$(CFLAGS)) -fPIC $(WARN) -shared -o $@ $< -ldl
 
+# tests/server/test_durable.py: looks at what leaves writer and vault, and at what was synced before
+all: $(B)/tests/durable_shim.so
+durable_shim := tests/server/durable_shim.c $(addprefix escrow-server/process/,msg_piece.c msg_store.c msg_devices.c msg_vault.c msg_loss.c) \
+    crypto/cursor.c
+$(B)/tests/durable_shim.so: $(durable_shim) Makefile
+	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -std=gnu11 $(filter-out $(ASAN),$(CFLAGS)) -fPIC $(WARN) -shared -Wl,-Bsymbolic \
+	    -Wl,-z,defs -o $@ $(durable_shim) -ldl
+
 # Makes what a device would say, for tests/server/test_server.py
 $(eval $(call program,tests/record_tool,tests/server/record_tool.c,))
 # Makes mistakes, for tests/server/test_sanitized.py

@@ -35,7 +35,7 @@ check-long: check
 # instrumented, nor the TPM's module (no test here has a TPM), nor the probe, which limits its own address space.
 SAN := $(B)/san
 san_programs := $(addprefix bin/,keyholt-server keyholt-load keyholt-desk keyholt-agent) $(addprefix libexec/,web writer reader \
-    vault export keeper courier errand handoff) $(addprefix tests/,record_tool broken seal_tool bitlocker_write kill_shim.so clock_shim.so)
+    vault export keeper courier errand handoff) $(addprefix tests/,record_tool broken seal_tool bitlocker_write kill_shim.so durable_shim.so clock_shim.so)
 .PHONY: sanitized hosted_units
 sanitized: $(B)/libexec/probe $(B)/libexec/keyholt-tpm.so
 	$(Q)$(MAKE) --no-print-directory B=$(SAN) CFLAGS='-O1 -g -fno-omit-frame-pointer $(ASAN)' HARDEN= \
