@@ -21,6 +21,7 @@ static const char usage[] =
     "record_tool escrow KEYFILE ORG INCARNATION SEQUENCE PREVIOUS KEYID VOLUME PASSWORD OWNER\n"
     "record_tool event KEYFILE INCARNATION SEQUENCE PREVIOUS EVENT KEYID OTHER VOLUME TIME\n"
     "record_tool report KEYFILE INCARNATION SEQUENCE PREVIOUS JSON\n"
+    "record_tool spoil KEYFILE RECORD     an escrow record, signed, whose envelope is none\n"
     "record_tool receipt ORG BASE64\n"
     "record_tool command ORG BASE64\n";
 
@@ -203,6 +204,23 @@ static int do_report(char **a)
     return 0;
 }
 
+static int do_spoil(char **a)
+{
+    struct cr_p256_key *key = load_key(a[0]);
+    uint8_t bytes[RECORD_MAX], envelope[ENVELOPE_MAX];
+    size_t len;
+    struct record r;
+    check(base64_decode(a[1], strlen(a[1]), bytes, sizeof bytes, &len), "base64");
+    check(record_decode(bytes, len, &r), "record");
+    check(r.kind == RECORD_ESCROW && r.envelope_len <= sizeof envelope ? ERR_OK : ERR_FORMAT, "escrow");
+    memcpy(envelope, r.envelope, r.envelope_len);
+    envelope[0] ^= 1;
+    r.envelope = envelope;
+    printf("{");
+    print_record(&r, key);
+    return 0;
+}
+
 static void receipt_pub(const struct org *org, struct cr_p256_pub *ret)
 {
     check(cr_p256_from_spki(org->receipt[0].spki, sizeof org->receipt[0].spki, ret), "receipt key");
@@ -264,9 +282,9 @@ static const struct {
     const char *name;
     int argc;
     int (*run)(char **a);
-} verbs[] = {{"key", 1, do_key},         {"enroll", 4, do_enroll}, {"escrow", 9, do_escrow},
-             {"event", 9, do_event},     {"report", 5, do_report}, {"receipt", 2, do_receipt},
-             {"command", 2, do_command}, {"sign", 2, do_sign}};
+} verbs[] = {{"key", 1, do_key},         {"enroll", 4, do_enroll},   {"escrow", 9, do_escrow},
+             {"event", 9, do_event},     {"report", 5, do_report},   {"spoil", 2, do_spoil},
+             {"receipt", 2, do_receipt}, {"command", 2, do_command}, {"sign", 2, do_sign}};
 
 int main(int argc, char **argv)
 {

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Backup, restore, verify, move and retention of a real server's stores. Closes with "N passed, N failed"."""
+import base64
 import contextlib
 import glob
+import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -16,7 +19,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import postgres  # noqa: E402
 import test_postgres as pg  # noqa: E402
 from test_postgres import enrolled, eq, holds, receipted, server  # noqa: E402
-from server_fixture import NO_GUID, SERVER  # noqa: E402
+from server_fixture import HERE, NO_GUID, SERVER, tool  # noqa: E402
+
+CHECKS = os.path.join(HERE, '../../escrow-server/store/store_check.c')
+SIGNED = 'an order that no receipt key of this organisation signed'
+NO_ENVELOPE = 'a record whose envelope is none'
 
 
 def filled(s):
@@ -34,7 +41,10 @@ def verify(s, code=0):
 
 
 def change(s, name, sql, *values):
+    """SQL that may say sha256(x), and flipped(x): the last byte is another."""
     with contextlib.closing(sqlite3.connect(s.state('writer', name))) as db, db:
+        db.create_function('sha256', 1, lambda b: hashlib.sha256(b).digest(), deterministic=True)
+        db.create_function('flipped', 1, lambda b: b[:-1] + bytes([b[-1] ^ 1]), deterministic=True)
         n = db.execute(sql, values).rowcount
     holds(n > 0, f'nothing changed by {sql}')
 
@@ -44,42 +54,90 @@ def put_sums(folder, change_name=None):
     return open(path, encoding='ascii').read().splitlines()
 
 
+# What is done to a store, and what `verify` says of it, that alone and once for each row; other sentences may follow from it
+# where no number is given.
+BYTES_AND_NAME = 'bytes = flipped(bytes), name = sha256(flipped(bytes))'
+WRONGS = [
+    ('recovery.db', 'UPDATE records SET bytes = flipped(bytes)', 'a record whose bytes changed', 2),
+    ('compliance.db', f'UPDATE records SET {BYTES_AND_NAME} WHERE kind = 2', 'a record whose signature does not verify', 1),
+    ('recovery.db', 'UPDATE envelopes SET record = (SELECT sha256(flipped(r.bytes)) FROM records r WHERE r.name = envelopes.record);'
+                    f'UPDATE records SET {BYTES_AND_NAME}', 'a record whose signature does not verify', 2),
+    ('recovery.db', "UPDATE records SET bytes = X'00', name = sha256(X'00') WHERE sequence = 1", 'a record that is none', None),
+    ('recovery.db', 'DELETE FROM envelopes', 'a record that is not indexed', 2),
+    ('compliance.db', 'DELETE FROM events', 'a record that is not indexed', 1),
+    ('recovery.db', 'UPDATE envelopes SET bytes = flipped(bytes)', 'an envelope whose bytes changed', 2),
+    ('recovery.db', "UPDATE envelopes SET bytes = X'00', hash = sha256(X'00') WHERE rowid = 1",
+     'an envelope that is none', None),
+    ('recovery.db', 'DELETE FROM records', 'an envelope without its record', 2),
+    ('recovery.db', "UPDATE envelopes SET record = X'00'", 'an envelope without its record', 2),
+    ('recovery.db', 'DELETE FROM devices', 'a record of a device that is not enrolled', 4),
+    ('recovery.db', 'UPDATE devices SET id = zeroblob(32)', "a device whose key is another's", None),
+    ('recovery.db', 'UPDATE commands SET device = zeroblob(32)', SIGNED, 1),
+    ('recovery.db', 'UPDATE commands SET bytes = flipped(bytes)', SIGNED, 1),
+    ('recovery.db', 'UPDATE disclosures SET n = 999', 'the store knows a disclosure that the audit log lost', 1),
+    # each column that repeats what stands in the bytes
+    *(('compliance.db', f'UPDATE records SET {c} = {c} + 1', 'a record that is filed wrongly', 2) for c in ('sequence', 'kind', 'time')),
+    *(('compliance.db', f'UPDATE records SET {c} = zeroblob({n})', 'a record that is filed wrongly', 2)
+      for c, n in (('device', 32), ('incarnation', 16), ('previous', 31))),
+    ('recovery.db', f"UPDATE envelopes SET key_id = '{NO_GUID}'", 'an envelope that is filed wrongly', 2),
+    ('recovery.db', 'UPDATE envelopes SET own = 1 - own', 'an envelope that is filed wrongly', 2),
+    *(('recovery.db', f'UPDATE envelopes SET {c} = flipped({c})', 'an envelope that is filed wrongly', None)
+      for c in ('volume', 'device', 'commitment'))]
+
+
+def sentences(err):
+    """What `verify` said of single rows: "keyholt-server: SENTENCE: ID"."""
+    return [line.split(': ')[1] for line in err.splitlines()]
+
+
+def verified_wrong(s, said, n):
+    """Exactly that, or that among what follows from it."""
+    got, err = verify(s, code=3)
+    lines = sentences(err)
+    eq(got['wrong'], len(lines), f'counted: {err}')
+    holds(said in lines and (n is None or lines == [said] * n), f'{said}, {n}: {got} {err}')
+
+
+def put_back(s, keep):
+    for file in glob.glob(s.state('writer', '*.db*')):
+        os.remove(file)
+    for file in glob.glob(os.path.join(keep, '*.db*')):
+        shutil.copy2(file, s.state('writer'))
+
+
 def test_verify_sees_what_is_wrong():
     with server() as s:
-        filled(s)
+        d, records = filled(s)
         got, _ = verify(s)
         eq((got['devices'], got['records'], got['envelopes'], got['orders'], got['wrong']), (1, 4, 2, 1, 0), 'while it runs')
         s.stop()
         keep = s.path('keep')
         shutil.copytree(s.state('writer'), keep)
-        log = s.state('vault/audit.log')
-        for name, sql, said in (
-                ('recovery.db', "UPDATE records SET bytes = CAST(substr(bytes, 1, length(bytes) - 1) || iif(substr(bytes, -1) = X'00', "
-                                "X'01', X'00') AS BLOB)", 'bytes changed'),
-                ('compliance.db', 'UPDATE records SET sequence = sequence + 1', 'filed wrongly'),
-                ('recovery.db', 'DELETE FROM envelopes', 'not indexed'),
-                ('compliance.db', 'DELETE FROM events', 'not indexed'),
-                ('recovery.db', 'DELETE FROM records', 'without its record'),
-                ('recovery.db', "UPDATE envelopes SET key_id = '00000000-0000-0000-0000-000000000000'", 'filed wrongly'),
-                ('recovery.db', 'UPDATE envelopes SET own = 1 - own', 'filed wrongly'),
-                ('recovery.db', 'DELETE FROM devices', 'not enrolled'),
-                ('recovery.db', "UPDATE devices SET id = zeroblob(32)", 'another\'s'),
-                ('recovery.db', "UPDATE commands SET device = zeroblob(32)", 'signed'),
-                ('recovery.db', 'UPDATE disclosures SET n = 999', 'audit log lost')):
-            change(s, name, sql)
-            got, err = verify(s, code=3)
-            holds(got['wrong'] > 0 and said in err, f'{sql}: {got} {err}')
-            for file in os.listdir(keep):
-                shutil.copy2(os.path.join(keep, file), s.state('writer', file))
-            for file in glob.glob(s.state('writer', '*.db-*')):
-                if not os.path.exists(os.path.join(keep, os.path.basename(file))):
-                    os.remove(file)
+        for name, sql, said, n in WRONGS:
+            for one in sql.split(';'):
+                change(s, name, one)
+            verified_wrong(s, said, n)
+            put_back(s, keep)
             eq(verify(s)[0]['wrong'], 0, 'as before')
+        spoilt = tool('spoil', d.key, records[0]['record'])
+        old, new = (bytes.fromhex(r['name']) for r in (records[0], spoilt))
+        change(s, 'recovery.db', 'UPDATE records SET bytes = ?, name = ? WHERE name = ?', base64.b64decode(spoilt['record']), new, old)
+        change(s, 'recovery.db', 'UPDATE envelopes SET record = ? WHERE record = ?', new, old)
+        verified_wrong(s, NO_ENVELOPE, 1)
+        put_back(s, keep)
+        log = s.state('vault/audit.log')
         text = open(log, 'rb').read()
         with open(log, 'r+b') as f:
             f.truncate(text.index(b'\n') + 1)
-        got, err = verify(s, code=3)
-        holds('audit log lost' in err, f'a shortened log: {got} {err}')
+        verified_wrong(s, 'the store knows a disclosure that the audit log lost', 1)
+
+
+def test_verify_says_nothing_that_is_not_provoked():
+    """Every sentence of store_check.c stands in the test above."""
+    with open(CHECKS, encoding='ascii') as f:
+        said = set(re.findall(r'wrong\(\w+, "([^"]+)"', f.read()))
+    holds(len(said) > 8, f'sentences of {CHECKS}: {said}')
+    eq(said - {w[2] for w in WRONGS} - {NO_ENVELOPE}, set(), 'never provoked')
 
 
 def test_backup_and_restore():
