@@ -103,8 +103,9 @@ class Postgres:
             pid = int(f.readline())
         wait_gone(kill_family(pid))
 
-    def sql(self, text, code=0):
-        return run(f'{BIN}/psql', '-X', '-A', '-t', '-q', '-v', 'ON_ERROR_STOP=1', '-d', self.url, '-c', text, code=code).strip()
+    def sql(self, text, code=0, database='postgres'):
+        return run(f'{BIN}/psql', '-X', '-A', '-t', '-q', '-v', 'ON_ERROR_STOP=1', '-d', self.url.replace('/postgres?', f'/{database}?'),
+                   '-c', text, code=code).strip()
 
     def clean(self):
         self.stop('immediate')

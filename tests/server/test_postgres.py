@@ -149,6 +149,18 @@ def test_enrol_sync_recover():
            'in the partition of the month')  # or in two, when one ends just now
 
 
+COLUMNS = ("SELECT string_agg(table_name || '.' || column_name, ' ' ORDER BY table_name, column_name) FROM"
+           " information_schema.columns WHERE table_schema = 'keyholt_recovery'")
+
+
+def to_version_1(p):
+    p.sql('ALTER TABLE keyholt_recovery.devices DROP COLUMN approved')
+    for half in ('recovery', 'compliance'):
+        p.sql(f'DELETE FROM keyholt_{half}.keyholt_schema WHERE version > 1')
+    p.sql('ALTER TABLE keyholt_recovery.commands DROP COLUMN again, DROP COLUMN loss')
+    p.sql('DROP INDEX keyholt_recovery.envelopes_sender, keyholt_recovery.commands_key')
+
+
 def test_an_older_schema_is_brought_forward():
     """What version 1 had made, with a device in it."""
     with cluster() as p, server(p.url, p.url) as s:
@@ -156,11 +168,7 @@ def test_an_older_schema_is_brought_forward():
         e = d.escrow()
         d.sync(e)
         s.stop()
-        p.sql('ALTER TABLE keyholt_recovery.devices DROP COLUMN approved')
-        for half in ('recovery', 'compliance'):
-            p.sql(f'DELETE FROM keyholt_{half}.keyholt_schema WHERE version > 1')
-        p.sql('ALTER TABLE keyholt_recovery.commands DROP COLUMN again, DROP COLUMN loss')
-        p.sql('DROP INDEX keyholt_recovery.envelopes_sender, keyholt_recovery.commands_key')
+        to_version_1(p)
         s.start()
         eq(d.names(d.sync(e)[2]), [e['name']], 'it syncs on')
         eq([r['state'] for r in json.loads(s.command('device', 'list', '--json').stdout)['devices']], ['approved'], 'and is approved')
@@ -233,17 +241,102 @@ def test_starts_without_its_database():
             until('up again', lambda: store_up(s) == [1, 1])
 
 
+def refused(s, said):
+    """It does not start, and says why."""
+    done = subprocess.run([SERVER, 'serve', '--root', s.root, '--listen', '127.0.0.1:0'], capture_output=True, text=True, timeout=100)
+    eq(done.returncode, 1, done.stderr[-500:])
+    holds(said in done.stderr and 'ready' not in done.stdout, done.stderr[-500:])
+
+
 def test_what_is_refused_at_start():
     with cluster() as p, server(p.url, p.url) as s:
         s.stop()
         for schema in ('keyholt_recovery', 'keyholt_compliance'):
             p.sql(f'INSERT INTO {schema}.keyholt_schema VALUES (999)')
-            done = subprocess.run([SERVER, 'serve', '--root', s.root, '--listen', '127.0.0.1:0'], capture_output=True,
-                                  text=True, timeout=100)
-            eq(done.returncode, 1, done.stderr[-500:])
-            holds('newer keyholt-server' in done.stderr and 'ready' not in done.stdout, done.stderr[-500:])
+            refused(s, 'newer keyholt-server')
             p.sql(f'DELETE FROM {schema}.keyholt_schema WHERE version = 999')
+        for name, encoding in (('latin', 'LATIN1'), ('bytes', 'SQL_ASCII')):
+            p.sql(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}'")
+            other = p.url.replace('/postgres?', f'/{name}?')
+            for half in ({'recovery': other}, {'compliance': other}):
+                configure(s, **{'recovery': p.url, 'compliance': p.url, **half})
+                refused(s, 'encoding must be UTF8')
+            eq(p.sql("SELECT to_regnamespace('keyholt_recovery') IS NULL AND to_regnamespace('keyholt_compliance') IS NULL",
+                     database=name), 't', f'nothing was made in {name}')
+        configure(s, recovery=p.url, compliance=p.url)
         s.start()
+
+
+def test_a_database_that_syncs_nothing():
+    """fsync = off: not at start, and no receipt from one that comes back like that."""
+    with cluster() as p, server(p.url, p.url) as s:
+        d = enrolled(s, 'unsynced')
+        first, second = [d.escrow(), d.report('{}')], [d.escrow(), d.report('{}')]
+        receipted(d, first)
+        p.stop('immediate')
+        p.configure(fsync='off')
+        at = os.path.getsize(s.log)
+        p.start()
+        for half in ('recovery', 'compliance'):
+            s.wait_log(f'half=keyholt_{half} reason="fsync is off there: nothing in it is durable"', at)
+        eq(d.sync(*second)[0], 503, 'no receipt')
+        eq((count(p, 'keyholt_recovery.records'), count(p, 'keyholt_compliance.records')), (1, 1), 'nor anything stored')
+        s.stop()
+        refused(s, 'fsync is off')
+        p.reload(fsync='on')
+        s.start()
+        receipted(d, second)
+
+
+class Reading:
+    """Somebody who reads a table in a transaction that does not end, so that nobody can alter it."""
+
+    def __init__(self, p, table):
+        self.process = subprocess.Popen(
+            [f'{postgres.BIN}/psql', '-X', '-q', '-d', p.url, '-c', f'BEGIN; SELECT FROM {table} LIMIT 0; SELECT pg_sleep(300)'],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until(f'{table} is read', lambda: count(p, 'pg_locks', f"relation = '{table}'::regclass AND granted") > 0)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait(30)
+
+
+def waiting(p, table):
+    """Who waits to alter it: his process, or nothing."""
+    return p.sql(f"SELECT pid FROM pg_locks WHERE relation = '{table}'::regclass AND NOT granted")
+
+
+def test_a_migration_that_is_killed_half_way():
+    """Its backend is ended, then all of PostgreSQL, after the second of four steps: nothing of it stays, and it is made later."""
+    table = 'keyholt_recovery.commands'
+    with cluster() as p, server(p.url, p.url) as s:
+        d = enrolled(s, 'half-way')
+        e = d.escrow()
+        receipted(d, [e])
+        s.stop()
+        to_version_1(p)
+        tables = p.sql(COLUMNS)
+        reading = Reading(p, table)
+        starts = threading.Thread(target=s.start)
+        starts.start()
+        try:
+            pid = until('the migration stands still', lambda: waiting(p, table))
+            eq(p.sql(COLUMNS), tables, 'nobody else sees any of it')
+            p.sql(f'SELECT pg_terminate_backend({pid})')
+            until('its backend is gone', lambda: pid not in (waiting(p, table) or '').split())
+            eq((p.sql(COLUMNS), p.sql('SELECT max(version) FROM keyholt_recovery.keyholt_schema')), (tables, '1'), 'nothing stays')
+            until('it is tried again', lambda: waiting(p, table))
+            p.stop('immediate')
+        finally:
+            reading.stop()
+            starts.join(120)
+        p.start()
+        until('it is made', lambda: p.sql('SELECT max(version) FROM keyholt_recovery.keyholt_schema') == '4')
+        until('it syncs on', lambda: d.sync()[0] == 200)
+        eq(d.names(d.sync(e)[2]), [e['name']], 'what was there is there')
+        eq(count(p, 'keyholt_recovery.keyholt_schema'), 4, 'each step once')
+        eq(s.recover(e['key_id'])[0]['recovery_password'], e['digits'], 'and yields its key')
 
 
 # ---- a primary and its standby
