@@ -2,6 +2,7 @@
 /* keyholt-agent: the table of verbs. */
 #include "agent/command/command.h"
 #include "crypto/host/process.h"
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,6 +24,28 @@ static int help(void)
     return KH_EXIT_OK;
 }
 
+static bool has_word(int argc, char *const *argv, const char *word)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], word) == 0)
+            return true;
+    return false;
+}
+
+static int version(bool json)
+{
+    puts(json ? "{\"program\":\"keyholt-agent\",\"version\":\"" KEYHOLT_VERSION "\"}"
+              : "keyholt-agent " KEYHOLT_VERSION);
+    return fflush(stdout) == 0 ? KH_EXIT_OK : KH_EXIT_FAILED;
+}
+
+/* Help is for people: with --json it would be a text where an object is promised. */
+static int refuse_json(void)
+{
+    command_say("help is text and has no --json");
+    return KH_EXIT_USAGE;
+}
+
 int main(int argc, char **argv)
 {
     if (process_harden(true) != ERR_OK) {
@@ -30,10 +53,14 @@ int main(int argc, char **argv)
         return KH_EXIT_FAILED;
     }
     const char *verb = argc > 1 ? argv[1] : "";
-    if (strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0 || strcmp(verb, "help") == 0)
-        return help();
+    const bool json = has_word(argc, argv, "--json");
     if (strcmp(verb, "--version") == 0)
-        return puts("keyholt-agent " KEYHOLT_VERSION) < 0 ? KH_EXIT_FAILED : KH_EXIT_OK;
+        return version(json);
+    const bool helps = strcmp(verb, "-h") == 0 || strcmp(verb, "help") == 0;
+    if (json && (helps || has_word(argc, argv, "--help")))
+        return refuse_json();
+    if (helps || strcmp(verb, "--help") == 0)
+        return help();
     for (size_t i = 0; i < N_VERBS; i++)
         if (strcmp(verb, verbs[i]->name) == 0)
             return verbs[i]->run(argc - 1, argv + 1);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/process/slog.h"
+#include "escrow-server/verb/answer.h"
 #include "escrow-server/verb/answer_guard.h"
 #include "escrow-server/verb/verbs.h"
 #include "formats/names.h"
@@ -23,13 +24,18 @@ static int help(FILE *f, int code)
     return code;
 }
 
+static bool has_word(int argc, char *const *argv, const char *word)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], word) == 0)
+            return true;
+    return false;
+}
+
 /* Also where it stands in a command line that is wrong. */
 static bool wants_json(int argc, char *const *argv)
 {
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--json") == 0)
-            return true;
-    return false;
+    return has_word(argc, argv, "--json");
 }
 
 static int run(const struct verb *verb, int argc, char *const *argv)
@@ -53,25 +59,48 @@ static int no_such_command(int argc, char *const *argv)
     return json ? answer_guard_end(code) : code;
 }
 
+/* Help is for people: with --json it would be a text where an object is promised. */
+static int refuse_json(void)
+{
+    answer_guard_begin();
+    fputs("keyholt-server: help is text and has no --json\n", stderr);
+    return answer_guard_end(KH_EXIT_USAGE);
+}
+
+static int version(bool json)
+{
+    if (json)
+        ANSWER_JSON({"program", "keyholt-server", 0}, {"version", KEYHOLT_VERSION, 0});
+    else
+        puts("keyholt-server " KEYHOLT_VERSION);
+    return fflush(stdout) == 0 ? KH_EXIT_OK : KH_EXIT_FAILED;
+}
+
+static int help_of(const struct verb *verb)
+{
+    printf("%s: %s\n%s", verb->name, verb->does, verb->usage);
+    return KH_EXIT_OK;
+}
+
 int main(int argc, char **argv)
 {
     slog_open("server");
     umask(022);
     if (argc < 2)
         return help(stderr, KH_EXIT_USAGE);
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)
+    const bool json = wants_json(argc, argv);
+    const bool helps = strcmp(argv[1], "help") == 0;
+    if (json && (helps || has_word(argc, argv, "--help")))
+        return refuse_json();
+    if (helps || strcmp(argv[1], "--help") == 0)
         return help(stdout, KH_EXIT_OK);
-    if (strcmp(argv[1], "--version") == 0) {
-        puts("keyholt-server " KEYHOLT_VERSION);
-        return KH_EXIT_OK;
-    }
+    if (strcmp(argv[1], "--version") == 0)
+        return version(json);
     for (size_t i = 0; i < N_VERBS; i++) {
         if (strcmp(argv[1], verbs[i]->name) != 0)
             continue;
-        if (argc > 2 && strcmp(argv[argc - 1], "--help") == 0) {
-            printf("%s: %s\n%s", verbs[i]->name, verbs[i]->does, verbs[i]->usage);
-            return KH_EXIT_OK;
-        }
+        if (argc > 2 && strcmp(argv[argc - 1], "--help") == 0)
+            return help_of(verbs[i]);
         return run(verbs[i], argc, argv);
     }
     return no_such_command(argc, argv);

@@ -16,6 +16,7 @@ static void add_text(struct json_object *o, const char *name, const char *text)
     json_object_object_add(o, name, json_object_new_string(text));
 }
 
+/* The verdict on a file that could be read: OK or FORMAT. */
 static int say_json(const char *path, enum err e, const struct conf_mistake *m)
 {
     struct json_object *o = json_object_new_object();
@@ -26,10 +27,10 @@ static int say_json(const char *path, enum err e, const struct conf_mistake *m)
     if (e == ERR_FORMAT && m->key[0] != '\0')
         add_text(o, "key", m->key);
     if (e != ERR_OK)
-        add_text(o, "reason", e == ERR_FORMAT ? m->reason : err_text(e));
+        add_text(o, "reason", m->reason);
     puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
     json_object_put(o);
-    return e == ERR_OK ? KH_EXIT_OK : e == ERR_FORMAT ? KH_EXIT_NO : KH_EXIT_FAILED;
+    return e == ERR_OK ? KH_EXIT_OK : KH_EXIT_NO;
 }
 
 static int say(const char *path, enum err e, const struct conf_mistake *m)
@@ -63,6 +64,20 @@ static int print_defaults(void)
     return written ? KH_EXIT_OK : KH_EXIT_FAILED;
 }
 
+static int print(bool defaults)
+{
+    if (defaults)
+        return print_defaults();
+    return config_page() == ERR_OK ? KH_EXIT_OK : KH_EXIT_FAILED;
+}
+
+static int refuse_json(void)
+{
+    fprintf(stderr, "keyholt-server: --defaults prints a file and --manual a page; neither has --json\n%s",
+            usage);
+    return KH_EXIT_USAGE;
+}
+
 static enum err check_whole(const struct conf *c, struct conf_mistake *m)
 {
     const char *key = "", *reason = config_wrong(c, &key);
@@ -87,10 +102,8 @@ static int run(int argc, char *const *argv)
                                       {"manual", OPTION_FLAG, false, &manual}};
     if (options_parse(argc, argv, defs, sizeof defs / sizeof defs[0], usage) != ERR_OK)
         return KH_EXIT_USAGE;
-    if (defaults)
-        return print_defaults();
-    if (manual)
-        return config_page() == ERR_OK ? KH_EXIT_OK : KH_EXIT_FAILED;
+    if (defaults || manual)
+        return json ? refuse_json() : print(defaults);
     enum err e = place_absolute(file != NULL ? file : root, absolute);
     if (e == ERR_OK && file == NULL)
         e = file_join(absolute, PLACE_CONF, path, sizeof path);
@@ -100,7 +113,7 @@ static int run(int argc, char *const *argv)
     e = conf_read(at, &c, &m);
     if (e == ERR_OK)
         e = check_whole(&c, &m);
-    return json ? say_json(at, e, &m) : say(at, e, &m);
+    return json && (e == ERR_OK || e == ERR_FORMAT) ? say_json(at, e, &m) : say(at, e, &m);
 }
 
 const struct verb verb_check_config = {"check-config", run, usage, "try server.conf; nothing is started"};

@@ -377,6 +377,22 @@ def as_error(done, code, words):
     holds(error['message'].splitlines()[0] in done.stderr, f'people are told the same: {done.stderr}')
 
 
+def test_version_and_help_as_json():
+    """The three programs agree: the version is an object, help is text for people and refuses."""
+    for name in ('keyholt-server', 'keyholt-agent', 'keyholt-desk'):
+        program, verb = os.path.join(BUILD, 'bin', name), 'audit' if name != 'keyholt-agent' else 'status'
+        plain = run(program, '--version').stdout.split()
+        eq(as_object(run(program, '--version', '--json'), name), dict(zip(('program', 'version'), plain)), name)
+        for words in (('help',), ('--help',), (verb, '--help')):
+            holds(len(run(program, *words).stdout) > 100, f'{name} {words}: for people')
+            done = run(program, *words, '--json', code=2)
+            holds('no --json' in done.stderr, f'{name} {words}: {done}')
+            if name == 'keyholt-server':
+                as_error(done, 2, words)
+            else:
+                eq(done.stdout, '', f'{name} {words}')
+
+
 def test_every_answer_as_json():
     """What a verb says on standard output with --json is one JSON object, and nothing else, whether it can or not."""
     s = Server()
@@ -432,7 +448,7 @@ def test_every_answer_as_json():
         eq(as_object(p, 'in part'), {'change': 'report', 'done': [d.id], 'failed': '00' * 32}, 'in part')
         p = run(SERVER, 'device', 'approve', '--help')
         holds('keyholt-server device' in p.stdout and not p.stderr, p)
-        for words in ((), ('nosuch',)):
+        for words in ((), ('nosuch',), ('check-config', '--defaults'), ('check-config', '--manual')):
             as_error(run(SERVER, *words, '--json', code=None), 2, words)
         for path in ('/no\udcff', '/' + 'x' * 800 + '\u00e4' * 400):  # no UTF-8; cut amid a character
             done = subprocess.run([SERVER, 'backup', path, '--root', path, '--json'], capture_output=True, check=False)
@@ -497,6 +513,7 @@ def test_check_config():
                 p = run(SERVER, 'check-config', '--file', s.put('server.conf', text), code=3)
                 holds('different users' in p.stderr and 'line' not in p.stderr, p.stderr)
         run(SERVER, 'check-config', '--file', '/nonexistent', code=1)
+        as_error(run(SERVER, 'check-config', '--file', '/nonexistent', '--json', code=1), 1, 'no such file')
         configure(s, sync_every_seconds='soon')
         p = run(SERVER, 'serve', '--root', s.root, '--listen', '127.0.0.1:0', code=1)
         holds('sync-every-seconds' in p.stderr and 'line' in p.stderr, p.stderr)
