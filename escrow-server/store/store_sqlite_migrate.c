@@ -121,13 +121,28 @@ static enum err step_from(struct lite *l, int version)
     return lite_exec(l, pragma, "migrate");
 }
 
+/* What became of a file of schema `from`: each step that was committed stays. at: what it is now, or -1. */
+static const char *outcome(int from, int at)
+{
+    if (at < 0)
+        return "which schema the file has now could not be read";
+    return at == from ? "the file is as it was"
+                      : "some steps are done and stay, so that the version before cannot use the file any "
+                        "more; the next start goes on from there";
+}
+
+static void say_outcome(struct lite *l, int from, const char *why)
+{
+    int at = -1;
+    (void)schema_version(l, &at);
+    slog(SLOG_ERROR, "store", "file=%s schema=%d was=%d reason=\"%s; %s\"", store_sqlite_file[l->db.half], at,
+         from, why, outcome(from, at));
+}
+
 static enum err take_back(struct lite *l, enum err e)
 {
     if (sqlite3_get_autocommit(l->c) == 0) /* else SQLite did it by itself */
         (void)sqlite3_exec(l->c, "ROLLBACK", NULL, NULL, NULL);
-    if (e != ERR_FULL) /* said with what is wanted */
-        slog(SLOG_ERROR, "store", "file=%s reason=\"it could not be brought forward; the file is as it was\"",
-             store_sqlite_file[l->db.half]);
     return e;
 }
 
@@ -176,12 +191,13 @@ static enum err look_for_room(struct lite *l, const struct store_place *place, b
 }
 
 /* No failure that may be over when it is tried again: each time the disk would be filled. */
-static enum err refuse(const struct lite *l, const struct room *r)
+static enum err refuse(struct lite *l, int from, const struct room *r)
 {
-    slog(SLOG_ERROR, "store",
-         "file=%s reason=\"the disk has no room for bringing it forward, which takes about %lld bytes where"
-         " %lld are free; the file is as it was\"",
-         store_sqlite_file[l->db.half], (long long)r->wanted, (long long)r->there);
+    char why[192];
+    snprintf(why, sizeof why,
+             "the disk has no room for bringing it forward, which takes about %lld bytes where %lld are free",
+             (long long)r->wanted, (long long)r->there);
+    say_outcome(l, from, why);
     return ERR_UNSUPPORTED;
 }
 
@@ -191,14 +207,20 @@ static enum err check_room(struct lite *l, int version, const struct store_place
     if (version == 0 || version >= COPIED)
         return ERR_OK;
     TRY(look_for_room(l, place, logged, &r));
-    return r.wanted > r.there ? refuse(l, &r) : ERR_OK;
+    return r.wanted > r.there ? refuse(l, version, &r) : ERR_OK;
 }
 
-static enum err refuse_full(struct lite *l, const struct store_place *place, bool logged)
+/* Behind the large copy nothing is wanted that could be reckoned: all of it goes into pages that are free. */
+static enum err refuse_full(struct lite *l, int from, const struct store_place *place, bool logged)
 {
     struct room r;
+    int at = 0;
+    TRY(schema_version(l, &at));
     TRY(look_for_room(l, place, logged, &r));
-    return refuse(l, &r);
+    if (at < COPIED)
+        return refuse(l, from, &r);
+    say_outcome(l, from, "the disk is full");
+    return ERR_UNSUPPORTED;
 }
 
 static enum err migrate_sorting(struct lite *l, int version, const struct store_place *place)
@@ -223,7 +245,9 @@ static enum err migrate_large(struct lite *l, int version, const struct store_pl
         e = migrate_sorting(l, version, place);
     empty_log(l);
     if (e == ERR_FULL && version > 0)
-        e = refuse_full(l, place, logged);
+        e = refuse_full(l, version, place, logged);
+    else if (e != ERR_OK && e != ERR_UNSUPPORTED) /* that was said */
+        say_outcome(l, version, "it could not be brought forward");
     enum err after = lite_exec(l, sql_sqlite_open, "open");
     return e != ERR_OK ? e : after;
 }

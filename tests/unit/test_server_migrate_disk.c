@@ -2,6 +2,8 @@
 /* SQLite files are brought forward on a disk that is too small, and on one that is slow. */
 #include "tests/unit/migrate_fixture.h"
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -93,6 +95,103 @@ static void test_the_disk_is_too_small(void **state)
     assert_int_equal(remove_dir(state), 0);
 }
 
+/* The full disk takes nothing but what is written into the store's own pages, once the copy is committed. */
+static int copied_fd = -1;
+
+static ssize_t write_behind_the_copy(int fd, const void *p, size_t n, off_t at)
+{
+    static const uint8_t version_6[] = {0, 0, 0, 6};
+    if (copied_fd >= 0 && fd != copied_fd) {
+        errno = ENOSPC;
+        return -1;
+    }
+    /* source: sqlite.org/fileformat.html, the user version at 60 of the first page */
+    if (at == 0 && n >= 64 && memcmp((const uint8_t *)p + 60, version_6, sizeof version_6) == 0)
+        copied_fd = fd;
+    return pwrite(fd, p, n, at);
+}
+
+static void fill_disk_behind_the_copy(bool fills)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    sqlite3_syscall_ptr call = fills ? (sqlite3_syscall_ptr)write_behind_the_copy : NULL;
+    assert_int_equal(vfs->xSetSystemCall(vfs, "pwrite64", call), SQLITE_OK);
+    assert_int_equal(vfs->xSetSystemCall(vfs, "pwrite", call), SQLITE_OK);
+    copied_fd = -1;
+}
+
+/* What opening the store says on standard error. */
+static enum err open_and_hear(char *ret, size_t size)
+{
+    char path[] = "/tmp/keyholt-said-XXXXXX";
+    int file = mkstemp(path), was = dup(STDERR_FILENO);
+    assert_true(file >= 0 && was >= 0 && unlink(path) == 0);
+    assert_int_equal(dup2(file, STDERR_FILENO), STDERR_FILENO);
+    enum err e = open_and_close(NULL);
+    assert_int_equal(dup2(was, STDERR_FILENO), STDERR_FILENO);
+    ssize_t n = pread(file, ret, size - 1, 0);
+    ret[n > 0 ? n : 0] = '\0';
+    close(was);
+    close(file);
+    return e;
+}
+
+static void check_said(const char *said, bool steps_stay)
+{
+    assert_true((strstr(said, "some steps are done and stay") != NULL) == steps_stay);
+    assert_true((strstr(said, "the file is as it was") != NULL) == !steps_stay);
+    assert_true(strstr(said, "file=compliance.db schema=") != NULL);
+}
+
+/* The last step fails behind one that was committed, for want of room and otherwise: what is said is so. */
+static void test_the_last_step_fails(void **state)
+{
+    char said[4096];
+    assert_int_equal(make_dir(state), 0);
+    make_older(STORE_RECOVERY, SQL_SQLITE_VERSION, ROWS);
+    make_older(STORE_COMPLIANCE, 5, ROWS);
+    struct before compliance = look(STORE_COMPLIANCE);
+    fill_disk_behind_the_copy(true);
+    assert_int_equal(open_and_hear(said, sizeof said), ERR_UNSUPPORTED);
+    fill_disk_behind_the_copy(false);
+    check_said(said, true);
+    assert_int_equal(version_of(STORE_COMPLIANCE), 6);
+    check_same(STORE_COMPLIANCE, &compliance);
+    sqlite3 *db = open_file(STORE_COMPLIANCE);
+    exec(db, "CREATE TABLE filler (other)"); /* a name that the step wants */
+    assert_int_equal(open_and_hear(said, sizeof said), ERR_INTERNAL);
+    check_said(said, false); /* it was of that schema when this start began */
+    assert_int_equal(version_of(STORE_COMPLIANCE), 6);
+    exec(db, "DROP TABLE filler");
+    sqlite3_close(db);
+    assert_int_equal(open_and_hear(said, sizeof said), ERR_OK);
+    assert_string_equal(said, "");
+    check_same(STORE_COMPLIANCE, &compliance);
+    forget(&compliance);
+    assert_int_equal(remove_dir(state), 0);
+}
+
+static void test_a_step_fails_otherwise(void **state)
+{
+    char said[4096];
+    for (int version = 5; version <= 6; version++) {
+        assert_int_equal(make_dir(state), 0);
+        make_older(STORE_RECOVERY, SQL_SQLITE_VERSION, ROWS);
+        make_older(STORE_COMPLIANCE, 5, ROWS);
+        sqlite3 *db = open_file(STORE_COMPLIANCE);
+        exec(db, version == 5 ? "CREATE TABLE new_events (other)" : "CREATE TABLE filler (other)");
+        assert_int_equal(open_and_hear(said, sizeof said), ERR_INTERNAL);
+        check_said(said, version > 5);
+        assert_int_equal(version_of(STORE_COMPLIANCE), version);
+        exec(db, version == 5 ? "DROP TABLE new_events" : "DROP TABLE filler");
+        assert_int_equal(sqlite3_close(db), SQLITE_OK);
+        assert_int_equal(open_and_hear(said, sizeof said), ERR_OK);
+        assert_string_equal(said, "");
+        assert_int_equal(version_of(STORE_COMPLIANCE), SQL_SQLITE_VERSION);
+        assert_int_equal(remove_dir(state), 0);
+    }
+}
+
 static unsigned pages, in_a_row, most_in_a_row;
 
 static void heard(void)
@@ -162,6 +261,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_disk_is_full),
         cmocka_unit_test(test_the_disk_is_too_small),
+        cmocka_unit_test(test_the_last_step_fails),
+        cmocka_unit_test(test_a_step_fails_otherwise),
         cmocka_unit_test(test_who_waits_hears_of_all_reading),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
