@@ -19,6 +19,7 @@ struct call {
     bool renew; /* its certificate is due: */
     uint8_t courier_spki[91];
     uint64_t waiting; /* question under way, 0 if none */
+    bool unread;      /* of /readyz: the recovery store cannot be read */
     void *state;      /* the handler's, freed with free_state */
     void (*free_state)(void *state);
 };

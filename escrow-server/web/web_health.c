@@ -23,6 +23,24 @@ static struct json_object *store_object(uint8_t err, bool replicated)
     return o;
 }
 
+/* why: the sentence for when nothing can be disclosed either. */
+static void answer_ready(struct call *c, const struct msg_probed *probed, const char *why)
+{
+    bool writes = probed->err[0] == ERR_OK; /* the recovery store's */
+    bool discloses = web_vault_discloses(c->web);
+    if (!writes && (!discloses || c->unread))
+        return call_problem(c, 503, 10, why);
+    struct json_object *o = json_object_new_object();
+    json_object_object_add(o, "status", json_object_new_string("ready"));
+    json_object_object_add(o, "writes", json_object_new_boolean(writes));
+    json_object_object_add(o, "recovery", store_object(probed->err[0], probed->replicated[0]));
+    json_object_object_add(o, "compliance", store_object(probed->err[1], probed->replicated[1]));
+    json_object_object_add(o, "disclosure", json_object_new_boolean(discloses));
+    call_json(c, o);
+}
+
+static const struct msg_probed nothing_written = {.err = {ERR_OFFLINE, ERR_OFFLINE}};
+
 static void on_probed(void *ctx, enum err e, const struct msg_frame *m)
 {
     struct call *c = ctx;
@@ -31,37 +49,33 @@ static void on_probed(void *ctx, enum err e, const struct msg_frame *m)
     if (e == ERR_OK)
         e = msg_get_probed(m->body, m->len, &probed);
     if (e != ERR_OK)
-        return call_problem(c, 503, 10, "The store writer does not answer.");
-    if (probed.err[0] != ERR_OK) /* the recovery store's */
-        return call_problem(c, 503, 10, "The recovery store cannot be written.");
-    struct json_object *o = json_object_new_object();
-    json_object_object_add(o, "status", json_object_new_string("ready"));
-    json_object_object_add(o, "recovery", store_object(probed.err[0], probed.replicated[0]));
-    json_object_object_add(o, "compliance", store_object(probed.err[1], probed.replicated[1]));
-    json_object_object_add(o, "disclosure", json_object_new_boolean(web_vault_discloses(c->web)));
-    call_json(c, o);
+        answer_ready(c, &nothing_written, "The store writer does not answer.");
+    else
+        answer_ready(c, &probed, "The recovery store cannot be written.");
 }
 
 static void probe_writer(struct call *c)
 {
     if (back_begin(c->web, BACK_WRITER, MSG_PROBE, on_probed, c, &c->waiting) == NULL)
-        return call_problem(c, 503, 10, back_away[BACK_WRITER]);
+        return answer_ready(c, &nothing_written, back_away[BACK_WRITER]);
     back_send(c->web, BACK_WRITER);
 }
 
-/* That it does not know this device, or that its store does not answer, is an answer. */
+/* That it does not know this device is an answer. */
 static void on_read(void *ctx, enum err e, const struct msg_frame *m)
 {
     struct call *c = ctx;
-    (void)m;
     c->waiting = 0;
-    if (e == ERR_OFFLINE || e == ERR_TIMEOUT)
+    if (m == NULL)
         return call_problem(c, 503, 10, "The store reader does not answer.");
+    c->unread = e != ERR_OK && e != ERR_NOT_FOUND;
     probe_writer(c);
 }
 
-/* Ready means that a record of an escrow would be durable: the writer tried. Without the compliance store or
- * the vault the rest of the work goes on, so a balancer must go on sending devices here; both are said. */
+/* Ready means that there is something that only a server can do and this one can: make the record of an
+ * escrow durable (the writer tried), or disclose (a key can be looked up, if only at a standby, and the vault
+ * opens envelopes). A balancer that took a server away that can do one of both would end it exactly when
+ * nothing else is left; which of them it is the answer says. */
 void web_ready(struct call *c)
 {
     if (c->web->stopping)

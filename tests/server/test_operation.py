@@ -161,6 +161,11 @@ def test_a_vault_that_cannot_start_stops_nothing_else():
         eq((status, body['disclosure'], body['recovery']['writable']), (200, False, True), 'ready, without disclosure')
         eq(value(s, 'processes_up', process='vault'), 0, 'metrics say so')
         eq(value(s, 'canaries', state='opened'), 0, 'no canary')
+        with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'), isolation_level=None)) as db:
+            db.execute('BEGIN IMMEDIATE')
+            until('nor when nothing is written either', lambda: s.request('GET', '/readyz')[0] == 503)
+            db.execute('ROLLBACK')
+        until('written again', lambda: s.request('GET', '/readyz')[0] == 200)
         s.recover(e['key_id'], code=4)
         os.rename(s.path('away.secret'), s.path('vault.secret'))
         until('the vault is there', lambda: s.request('GET', '/readyz')[2]['disclosure'])
@@ -208,20 +213,22 @@ def test_a_reader_that_hangs_stops_no_escrow():
 def test_readyz_tells_the_truth(s):
     status, headers, body = s.request('GET', '/readyz')
     eq((status, headers['Cache-Control']), (200, 'no-store'), 'ready')
-    eq(body, {'status': 'ready', 'recovery': {'writable': True, 'replicated': False},
+    eq(body, {'status': 'ready', 'writes': True, 'recovery': {'writable': True, 'replicated': False},
               'compliance': {'writable': True, 'replicated': False}, 'disclosure': True}, 'body')
     # a lock that another process holds: the store can be read, and not written
     db = sqlite3.connect(s.state('writer/recovery.db'), isolation_level=None)
     db.execute('BEGIN IMMEDIATE')
     try:
-        until('not ready', lambda: s.request('GET', '/readyz')[0] == 503)
+        until('nothing can be written', lambda: not s.request('GET', '/readyz')[2].get('writes', True))
+        status, _, body = s.request('GET', '/readyz')
+        eq((status, body['recovery']['writable'], body['disclosure']), (200, False, True), 'ready to disclose')
         eq(s.request('GET', '/healthz')[0], 200, 'alive all the same')
         eq(value(s, 'store_up', store='recovery'), 0, 'metrics')
         holds(value(s, 'commits_total', store='recovery', result='failed') >= 1, 'counted')
     finally:
         db.execute('ROLLBACK')
         db.close()
-    until('ready again', lambda: s.request('GET', '/readyz')[0] == 200)
+    until('as before', lambda: s.request('GET', '/readyz')[2].get('writes'))
 
 
 def test_drain_finishes_what_has_begun():

@@ -225,7 +225,7 @@ def test_starts_without_its_database():
     with cluster() as p:
         p.stop()
         with server(p.url, p.url) as s:
-            eq(s.request('GET', '/readyz')[0], 503, 'it was not reached yet')
+            eq(s.request('GET', '/readyz')[0], 503, 'nothing can be written, nor read')
             eq(store_up(s), [0, 0], 'nor was either half')
             eq(Device(s, 'early').enroll()[0], 503, 'not now')
             p.start()

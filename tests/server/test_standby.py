@@ -51,8 +51,12 @@ def scene(s, primary, standby, url):
     primary.kill()
     s.wait_log('half=keyholt_recovery connected=1 standby=1', at, 60)
     s.wait_log('half=keyholt_compliance connected=1 standby=1', at, 60)
-    status, _, answer = d.sync(d.escrow())
-    holds(status == 503 or answer['receipts'] == [], f'no receipt from a standby: {status}')
+    status, headers, answer = d.sync(d.escrow())
+    eq(status, 503, f'no receipt from a standby: {answer}')
+    holds(int(headers['Retry-After']) > 0, 'when to come back')
+    status, _, ready = s.request('GET', '/readyz')
+    eq((status, ready['status'], ready['writes'], ready['recovery']['writable'], ready['disclosure']),
+       (200, 'ready', False, False, True), 'a balancer keeps who can still disclose')
     got, _ = s.recover(second['key_id'])
     eq((got['recovery_password'], got['rotation']), (second['digits'], 'pending'), 'disclosed from the standby')
     eq(sorted(boots(s, second['key_id'])), ['boot-event', 'vault'], 'reports go on')
@@ -69,6 +73,7 @@ def scene(s, primary, standby, url):
     eq(sorted(orders), sorted(e['key_id'] for e in (first, second, third)), 'orders')
     until('the table is filled from the log', lambda: standby.sql('SELECT count(*) FROM keyholt_recovery.disclosures') == '4')
     until('receipts come again', lambda: (lambda r: r[0] == 200 and r[2]['receipts'])(d.sync(d.escrow())))
+    eq(s.request('GET', '/readyz')[2]['writes'], True, 'and are promised')
     s.command('audit', 'verify')
     eq(secret_search.search([s.root, s.log], [e['digits'] for e in (first, second, third)]), [], 'passwords on disk')
 
