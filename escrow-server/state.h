@@ -13,6 +13,9 @@ MUST_CHECK enum err state_lock(const char *root);
 MUST_CHECK enum err state_org(const char *root, struct org *ret, uint8_t **ret_json, size_t *ret_len);
 /* The stores as server.conf has them. err: NOT_FOUND (a SQLite half was never made), OFFLINE, VERSION, ... */
 MUST_CHECK enum err state_store(const char *root, const struct conf *conf, struct store **ret);
+/* The same as the writer's user, for good, where the caller is root: no file of a store becomes another
+ * user's. The working folder is the writer's then. err: RANGE (server.conf makes the writer root), ... */
+MUST_CHECK enum err state_store_as_writer(const char *root, const struct conf *conf, struct store **ret);
 /* Why that failed, as a sentence. */
 const char *state_store_text(enum err e);
 /* Is this half in SQLite? */

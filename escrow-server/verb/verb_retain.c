@@ -68,7 +68,7 @@ static int run(int argc, char *const *argv)
     }
     enum err e = cutoff_of(time(NULL), conf.compliance_months, &cutoff_us);
     if (e == ERR_OK)
-        e = state_store(absolute, &conf, &s);
+        e = state_store_as_writer(absolute, &conf, &s);
     if (e == ERR_OK)
         e = retain(s, cutoff_us);
     if (e == ERR_OK)

@@ -54,7 +54,7 @@ class Machine:
             raise Skip('no overlay of this file system')
 
     def install(self):
-        for name in ('keyholt-server.service', 'keyholt-server.socket'):
+        for name in ('keyholt-server.service', 'keyholt-server.socket', 'keyholt-server-retain.service', 'keyholt-server-retain.timer'):
             shutil.copy(f'{REPO}/packaging/systemd/{name}', self.root + '/etc/systemd/system/')
         with open(self.root + '/etc/systemd/system/keyholt-test.target', 'w', encoding='ascii') as f:
             f.write(TARGET)
@@ -143,6 +143,32 @@ def inside():
     return 1 if failed or min(done) < 10 else 0
 
 
+def lines(m, unit, priority):
+    return m.run('journalctl', '-u', unit, '--no-pager', '-o', 'cat', '-p', priority).stdout
+
+
+def journal(m):
+    """A vault that dies is an error, and found as one; a stricter question does not find it, a milder one does."""
+    main_pid = m.run('systemctl', 'show', 'keyholt-server', '-p', 'MainPID', '--value').stdout.strip()
+    m.run('kill', '-KILL', m.run('pgrep', '-P', main_pid, '-x', 'vault').stdout.strip())
+    until('an error in the journal', lambda: 'level=error' in lines(m, 'keyholt-server', 'err'), 60)
+    holds('level=error' not in lines(m, 'keyholt-server', 'crit'), 'not as critical')
+    holds('level=info' in lines(m, 'keyholt-server', 'info') and 'level=info' not in lines(m, 'keyholt-server', 'notice'), 'info')
+
+
+def retain(m):
+    """Beside the running server, as the writer's user: nothing without compliance-months, then a step."""
+    unit = 'keyholt-server-retain.service'
+    m.run('systemctl', 'start', unit)
+    holds('everything is kept' in lines(m, unit, 'info'), lines(m, unit, 'info'))
+    m.run('sed', '-i', 's/^compliance-months =.*/compliance-months = 2/', '/etc/keyholt/server.conf')
+    m.run('systemctl', 'start', unit)
+    holds('taken away' in lines(m, unit, 'info'), lines(m, unit, 'info'))
+    eq(m.run('systemctl', 'is-active', 'keyholt-server.service').stdout.strip(), 'active', 'beside it')
+    m.run('systemctl', 'enable', '--now', 'keyholt-server-retain.timer')
+    eq(m.run('systemctl', 'is-active', 'keyholt-server-retain.timer').stdout.strip(), 'active', 'the timer waits')
+
+
 def test_units(m):
     m.install()
     m.boot()
@@ -159,6 +185,9 @@ def test_units(m):
     eq(m.run('systemctl', 'is-active', 'keyholt-server.service').stdout.strip(), 'active', 'started by its socket')
     said = m.run('journalctl', '-u', 'keyholt-server', '--no-pager', '-p', 'err').stdout
     holds('level=error' not in said, said)
+    journal(m)
+    retain(m)
+    until('the vault again', lambda: m.run('keyholt-server', 'keys', 'check', code=None).returncode == 0, 60)
     m.run('keyholt-server', 'keys', 'check')
     m.run('systemctl', 'kill', '-s', 'KILL', 'keyholt-server.service')
     until('started again', lambda: m.run('systemctl', 'show', 'keyholt-server', '-p', 'NRestarts', '--value').stdout.strip() == '1' and
