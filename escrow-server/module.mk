@@ -96,6 +96,7 @@ $(eval $(call fuzz,fuzz_http,escrow-server/web/http_guard.c))
 $(eval $(call fuzz,fuzz_sync,escrow-server/web/sync_read.c escrow-server/process/msg_store.c escrow-server/process/msg_piece.c crypto/cursor.c formats/base.c \
     formats/host/json_strict.c,-ljson-c))
 
+$(eval $(call unit,test_slog,escrow-server/process/slog.c,))
 $(eval $(call unit,test_quiet,escrow-server/process/quiet.c,))
 $(eval $(call unit,test_tls_sessions,escrow-server/web/tls_sessions.c,-pthread))
 $(eval $(call unit,test_tls_provider,$(addprefix escrow-server/web/,tls_provider.c tls_kdf.c tls_random.c tls_hmac.c tls_x25519.c tls_spki.c) escrow-server/pki.c escrow-server/pki_read.c,))
