@@ -7,6 +7,9 @@
 
 #define BACKUP_SUMS "SHA256SUMS"
 #define BACKUP_LOG  "audit.log"
+/* Not in one of a server without a policy, nor in older backups. */
+#define BACKUP_POLICY     "policy.json"
+#define BACKUP_POLICY_SIG "policy.json.sig"
 
 /* A consistent copy of a SQLite store that others may write to meanwhile. err: CONFLICT (the copy is
  * damaged), NOT_FOUND, FULL, IO, BUSY */

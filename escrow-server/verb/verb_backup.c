@@ -85,6 +85,16 @@ static enum err add_foreign(struct backup *b)
     return e;
 }
 
+/* Where the organisation has one; it cannot be made again where the policy key lies elsewhere. */
+static enum err add_policy(struct backup *b)
+{
+    enum err e = add_place(b, PLACE_POLICY_JSON, BACKUP_POLICY);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK;
+    TRY(e);
+    return add_place(b, PLACE_POLICY_SIG, BACKUP_POLICY_SIG);
+}
+
 /* The stores first: what the log has more than they is told them again, and never the other way round. */
 static enum err add_all(struct backup *b)
 {
@@ -96,6 +106,7 @@ static enum err add_all(struct backup *b)
     TRY(add_place(b, PLACE_ORG_SIG, "org.json.sig"));
     TRY(add_place(b, PLACE_ROOT_PUB, "root.pub"));
     TRY(add_place(b, PLACE_AUDIT_PUB, "audit.pub"));
+    TRY(add_policy(b));
     return add_place(b, PLACE_CONF, "server.conf");
 }
 

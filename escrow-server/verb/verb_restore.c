@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/host/file.h"
+#include "crypto/p256.h"
 #include "escrow-server/store/store_db.h"
 #include "escrow-server/verb/answer.h"
 #include "escrow-server/verb/options.h"
 #include "escrow-server/verb/state_backup.h"
 #include "escrow-server/verb/verbs.h"
 #include "formats/host/audit_chain.h"
+#include "formats/policy.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -137,6 +140,59 @@ static enum err restore_audit(const struct restore *r)
     return restore_foreign(r);
 }
 
+/* One that is signed by the policy key of the org.json that is in use here. */
+static enum err read_policy(const struct org *org, const char *json, const char *sig, uint64_t *ret_version)
+{
+    BYTES(text);
+    BYTES(signature);
+    BYTES(scratch);
+    struct cr_p256_pub pub;
+    struct policy p;
+    TRY(file_read(json, POLICY_MAX, &text.p, &text.len));
+    TRY(file_read(sig, POLICY_SIG, &signature.p, &signature.len));
+    TRY(cr_p256_from_spki(org->policy.spki, sizeof org->policy.spki, &pub));
+    TRY(signature.len == POLICY_SIG ? ERR_OK : ERR_FORMAT);
+    TRY(policy_verify(text.p, text.len, signature.p, &pub));
+    scratch.len = POLICY_SCRATCH(text.len);
+    scratch.p = malloc(scratch.len);
+    TRY(scratch.p != NULL ? ERR_OK : ERR_NOMEM);
+    TRY(policy_decode((const char *)text.p, text.len, &org->id, scratch.p, scratch.len, &p));
+    *ret_version = p.version;
+    return ERR_OK;
+}
+
+static enum err put_policy(const struct restore *r, const char *from, const char *to)
+{
+    TRY(move_aside(r, to, ""));
+    TRY(backup_copy(from, to));
+    return chmod(to, 0644) == 0 ? ERR_OK : err_from_errno(errno);
+}
+
+/* Laptops take no older policy, so none is put back over a newer one; older backups have none. */
+static enum err restore_policy(const struct restore *r)
+{
+    static struct org org;
+    char ours[2][PATH_MAX], theirs[2][PATH_MAX];
+    uint64_t have = 0, brings = 0;
+    BYTES(json);
+    TRY(state_org(r->root, &org, &json.p, &json.len)); /* what org points at */
+    TRY(file_join(r->root, PLACE_POLICY_JSON, ours[0], sizeof ours[0]));
+    TRY(file_join(r->root, PLACE_POLICY_SIG, ours[1], sizeof ours[1]));
+    TRY(in_backup(r, BACKUP_POLICY, theirs[0]));
+    TRY(in_backup(r, BACKUP_POLICY_SIG, theirs[1]));
+    if (access(theirs[0], F_OK) != 0)
+        return ERR_OK;
+    if (read_policy(&org, theirs[0], theirs[1], &brings) != ERR_OK) {
+        fputs("the backup's policy is not signed by the policy key of this org.json and is left out\n",
+              r->told);
+        return ERR_OK;
+    }
+    if (read_policy(&org, ours[0], ours[1], &have) == ERR_OK && have >= brings)
+        return ERR_OK;
+    TRY(put_policy(r, theirs[0], ours[0]));
+    return put_policy(r, theirs[1], ours[1]);
+}
+
 /* Everything is checked before anything is changed; the log goes first, because it can say no. */
 static enum err restore(const struct restore *r)
 {
@@ -145,7 +201,7 @@ static enum err restore(const struct restore *r)
     TRY(restore_audit(r));
     for (unsigned half = 0; half < STORE_HALVES; half++)
         TRY(restore_store(r, half));
-    return ERR_OK;
+    return restore_policy(r);
 }
 
 static const char *reason_of(enum err e)

@@ -143,12 +143,19 @@ def test_verify_says_nothing_that_is_not_provoked():
 def test_backup_and_restore():
     with server() as s:
         d, records = filled(s)
-        folder = s.path('backup')
+        folder, without = s.path('backup'), s.path('backup-without-policy')
+        s.command('backup', without)
+
+        def policy(version):
+            s.command('policy', 'set', s.put('policy.json', json.dumps(
+                {'format': 'keyholt-policy', 'version': version, 'org': s.org['id'], 'rotate_days': 90})))
+        policy(2)
         s.command('backup', folder)  # while it runs
         holds('there already' in s.command('backup', folder, code=1).stderr, 'never over another one')
         names = {line.split('  ')[1] for line in put_sums(folder)}
         eq(names, {'recovery.db', 'compliance.db', 'audit.log', 'org.json', 'org.json.sig', 'root.pub', 'audit.pub',
-                   'server.conf'}, 'files')
+                   'policy.json', 'policy.json.sig', 'server.conf'}, 'files')
+        eq(names - {line.split('  ')[1] for line in put_sums(without)}, {'policy.json', 'policy.json.sig'}, 'only where there is one')
         eq(set(os.listdir(folder)), names | {'SHA256SUMS'}, 'and nothing else: no key')
         later = [d.escrow(), d.escrow()]
         receipted(d, later)
@@ -168,7 +175,17 @@ def test_backup_and_restore():
         eq((got['records'], got['wrong']), (6, 0), 'refusing changed nothing')
         with open(s.state('writer/recovery.db-journal'), 'wb') as f:
             f.write(b'of a migration that was cut off: another file is meant')
+        place = os.path.join(s.root, 'etc/keyholt/org/policy.json')
+        os.remove(place)
+        os.remove(place + '.sig')
         s.command('restore', folder)
+        eq([open(place + end, 'rb').read() for end in ('', '.sig')],
+           [open(os.path.join(folder, 'policy.json' + end), 'rb').read() for end in ('', '.sig')], 'the policy is back')
+        policy(3)
+        newer = open(place, 'rb').read()
+        for older in (folder, without):
+            s.command('restore', older)
+            eq(open(place, 'rb').read(), newer, 'a newer policy stays')
         holds(not os.path.exists(s.state('writer/recovery.db-journal')), 'no journal of another file stays beside it')
         eq(open(s.state('vault/audit.log'), 'rb').read(), log, 'the longer log stays')
         got, _ = verify(s)
@@ -206,6 +223,10 @@ def test_retention():
             change(s, 'compliance.db', 'UPDATE records SET received_us = ? WHERE name = ?', past, bytes.fromhex(r['name']))
         change(s, 'compliance.db', 'UPDATE events SET received_us = ?', past)
         said = s.command('retain').stdout  # while it runs
+        if os.geteuid() == 0:
+            owners = {os.stat(f).st_uid for f in glob.glob(s.state('writer', 'compliance.db*'))}
+            eq(owners, {os.stat(s.state('writer')).st_uid}, 'no file became another user\'s')
+            eq(s.command('retain', '--json').returncode, 0, 'again')
         holds('2 records, 1 events' in said, said)
         with contextlib.closing(sqlite3.connect(s.state('writer/compliance.db'))) as db:
             eq(db.execute('SELECT count(*) FROM records').fetchone()[0], 1, 'what is young stays')
