@@ -114,6 +114,17 @@ static void note_seen(struct batch *b, const struct msg_sync *m)
     writer_seen(b, &one);
 }
 
+/* What is the device's own fault is told it by the web worker, whose line knows its address, too; one here
+ * would take that line's place (metrics_may_log). */
+static void log_failure(const struct pending *p, const struct msg_sync *m)
+{
+    char device[BASE16_LEN(32) + 1];
+    if (p->err == ERR_AUTH || p->err == ERR_UNSUPPORTED || !writer_may_log(m->device))
+        return;
+    base16_encode(m->device, 32, device);
+    slog(SLOG_ERROR, "sync", "device=%s refused=\"%s\" reason=\"%s\"", device, p->detail, err_text(p->err));
+}
+
 void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m)
 {
     static struct store_record records[MSG_RECORDS]; /* in one thread */
@@ -121,12 +132,8 @@ void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m)
     struct taken taken = {.r = records, .put = puts};
     struct store_device d;
     p->err = check_request(b, m, &d, &taken, p->detail);
-    if (p->err != ERR_OK) {
-        if (writer_may_log(m->device))
-            slog(p->err == ERR_UNSUPPORTED ? SLOG_WARN : SLOG_ERROR, "sync", "refused=\"%s\" reason=\"%s\"",
-                 p->detail, err_text(p->err));
-        return;
-    }
+    if (p->err != ERR_OK)
+        return log_failure(p, m);
     memcpy(p->device, m->device, 32);
     memcpy(p->courier, d.courier, sizeof p->courier);
     p->approved = d.approved == DEVICE_APPROVED;

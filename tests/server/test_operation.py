@@ -18,7 +18,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from server_fixture import BUILD, SERVER, Device, Server, as_root, free_port, run, tool  # noqa: E402
+from server_fixture import BUILD, SERVER, Device, Server, as_root, flip, free_port, run, tool  # noqa: E402
 from server_suite import Skip, enrolled, eq, holds, main, problem, until  # noqa: E402
 
 
@@ -742,6 +742,19 @@ def test_log_lines_of_one_device_are_limited(s):
     # two devices in 4,096 share a place in the table; all of these hardly ever do
     holds(max(said) == 1, f'the other ones: {said}')
     holds(value(s, 'log_lines_suppressed_total') >= 60 - len(times), 'counted')
+
+
+def test_a_forged_record_is_told_with_its_sender(s):
+    """What only the writer finds wrong: the line names the device and where it called from, once in a second."""
+    d = enrolled(s, 'forger')
+    start, begin = os.path.getsize(s.log), time.monotonic()
+    for _ in range(30):
+        holds('Record 1 of 1 is refused' in problem(d.sync(flip(d.report('{}'), -1)), 422), 'refused')
+    took = time.monotonic() - begin
+    lines = [line for line in s.read_log(start).splitlines() if 'is refused' in line]
+    holds(1 <= len(lines) <= took + 1, (took, lines))
+    for line in lines:
+        holds(re.search(rf'process=web event=sync status=422 device={d.id} peer=127\.0\.0\.1 detail="Record 1 of 1', line), line)
 
 
 # ---- people and devices
