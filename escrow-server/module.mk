@@ -85,7 +85,7 @@ $(foreach t,batch sync enroll uncertain take_back orders quiet,$(eval $(call uni
     $(addprefix escrow-server/writer/,writer_batch.c writer_sync.c writer_store.c writer_turn.c writer_records.c writer_chain.c writer_synced.c writer_enroll.c writer_disclosed.c writer_orders.c \
     writer_seen.c writer_devices.c writer_loss.c writer_uncertain.c writer_take_back.c) \
     $(addprefix escrow-server/process/,webs.c quiet.c child_listen.c control.c metrics.c chan.c msg_piece.c msg_store.c \
-    msg_devices.c msg_vault.c msg_loss.c slog.c),$(server_store_libs))))
+    msg_devices.c msg_vault.c msg_loss.c slog.c),$(server_store_libs) $(if $(filter batch,$(t)),-Wl$(comma)--wrap=clock_gettime))))
 
 $(eval $(call unit,test_vault_loss,$(addprefix escrow-server/,vault/vault_loss.c process/metrics.c process/slog.c),))
 $(eval $(call unit,test_vault_clock,$(addprefix escrow-server/vault/,vault_memory.c vault_age.c vault_code.c vault_approval.c totp.c),))

@@ -225,16 +225,16 @@ static void share_fate(struct pending *p, enum store_half half, enum err e)
 static enum err commit(struct batch *b, unsigned half, bool *ret_replicated)
 {
     struct writer_state *w = b->w;
-    int64_t from_us = (int64_t)writer_now_us();
+    int64_t from_us = monotonic_us();
     enum err e = b->begun[half] ? w->ops->commit(w->store, half, ret_replicated) : b->err[half];
-    int64_t took_us = (int64_t)writer_now_us() - from_us;
+    int64_t took_us = monotonic_us() - from_us;
     w->good_ms[half] = e == ERR_OK ? writer_now_ms() : 0;
     w->replicated[half] = e == ERR_OK && *ret_replicated;
     metrics_add(METRIC_COMMITS + 2 * half + (e != ERR_OK), 1);
     w->fresh[half] = false;
     metrics_set(METRIC_REPLICATED + half, w->replicated[half]);
     metrics_observe(METRIC_COMMIT_TIME + half * (METRICS_BUCKETS + 2), metrics_time_bounds,
-                    took_us > 0 ? (uint64_t)took_us : 0);
+                    (uint64_t)took_us);
     return e;
 }
 

@@ -1,7 +1,23 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Requests and records that wait together: they share a commit, and where one fails, it fails alone. */
+#include "escrow-server/process/metrics.h"
 #include "tests/unit/writer_fixture.h"
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static time_t wall_ahead_s; /* somebody set the clock */
+
+/* The linker puts it in the place of the one that the writer calls. */
+int __real_clock_gettime(clockid_t clock, struct timespec *ret);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
+{
+    int failed = __real_clock_gettime(clock, ret);
+    if (clock == CLOCK_REALTIME)
+        ret->tv_sec += wall_ahead_s;
+    return failed;
+}
 
 static bool stored(const struct signed_record *r, uint64_t sequence)
 {
@@ -158,6 +174,34 @@ static void test_a_batch_has_a_record_twice(void **state)
     assert_true(stored(&r[0], 1) && stored(&r[1], 2));
 }
 
+static enum err commit_while_the_clock_is_set(struct store *s, enum store_half half, bool *ret_replicated)
+{
+    wall_ahead_s += 7200;
+    return store_sql.commit(s, half, ret_replicated);
+}
+
+/* How long a commit took is told by a clock that nobody sets. */
+static void test_a_commit_takes_no_hours(void **state)
+{
+    const unsigned sum = METRIC_COMMIT_TIME + METRICS_BUCKETS; /* of the recovery store, and behind it: */
+    const unsigned other = sum + METRICS_BUCKETS + 2;
+    struct signed_record r;
+    struct batch b = {.w = &w};
+    uint8_t type;
+    int fd;
+    (void)state;
+    assert_int_equal(metrics_create(&fd), ERR_OK);
+    close(fd);
+    ops.commit = commit_while_the_clock_is_set;
+    make_report(&device, 1, &r);
+    put_sync(&b, 1, device.d.id, &r);
+    batch_finish(&b);
+    assert_true(receipted(1, &r, &type));
+    assert_true(metrics_sum(other + 1) >= 1); /* it was counted */
+    assert_true(metrics_sum(sum) + metrics_sum(other) < 3600u * 1000000);
+    wall_ahead_s = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +210,7 @@ int main(void)
         WRITER_TEST(test_the_size_of_a_turn),
         WRITER_TEST(test_one_request_takes_several_turns),
         WRITER_TEST(test_a_batch_has_a_record_twice),
+        WRITER_TEST(test_a_commit_takes_no_hours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
