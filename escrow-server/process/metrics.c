@@ -28,7 +28,8 @@ const uint64_t metrics_time_bounds[METRICS_BUCKETS] = {500,     1000,    2500,  
 const uint64_t metrics_batch_bounds[METRICS_BUCKETS] = {1, 2, 4, 8, 16, 32, 64, 128, 256, UINT64_MAX};
 const uint64_t metrics_age_bounds[METRICS_BUCKETS] = {1,     10,    60,     600,     3600,
                                                       21600, 86400, 604800, 2592000, UINT64_MAX};
-static const char *const flags[] = {"fork", "gap", "clone", "clock", "lost", "audit"};
+const char *const metrics_flags[METRICS_FLAGS + 1] = {"fork", "gap",   "clone",    "clock",
+                                                      "lost", "audit", "restored", "identity"};
 
 static enum err map(int fd, struct shared **ret)
 {
@@ -119,8 +120,8 @@ void metrics_request(enum metrics_route route, int code)
 
 void metrics_flag(const char *kind)
 {
-    for (unsigned i = 0; i < sizeof flags / sizeof flags[0]; i++)
-        if (strcmp(flags[i], kind) == 0)
+    for (unsigned i = 0; i < METRICS_FLAGS; i++)
+        if (strcmp(metrics_flags[i], kind) == 0)
             metrics_add(METRIC_FLAGS + i, 1);
 }
 

@@ -13,6 +13,7 @@
 
 #define METRICS_BLOCKS  32
 #define METRICS_CODES   14
+#define METRICS_FLAGS   8
 #define METRICS_BUCKETS 14 /* of a histogram, at most, with the one for all that is larger */
 
 enum metrics_route {
@@ -32,12 +33,12 @@ enum metric {
     METRIC_HANDSHAKES = METRIC_REQUESTS + ROUTES * METRICS_CODES, /* done, failed */
     METRIC_SHED = METRIC_HANDSHAKES + 2,                          /* without escrow records, with */
     METRIC_LOG_SUPPRESSED = METRIC_SHED + 2,
-    METRIC_ASKED,                         /* for the set of envelopes; put off */
-    METRIC_COMMITS = METRIC_ASKED + 2,    /* by half: done, failed */
-    METRIC_RECORDS = METRIC_COMMITS + 4,  /* new ones by kind */
-    METRIC_RECEIPTS = METRIC_RECORDS + 4, /* by class */
-    METRIC_FLAGS = METRIC_RECEIPTS + 3,   /* by kind: metrics_flag() */
-    METRIC_STARTS = METRIC_FLAGS + 6,     /* by process */
+    METRIC_ASKED,                                 /* for the set of envelopes; put off */
+    METRIC_COMMITS = METRIC_ASKED + 2,            /* by half: done, failed */
+    METRIC_RECORDS = METRIC_COMMITS + 4,          /* new ones by kind */
+    METRIC_RECEIPTS = METRIC_RECORDS + 4,         /* by class */
+    METRIC_FLAGS = METRIC_RECEIPTS + 3,           /* by kind: metrics_flag() */
+    METRIC_STARTS = METRIC_FLAGS + METRICS_FLAGS, /* by process */
     METRIC_LOSS_ORDERS = METRIC_STARTS + 5,
     METRIC_QUIET, /* heartbeats that were no question to the store */
     /* gauges: what its owner leaves behind counts as 0 */
@@ -62,7 +63,8 @@ enum metric {
 /* Upper bounds of a histogram's buckets, ascending; the last one is UINT64_MAX. */
 extern const uint64_t metrics_time_bounds[METRICS_BUCKETS], metrics_batch_bounds[METRICS_BUCKETS],
     metrics_age_bounds[METRICS_BUCKETS];
-extern const int metrics_codes[METRICS_CODES]; /* HTTP; the last one stands for all others */
+extern const char *const metrics_flags[METRICS_FLAGS + 1]; /* kinds of flags; NULL ends them */
+extern const int metrics_codes[METRICS_CODES];             /* HTTP; the last one stands for all others */
 
 /* Make the memory and take the first block. ret_fd: to be handed to children, stays the caller's. err: IO */
 MUST_CHECK enum err metrics_create(int *ret_fd);
@@ -75,7 +77,7 @@ void metrics_add(unsigned metric, uint64_t n);
 void metrics_set(unsigned metric, uint64_t v);
 void metrics_observe(unsigned histogram, const uint64_t bounds[static METRICS_BUCKETS], uint64_t v);
 void metrics_request(enum metrics_route route, int code);
-void metrics_flag(const char *kind);
+void metrics_flag(const char *kind); /* one of metrics_flags */
 /* Over all processes. */
 uint64_t metrics_sum(unsigned metric);
 

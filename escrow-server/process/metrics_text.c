@@ -23,7 +23,6 @@ static const char *const loads[] = {"heartbeat", "escrow", NULL};
 static const char *const asked[] = {"asked", "put_off", NULL};
 static const char *const kinds[] = {"escrow", "report", "event", "key_package", NULL};
 static const char *const classes[] = {"local", "replicated", "packed", NULL};
-static const char *const flags[] = {"fork", "gap", "clone", "clock", "lost", "audit", NULL};
 static const char *const processes[] = {"web", "writer", "vault", "export", "reader", NULL};
 static const char *const states[] = {"all", "silent", "not_approved", "revoked", NULL};
 static const char *const losses[] = {"open", "acknowledged", NULL};
@@ -61,7 +60,7 @@ static const struct family families[] = {
             .a = kinds),
     COUNTER("receipts_total", METRIC_RECEIPTS, "Signed receipts.", .label_a = "class", .a = classes),
     COUNTER("flags_total", METRIC_FLAGS, "What is suspicious and was stored all the same.", .label_a = "kind",
-            .a = flags),
+            .a = metrics_flags),
     COUNTER("process_starts_total", METRIC_STARTS, "Starts of processes.", .label_a = "process",
             .a = processes),
     COUNTER("loss_orders_total", METRIC_LOSS_ORDERS,

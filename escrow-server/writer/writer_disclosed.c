@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/hash.h"
+#include "escrow-server/process/metrics.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/writer/writer.h"
 #include <stdio.h>
@@ -16,6 +17,7 @@ static void contradicted(struct batch *b, const struct msg_entry *m)
         "contradiction=1 chain=%s n=%llu reason=\"another disclosure has this number in the store; the audit "
         "log was replaced or shortened\"",
         m->chain, (unsigned long long)m->n);
+    metrics_flag("audit");
     memcpy(r.r.device, m->device, sizeof r.r.device);
     r.r.sequence = m->n;
     if (cr_sha256(text, strlen(text), r.name) != ERR_OK ||

@@ -496,6 +496,8 @@ def test_revocation_list_of_the_organisation():
 
 def test_forks_gaps_and_clones_are_stored_and_flagged(s):
     d = enrolled(s, 'fork')
+    kinds = ('fork', 'gap', 'clone', 'restored', 'identity')
+    before = [s.metric('flags_total', kind=kind) for kind in kinds]
     first = d.escrow()
     d.sync(first)
     second = d.escrow()
@@ -517,6 +519,7 @@ def test_forks_gaps_and_clones_are_stored_and_flagged(s):
     with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
         flags = {k for k, in db.execute('SELECT DISTINCT kind FROM flags WHERE device = ?', (bytes.fromhex(d.id),))}
     eq(flags, {'fork', 'gap', 'clone', 'restored'}, 'flags')
+    eq([s.metric('flags_total', kind=kind) - n for kind, n in zip(kinds, before)], [1, 1, 1, 1, 0], 'each is counted')
 
 
 def test_killed_server_keeps_what_it_receipted(s):
@@ -990,6 +993,7 @@ def test_orders_survive_an_older_log():
         with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
             flags = db.execute('SELECT kind, sequence FROM flags').fetchall()
         eq(flags, [('audit', 3)], 'flags')  # behind the checkpoint of the start
+        holds(s.metric('flags_total', kind='audit') >= 1, 'counted')
         early = d.event(2, e2['key_id'], e['key_id'], when=d.order_times(d.sync()[2])[e['key_id']] - 1)
         eq(sorted(d.orders(d.sync(early)[2])), sorted((e['key_id'], e2['key_id'])), 'replaced before it was shown')
         replaced = d.event(2, e2['key_id'], e['key_id'])
