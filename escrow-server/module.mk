@@ -9,7 +9,7 @@ server_child := $(addprefix escrow-server/process/,child.c child_listen.c contro
 escrow_key := escrow-server/vault/escrow_key.c crypto/pkcs11/p256_token.c
 $(B)/obj/crypto/pkcs11/%.o: CPPFLAGS += -isystem /usr/include/p11-kit-1
 
-server_store := $(addprefix escrow-server/store/,store_sqlite.c store_sqlite_migrate.c store_sqlite_tx.c store.c store_query.c store_devices.c \
+server_store := $(addprefix escrow-server/store/,store_sqlite.c store_sqlite_migrate.c store_sqlite_tx.c store.c store_query.c store_devices.c store_flags.c \
     store_records.c store_find.c store_uncertain.c store_retain.c sql_sqlite.c sql_sqlite_schema.c cwd_vfs.c store_pg.c \
     store_pg_connect.c store_pg_wire.c store_pg_tx.c store_pg_ahead.c store_ahead.c sql_pg.c sql_pg_schema.c)
 server_store_libs := -lsqlite3 -lpq -pthread
@@ -20,7 +20,7 @@ $(eval $(call program,bin/keyholt-server,escrow-server/places.c escrow-server/co
     verb_approve.c verb_serve.c verb_recover.c verb_audit.c verb_audit_erase.c verb_audit_losses.c \
     verb_audit_begin.c verb_audit_export.c verb_user.c verb_token.c state_store.c state_backup.c verb_backup.c \
     verb_restore.c verb_verify.c verb_move.c verb_retain.c verb_import.c verb_keys.c verb_check_config.c config_page.c answer_guard.c \
-    verb_device.c verb_policy.c answer.c ask.c config_check.c) \
+    verb_device.c verb_device_flags.c verb_policy.c answer.c ask.c config_check.c) \
     $(addprefix escrow-server/process/,slog.c listen.c supervise.c supervise_spawn.c supervise_connect.c control.c local.c listen_given.c metrics.c \
     quiet.c passphrase.c) escrow-server/vault/people.c escrow-server/vault/totp.c escrow-server/web/tls_sessions.c \
     $(addprefix escrow-server/audit/,audit_view.c audit_reading.c audit_gaps.c audit_import.c) \
@@ -30,7 +30,7 @@ $(eval $(call program,libexec/web,$(server_child) escrow-server/process/quiet.c 
     $(addprefix escrow-server/web/,web_main.c web_back.c web_replay.c web_tls.c tls_provider.c tls_kdf.c tls_random.c tls_hold.c tls_hmac.c tls_x25519.c tls_spki.c \
     tls_sessions.c tls_resume.c web_courier.c web_conn.c web_doors.c web_room.c web_peers.c peer_key.c web_body.c web_http.c web_gzip.c web_enroll.c web_sync.c \
     sync_read.c sync_answer.c web_quiet.c web_health.c \
-    web_vault.c web_losses.c web_heads.c web_revoked.c web_local.c web_local_answer.c web_local_ops.c web_outbox.c web_devices.c \
+    web_vault.c web_losses.c web_heads.c web_revoked.c web_local.c web_local_answer.c web_local_ops.c web_outbox.c web_devices.c web_flags.c \
     web_refuse.c http_guard.c web_metrics.c web_org.c web_shed.c web_recover.c \
     one_thread.c) \
     escrow-server/process/metrics_text.c,-levent_openssl -levent_core -levent_extra -ljson-c -lssl -lz $(server_malloc)))

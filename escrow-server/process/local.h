@@ -14,6 +14,7 @@
  *   vault                             how the vault is: its log, and each epoch of the escrow key (*)
  *   devices  after, waiting           64 devices behind that one (*)
  *   device   device, change           approve, refuse, revoke, allow, or order a report (*)
+ *   flags    device or kind, behind   64 flags, newest first, behind what the answer before called "next" (*)
  *   losses                            what the audit log lost, and how far the rotation of its keys is (*)
  *   loss     word, as, reason, entry, from, until, code   acknowledge a loss, stop or set which keys rotate;
  *                                     the secret is the person's password

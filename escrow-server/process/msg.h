@@ -57,7 +57,11 @@ enum msg_type {
     MSG_DEVICES_ARE,
     MSG_PROBED,
     /* web → writer */
-    MSG_SEEN /* msg_seen, unanswered: devices that were here and were told nothing (quiet.h) */
+    MSG_SEEN, /* msg_seen, unanswered: devices that were here and were told nothing (quiet.h) */
+    /* web → reader */
+    MSG_FLAGS, /* msg_flags → MSG_FLAGS_ARE with msg_flags_are */
+    /* reader → web */
+    MSG_FLAGS_ARE
 };
 
 #define MSG_STORE_MAX (2u << 20)   /* body, web ↔ writer, reader: 256 records of the largest size */

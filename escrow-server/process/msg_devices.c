@@ -106,3 +106,54 @@ enum err msg_get_seen(const uint8_t *p, size_t len, struct msg_seen *ret)
     }
     return reader_end(&r);
 }
+
+void msg_put_flags(struct writer *w, const struct msg_flags *m)
+{
+    writer_u8(w, m->of);
+    writer_u64(w, m->received_us);
+    writer_bytes(w, m->device, sizeof m->device);
+    writer_bytes(w, m->record, sizeof m->record);
+    msg_put_text(w, m->kind);
+}
+
+enum err msg_get_flags(const uint8_t *p, size_t len, struct msg_flags *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    ret->of = reader_u8(&r);
+    ret->received_us = reader_u64(&r);
+    reader_bytes(&r, ret->device, sizeof ret->device);
+    reader_bytes(&r, ret->record, sizeof ret->record);
+    msg_get_text(&r, ret->kind, sizeof ret->kind);
+    TRY(reader_end(&r));
+    return ret->of > FLAGS_OF_KIND || ret->received_us > FLAGS_NEWEST ? ERR_RANGE : ERR_OK;
+}
+
+void msg_put_flags_are(struct writer *w, const struct msg_flags_are *m)
+{
+    writer_u16(w, (uint16_t)m->n);
+    for (unsigned i = 0; i < m->n; i++) {
+        writer_u64(w, m->item[i].received_us);
+        writer_u64(w, m->item[i].sequence);
+        writer_bytes(w, m->item[i].device, 32);
+        writer_bytes(w, m->item[i].record, 32);
+        msg_put_text(w, m->item[i].kind);
+        msg_put_text(w, m->item[i].computer);
+    }
+}
+
+enum err msg_get_flags_are(const uint8_t *p, size_t len, struct msg_flags_are *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    ret->n = msg_get_count(&r, MSG_FLAGS_MAX);
+    for (unsigned i = 0; i < ret->n; i++) {
+        ret->item[i].received_us = reader_u64(&r);
+        ret->item[i].sequence = reader_u64(&r);
+        reader_bytes(&r, ret->item[i].device, 32);
+        reader_bytes(&r, ret->item[i].record, 32);
+        msg_get_text(&r, ret->item[i].kind, sizeof ret->item[i].kind);
+        msg_get_text(&r, ret->item[i].computer, sizeof ret->item[i].computer);
+    }
+    return reader_end(&r);
+}

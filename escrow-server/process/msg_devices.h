@@ -6,10 +6,12 @@
 
 #define MSG_DEVICES_MAX 64
 #define MSG_SEEN_MAX    128
+#define MSG_FLAGS_MAX   64
+#define MSG_FLAG_KIND   16
 
 /* Wire values, also of the store. */
 enum device_approval {
-    DEVICE_WAITING = 0, /* for a person; it escrows, and that is all */
+    DEVICE_WAITING = 0, /* for a person; it escrows, and replaces keys that were shown */
     DEVICE_APPROVED = 1,
     DEVICE_REFUSED = 2, /* nothing more is taken from it */
     DEVICE_BACK = 3     /* the store had lost it, and its certificate brought it back; it escrows */
@@ -60,7 +62,32 @@ struct msg_seen {
     } item[MSG_SEEN_MAX];
 };
 
+enum msg_flags_of { FLAGS_ALL = 0, FLAGS_OF_DEVICE, FLAGS_OF_KIND };
+
+/* Flags, newest first, behind one: the first are behind FLAGS_NEWEST. With FLAGS_OF_DEVICE that one's device
+ * says whose, with FLAGS_OF_KIND its kind of which kind. */
+#define FLAGS_NEWEST ((uint64_t)INT64_MAX)
+struct msg_flags {
+    uint8_t of; /* enum msg_flags_of */
+    uint64_t received_us;
+    uint8_t device[32], record[32];
+    char kind[MSG_FLAG_KIND + 1];
+};
+
+struct msg_flags_are {
+    unsigned n; /* MSG_FLAGS_MAX: there may be more */
+    struct msg_flag {
+        uint64_t received_us, sequence;
+        uint8_t device[32], record[32]; /* name of the record that shows it */
+        char kind[MSG_FLAG_KIND + 1], computer[MSG_NAME + 1];
+    } item[MSG_FLAGS_MAX];
+};
+
 /* err of every get: TRUNCATED, FORMAT, RANGE */
+void msg_put_flags(struct writer *w, const struct msg_flags *m);
+MUST_CHECK enum err msg_get_flags(const uint8_t *p, size_t len, struct msg_flags *ret);
+void msg_put_flags_are(struct writer *w, const struct msg_flags_are *m);
+MUST_CHECK enum err msg_get_flags_are(const uint8_t *p, size_t len, struct msg_flags_are *ret);
 void msg_put_adopt(struct writer *w, const struct msg_adopt *m);
 MUST_CHECK enum err msg_get_adopt(const uint8_t *p, size_t len, struct msg_adopt *ret);
 void msg_put_devices(struct writer *w, const struct msg_devices *m);

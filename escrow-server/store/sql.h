@@ -37,6 +37,9 @@ enum sql {
     SQL_TOKEN_CHECK,
     SQL_ENVELOPE_PUT,
     SQL_FLAG_PUT,
+    SQL_FLAGS,        /* behind one: received_us, device, kind, record, limit; newest first */
+    SQL_FLAGS_DEVICE, /* the same, of that device */
+    SQL_FLAGS_KIND,   /* of that kind */
     SQL_DIGEST,
     SQL_PACKAGES,
     SQL_HAS_PACKAGE,
@@ -91,7 +94,7 @@ struct sql_statement {
 
 /* Migrations are numbered from 1 and only go forward; each runs in a transaction of its own with the new
  * number. Where the number is kept: SQLite, PRAGMA user_version; PostgreSQL, the table keyholt_schema. */
-#define SQL_SQLITE_VERSION 7
+#define SQL_SQLITE_VERSION 8
 extern const struct sql_statement sql_sqlite[SQL_COUNT];
 extern const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION];
 /* Run on every open, before the schema. */
@@ -135,7 +138,7 @@ extern const char *const sql_has_record;     /* name, device, received_us */
 extern const char *const sql_has_event;      /* record, device, time */
 extern const char *const sql_has_disclosure; /* chain, n */
 
-#define SQL_PG_VERSION 4
+#define SQL_PG_VERSION 5
 extern const struct sql_statement sql_pg[SQL_COUNT];
 extern const char *const sql_pg_schema[STORE_HALVES][SQL_PG_VERSION];
 /* Each half has a schema of its own, so that both may be in one database. */

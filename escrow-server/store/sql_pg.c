@@ -74,6 +74,23 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
                           " ON CONFLICT (hash, sender) DO NOTHING"},
     [SQL_FLAG_PUT] = {SQL_RECOVERY, "INSERT INTO flags (device, kind, incarnation, sequence, record,"
                                     " received_us) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING"},
+    [SQL_FLAGS] = {SQL_RECOVERY,
+                   "SELECT f.device, f.kind, f.record, f.sequence, f.received_us, coalesce(d.computer, '')"
+                   " FROM flags AS f LEFT JOIN devices AS d ON d.id = f.device WHERE (f.received_us, "
+                   "f.device, f.kind, f.record) < ($1, $2, $3, $4)"
+                   " ORDER BY f.received_us DESC, f.device DESC, f.kind DESC, f.record DESC LIMIT $5"},
+    [SQL_FLAGS_DEVICE] =
+        {SQL_RECOVERY,
+         "SELECT f.device, f.kind, f.record, f.sequence, f.received_us, coalesce(d.computer, '')"
+         " FROM flags AS f LEFT JOIN devices AS d ON d.id = f.device WHERE f.device = $2 AND (f.received_us, "
+         "f.kind, f.record) < ($1, $3, $4)"
+         " ORDER BY f.received_us DESC, f.kind DESC, f.record DESC LIMIT $5"},
+    [SQL_FLAGS_KIND] =
+        {SQL_RECOVERY,
+         "SELECT f.device, f.kind, f.record, f.sequence, f.received_us, coalesce(d.computer, '')"
+         " FROM flags AS f LEFT JOIN devices AS d ON d.id = f.device WHERE f.kind = $3 AND (f.received_us, "
+         "f.device, f.record) < ($1, $2, $4)"
+         " ORDER BY f.received_us DESC, f.device DESC, f.record DESC LIMIT $5"},
     /* one row, for a row takes longer to send than its hash */
     [SQL_DIGEST] = {SQL_RECOVERY, "SELECT coalesce(string_agg(hash, ''::bytea), ''::bytea)"
                                   " FROM envelopes WHERE sender = $1"},

@@ -82,7 +82,9 @@ const char *const sql_pg_schema[STORE_HALVES][SQL_PG_VERSION] = {
          "DROP INDEX IF EXISTS envelopes_sender, envelopes_device, envelopes_volume;"
          "CREATE INDEX envelopes_sender ON envelopes (sender, volume, hash);"
          "DROP INDEX envelopes_key; CREATE INDEX envelopes_key ON envelopes (key_id, sender, own);"
-         "CREATE INDEX commands_key ON commands (key_id);"},
+         "CREATE INDEX commands_key ON commands (key_id);",
+         "CREATE INDEX flags_age ON flags (received_us, device, kind, record);"
+         "CREATE INDEX flags_kind ON flags (kind, received_us, device, record);"},
     [STORE_COMPLIANCE] =
         /* One partition for each month of arrival (UTC), so that retention drops a table and deletes no row.
          * A key that is unique over all of them cannot be had: see SQL_RECORD_LOCK. */
@@ -129,5 +131,5 @@ const char *const sql_pg_schema[STORE_HALVES][SQL_PG_VERSION] = {
      " t || to_char(m, '_YYYY_MM'), t, (extract(epoch FROM m) * 1000000)::bigint,"
      " (extract(epoch FROM m + interval '1 month') * 1000000)::bigint);"
      " END IF; END LOOP; m := m + interval '1 month'; END LOOP; END $$;",
-     "SELECT 1;", "SELECT 1;", "SELECT 1;"},
+     "SELECT 1;", "SELECT 1;", "SELECT 1;", "SELECT 1;"},
 };

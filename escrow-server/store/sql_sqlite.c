@@ -77,6 +77,23 @@ const struct sql_statement sql_sqlite[SQL_COUNT] = {
     [SQL_FLAG_PUT] = {SQL_RECOVERY,
                       "INSERT INTO flags (device, kind, incarnation, sequence, record, received_us)"
                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING"},
+    [SQL_FLAGS] = {SQL_RECOVERY,
+                   "SELECT f.device, f.kind, f.record, f.sequence, f.received_us, coalesce(d.computer, '')"
+                   " FROM flags AS f LEFT JOIN devices AS d ON d.id = f.device WHERE (f.received_us, "
+                   "f.device, f.kind, f.record) < (?1, ?2, ?3, ?4)"
+                   " ORDER BY f.received_us DESC, f.device DESC, f.kind DESC, f.record DESC LIMIT ?5"},
+    [SQL_FLAGS_DEVICE] =
+        {SQL_RECOVERY,
+         "SELECT f.device, f.kind, f.record, f.sequence, f.received_us, coalesce(d.computer, '')"
+         " FROM flags AS f LEFT JOIN devices AS d ON d.id = f.device WHERE f.device = ?2 AND (f.received_us, "
+         "f.kind, f.record) < (?1, ?3, ?4)"
+         " ORDER BY f.received_us DESC, f.kind DESC, f.record DESC LIMIT ?5"},
+    [SQL_FLAGS_KIND] =
+        {SQL_RECOVERY,
+         "SELECT f.device, f.kind, f.record, f.sequence, f.received_us, coalesce(d.computer, '')"
+         " FROM flags AS f LEFT JOIN devices AS d ON d.id = f.device WHERE f.kind = ?3 AND (f.received_us, "
+         "f.device, f.record) < (?1, ?2, ?4)"
+         " ORDER BY f.received_us DESC, f.device DESC, f.record DESC LIMIT ?5"},
     /* each once: what is a device's own, it sent itself, and a hash has one volume */
     [SQL_DIGEST] = {SQL_RECOVERY, "SELECT hash FROM envelopes WHERE sender = ?1"},
     /* kind 4 is the key package */

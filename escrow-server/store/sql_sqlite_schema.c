@@ -128,7 +128,10 @@ const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
          SCHEMA_FORGOTTEN,
          SCHEMA_HEALTH "ALTER TABLE devices ADD COLUMN approved INTEGER NOT NULL DEFAULT 1;"
                        "CREATE INDEX devices_waiting ON devices (id) WHERE approved <> 1;",
-         SCHEMA_SENDER SCHEMA_AGAIN, SCHEMA_LOSS SCHEMA_ONE_INDEX, SCHEMA_RECOVERY_ROWS, ""},
+         SCHEMA_SENDER SCHEMA_AGAIN, SCHEMA_LOSS SCHEMA_ONE_INDEX, SCHEMA_RECOVERY_ROWS, "",
+         /* the newest first, of all kinds and of one */
+         "CREATE INDEX flags_age ON flags (received_us, device, kind, record);"
+         "CREATE INDEX flags_kind ON flags (kind, received_us, device, record);"},
     [STORE_COMPLIANCE] =
         {SCHEMA_RECORDS
          "CREATE TABLE events (record BLOB PRIMARY KEY, device BLOB NOT NULL, event INTEGER NOT NULL,"
@@ -143,5 +146,5 @@ const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
                           "CREATE INDEX events_age ON events (received_us, record);"
                           "CREATE TABLE retentions (cutoff_us INTEGER PRIMARY KEY, time INTEGER NOT NULL,"
                           " records INTEGER NOT NULL, events INTEGER NOT NULL);",
-         SCHEMA_HEALTH, "", "", SCHEMA_COMPLIANCE_ROWS, SCHEMA_WIPE},
+         SCHEMA_HEALTH, "", "", SCHEMA_COMPLIANCE_ROWS, SCHEMA_WIPE, ""},
 };

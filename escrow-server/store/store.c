@@ -113,6 +113,7 @@ const struct store_ops store_sql = {
     .event_put = store_event_put,
     .forked = store_forked,
     .flag_put = store_flag_put,
+    .flags = store_flags,
     .has_sequence = store_has_sequence,
     .known = store_known,
     .digest = store_digest,

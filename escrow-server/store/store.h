@@ -174,6 +174,8 @@ struct store_ops {
     /* Is there a record with this place in the device's chain, and another name? (a fork) */
     enum err (*forked)(struct store *s, enum store_half half, const struct store_record *r, bool *ret);
     enum err (*flag_put)(struct store *s, const char *kind, const struct store_record *r);
+    /* The flags behind one, newest first, at most MSG_FLAGS_MAX. */
+    enum err (*flags)(struct store *s, const struct msg_flags *after, struct msg_flags_are *ret);
     /* Is there a record with this number (0: any) of the device's incarnation? */
     enum err (*has_sequence)(struct store *s, enum store_half half, const uint8_t device[static 32],
                              const uint8_t incarnation[static 16], uint64_t sequence, bool *ret);

@@ -180,6 +180,7 @@ MUST_CHECK enum err store_event_put(struct store *s, const struct store_record *
 MUST_CHECK enum err store_forked(struct store *s, enum store_half half, const struct store_record *r,
                                  bool *ret);
 MUST_CHECK enum err store_flag_put(struct store *s, const char *kind, const struct store_record *r);
+MUST_CHECK enum err store_flags(struct store *s, const struct msg_flags *after, struct msg_flags_are *ret);
 MUST_CHECK enum err store_has_sequence(struct store *s, enum store_half half, const uint8_t device[static 32],
                                        const uint8_t incarnation[static 16], uint64_t sequence, bool *ret);
 MUST_CHECK enum err store_known(struct store *s, enum store_half half, const uint8_t device[static 32],

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/places.h"
 #include "escrow-server/verb/ask.h"
+#include "escrow-server/verb/device_flags.h"
 #include "escrow-server/verb/options.h"
 #include "escrow-server/verb/verbs.h"
 #include "formats/host/json_strict.h"
@@ -11,10 +12,11 @@
 
 static const char usage[] =
     "  keyholt-server device list [--root DIR] [--waiting] [--json]\n"
+    "  keyholt-server device flags [--root DIR] [DEVICE | --kind KIND] [--json]\n"
     "  keyholt-server device approve|refuse|revoke|allow|report [--root DIR] [--json] DEVICE... | -\n";
 
 struct words {
-    const char *root;
+    const char *root, *kind;
     bool waiting, json;
     struct option_words ids;
 };
@@ -164,22 +166,26 @@ static int parse_and_do(int argc, char *const *argv, struct words *w)
     static const char *const words[] = {"approve", "refuse", "revoke", "allow", "report"};
     char absolute[PATH_MAX];
     const struct option_def defs[] = {{"root", OPTION_TEXT, false, &w->root},
+                                      {"kind", OPTION_TEXT, false, &w->kind},
                                       {"waiting", OPTION_FLAG, false, &w->waiting},
                                       {"json", OPTION_FLAG, false, &w->json},
                                       {NULL, OPTION_WORDS, false, &w->ids}};
     const char *word = argc > 0 ? argv[0] : "";
-    bool lists = strcmp(word, "list") == 0, known = lists;
+    bool lists = strcmp(word, "list") == 0, flags = strcmp(word, "flags") == 0, known = lists || flags;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         known = known || strcmp(words[i], word) == 0;
     if (!known)
         return options_wrong_words("device", argc, argv, usage);
     if (options_parse(argc - 1, argv + 1, defs, sizeof defs / sizeof defs[0], usage) != ERR_OK)
         return KH_EXIT_USAGE;
-    if (lists != (w->ids.n == 0) || (!lists && w->waiting))
+    bool fits = flags ? w->ids.n + (w->kind != NULL) <= 1 : lists == (w->ids.n == 0) && w->kind == NULL;
+    if (!fits || (!lists && w->waiting))
         return options_wrong_words("device", argc, argv, usage);
     if (place_absolute(w->root, absolute) != ERR_OK)
         return complain(KH_EXIT_FAILED, "the path of --root is too long");
     w->root = absolute;
+    if (flags)
+        return device_flags(w->root, w->ids.n > 0 ? w->ids.item[0] : NULL, w->kind, w->json);
     return lists ? list(w) : change(w, word);
 }
 
@@ -194,5 +200,6 @@ static int run(int argc, char *const *argv)
     return code;
 }
 
-const struct verb verb_device = {"device", run, usage,
-                                 "the enrolled laptops: list, approve, refuse, revoke, order a report"};
+const struct verb verb_device = {
+    "device", run, usage,
+    "the enrolled laptops: list, what was noticed, approve, refuse, revoke, order a report"};

@@ -82,3 +82,5 @@ void local_outbox(struct local *l);
 /* web_devices.c */
 void local_devices(struct local *l);
 void local_device(struct local *l);
+/* web_flags.c */
+void local_flags(struct local *l);

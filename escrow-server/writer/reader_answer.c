@@ -100,6 +100,20 @@ static enum err answer_devices(struct reader_state *r, struct chan *c, const str
     return done(r, c);
 }
 
+static enum err answer_flags(struct reader_state *r, struct chan *c, const struct msg_frame *m)
+{
+    static struct msg_flags_are are; /* in one thread */
+    struct msg_flags ask;
+    enum err e = msg_get_flags(m->body, m->len, &ask);
+    if (e == ERR_OK)
+        e = r->ops->flags(r->store, &ask, &are);
+    struct writer *out = e == ERR_OK ? chan_begin(c, MSG_FLAGS_ARE, m->id) : NULL;
+    if (out == NULL)
+        return failed(r, c, m, e, "The recovery store cannot be read now.");
+    msg_put_flags_are(out, &are);
+    return done(r, c);
+}
+
 static enum err answer(struct reader_state *r, struct chan *c, const struct msg_frame *m)
 {
     switch (m->type) {
@@ -111,6 +125,8 @@ static enum err answer(struct reader_state *r, struct chan *c, const struct msg_
         return answer_boots(r, c, m);
     case MSG_DEVICES:
         return answer_devices(r, c, m);
+    case MSG_FLAGS:
+        return answer_flags(r, c, m);
     default:
         return ERR_FORMAT;
     }

@@ -18,7 +18,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from server_fixture import BUILD, SERVER, Device, Server, as_root, flip, free_port, run, tool  # noqa: E402
+from server_fixture import BUILD, NO_GUID, SERVER, Device, Server, as_root, flip, free_port, run, tool  # noqa: E402
 from server_suite import Skip, enrolled, eq, holds, main, problem, until  # noqa: E402
 
 
@@ -977,6 +977,21 @@ def test_lost_records_are_proved_by_their_receipts(s):
     eq(d.names(d.sync(e, proofs=receipts)[2]), [e['name']], 'stored again')
     eq(flags(), [e['name']], 'and the loss is on record')
     eq(value(s, 'flags_total', kind='lost'), 1, 'and counted')
+    other.sync(*(other.event(6, NO_GUID) for _ in range(70)))  # more than a page
+    told = json.loads(s.command('device', 'flags', '--json').stdout)['flags']
+    holds([f['time'] for f in told] == sorted((f['time'] for f in told), reverse=True), 'newest first')
+    lost = [f for f in told if f['device'] == d.id]
+    eq([(f['kind'], f['computer'], f['sequence'], f['record']) for f in lost], [('lost', 'loser', 1, e['name'])], 'told')
+    holds(abs(lost[0]['time'] - time.time()) < 600, 'and when')
+    eq(json.loads(s.command('device', 'flags', '--json', d.id).stdout)['flags'], lost, 'of the device')
+    eq(json.loads(s.command('device', 'flags', '--json', '--kind', 'lost').stdout)['flags'], lost, 'of the kind')
+    eq([(f['kind'], f['device']) for f in json.loads(s.command('device', 'flags', '--json', other.id).stdout)['flags']],
+       [('restored', other.id)] * 70, 'page by page')
+    holds(re.fullmatch(rf'\d{{4}}-\d\d-\d\dT[\d:]{{8}}Z  lost      {d.id}  1  loser\n', s.command('device', 'flags', d.id).stdout), 'plain')
+    holds('restored' in s.command('device', 'flags', '--kind', 'odd', code=2).stderr, 'the kinds there are')
+    for words in (('--kind', 'lost', d.id), (d.id, other.id), ('xyz',), ('--waiting',)):
+        s.command('device', 'flags', *words, code=2)
+    s.command('device', 'list', '--kind', 'lost', code=2)
     for bad in (['!'], [7], 'x', receipts * 5, ['QUFB' * 4000]):
         problem(d.sync(proofs=bad), 422)
     for bad in (-1, 2**32, 'x'):

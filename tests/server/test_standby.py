@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 import postgres  # noqa: E402
 import secret_search  # noqa: E402
-from server_fixture import Device, Server, run  # noqa: E402
+from server_fixture import NO_GUID, Device, Server, run  # noqa: E402
 from server_suite import eq, holds  # noqa: E402
 
 LIMIT_S = 1200
@@ -43,6 +43,7 @@ def scene(s, primary, standby, url):
     first, second, third = (d.escrow() for _ in range(3))
     boot = d.event(1, second['key_id'], volume=second['volume'])
     eq(len(d.names(d.sync(first, second, third, boot)[2])), 4, 'receipted')
+    d.sync(d.event(6, NO_GUID))
     eq(s.recover(first['key_id'])[0]['rotation'], 'ordered', 'with the primary')
     until('the standby has it all', lambda: [standby.sql(f'SELECT count(*) FROM keyholt_recovery.{table}')
                                              for table in ('commands', 'disclosures')] == ['1', '1'])
@@ -60,6 +61,7 @@ def scene(s, primary, standby, url):
     got, _ = s.recover(second['key_id'])
     eq((got['recovery_password'], got['rotation']), (second['digits'], 'pending'), 'disclosed from the standby')
     eq(sorted(boots(s, second['key_id'])), ['boot-event', 'vault'], 'reports go on')
+    eq([f['kind'] for f in json.loads(s.command('device', 'flags', '--json').stdout)['flags']], ['restored'], 'what was noticed, too')
     s.stop()
     s.start()  # quota and orders are in the vault's log, not in the process
     until('a standby will do for a start', lambda: 'disclosure' in s.request('GET', '/healthz')[2])

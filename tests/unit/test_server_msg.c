@@ -243,6 +243,37 @@ static enum err get_devices_are(const uint8_t *p, size_t len)
     return ERR_OK;
 }
 
+static void put_flags(struct writer *w)
+{
+    struct msg_flags m = {.of = FLAGS_OF_KIND, .received_us = FLAGS_NEWEST, .kind = "lost"};
+    msg_put_flags(w, &m);
+}
+static enum err get_flags(const uint8_t *p, size_t len)
+{
+    struct msg_flags m;
+    TRY(msg_get_flags(p, len, &m));
+    assert_int_equal(m.of, FLAGS_OF_KIND);
+    assert_true(m.received_us == FLAGS_NEWEST);
+    assert_string_equal(m.kind, "lost");
+    return ERR_OK;
+}
+
+static void put_flags_are(struct writer *w)
+{
+    struct msg_flags_are m = {.n = 2, .item = {{.sequence = 7, .kind = "gap"}, {.computer = "pc"}}};
+    msg_put_flags_are(w, &m);
+}
+static enum err get_flags_are(const uint8_t *p, size_t len)
+{
+    static struct msg_flags_are m;
+    TRY(msg_get_flags_are(p, len, &m));
+    assert_int_equal(m.n, 2);
+    assert_int_equal(m.item[0].sequence, 7);
+    assert_string_equal(m.item[0].kind, "gap");
+    assert_string_equal(m.item[1].computer, "pc");
+    return ERR_OK;
+}
+
 static void put_change(struct writer *w)
 {
     struct msg_change m = {.device = {3}, .change = CHANGE_REPORT};
@@ -436,6 +467,8 @@ static const struct {
     {"devices", put_devices, get_devices},
     {"seen", put_seen, get_seen},
     {"devices_are", put_devices_are, get_devices_are},
+    {"flags", put_flags, get_flags},
+    {"flags_are", put_flags_are, get_flags_are},
     {"change", put_change, get_change},
     {"probed", put_probed, get_probed},
 };

@@ -88,6 +88,64 @@ static void test_decisions_about_devices(void **state)
         assert_int_equal(ops->probe(s, half, 5), ERR_OK);
 }
 
+static void flag(struct store *s, unsigned i)
+{
+    struct store_record r = make_record(i % 2 == 0 ? 2 : 1, 1, i, (uint8_t)i);
+    r.received_us = 1000 + i / 70;
+    assert_int_equal(ops->flag_put(s, i % 2 == 0 ? "lost" : "gap", &r), ERR_OK);
+}
+
+/* The place of the last one that a page has. */
+static void go_behind(struct msg_flags *at, const struct msg_flag *last)
+{
+    at->received_us = last->received_us;
+    memcpy(at->device, last->device, sizeof at->device);
+    memcpy(at->record, last->record, sizeof at->record);
+    snprintf(at->kind, sizeof at->kind, "%s", last->kind);
+}
+
+/* All pages; each flag once, none newer than the one before it. Returns how many. */
+static unsigned read_flags(struct store *s, struct msg_flags at, bool even)
+{
+    static struct msg_flags_are are;
+    bool had[151] = {false};
+    unsigned n = 0;
+    do {
+        assert_int_equal(ops->flags(s, &at, &are), ERR_OK);
+        for (unsigned i = 0; i < are.n; i++, n++) {
+            const struct msg_flag *f = &are.item[i];
+            assert_true(f->received_us <= at.received_us && f->sequence <= 150);
+            assert_true(f->received_us == 1000 + f->sequence / 70);
+            assert_false(had[f->sequence]);
+            had[f->sequence] = true;
+            assert_true(!even || f->sequence % 2 == 0);
+            assert_string_equal(f->computer, f->sequence % 2 == 0 ? "pc" : "");
+            assert_string_equal(f->kind, f->sequence % 2 == 0 ? "lost" : "gap");
+            go_behind(&at, f);
+        }
+    } while (are.n == MSG_FLAGS_MAX);
+    return n;
+}
+
+/* Newest first, page by page, of all, of a device and of a kind; many came in one microsecond. */
+static void test_flags(void **state)
+{
+    struct store_device d = {.computer = "pc", .approved = DEVICE_APPROVED};
+    struct msg_flags at = {.received_us = FLAGS_NEWEST, .kind = "lost"};
+    memset(d.id, 2, sizeof d.id);
+    memset(at.device, 2, sizeof at.device);
+    assert_int_equal(ops->device_put(*state, &d), ERR_OK);
+    assert_int_equal(read_flags(*state, at, false), 0);
+    for (unsigned i = 1; i <= 150; i++)
+        for (unsigned again = 0; again < 2; again++)
+            flag(*state, i);
+    assert_int_equal(read_flags(*state, at, false), 150);
+    at.of = FLAGS_OF_DEVICE;
+    assert_int_equal(read_flags(*state, at, true), 75);
+    at.of = FLAGS_OF_KIND;
+    assert_int_equal(read_flags(*state, at, true), 75);
+}
+
 /* Bytes of a record are nobody's to judge: a name that is no text is stored like every other. */
 static void test_texts_that_are_none(void **state)
 {
@@ -114,6 +172,7 @@ int main(int argc, char **argv)
         STORE_TEST(test_devices),
         STORE_TEST(test_decisions_about_devices),
         STORE_TEST(test_texts_that_are_none),
+        STORE_TEST(test_flags),
     };
     return run_suite(argc, argv, &(struct store_suite){.test = tests, .n = sizeof tests / sizeof tests[0]});
 }
