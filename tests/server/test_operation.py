@@ -773,6 +773,7 @@ def test_enrolment_that_a_person_approves():
             rows = json.loads(s.command('device', 'list', '--json', *more).stdout)['devices']
             return {r['device']: r['state'] for r in rows}
         eq(states('--waiting'), {a.id: 'waiting', b.id: 'waiting'}, 'both wait')
+        eq(a.orders(a.sync()[2]), [e['key_id']], 'and one that waits replaces what was shown')
         eq(json.loads(s.command('device', 'approve', '--json', a.id).stdout), {'change': 'approve', 'done': [a.id]}, 'approve')
         s.command('device', 'refuse', b.id)
         eq(states(), {a.id: 'approved', b.id: 'refused'}, 'decided')
