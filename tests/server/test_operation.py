@@ -744,6 +744,29 @@ def test_log_lines_of_one_device_are_limited(s):
     holds(value(s, 'log_lines_suppressed_total') >= 60 - len(times), 'counted')
 
 
+def test_requests_that_wait_share_a_commit(s):
+    """Nobody can write while they come; once the writer can, what came meanwhile is one commit."""
+    d = [enrolled(s, f'together-{i}') for i in range(16)]
+    records, answers = [x.escrow() for x in d], [None] * len(d)
+
+    def sync(i):
+        answers[i] = d[i].sync(records[i])
+    threads = [threading.Thread(target=sync, args=(i,)) for i in range(len(d))]
+    before = value(s, 'commits_total', store='recovery', result='done')
+    with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'), isolation_level=None)) as db:
+        db.execute('BEGIN IMMEDIATE')
+        for t in threads:
+            t.start()
+        until('all wait', lambda: value(s, 'waiting_questions') >= len(d))
+        db.execute('ROLLBACK')
+    for t in threads:
+        t.join(60)
+    for x, r, answer in zip(d, records, answers):
+        eq(x.names(answer[2]), [r['name']], 'receipted')
+    # the first one alone, what came behind it, and what a web worker had not sent yet
+    holds(1 <= value(s, 'commits_total', store='recovery', result='done') - before <= 4, 'commits')
+
+
 def test_a_forged_record_is_told_with_its_sender(s):
     """What only the writer finds wrong: the line names the device and where it called from, once in a second."""
     d = enrolled(s, 'forger')

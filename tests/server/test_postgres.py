@@ -385,9 +385,14 @@ def test_receipt_classes():
                                (('recovery',) if records[0].get('key_id') else ('compliance',))):
                 holds(arrived(standby, r, half), f'on the standby, in {half}, when the receipt comes')
             eq(classes(d, d.sync(*records)[2]), [REPLICATED], 'the same again: that commit, too, waited')
+        eq([value(s, 'store_replicated', store=half) for half in ('recovery', 'compliance')], [1, 1], 'metrics')
+        both = {'writable': True, 'replicated': True}
+        status, _, body = s.request('GET', '/readyz')
+        eq((status, body['recovery'], body['compliance']), (200, both, both), 'ready')
         p.reload(synchronous_standby_names='')
         until('an async standby', lambda: p.sql('SELECT sync_state FROM pg_stat_replication') == 'async')
         eq(classes(d, d.sync(d.escrow())[2]), [LOCAL], 'and no more')
+        eq(value(s, 'store_replicated', store='recovery'), 0, 'metrics')
 
 
 def test_an_ordinary_role():
