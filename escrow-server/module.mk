@@ -41,7 +41,7 @@ $(eval $(call program,libexec/writer,$(server_child) escrow-server/pki.c escrow-
     writer_disclosed.c writer_orders.c writer_seen.c writer_devices.c writer_loss.c writer_uncertain.c writer_take_back.c),$(server_store_libs) $(server_malloc)))
 
 $(eval $(call program,libexec/reader,$(server_child) $(server_store) escrow-server/process/webs.c \
-    $(addprefix escrow-server/writer/,reader_main.c reader_answer.c reader_sweep.c),$(server_store_libs) $(server_malloc)))
+    $(addprefix escrow-server/writer/,reader_main.c reader_answer.c reader_sweep.c reader_revoked.c),$(server_store_libs) $(server_malloc)))
 
 $(eval $(call program,libexec/vault,$(server_child) $(escrow_key) \
     $(addprefix escrow-server/vault/,vault_main.c vault_take.c vault_keys.c vault_state.c vault_memory.c vault_head.c \

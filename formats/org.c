@@ -95,16 +95,23 @@ static enum err keys(const struct jw *j, struct org *o)
     return key(j, jw_get(j, JW_ROOT, "policy_key"), &o->policy);
 }
 
-/* Not kept here (the server acts on it), but a reader that takes the file has looked at all of it. */
-static enum err revoked(const struct jw *j)
+/* ret: NULL where they are only looked at; else room for *ret_n */
+static enum err revoked(const struct jw *j, uint8_t (*ret)[32], size_t max, size_t *ret_n)
 {
     int node = jw_get_as(j, JW_ROOT, "revoked", JW_ARRAY);
     struct jw_each e;
     uint8_t id[32];
+    size_t n = 0;
     if (node == JW_NONE)
         return ERR_FORMAT;
-    for (jw_each(j, node, &e); jw_each_next(j, &e);)
+    for (jw_each(j, node, &e); jw_each_next(j, &e); n++) {
         TRY(hex_id(j, e.value, id));
+        if (ret != NULL && n == max)
+            return ERR_FULL;
+        if (ret != NULL)
+            memcpy(ret[n], id, sizeof id);
+    }
+    *ret_n = n;
     return ERR_OK;
 }
 
@@ -137,6 +144,7 @@ enum err org_decode(const char *json, size_t len, void *scratch, size_t scratch_
 {
     struct jw j;
     struct org o;
+    size_t n_revoked; /* not kept here, but who takes the file has looked at all of it */
     if (len > ORG_MAX)
         return ERR_RANGE;
     TRY(jw_parse(json, len, scratch, scratch_len, &j));
@@ -148,8 +156,18 @@ enum err org_decode(const char *json, size_t len, void *scratch, size_t scratch_
     TRY(text(&j, JW_ROOT, "ca", o.ca, sizeof o.ca));
     TRY(servers(&j, &o));
     TRY(keys(&j, &o));
-    TRY(revoked(&j));
+    TRY(revoked(&j, NULL, 0, &n_revoked));
     TRY(copying(&j, &o));
     *ret = o;
     return ERR_OK;
+}
+
+enum err org_revoked(const char *json, size_t len, void *scratch, size_t scratch_len, uint8_t (*ret)[32],
+                     size_t max, size_t *ret_n)
+{
+    struct jw j;
+    if (len > ORG_MAX)
+        return ERR_RANGE;
+    TRY(jw_parse(json, len, scratch, scratch_len, &j));
+    return revoked(&j, ret, max, ret_n);
 }

@@ -17,6 +17,7 @@
 #define ORG_ESCROW_KEYS  4
 #define ORG_RECEIPT_KEYS 4
 #define ORG_CA_MAX       4096
+#define ORG_REVOKED_MAX  (ORG_MAX / 64) /* each takes more bytes than its digits */
 
 enum org_escrow_use { ORG_VAULT = 1, ORG_DESK = 2 };
 
@@ -44,6 +45,11 @@ struct org {
 /* scratch: for jsmn tokens; 16 × len bytes suffice. err: FORMAT, VERSION, FULL, RANGE */
 MUST_CHECK enum err org_decode(const char *json, size_t len, void *scratch, size_t scratch_len,
                                struct org *ret);
+
+/* The IDs of the devices that the file revokes, in its order. scratch: as above; ret_n: how many of ret were
+ * set; max: ORG_REVOKED_MAX suffices. err: FORMAT, FULL, RANGE */
+MUST_CHECK enum err org_revoked(const char *json, size_t len, void *scratch, size_t scratch_len,
+                                uint8_t (*ret)[32], size_t max, size_t *ret_n);
 
 struct cr_p256_pub;
 /* Hosted: does the 64-byte signature verify under the root key, over the exact bytes? err: AUTH */

@@ -94,6 +94,11 @@ void metrics_add(unsigned metric, uint64_t n)
     atomic_store_explicit(&mine->v[metric], v + n, memory_order_relaxed);
 }
 
+bool metrics_on(void)
+{
+    return mine != NULL;
+}
+
 void metrics_set(unsigned metric, uint64_t v)
 {
     if (mine != NULL)

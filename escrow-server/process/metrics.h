@@ -73,6 +73,8 @@ MUST_CHECK enum err metrics_attach(int fd);
 /* In the supervisor: this process ended; its gauges do not count any more and another may take its block. */
 void metrics_release(pid_t pid);
 
+/* Does what this process counts count by now? */
+bool metrics_on(void);
 void metrics_add(unsigned metric, uint64_t n);
 void metrics_set(unsigned metric, uint64_t v);
 void metrics_observe(unsigned histogram, const uint64_t bounds[static METRICS_BUCKETS], uint64_t v);

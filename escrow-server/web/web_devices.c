@@ -20,14 +20,20 @@ static const struct {
                {"allow", CHANGE_ALLOW},
                {"report", CHANGE_REPORT}};
 
-static struct json_object *row_object(const struct msg_device_row *r)
+/* Revoked it is by the store or by org.json, whichever says so. */
+static const char *state_of(const struct web *w, const struct msg_device_row *r)
+{
+    return r->revoked || web_revoked(w, r->device) ? "revoked" : states[r->approved];
+}
+
+static struct json_object *row_object(const struct web *w, const struct msg_device_row *r)
 {
     char device[BASE16_LEN(32) + 1];
     struct json_object *o = json_object_new_object();
     base16_encode(r->device, sizeof r->device, device);
     json_object_object_add(o, "device", json_object_new_string(device));
     json_object_object_add(o, "computer", json_object_new_string(r->computer));
-    json_object_object_add(o, "state", json_object_new_string(r->revoked ? "revoked" : states[r->approved]));
+    json_object_object_add(o, "state", json_object_new_string(state_of(w, r)));
     json_object_object_add(o, "enrolled", json_object_new_int64((int64_t)r->enrolled));
     json_object_object_add(o, "seen", json_object_new_int64((int64_t)r->seen));
     return o;
@@ -44,7 +50,7 @@ static void on_devices(void *ctx, enum err e, const struct msg_frame *m)
         return local_failed(l, e, m);
     struct json_object *o = local_ok(), *list = json_object_new_array();
     for (unsigned i = 0; i < are.n; i++)
-        json_object_array_add(list, row_object(&are.item[i]));
+        json_object_array_add(list, row_object(l->web, &are.item[i]));
     json_object_object_add(o, "devices", list);
     json_object_object_add(o, "more", json_object_new_boolean(are.n == MSG_DEVICES_MAX));
     local_answer(l, o, NULL);

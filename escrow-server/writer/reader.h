@@ -6,6 +6,7 @@
 #include "escrow-server/process/child.h"
 #include "escrow-server/process/webs.h"
 #include "escrow-server/store/store.h"
+#include "formats/org.h"
 
 struct reader_state {
     const struct store_ops *ops;
@@ -21,6 +22,13 @@ struct reader_state {
         uint8_t after[32];
         uint64_t all, silent, waiting, revoked;
     } sweep; /* through the devices, to count them */
+    struct reader_revoked {
+        const char *root;
+        struct guid org;
+        uint64_t version;
+        size_t n;
+        uint8_t id[ORG_REVOKED_MAX][32]; /* sorted */
+    } revoked;                           /* by org.json */
 };
 
 /* reader_answer.c: answer one question. err: FORMAT (the web worker talks nonsense) */
@@ -28,3 +36,7 @@ MUST_CHECK enum err reader_answer(struct reader_state *r, struct chan *c, const 
 /* reader_sweep.c: one step through the devices, so that /metrics knows how many are silent. now_ms: monotonic
  * Returns after how many milliseconds the next one is due */
 int reader_sweep(struct reader_state *r, int64_t now_ms);
+/* reader_revoked.c: read the revocation list of org.json, which a person may have replaced. Where the file is
+ * not good (the web workers say so), or older, the list before it holds. */
+void reader_revoked_load(struct reader_revoked *r);
+bool reader_revoked(const struct reader_revoked *r, const uint8_t device[static 32]);

@@ -43,7 +43,11 @@ int main(int argc, char **argv)
 {
     struct child child;
     child_start(argc, argv, PROCESS_READER, &child);
-    struct reader_state r = {.ops = &store_sql, .sweep = {.silent_s = child.conf.silent_days * 86400}};
+    static struct reader_state r;
+    r = (struct reader_state){
+        .ops = &store_sql,
+        .sweep = {.silent_s = child.conf.silent_days * 86400},
+        .revoked = {.root = child.root, .org = child.org.id, .version = child.org.version}};
     const struct store_place place = {
         .dir = ".",
         .url = {child.conf.store[STORE_RECOVERY], child.conf.store[STORE_COMPLIANCE]},

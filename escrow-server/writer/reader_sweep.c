@@ -8,13 +8,13 @@
 #define SWEEP_AGAIN_MS 60000
 #define SWEEP_RETRY_MS 5000
 
-static void count(struct reader_sweep *s, const struct store_device *d, uint64_t now)
+static void count(struct reader_sweep *s, const struct store_device *d, bool revoked, uint64_t now)
 {
     uint64_t last = d->seen > d->enrolled ? d->seen : d->enrolled;
     s->all++;
     s->silent += last + s->silent_s < now;
     s->waiting += d->approved != DEVICE_APPROVED;
-    s->revoked += d->revoked;
+    s->revoked += d->revoked || revoked;
 }
 
 static void publish(const struct reader_sweep *s)
@@ -35,10 +35,12 @@ static int step(struct reader_state *r)
     unsigned n = 0, max = sizeof row / sizeof row[0];
     if (r->ops->devices(r->store, s->amid ? s->after : NULL, false, max, row, &n) != ERR_OK)
         return SWEEP_RETRY_MS;
-    if (!s->amid)
+    if (!s->amid) {
+        reader_revoked_load(&r->revoked);
         s->all = s->silent = s->waiting = s->revoked = 0;
+    }
     for (unsigned i = 0; i < n; i++)
-        count(s, &row[i], now);
+        count(s, &row[i], reader_revoked(&r->revoked, row[i].id), now);
     if (n > 0)
         memcpy(s->after, row[n - 1].id, sizeof s->after);
     s->amid = n == max;
@@ -49,6 +51,8 @@ static int step(struct reader_state *r)
 
 int reader_sweep(struct reader_state *r, int64_t now_ms)
 {
+    if (!metrics_on()) /* nobody would hear of it, and the next time is a minute away */
+        return SWEEP_STEP_MS;
     if (now_ms >= r->sweep.again_ms)
         r->sweep.again_ms = now_ms + step(r);
     return (int)(r->sweep.again_ms - now_ms);
