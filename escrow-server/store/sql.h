@@ -48,7 +48,8 @@ enum sql {
     SQL_DISCLOSED_PUT,
     SQL_DISCLOSED_SAME,
     SQL_COMMAND_PUT,
-    SQL_COMMAND_GET, /* while it is to be done, or once more */
+    SQL_COMMAND_GET,      /* while it is to be done, or once more; the writer's, as the next one */
+    SQL_COMMAND_ANSWERED, /* when it is not */
     SQL_COMMAND_DONE,
     SQL_COMMAND_OPEN,
     SQL_COMMAND_FORMER,

@@ -132,10 +132,13 @@ const struct sql_statement sql_pg[SQL_COUNT] = {
                          " loss = CASE WHEN excluded.loss IS NOT NULL AND (commands.done IS NULL"
                          " OR commands.again = 1) THEN commands.loss ELSE excluded.loss END,"
                          " again = CASE WHEN commands.done IS NOT NULL THEN 1 END"
-                         " WHERE commands.done IS NULL OR commands.done <= $5"},
+                         " WHERE CAST($7 AS bigint) = 0 AND"
+                         " (commands.done IS NULL OR commands.done <= $5)"},
     [SQL_COMMAND_GET] = {SQL_RECOVERY, "SELECT bytes, coalesce(again, 0), coalesce(loss, 0) FROM commands "
                                        "WHERE device = $1 AND key_id = $2 AND"
-                                       " (done IS NULL OR again = 1)"},
+                                       " (done IS NULL OR again = 1) FOR UPDATE"},
+    [SQL_COMMAND_ANSWERED] = {SQL_RECOVERY, "SELECT bytes FROM commands WHERE device = $1 AND key_id = $2 AND"
+                                            " done IS NOT NULL AND again IS NULL FOR UPDATE"},
     [SQL_COMMAND_DONE] = {SQL_RECOVERY,
                           "UPDATE commands SET done = $3, again = NULL, loss = NULL WHERE device = $1 AND"
                           " key_id = $2 AND (done IS NULL OR again = 1)"},

@@ -127,6 +127,7 @@ const struct store_ops store_sql = {
     .disclosed_put = store_disclosed_put,
     .command_put = store_command_put,
     .command_get = store_command_get,
+    .command_answered = store_command_answered,
     .loss_orders = store_loss_orders,
     .loss_count = store_loss_count,
     .take_back = store_take_back,

@@ -47,10 +47,13 @@ struct store_command {
     uint8_t device[32];
     struct guid key_id;
     uint64_t made;      /* seconds: when the first one was, whatever time they speak of */
-    uint64_t disclosed; /* when the key was, or may have been */
+    uint64_t disclosed; /* when the key was, or may have been; or STORE_UNHEARD */
     uint64_t loss;      /* of audit, that it is made for, by its mark; 0: the key was disclosed */
+    bool fresh;         /* only where there is none yet */
     uint8_t bytes[COMMAND_LEN];
 };
+
+#define STORE_UNHEARD INT64_MAX /* one that was done, whenever that was, did not speak of this disclosure */
 
 struct store_waiting {
     uint8_t bytes[COMMAND_LEN];
@@ -213,11 +216,16 @@ struct store_ops {
      * that are there; `made` stays, and so does the loss that wanted it first: where that does not want it
      * any more, the other one orders it again. Where it was done before the key was disclosed, it is given
      * out once more, and counts as done all the same: what was shown may open a copy of the header that was
-     * made before, or the header itself that somebody put back, and the device has to know. */
+     * made before, or the header itself that somebody put back, and the device has to know.
+     * err: CONFLICT (it had to be fresh, and another writer was first) */
     enum err (*command_put)(struct store *s, const struct store_command *c);
-    /* What was put last. err: NOT_FOUND (no order, or nothing is to be done) */
+    /* What was put last. Nobody else changes it until this transaction ends, so that what is done is what was
+     * read. err: NOT_FOUND (no order, or nothing is to be done) */
     enum err (*command_get)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                             struct store_waiting *ret);
+    /* The same of one that is done, and is not given out. err: NOT_FOUND */
+    enum err (*command_answered)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
+                                 uint8_t ret[static COMMAND_LEN]);
     enum err (*command_done)(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
                              uint64_t now);
     /* Is there an order that waits to be done? No more once another device did it that was enrolled after

@@ -153,6 +153,8 @@ MUST_CHECK enum err store_uncertain(struct store *s, const struct store_window *
 MUST_CHECK enum err store_command_put(struct store *s, const struct store_command *c);
 MUST_CHECK enum err store_command_get(struct store *s, const uint8_t device[static 32],
                                       const struct guid *key_id, struct store_waiting *ret);
+MUST_CHECK enum err store_command_answered(struct store *s, const uint8_t device[static 32],
+                                           const struct guid *key_id, uint8_t ret[static COMMAND_LEN]);
 MUST_CHECK enum err store_loss_orders(struct store *s, uint64_t loss, unsigned max,
                                       struct store_loss_order *ret, unsigned *ret_n);
 MUST_CHECK enum err store_loss_count(struct store *s, uint64_t after, uint64_t before, uint64_t *ret);

@@ -157,7 +157,10 @@ enum err store_command_put(struct store *s, const struct store_command *c)
         query_u64(&q, c->loss);
     else
         query_blob(&q, NULL, 0);
-    return query_run(&q);
+    query_u64(&q, c->fresh);
+    uint64_t changed;
+    TRY(query_changed(&q, &changed));
+    return c->fresh && changed == 0 ? ERR_CONFLICT : ERR_OK;
 }
 
 enum err store_command_get(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
@@ -171,6 +174,16 @@ enum err store_command_get(struct store *s, const uint8_t device[static 32], con
     ret->again = column_u64(&q, 1) != 0;
     ret->loss = column_u64(&q, 2);
     return ERR_OK;
+}
+
+enum err store_command_answered(struct store *s, const uint8_t device[static 32], const struct guid *key_id,
+                                uint8_t ret[static COMMAND_LEN])
+{
+    QUERY(q, s, STORE_RECOVERY, SQL_COMMAND_ANSWERED, "command-answered");
+    query_blob(&q, device, 32);
+    query_guid(&q, key_id);
+    TRY(query_row(&q));
+    return column_blob(&q, 0, ret, COMMAND_LEN);
 }
 
 enum err store_command_done(struct store *s, const uint8_t device[static 32], const struct guid *key_id,

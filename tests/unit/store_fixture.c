@@ -20,6 +20,16 @@ void pg_do(const char *sql)
     PQfinish(c);
 }
 
+bool somebody_waits(void)
+{
+    PGconn *c = PQconnectdb(engine.url);
+    PGresult *r = PQexec(c, "SELECT 1 FROM pg_locks WHERE NOT granted");
+    bool ret = PQntuples(r) > 0;
+    PQclear(r);
+    PQfinish(c);
+    return ret;
+}
+
 int make_place(void **state)
 {
     (void)state;

@@ -46,6 +46,8 @@ int close_store(void **state);
 
 /* A statement on PostgreSQL, past the store. */
 void pg_do(const char *sql);
+/* Does a session on PostgreSQL wait for another one? */
+bool somebody_waits(void);
 /* A store's file, beside the store. */
 sqlite3 *open_file(const char *file);
 /* The number with which it answers a query. */

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Orders to replace a key: for whom they wait, until when, and whose loss they are. */
 #include "tests/unit/store_fixture.h"
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static void test_orders_wait_until_they_are_done(void **state)
 {
@@ -178,6 +181,116 @@ static void test_the_newest_holder_comes_first(void **state)
     assert_int_equal(got[1][0], 10);
 }
 
+/* What was answered is told as it was put, and only while nothing is to be done. */
+static void test_what_was_answered(void **state)
+{
+    struct store *s = *state;
+    struct store_command c = {.device = {1}, .key_id = {{2}}, .made = 5, .fresh = true, .bytes = {3}};
+    uint8_t got[COMMAND_LEN];
+    struct store_waiting waiting;
+    assert_int_equal(ops->command_answered(s, c.device, &c.key_id, got), ERR_NOT_FOUND);
+    assert_int_equal(ops->command_put(s, &c), ERR_OK);
+    assert_int_equal(ops->command_answered(s, c.device, &c.key_id, got), ERR_NOT_FOUND);
+    assert_int_equal(ops->command_put(s, &c), ERR_CONFLICT); /* it is not fresh any more */
+    assert_int_equal(ops->command_done(s, c.device, &c.key_id, 9), ERR_OK);
+    assert_int_equal(ops->command_answered(s, c.device, &c.key_id, got), ERR_OK);
+    assert_memory_equal(got, c.bytes, COMMAND_LEN);
+    c = (struct store_command){.device = {1}, .key_id = {{2}}, .made = 6, .disclosed = 8, .bytes = {4}};
+    assert_int_equal(ops->command_put(s, &c), ERR_OK);
+    assert_int_equal(ops->command_get(s, c.device, &c.key_id, &waiting), ERR_NOT_FOUND); /* done since */
+    c.disclosed = STORE_UNHEARD;
+    assert_int_equal(ops->command_put(s, &c), ERR_OK);
+    assert_int_equal(ops->command_get(s, c.device, &c.key_id, &waiting), ERR_OK);
+    assert_true(waiting.again && waiting.bytes[0] == 4);
+    assert_int_equal(ops->command_answered(s, c.device, &c.key_id, got), ERR_NOT_FOUND);
+}
+
+struct other_server {
+    struct store *s;
+    struct store_command c;
+    enum err err;
+    atomic_bool ready;
+};
+
+static void *put_at_other(void *arg)
+{
+    struct other_server *o = arg;
+    bool replicated;
+    o->err = ops->command_put(o->s, &o->c);
+    if (o->err == ERR_OK)
+        o->err = ops->commit(o->s, STORE_RECOVERY, &replicated);
+    o->ready = true;
+    return NULL;
+}
+
+/* The other server puts its order: until it has done so, or waits for us. */
+static void let_other_put(struct other_server *o, pthread_t *ret)
+{
+    assert_int_equal(ops->open(&engine.place, &o->s), ERR_OK);
+    assert_int_equal(ops->begin(o->s, STORE_RECOVERY), ERR_OK);
+    assert_int_equal(pthread_create(ret, NULL, put_at_other, o), 0);
+    for (time_t end = time(NULL) + 60; !o->ready && !somebody_waits();)
+        assert_true(time(NULL) < end);
+}
+
+static void expect_waiting(struct store *s, const struct store_command *c, bool again)
+{
+    struct store_waiting waiting;
+    assert_int_equal(ops->begin(s, STORE_RECOVERY), ERR_OK);
+    assert_int_equal(ops->command_get(s, c->device, &c->key_id, &waiting), ERR_OK);
+    assert_memory_equal(waiting.bytes, c->bytes, COMMAND_LEN);
+    assert_int_equal(waiting.again, again);
+}
+
+/* A record answers the order that this server reads, while another one gives it out with a later time: what
+ * is done is the order that was read. */
+static void test_two_servers_close_what_they_read(void **state)
+{
+    struct store *s = *state;
+    struct store_command c = {.device = {1}, .key_id = {{2}}, .made = 5, .bytes = {3}};
+    struct other_server other = {.c = c};
+    struct store_waiting waiting;
+    bool replicated;
+    pthread_t thread;
+    if (ops->room(s, STORE_RECOVERY) == 0)
+        return; /* a SQLite store has one writer */
+    other.c.bytes[0] = 4;
+    other.c.disclosed = STORE_UNHEARD;
+    assert_int_equal(ops->command_put(s, &c), ERR_OK);
+    assert_int_equal(ops->commit(s, STORE_RECOVERY, &replicated), ERR_OK);
+    assert_int_equal(ops->begin(s, STORE_RECOVERY), ERR_OK);
+    assert_int_equal(ops->command_get(s, c.device, &c.key_id, &waiting), ERR_OK);
+    let_other_put(&other, &thread);
+    assert_int_equal(ops->command_done(s, c.device, &c.key_id, 9), ERR_OK);
+    assert_int_equal(ops->commit(s, STORE_RECOVERY, &replicated), ERR_OK);
+    pthread_join(thread, NULL);
+    assert_int_equal(other.err, ERR_OK);
+    expect_waiting(s, &other.c, true);
+    ops->close(other.s);
+}
+
+/* Both are told of a disclosure of the same key, and neither sees the other's order: the second one hears
+ * that there is one now. */
+static void test_two_servers_order_at_once(void **state)
+{
+    struct store *s = *state;
+    struct store_command c = {.device = {1}, .key_id = {{2}}, .made = 5, .fresh = true, .bytes = {3}};
+    struct other_server other = {.c = c};
+    bool replicated;
+    pthread_t thread;
+    if (ops->room(s, STORE_RECOVERY) == 0)
+        return; /* a SQLite store has one writer */
+    other.c.bytes[0] = 4;
+    assert_int_equal(ops->command_put(s, &c), ERR_OK);
+    let_other_put(&other, &thread);
+    assert_int_equal(ops->commit(s, STORE_RECOVERY, &replicated), ERR_OK);
+    pthread_join(thread, NULL);
+    assert_int_equal(other.err, ERR_CONFLICT);
+    ops->abandon(other.s, STORE_RECOVERY);
+    expect_waiting(s, &c, false);
+    ops->close(other.s);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -185,6 +298,9 @@ int main(int argc, char **argv)
         STORE_TEST(test_whose_loss_an_order_is),
         STORE_TEST(test_another_device_may_answer),
         STORE_TEST(test_the_newest_holder_comes_first),
+        STORE_TEST(test_what_was_answered),
+        STORE_TEST(test_two_servers_close_what_they_read),
+        STORE_TEST(test_two_servers_order_at_once),
     };
     return run_suite(argc, argv, &(struct store_suite){.test = tests, .n = sizeof tests / sizeof tests[0]});
 }

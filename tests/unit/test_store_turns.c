@@ -3,7 +3,6 @@
  * another. */
 #include "crypto/hash.h"
 #include "tests/unit/store_fixture.h"
-#include <postgresql/libpq-fe.h>
 #include <pthread.h>
 #include <string.h>
 #include <time.h>
@@ -129,16 +128,6 @@ static void test_answers_that_were_taken_make_room(void **state)
         ops->ahead(s, device, STORE_AHEAD_DEVICE);
     assert_int_equal(ops->device_get(s, device, &d), ERR_NOT_FOUND);
     assert_int_equal(ops->room(s, STORE_RECOVERY), room);
-}
-
-static bool somebody_waits(void)
-{
-    PGconn *c = PQconnectdb(engine.url);
-    PGresult *r = PQexec(c, "SELECT 1 FROM pg_locks WHERE NOT granted");
-    bool ret = PQntuples(r) > 0;
-    PQclear(r);
-    PQfinish(c);
-    return ret;
 }
 
 struct other_server {
