@@ -171,9 +171,8 @@ void writer_sync(struct batch *b, struct pending *p, const struct msg_sync *m);
  * err: of the store */
 MUST_CHECK enum err writer_order_rotation(struct batch *b, const uint8_t device[static 32],
                                           const struct guid *key_id, const struct order_cause *cause);
-/* This device's record says that it did what was ordered, also when it did so before it was told, as who has
- * the volume now. An order is closed by no record of before what it speaks of, and one that is given out once
- * more by none that closed it before. */
+/* This device's record says that it did what was ordered, also as who has the volume now of a device that was
+ * told. It closes an order to rotate whose time, or a later order's, it names, and no other. */
 MUST_CHECK enum err writer_order_done(struct batch *b, const struct record *r);
 void writer_disclosed(struct batch *b, struct pending *p, const struct msg_entry *m);
 void writer_change(struct batch *b, struct pending *p, const struct msg_change *m);

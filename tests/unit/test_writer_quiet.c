@@ -52,7 +52,7 @@ static enum err order_something(struct batch *b)
 static enum err do_order(struct batch *b)
 {
     TRY(batch_need(b, STORE_RECOVERY));
-    struct record r = {.other_key_id = some_key, .event_time = 100};
+    struct record r = {.event = EVENT_ROTATED, .other_key_id = some_key, .event_time = 100};
     memcpy(r.device, device.d.id, sizeof r.device);
     return writer_order_done(b, &r);
 }

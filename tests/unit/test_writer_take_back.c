@@ -45,7 +45,7 @@ static void test_a_stopped_loss_takes_its_orders_back(void **state)
         const struct guid key = {{(uint8_t)(i + 1)}};
         const struct order_cause first = {.disclosed = 1000, .loss = rows[i].first},
                                  then = {.disclosed = rows[i].then != 0 ? 2000 : 500, .loss = rows[i].then};
-        const struct record did = {.other_key_id = key, .event_time = 1};
+        const struct record did = {.event = EVENT_ROTATED, .other_key_id = key, .event_time = 2000};
         struct batch b = {.w = &w};
         struct record answer = did;
         memcpy(answer.device, device.d.id, 32);
