@@ -67,8 +67,8 @@ $(eval $(call unit,test_agent_sync,agent/msg.c $(tpm_sources) tests/unit/fake_tp
     agent/tpm/device_key.c agent/volume/seal.c agent/problem.c agent/state/org_store.c,-lsqlite3))
 $(eval $(call unit,test_sync_audit,agent/sync/sync_audit.c agent/sync/sync_chain.c \
     $(addprefix agent/state/,cache.c cache_db.c cache_rows.c cache_records.c cache_sets.c cache_drafts.c),-lsqlite3))
-$(eval $(call unit,test_agent_cache,$(addprefix agent/state/,cache.c cache_db.c cache_rows.c cache_records.c \
-    cache_sets.c cache_drafts.c),-lsqlite3))
+$(foreach t,test_agent_cache test_cache_orders,$(eval $(call unit,$(t),$(addprefix agent/state/,cache.c cache_db.c cache_rows.c \
+    cache_records.c cache_sets.c cache_drafts.c),-lsqlite3)))
 $(eval $(call unit,test_classify,$(addprefix agent/device/,classify.c classify_stack.c blockdev.c blockdev_query.c \
     mounts.c),))
 $(eval $(call unit,test_blockdev,agent/device/blockdev.c agent/device/blockdev_query.c agent/device/mounts.c,))
@@ -112,6 +112,7 @@ sync_work := $(addprefix agent/sync/,sync.c sync_signed.c sync_audit.c sync_chai
 exchange := $(volume_work) agent/volume/protect_table.c $(fake_volume) $(sync_work) agent/msg.c tests/unit/fake_server.c tests/unit/exchange.c
 $(eval $(call unit,test_sync_exchange,$(exchange),-lsqlite3 -ljson-c -lz))
 $(eval $(call unit,test_sync_hostile,$(exchange),-lsqlite3 -ljson-c -lz))
+$(eval $(call unit,test_sync_orders,$(exchange),-lsqlite3 -ljson-c -lz))
 $(eval $(call unit,test_import,$(exchange) $(addprefix agent/sync/,import.c export.c identity.c),-lsqlite3 -ljson-c -lz))
 $(eval $(call unit,test_disk_tokens,$(volume_work) agent/volume/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))
 $(eval $(call unit,test_disk_kept,$(volume_work) agent/volume/protect_table.c $(fake_volume),-lsqlite3 -ljson-c))

@@ -57,6 +57,9 @@ struct cache_key {
     uint8_t spent;            /* enum kh_cause: USED or DISCLOSED, 0 not */
     bool recorded, receipted; /* its escrow record exists; a receipt covers it */
     bool packed;              /* a receipt of class `packed` covers it */
+    /* By the server's clock, 0 none; cache_put_key() leaves both as they are: */
+    uint64_t ordered; /* time of the latest order to replace it that came: cache_key_ordered() */
+    uint64_t known;   /* earliest receipt of a record that says that it was replaced */
 };
 
 /* Open, create, or bring to this version's schema. A new or damaged one gets a new incarnation; a damaged
@@ -123,6 +126,8 @@ MUST_CHECK enum err cache_envelopes_digest(struct cache *c, uint8_t ret[static 3
 
 MUST_CHECK enum err cache_put_key(struct cache *c, const struct cache_key *k);
 MUST_CHECK enum err cache_get_key(struct cache *c, const struct guid *key_id, struct cache_key *ret);
+/* An order of that time came. An earlier one, or of an unknown key, does nothing. */
+MUST_CHECK enum err cache_key_ordered(struct cache *c, const struct guid *key_id, uint64_t time);
 /* All keys of a volume, newest first. ret: CACHE_KEYS elements */
 MUST_CHECK enum err cache_keys(struct cache *c, const struct guid *volume, struct cache_key *ret,
                                unsigned *ret_n);
@@ -221,8 +226,6 @@ MUST_CHECK enum err cache_next_package(struct cache *c, const uint8_t device[sta
 /* That record's bytes. ret: RECORD_MAX bytes. err: NOT_FOUND */
 MUST_CHECK enum err cache_rotation_record(struct cache *c, const struct guid *key_id, uint8_t *ret,
                                           size_t *ret_len);
-/* When a server receipted that record, by the server's clock. err: NOT_FOUND (none did) */
-MUST_CHECK enum err cache_rotation_time(struct cache *c, const struct guid *key_id, uint64_t *ret);
 /* A new identity: what an earlier one said of replaced keys is not its word; it says so itself when asked. */
 MUST_CHECK enum err cache_clear_rotations(struct cache *c);
 /* Put every escrow record of this device into the outbox again: the server says that it lacks some. */

@@ -123,6 +123,16 @@ struct newest {
     uint32_t attempt;
 };
 
+/* The server that had it first knew it first; one whose clock was ahead says an earlier time later. */
+static enum err note_known(struct cache *c, const uint8_t *name, uint64_t time)
+{
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_KEY_KNOWN, &s));
+    cache_db_blob(s, 1, name, 32);
+    cache_db_u64(s, 2, time);
+    return cache_db_run(s);
+}
+
 static enum err mark_receipted(struct cache *c, const uint8_t *name, const struct newest *r, unsigned *n)
 {
     STMT(s);
@@ -134,7 +144,7 @@ static enum err mark_receipted(struct cache *c, const uint8_t *name, const struc
     cache_db_u64(s, 5, r->attempt);
     TRY(cache_db_run(s));
     *n += (unsigned)sqlite3_changes(c->db);
-    return ERR_OK;
+    return note_known(c, name, r->time);
 }
 
 static enum err prune_receipts(struct cache *c)
@@ -224,13 +234,20 @@ enum err cache_resend_escrows(struct cache *c, const uint8_t device[static 32])
     return cache_db_run(s);
 }
 
-enum err cache_put_rotation(struct cache *c, const struct guid *key_id, const uint8_t name[static 32])
+static enum err tie(struct cache *c, const char *sql, const struct guid *key_id,
+                    const uint8_t name[static 32])
 {
     STMT(s);
-    TRY(cache_db_prepare(c, SQL_ROTATION_PUT, &s));
+    TRY(cache_db_prepare(c, sql, &s));
     cache_db_blob(s, 1, key_id->bytes, sizeof key_id->bytes);
     cache_db_blob(s, 2, name, 32);
     return cache_db_run(s);
+}
+
+enum err cache_put_rotation(struct cache *c, const struct guid *key_id, const uint8_t name[static 32])
+{
+    TRY(tie(c, SQL_ROTATION_PUT, key_id, name));
+    return tie(c, SQL_ROTATION_OF, key_id, name);
 }
 
 enum err cache_clear_rotations(struct cache *c)
@@ -268,14 +285,4 @@ enum err cache_rotation_record(struct cache *c, const struct guid *key_id, uint8
     cache_db_blob(s, 1, key_id->bytes, sizeof key_id->bytes);
     TRY(cache_db_step(s));
     return cache_db_get_blob(s, 0, ret, RECORD_MAX, ret_len);
-}
-
-enum err cache_rotation_time(struct cache *c, const struct guid *key_id, uint64_t *ret)
-{
-    STMT(s);
-    TRY(cache_db_prepare(c, SQL_ROTATION_TIME, &s));
-    cache_db_blob(s, 1, key_id->bytes, sizeof key_id->bytes);
-    TRY(cache_db_step(s));
-    *ret = cache_db_get_u64(s, 0);
-    return ERR_OK;
 }

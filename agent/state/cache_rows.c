@@ -143,6 +143,8 @@ static enum err key_row(sqlite3_stmt *s, struct cache_key *ret)
     ret->cause = (uint8_t)cache_db_get_u64(s, 11);
     ret->spent = (uint8_t)cache_db_get_u64(s, 12);
     ret->packed = ret->receipted && cache_db_get_u64(s, 13) == RECEIPT_PACKED;
+    ret->ordered = cache_db_get_u64(s, 14);
+    ret->known = cache_db_get_u64(s, 15);
     return ERR_OK;
 }
 
@@ -153,6 +155,15 @@ enum err cache_get_key(struct cache *c, const struct guid *key_id, struct cache_
     cache_db_blob(s, 1, key_id->bytes, sizeof key_id->bytes);
     TRY(cache_db_step(s));
     return key_row(s, ret);
+}
+
+enum err cache_key_ordered(struct cache *c, const struct guid *key_id, uint64_t time)
+{
+    STMT(s);
+    TRY(cache_db_prepare(c, SQL_KEY_ORDERED, &s));
+    cache_db_blob(s, 1, key_id->bytes, sizeof key_id->bytes);
+    cache_db_u64(s, 2, time);
+    return cache_db_run(s);
 }
 
 enum err cache_keys(struct cache *c, const struct guid *volume, struct cache_key *ret, unsigned *ret_n)

@@ -31,6 +31,14 @@ static const char *const cache_migrations[] = {
     "CREATE TABLE draft(id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, bytes BLOB NOT NULL, key_id BLOB);",
     /* the batch that its newest receipt answers */
     "ALTER TABLE record ADD COLUMN answered INTEGER NOT NULL DEFAULT 0;",
+    /* of a key: the latest order that came, and when a server first had it that the key was replaced; of a
+     * record that says so: the key */
+    "ALTER TABLE key ADD COLUMN ordered INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE key ADD COLUMN known INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE record ADD COLUMN replaced BLOB;"
+    "UPDATE record SET replaced=(SELECT o.key_id FROM rotation o WHERE o.record=record.name);"
+    "UPDATE key SET known=coalesce((SELECT r.settled FROM rotation o JOIN record r ON r.name=o.record"
+    " WHERE o.key_id=key.key_id AND r.settled>0),0);",
 };
 
 /* locking_mode before journal_mode: with EXCLUSIVE there is no shared memory file, which a full disk could
@@ -65,17 +73,22 @@ static const char *const cache_migrations[] = {
 #define SQL_ENVELOPES "SELECT hash FROM envelope WHERE record IS NOT NULL ORDER BY hash"
 
 #define SQL_KEY_PUT                                                                                          \
-    "INSERT INTO key VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11) ON CONFLICT(key_id) DO UPDATE SET "          \
+    "INSERT INTO key(key_id,volume,slot,count,state,fingerprint,commitment,verified,made,cause,spent) "      \
+    "VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11) ON CONFLICT(key_id) DO UPDATE SET "                          \
     "slot=?3,count=?4,state=?5,fingerprint=?6,commitment=?7,verified=?8,cause=?10,spent=?11"
 #define SQL_KEY_COLUMNS                                                                                      \
     "SELECT k.key_id,k.volume,k.slot,k.count,k.state,k.fingerprint,k.commitment,k.verified,k.made,"          \
     "e.record IS NOT NULL OR EXISTS(SELECT 1 FROM draft d WHERE d.key_id=k.key_id),r.receipt IS NOT NULL,"   \
-    "k.cause,k.spent,r.class FROM key k LEFT JOIN "                                                          \
+    "k.cause,k.spent,r.class,k.ordered,k.known FROM key k LEFT JOIN "                                        \
     "envelope e ON e.key_id=k.key_id "                                                                       \
     "LEFT JOIN record r ON r.name=e.record "
 #define SQL_KEY_GET SQL_KEY_COLUMNS "WHERE k.key_id=?1"
 #define SQL_KEYS    SQL_KEY_COLUMNS "WHERE k.volume=?1 ORDER BY k.made DESC,k.key_id LIMIT ?2"
 
+#define SQL_KEY_ORDERED "UPDATE key SET ordered=?2 WHERE key_id=?1 AND ordered<?2"
+#define SQL_KEY_KNOWN                                                                                        \
+    "UPDATE key SET known=?2 WHERE key_id=(SELECT replaced FROM record WHERE name=?1) AND "                  \
+    "(known=0 OR known>?2)"
 #define SQL_KEY_NEWEST "SELECT coalesce(max(made),0) FROM key WHERE volume=?1 AND verified<>0"
 #define SQL_LIFE_GET   "SELECT seqid,checked,management,exposed,digest FROM life WHERE uuid=?1"
 #define SQL_LIFE_PUT                                                                                         \
@@ -112,11 +125,9 @@ static const char *const cache_migrations[] = {
     "SELECT bytes FROM receipt WHERE id IN (SELECT proof FROM record WHERE receipt IS NULL AND "             \
     "proof IS NOT NULL AND " SQL_SIGNED_BY "?1 ORDER BY kind<>1,id LIMIT 256) LIMIT ?2"
 #define SQL_ROTATION_PUT   "INSERT OR REPLACE INTO rotation VALUES(?1,?2)"
+#define SQL_ROTATION_OF    "UPDATE record SET replaced=?1 WHERE name=?2"
 #define SQL_ROTATION_GET   "SELECT record FROM rotation WHERE key_id=?1"
 #define SQL_ROTATION_BYTES "SELECT r.bytes FROM rotation o JOIN record r ON r.name=o.record WHERE o.key_id=?1"
-#define SQL_ROTATION_TIME                                                                                    \
-    "SELECT r.settled FROM rotation o JOIN record r ON r.name=o.record WHERE o.key_id=?1 AND "               \
-    "r.receipt IS NOT NULL"
 #define SQL_ROTATION_CLEAR "DELETE FROM rotation"
 #define SQL_ENVELOPE_PAGE                                                                                    \
     "SELECT e.hash FROM envelope e JOIN record r ON r.name=e.record WHERE r.receipt IS NOT NULL AND "        \

@@ -116,6 +116,22 @@ enum err records_add(struct agent *a, struct record *r, const struct guid *escro
     return put_off(a, r, escrowed);
 }
 
+enum err records_add_rotated(struct agent *a, const struct cache_key *old, const struct guid *successor)
+{
+    struct record *r = calloc(1, sizeof *r);
+    if (!r)
+        return ERR_NOMEM;
+    r->kind = RECORD_EVENT;
+    r->event = EVENT_ROTATED;
+    r->key_id = *successor;
+    r->other_key_id = old->key_id;
+    r->volume = old->volume;
+    r->event_time = old->ordered;
+    enum err e = records_add(a, r, NULL);
+    free(r);
+    return e;
+}
+
 /* One, with its own time, in a transaction of its own. One that cannot be read must not keep the others for
  * ever.
  */

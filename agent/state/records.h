@@ -12,6 +12,13 @@
  * caller; the rest is filled here escrowed: the key whose envelope it carries, else NULL */
 MUST_CHECK enum err records_add(struct agent *a, struct record *r, const struct guid *escrowed);
 
+/* That a key was replaced: the record names the time of the latest order to do so, which says that this
+ * computer has heard of all disclosures up to then; 0 where none came. Its own clock would say nothing that a
+ * server can rely on. Inside a transaction, as above.
+ * old: as the cache has it */
+MUST_CHECK enum err records_add_rotated(struct agent *a, const struct cache_key *old,
+                                        const struct guid *successor);
+
 /* In the cache: present while a new identity has not announced itself, which comes before all else it says.
  */
 #define RECORDS_NEWS "identity_news"

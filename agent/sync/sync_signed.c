@@ -9,7 +9,6 @@
 #include "formats/receipt.h"
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static bool is_for(const struct agent *a, const uint8_t us[static 32], const struct guid *org,
                    const uint8_t device[static 32])
@@ -41,30 +40,16 @@ enum err sync_take_receipt(struct agent *a, const uint8_t device[static 32], str
     return ERR_OK;
 }
 
-/* event_time: of the order that this answers */
-static enum err add_rotated(struct agent *a, const struct cache_key *old, const struct guid *successor,
-                            uint64_t event_time)
+static enum err add_rotated(struct agent *a, const struct cache_key *old, const struct guid *successor)
 {
-    struct record *r = calloc(1, sizeof *r);
-    if (!r)
-        return ERR_NOMEM;
-    r->kind = RECORD_EVENT;
-    r->event = EVENT_ROTATED;
-    r->key_id = *successor;
-    r->other_key_id = old->key_id;
-    r->volume = old->volume;
-    r->event_time = event_time;
     enum err e = cache_begin(a->cache);
     if (e == ERR_OK)
-        e = records_add(a, r, NULL);
-    e = cache_end(a->cache, e);
-    free(r);
-    return e;
+        e = records_add_rotated(a, old, successor);
+    return cache_end(a->cache, e);
 }
 
-/* The ordered key is retired, but no record says what replaced it: say so if something did. */
-static enum err say_rotated(struct agent *a, const struct cache_key *old, uint64_t event_time,
-                            struct sync_outcome *o)
+/* The ordered key is retired, but no record says of this order what replaced it: say so if something did. */
+static enum err say_rotated(struct agent *a, const struct cache_key *old, struct sync_outcome *o)
 {
     unsigned n = 0, i = 0;
     TRY(cache_drafts(a->cache, &n));
@@ -75,32 +60,27 @@ static enum err say_rotated(struct agent *a, const struct cache_key *old, uint64
     while (i < n && keys[i].state != KEY_LIVE) /* newest first */
         i++;
     if (e == ERR_OK && i < n) {
-        e = add_rotated(a, old, &keys[i].key_id, event_time);
-        o->more = e == ERR_OK;
+        e = add_rotated(a, old, &keys[i].key_id);
+        o->more = o->more || e == ERR_OK;
     }
     free(keys);
     return e;
 }
 
 /* A password was shown to somebody although the server knew that it was replaced: he may have a copy of the
- * header from before. ret_late: so it is */
-static enum err note_late_disclosure(struct agent *a, const struct command *c, const struct cache_key *k,
-                                     bool *ret_late)
+ * header from before. Both times are the server's. */
+static enum err note_late_disclosure(struct agent *a, const struct command *c, const struct cache_key *k)
 {
-    uint64_t known = 0;
-    enum err e = cache_rotation_time(a->cache, &k->key_id, &known);
-    if (e == ERR_NOT_FOUND || (e == ERR_OK && c->time <= known))
+    if (k->known == 0 || c->time <= k->known)
         return ERR_OK;
-    TRY(e);
-    TRY(mirror_note_exposed(a, &k->volume, &k->key_id));
-    *ret_late = true;
-    return ERR_OK;
+    return mirror_note_exposed(a, &k->volume, &k->key_id);
 }
 
-/* Is this order younger than what we said last of its key? By what that says, or, since our clock may have
- * been wrong, by when the server had it (late). An older one, or the one that was answered, never is: however
- * often they are played again, in whatever turn, they make no new record. */
-static enum err is_younger(struct agent *a, const struct command *c, bool late, bool *ret)
+/* Is this order younger than what we said last of its key? What answered no order says less than any of them;
+ * our own clock has no say. An older order, or the one that was answered, never is: however often they are
+ * played again, in whatever turn, they make no new record, and expose no volume that was re-encrypted since.
+ */
+static enum err is_younger(struct agent *a, const struct command *c, bool *ret)
 {
     struct record r;
     size_t len = 0;
@@ -108,12 +88,23 @@ static enum err is_younger(struct agent *a, const struct command *c, bool late, 
     enum err e = bytes ? cache_rotation_record(a->cache, &c->key_id, bytes, &len) : ERR_NOMEM;
     if (e == ERR_OK)
         e = record_decode(bytes, len, &r);
-    if (e == ERR_OK) { /* a rotation that nobody ordered has a time of its own only */
-        uint64_t said = r.event_time > 0 ? r.event_time : r.time;
-        *ret = said != c->time && (late || c->time > said);
-    }
+    if (e == ERR_OK)
+        *ret = c->time > r.event_time;
     free(bytes);
-    return e == ERR_NOT_FOUND ? ERR_OK : e;
+    if (e != ERR_NOT_FOUND)
+        return e;
+    *ret = true;
+    return ERR_OK;
+}
+
+/* Heard is heard: whatever says from now on that the key was replaced answers this order, too. */
+static enum err note_order(struct agent *a, const struct command *c, struct cache_key *k)
+{
+    if (c->time <= k->ordered)
+        return ERR_OK;
+    TRY(cache_key_ordered(a->cache, &k->key_id, c->time));
+    k->ordered = c->time;
+    return ERR_OK;
 }
 
 /* An order stays open, and is repeated, until it can be answered truthfully: not for a key that we do not
@@ -123,21 +114,22 @@ static enum err is_younger(struct agent *a, const struct command *c, bool late, 
 static enum err do_rotate(struct agent *a, const struct command *c, struct sync_outcome *o)
 {
     struct cache_key k;
+    bool younger = false;
     enum err e = cache_get_key(a->cache, &c->key_id, &k);
     if (e != ERR_OK)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     if (k.state != KEY_RETIRED) {
+        TRY(note_order(a, c, &k));
         e = rotate_spend(a, &k.key_id, KH_CAUSE_DISCLOSED,
                          "the organisation wants its recovery password replaced");
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     }
-    bool late = false, younger = false;
-    TRY(note_late_disclosure(a, c, &k, &late));
-    TRY(is_younger(a, c, late, &younger));
-    if (younger)
-        return say_rotated(a, &k, c->time, o);
-    e = cache_resend_rotation(a->cache, &c->key_id);
-    return e == ERR_NOT_FOUND ? say_rotated(a, &k, c->time, o) : e;
+    TRY(is_younger(a, c, &younger));
+    if (!younger)
+        return cache_resend_rotation(a->cache, &c->key_id);
+    TRY(note_late_disclosure(a, c, &k));
+    TRY(note_order(a, c, &k));
+    return say_rotated(a, &k, o);
 }
 
 /* The same order again gets the same answer, and no second report. */

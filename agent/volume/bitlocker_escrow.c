@@ -149,21 +149,9 @@ static bool is_protector(const struct bitlocker *b, const struct guid *id)
 
 static enum err add_replaced(struct run *r, struct cache_key *old)
 {
-    struct record *rec = calloc(1, sizeof *rec);
-    if (!rec)
-        return ERR_NOMEM;
-    rec->kind = RECORD_EVENT;
-    rec->event = EVENT_ROTATED;
-    rec->key_id = *key_id(r);
-    rec->other_key_id = old->key_id;
-    rec->volume = old->volume;
-    rec->event_time = (uint64_t)time(NULL);
     old->state = KEY_RETIRED;
-    enum err e = cache_put_key(r->a->cache, old);
-    if (e == ERR_OK)
-        e = records_add(r->a, rec, NULL);
-    free(rec);
-    return e;
+    TRY(cache_put_key(r->a->cache, old));
+    return records_add_rotated(r->a, old, key_id(r));
 }
 
 /* Windows makes the new ones: what is not there any more was replaced. ret_spent: a password that somebody

@@ -18,16 +18,14 @@ enum err mirror_returned(struct mirror *m, struct cache_key *k)
     return mirror_drift(m, DRIFT_RETURNED, &k->key_id);
 }
 
-static enum err add_gone(struct mirror *m, const struct cache_key *k, bool replaced)
+static enum err add_retired(struct mirror *m, const struct cache_key *k)
 {
     struct record *r = calloc(1, sizeof *r);
     if (!r)
         return ERR_NOMEM;
     r->kind = RECORD_EVENT;
-    r->event = replaced ? EVENT_ROTATED : EVENT_RETIRED;
-    r->key_id = replaced ? m->newest : k->key_id;
-    if (replaced)
-        r->other_key_id = k->key_id;
+    r->event = EVENT_RETIRED;
+    r->key_id = k->key_id;
     r->volume = k->volume;
     r->event_time = (uint64_t)time(NULL);
     enum err e = records_add(m->a, r, NULL);
@@ -43,8 +41,10 @@ static enum err gone_key(struct mirror *m, struct cache_key *k)
     TRY(cache_put_key(m->a->cache, k));
     if (!was_used)
         return ERR_OK;
-    TRY(add_gone(m, k, replaced));
-    return replaced ? ERR_OK : mirror_drift(m, DRIFT_REMOVED, &k->key_id);
+    if (replaced)
+        return records_add_rotated(m->a, k, &m->newest);
+    TRY(add_retired(m, k));
+    return mirror_drift(m, DRIFT_REMOVED, &k->key_id);
 }
 
 /* Its token is gone and its keyslot is not: whoever knows the password can still open the volume, so it is

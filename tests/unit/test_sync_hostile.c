@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A server that lies: receipts and orders that are not for us, not by the organisation, or of before; answers
  * that are none. Nothing of it takes a record out of the outbox or a key out of a volume. */
-#include "agent/volume/rotate.h"
 #include "formats/command.h"
 #include "tests/unit/exchange.h"
 #include <setjmp.h>
@@ -74,22 +73,16 @@ static void cut_short(void)
     fake_server.more_len[0] -= 32;
 }
 
-static void put_order_of(uint8_t seed, bool for_us, uint8_t order, uint64_t time)
+static void put_order(uint8_t seed, bool for_us, uint8_t order)
 {
     struct cr_p256_key *key = fake_server_key(seed);
-    struct command c = {
-        .order = order, .org = fake_agent.org->id, .key_id = exchange_made.key_id, .time = time};
+    struct command c = {.order = order, .org = fake_agent.org->id, .key_id = exchange_made.key_id, .time = 5};
     memcpy(c.device, fake_agent.key.id, 32);
     c.device[0] ^= !for_us;
     assert_int_equal(command_encode(&c, key, fake_server.more[0]), ERR_OK);
     fake_server.more_len[0] = COMMAND_LEN;
     fake_server.is_command[0] = true;
     cr_p256_free(key);
-}
-
-static void put_order(uint8_t seed, bool for_us, uint8_t order)
-{
-    put_order_of(seed, for_us, order, 5);
 }
 
 static void order_of_a_stranger(void)
@@ -204,98 +197,6 @@ static void an_old_receipt(void **state)
     exchange_expect_all();
 }
 
-/* An order comes until it is done, and long after: one new key, one answer, the same bytes for ever. */
-static void an_order_again_and_again(void **state)
-{
-    (void)state;
-    struct cache_volume v;
-    struct guid old = exchange_made.key_id;
-    put_order(FAKE_SERVER_SEED, true, COMMAND_ROTATE);
-    for (unsigned i = 0; i < 3; i++)
-        assert_int_equal(exchange_sync(1), MSG_DONE);
-    assert_int_equal(cache_get_volume(fake_agent.cache, &exchange_made.volume, &v), ERR_OK);
-    assert_int_equal(v.rotate, KH_CAUSE_DISCLOSED);
-    rotate_pending(&fake_agent, NULL);
-    SECRET(text);
-    assert_false(fake_password(&old, &text));
-    for (unsigned i = 0; i < 6; i++) {
-        assert_int_equal(exchange_sync(1), MSG_DONE);
-        rotate_pending(&fake_agent, NULL);
-    }
-    fake_server.more_len[0] = 0;
-    exchange_converge(3);
-    unsigned escrows = 0;
-    for (unsigned i = 0; i < fake_server.n; i++)
-        escrows += fake_server.record[i].is_escrow;
-    assert_int_equal(escrows, 2); /* one rotation, however often it was ordered */
-}
-
-/* How many records say that the key was replaced, and name this time? */
-static unsigned count_answers(uint64_t event_time)
-{
-    unsigned n = 0;
-    for (unsigned i = 0; i < fake_server.n; i++) {
-        struct record r;
-        assert_int_equal(record_decode(fake_server.record[i].bytes, fake_server.record[i].len, &r), ERR_OK);
-        n += r.kind == RECORD_EVENT && r.event == EVENT_ROTATED && r.event_time == event_time &&
-             guid_equal(&r.other_key_id, &exchange_made.key_id);
-    }
-    return n;
-}
-
-/* The time that we said last of the key, as a server reads it: of the order that was answered, or the
- * record's. */
-static uint64_t said_last(void)
-{
-    uint64_t said = 0, sequence = 0;
-    for (unsigned i = 0; i < fake_server.n; i++) {
-        struct record r;
-        assert_int_equal(record_decode(fake_server.record[i].bytes, fake_server.record[i].len, &r), ERR_OK);
-        if (r.kind != RECORD_EVENT || r.event != EVENT_ROTATED || r.sequence < sequence ||
-            !guid_equal(&r.other_key_id, &exchange_made.key_id))
-            continue;
-        sequence = r.sequence;
-        said = r.event_time > 0 ? r.event_time : r.time;
-    }
-    return said;
-}
-
-/* A server takes no record for an answer that says less than the order: whatever that says, and in whatever
- * turn orders come, there is one that says as much, so none is open for ever. */
-static void no_order_is_open_for_ever(void **state)
-{
-    (void)state;
-    an_order_again_and_again(state);
-    const uint64_t now = said_last();
-    const uint64_t times[] = {now + 1000, 1, now - 1000, 2 * now, now, now + 1001};
-    assert_true(now > 1000);
-    for (unsigned i = 0; i < sizeof times / sizeof times[0]; i++) {
-        put_order_of(FAKE_SERVER_SEED, true, COMMAND_ROTATE, times[i]);
-        for (unsigned n = 0; n < 3; n++)
-            assert_int_equal(exchange_sync(1), MSG_DONE);
-        fake_server.more_len[0] = 0;
-        exchange_converge(3);
-        if (said_last() < times[i])
-            fail_msg("row %u: the answer is older than the order", i);
-    }
-}
-
-/* What was replaced, and shown since, is answered anew, with the time of that order: what answered the first
- * one may have been sent by a copy that never heard of the second. */
-static void a_later_order_has_an_answer_of_its_own(void **state)
-{
-    (void)state;
-    an_order_again_and_again(state);
-    for (uint64_t time = 100000; time < 100002; time++) {
-        put_order_of(FAKE_SERVER_SEED, true, COMMAND_ROTATE, time);
-        for (unsigned i = 0; i < 6; i++)
-            assert_int_equal(exchange_sync(1), MSG_DONE);
-        fake_server.more_len[0] = 0;
-        exchange_converge(3);
-        assert_int_equal(count_answers(time), 1);
-    }
-}
-
 #define WITH(test) cmocka_unit_test_setup_teardown(test, exchange_setup, exchange_teardown)
 
 int main(void)
@@ -304,9 +205,6 @@ int main(void)
         cmocka_unit_test(hostile_answers),
         WITH(cut_answers),
         WITH(an_old_receipt),
-        WITH(an_order_again_and_again),
-        WITH(a_later_order_has_an_answer_of_its_own),
-        WITH(no_order_is_open_for_ever),
     };
     fake_keeper_make();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
