@@ -100,8 +100,8 @@ static int show(const struct words *w, struct json_object *answer, const struct 
     printf("%.*s\n", (int)digits->len, (const char *)digits->bytes);
     fprintf(stderr, "on record; %s\n",
             strcmp(rotation, "done") == 0
-                ? "the laptop has reported that it replaced this password, so nothing "
-                  "more is ordered"
+                ? "the laptop has reported that it replaced this password; when it syncs next "
+                  "it hears that somebody was shown it since"
             : strcmp(rotation, "ordered") == 0
                 ? "the laptop will replace this password when it syncs next"
                 : "the order to replace this password is not stored yet; the server tries again");

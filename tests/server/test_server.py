@@ -999,6 +999,9 @@ def test_orders_survive_an_older_log():
         replaced = d.event(2, e2['key_id'], e['key_id'])
         time.sleep(1.1)  # what is shown next is later
         eq(d.orders(d.sync(replaced)[2]), [e2['key_id']], 'one is done')
+        shown = s.command('recover', '--key-id', e['key_id'], '--reason', 'again', '--as', 'alice', '--password-file', '-',
+                          stdin=PASSWORD)
+        holds('it hears that somebody was shown it since' in shown.stderr, shown.stderr)
         eq(s.recover(e['key_id'])[0]['rotation'], 'done', 'a key that was replaced')
         times = d.order_times(d.sync()[2])
         eq(sorted(times), sorted((e['key_id'], e2['key_id'])), 'the device hears that it was shown since')
