@@ -165,7 +165,7 @@ def test_orders(c, m, org, courier, image, key_id, device):
         return [v for v in m.status()['volumes'] if v['device'] == image][0]['state']
     c.check(order(rotate_order(org, device, key_id, key='policy')) == 'protected', 'an order of another key is none')
     c.check(order(rotate_order(org, bytes(32), key_id)) == 'protected', 'nor one for another device')
-    c.check(order(rotate_order(org, device, key_id)) == 'needs-unlock-secret' and header(image) == before,
+    c.check(order(rotate_order(org, device, key_id, when=1_750_000_000)) == 'needs-unlock-secret' and header(image) == before,
             'an order waits for something that opens the volume')
     code, o, err = m.json('rotate', image, '--passphrase-file', '-', data=PASSPHRASE)
     c.check(code == 0, 'which a person brings', err)
@@ -173,7 +173,7 @@ def test_orders(c, m, org, courier, image, key_id, device):
     c.check([(r['kind'], r['event']) for r in records] == [(ESCROW, 0), (EVENT, ROTATED)], 'escrow first', records)
     c.check(records[1]['other_key_id'] == key_id and records[1]['key_id'] == o['key_id'], 'then what replaced what')
     courier.answer(receipts=[receipt(org, device, [r['bytes'] for r in records])])
-    old = rotate_order(org, device, key_id, when=1_700_000_000)  # before the key was replaced
+    old = rotate_order(org, device, key_id, when=1_700_000_000)  # of an earlier disclosure
     c.check(order(old) == 'protected', 'the order repeated: nothing to do')
     told = [decode_record(r) for r in courier.batch()['records']]
     c.check([r['bytes'] for r in told] == [records[1]['bytes']], 'but to say it again, in the same bytes', told)
