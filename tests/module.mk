@@ -48,7 +48,7 @@ hosted_units: $(hosted)
 san_all_units := $(hosted:$(B)/%=$(SAN)/%)
 san_long_units := $(addprefix $(SAN)/tests/test_,disk_faults disk_kept bitlocker_unlock)
 san_units := $(filter-out $(san_long_units),$(san_all_units))
-san_long_tests := tests/server/test_robustness.py
+san_long_tests := $(addprefix tests/server/test_,robustness.py mutated.py)
 unit: $(unit_tests)
 	$(Q)tests/check $(unit_tests)
 check: all deb sanitized $(unit_tests)
