@@ -24,7 +24,7 @@ static const char *const methods[] = {"GET", "HEAD", "DELETE", "POST", "PUT"};
 static const struct http_refusal bad_line = {400, "The request line is not one of HTTP/1.1."};
 static const struct http_refusal bad_method = {405, "This method is not known here."};
 static const struct http_refusal bad_target = {
-    400, "The address does not begin with a slash, or has bytes that no address has."};
+    400, "The address does not begin with one slash, or has bytes that no address has."};
 static const struct http_refusal long_target = {414, "The address is longer than 2048 bytes."};
 static const struct http_refusal bad_field = {400, "A header field is not in the form of HTTP/1.1."};
 static const struct http_refusal folded = {400, "A header field goes on in the next line."};
@@ -145,7 +145,9 @@ static const struct http_refusal *in_target(struct http_guard *g, uint8_t c)
         g->n_value = 0;
         return NULL;
     }
-    if ((g->n_target == 0 && c != '/') || c <= ' ' || c >= 0x7f || c == '#')
+    /* behind two slashes a host would stand */
+    bool starts_wrong = g->n_target < 2 && (c == '/') == (g->n_target == 1);
+    if (starts_wrong || c <= ' ' || c >= 0x7f || c == '#')
         return &bad_target;
     return ++g->n_target > HTTP_GUARD_TARGET ? &long_target : NULL;
 }

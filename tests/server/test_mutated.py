@@ -40,6 +40,7 @@ def judge_requests(s, ctx, requests):
         codes[status] = codes.get(status, 0) + 1
         holds(status < 500, f'{request}: {data}')
         holds(status or not data, f'{request}: no answer, but {data}')
+        holds(b'text/html' not in said, f'{request}: evhttp itself has answered')
         if status >= 400:
             is_problem(said, status)
     print('    ' + ', '.join(f'{k or "no answer"}: {v}' for k, v in sorted(codes.items())))

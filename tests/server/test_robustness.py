@@ -176,6 +176,7 @@ def test_request_smuggling(s):
             ('two hosts', 'GET /healthz HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n' + behind, 400),
             ('no host', 'GET /healthz HTTP/1.1\r\n\r\n' + behind, 400),
             ('absolute', 'GET http://y/healthz HTTP/1.1\r\nHost: x\r\n\r\n' + behind, 400),
+            ('host in the address', 'GET //y:z/healthz HTTP/1.1\r\nHost: x\r\n\r\n' + behind, 400),
             ('upgrade to HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 405),
             ('unknown method', 'SMUGGLE / HTTP/1.1\r\nHost: x\r\n\r\n' + behind, 405),
             ('CONNECT', 'CONNECT y:1 HTTP/1.1\r\nHost: x\r\n\r\n' + behind, 405),

@@ -73,6 +73,7 @@ static const struct {
     {"a blank in front", " GET / HTTP/1.1\r\n", 400},
     {"an empty line in front", "\r\nGET / HTTP/1.1\r\n", 400},
     {"an absolute address", "GET http://a/ HTTP/1.1\r\n", 400},
+    {"an address with a host", "GET //a:b/ HTTP/1.1\r\n", 400},
     {"an asterisk", "GET * HTTP/1.1\r\n", 400},
     {"a fragment", "GET /a#b HTTP/1.1\r\n", 400},
     {"an address with high bytes", "GET /\xff HTTP/1.1\r\n", 400},
