@@ -28,9 +28,9 @@ $(eval $(call program,bin/keyholt-server,escrow-server/places.c escrow-server/co
 
 $(eval $(call program,libexec/web,$(server_child) escrow-server/process/quiet.c escrow-server/pki.c escrow-server/pki_read.c \
     $(addprefix escrow-server/web/,web_main.c web_back.c web_replay.c web_tls.c tls_provider.c tls_kdf.c tls_random.c tls_hold.c tls_hmac.c tls_x25519.c tls_spki.c \
-    tls_sessions.c tls_resume.c web_courier.c web_conn.c web_doors.c web_room.c web_peers.c peer_key.c web_body.c web_http.c web_gzip.c web_enroll.c web_sync.c \
+    tls_sessions.c tls_resume.c web_courier.c web_conn.c web_doors.c web_room.c web_peers.c peer_key.c web_body.c web_http.c web_gzip.c web_enroll.c enroll_read.c web_sync.c \
     sync_read.c sync_answer.c web_quiet.c web_health.c \
-    web_vault.c web_losses.c web_heads.c web_revoked.c web_local.c web_local_answer.c web_local_ops.c web_outbox.c web_devices.c web_flags.c \
+    web_vault.c web_losses.c web_heads.c web_revoked.c web_local.c web_local_read.c web_local_answer.c web_local_ops.c web_outbox.c web_devices.c web_flags.c \
     web_refuse.c http_guard.c web_metrics.c web_org.c web_shed.c web_recover.c \
     one_thread.c) \
     escrow-server/process/metrics_text.c,-levent_openssl -levent_core -levent_extra -ljson-c -lssl -lz $(server_malloc)))
@@ -95,6 +95,9 @@ $(eval $(call unit,test_http_guard,escrow-server/web/http_guard.c,))
 $(eval $(call fuzz,fuzz_http,escrow-server/web/http_guard.c))
 $(eval $(call fuzz,fuzz_sync,escrow-server/web/sync_read.c escrow-server/process/msg_store.c escrow-server/process/msg_piece.c crypto/cursor.c formats/base.c \
     formats/host/json_strict.c,-ljson-c))
+$(eval $(call fuzz,fuzz_enroll,escrow-server/web/enroll_read.c escrow-server/process/msg_devices.c escrow-server/process/msg_store.c \
+    escrow-server/process/msg_piece.c crypto/cursor.c formats/base.c formats/text.c formats/host/json_strict.c,-ljson-c))
+$(eval $(call fuzz,fuzz_local,escrow-server/web/web_local_read.c formats/host/json_strict.c,-ljson-c))
 
 $(eval $(call unit,test_slog,escrow-server/process/slog.c,))
 $(eval $(call unit,test_quiet,escrow-server/process/quiet.c,))

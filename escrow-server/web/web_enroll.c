@@ -1,35 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "crypto/hash.h"
-#include "crypto/p256.h"
 #include "escrow-server/process/slog.h"
+#include "escrow-server/web/enroll_read.h"
 #include "escrow-server/web/web_call.h"
 #include "formats/base.h"
 #include "formats/host/json_strict.h"
-#include "formats/text.h"
-#include <stdio.h>
-#include <string.h>
-
-#define TOKEN_MAX 256
-
-static enum err read_request(struct json_object *o, struct msg_enroll *ret)
-{
-    const char *token, *csr, *computer;
-    size_t len;
-    TRY(json_get_text(o, "token", TOKEN_MAX, &token));
-    TRY(cr_sha256(token, strlen(token), ret->token));
-    TRY(json_get_base64(o, "device_spki", ret->spki, sizeof ret->spki, &len));
-    if (len != sizeof ret->spki)
-        return ERR_FORMAT;
-    TRY(json_get_base64(o, "signature", ret->sig, sizeof ret->sig, &len));
-    if (len != sizeof ret->sig)
-        return ERR_FORMAT;
-    TRY(json_get_u64(o, "time", &ret->time));
-    TRY(json_get_text(o, "courier_csr", MSG_CSR, &csr));
-    ret->csr = (struct msg_blob){(const uint8_t *)csr, strlen(csr)};
-    TRY(json_get_text(o, "computer", MSG_NAME, &computer));
-    text_clean(computer, strlen(computer), ret->computer, sizeof ret->computer);
-    return ERR_OK;
-}
 
 /* The device ID is the hash of its key, so we know it as well as the writer does. */
 static void on_enrolled(void *ctx, enum err e, const struct msg_frame *m)
@@ -47,13 +21,6 @@ static void on_enrolled(void *ctx, enum err e, const struct msg_frame *m)
     call_json(c, o);
 }
 
-static enum err device_of(const struct msg_enroll *m, uint8_t ret[static 32])
-{
-    struct cr_p256_pub pub;
-    TRY(cr_p256_from_spki(m->spki, sizeof m->spki, &pub));
-    return cr_p256_id(&pub, ret);
-}
-
 void web_enroll(struct call *c)
 {
     struct json_object *o = NULL;
@@ -61,9 +28,7 @@ void web_enroll(struct call *c)
     enum err e = json_strict_parse((const char *)c->body, c->body_len, &o);
     if (e != ERR_OK)
         return call_problem(c, 400, 0, "The body is not one strict JSON object.");
-    e = read_request(o, &m);
-    if (e == ERR_OK)
-        e = device_of(&m, c->device);
+    e = enroll_read(o, &m, c->device);
     if (e != ERR_OK) {
         json_object_put(o);
         return call_problem(c, 422, 0,

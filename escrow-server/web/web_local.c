@@ -74,72 +74,15 @@ static void run(struct local *l)
                "The running server does not know this request; it may be older than the command.");
 }
 
-/* Line two, when line one says that there is a secret. err: BUSY (more to come) */
-static enum err take_secret(struct local *l, const char *line)
-{
-    size_t left = l->len - (size_t)(line - l->in);
-    const char *last = memchr(line, '\n', left);
-    if (last == NULL)
-        return l->len < sizeof l->in ? ERR_BUSY : ERR_RANGE;
-    if ((size_t)(last - line) > SECRET_MAX)
-        return ERR_RANGE;
-    l->secret.len = (size_t)(last - line);
-    memcpy(l->secret.bytes, line, l->secret.len);
-    return ERR_OK;
-}
-
-/* What of the bytes came along with line one; the rest is read to its place. err: BUSY (more to come) */
-static enum err begin_bytes(struct local *l, const char *from)
-{
-    uint64_t want = 0;
-    enum err e = json_get_u64(l->request, "bytes", &want);
-    if (e == ERR_NOT_FOUND)
-        return ERR_OK;
-    TRY(e);
-    size_t have = l->len - (size_t)(from - l->in);
-    if (!l->privileged)
-        return ERR_DENIED;
-    if (want > LOCAL_BYTES_MAX || have > want)
-        return ERR_RANGE;
-    l->bytes = malloc(want + 1);
-    if (l->bytes == NULL)
-        return ERR_NOMEM;
-    memcpy(l->bytes, from, have);
-    l->n_bytes = have;
-    l->want_bytes = want;
-    return have < want ? ERR_BUSY : ERR_OK;
-}
-
-/* The whole request? Line one is JSON. err: BUSY (more to come) */
-static enum err take_request(struct local *l)
-{
-    char *end = memchr(l->in, '\n', l->len);
-    if (end == NULL)
-        return l->len < sizeof l->in ? ERR_BUSY : ERR_RANGE;
-    if (l->request == NULL)
-        TRY(json_strict_parse(l->in, (size_t)(end - l->in), &l->request));
-    struct json_object *has;
-    if (json_object_object_get_ex(l->request, "secret", &has) && json_object_get_boolean(has))
-        return take_secret(l, end + 1);
-    return begin_bytes(l, end + 1);
-}
-
 /* err: BUSY (more to come), OFFLINE (it will not), and what the request is refused with */
 static enum err read_more(struct local *l, int fd)
 {
-    bool into_bytes = l->bytes != NULL;
-    ssize_t n = into_bytes ? recv(fd, l->bytes + l->n_bytes, l->want_bytes - l->n_bytes, 0)
-                           : recv(fd, l->in + l->len, sizeof l->in - l->len, 0);
+    size_t room;
+    void *at = local_room(l, &room);
+    ssize_t n = recv(fd, at, room, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return ERR_BUSY;
-    if (n <= 0)
-        return ERR_OFFLINE;
-    if (into_bytes) {
-        l->n_bytes += (size_t)n;
-        return l->n_bytes < l->want_bytes ? ERR_BUSY : ERR_OK;
-    }
-    l->len += (size_t)n;
-    return take_request(l);
+    return n <= 0 ? ERR_OFFLINE : local_came(l, (size_t)n);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *ctx)

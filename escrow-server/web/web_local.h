@@ -36,6 +36,18 @@ struct local {
     struct secret digits;
 };
 
+/* web_local_read.c: where what comes next goes, and how much of it; never NULL, nor 0 while local_came() says
+ * BUSY. */
+void *local_room(struct local *l, size_t *ret_len);
+/* n bytes have come there. Line one is JSON; a secret is line two, other bytes follow as they are.
+ * err: BUSY (more to come), DENIED (bytes, from who is not privileged), RANGE, FORMAT, TRUNCATED, NOMEM */
+MUST_CHECK enum err local_came(struct local *l, size_t n);
+/* A key ID or the beginning of one, which may be empty; any case, with or without braces. err: FORMAT,
+ * NOT_FOUND, RANGE */
+MUST_CHECK enum err local_key(struct json_object *request, char ret[static GUID_TEXT]);
+/* "code" of a request; "" where there is none. err: FORMAT, RANGE */
+MUST_CHECK enum err local_code(struct json_object *request, char ret[static MSG_CODE + 1]);
+
 /* The beginning of an answer, to be put: that it was done. */
 struct json_object *local_ok(void);
 /* Each ends the connection: it must not be touched afterwards. secret may be NULL. */
@@ -58,9 +70,6 @@ bool local_number(struct local *l, enum err e, const struct msg_frame *m, uint64
 /* A back_done for a question whose answer is that it was done. ctx: the struct local */
 void local_done(void *ctx, enum err e, const struct msg_frame *m);
 
-/* A key ID or the beginning of one, which may be empty; any case, with or without braces. err: FORMAT */
-MUST_CHECK enum err local_key(struct json_object *request, char ret[static GUID_TEXT]);
-
 /* web_recover.c */
 void local_recover(struct local *l);
 /* web_local_ops.c */
@@ -69,8 +78,6 @@ void local_token(struct local *l);
 void local_import(struct local *l);
 void local_erase(struct local *l);
 void local_approve(struct local *l);
-/* "code" of a request; "" where there is none. err: FORMAT */
-MUST_CHECK enum err local_code(struct json_object *request, char ret[static MSG_CODE + 1]);
 /* web_vault.c */
 void local_vault(struct local *l);
 /* web_losses.c */

@@ -2,28 +2,8 @@
 #include "escrow-server/web/web_local.h"
 #include "formats/base.h"
 #include "formats/host/json_strict.h"
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-
-enum err local_key(struct json_object *request, char ret[static GUID_TEXT])
-{
-    const char *text;
-    size_t n = 0, digits = 0;
-    TRY(json_get_text(request, "key", GUID_TEXT + 2, &text));
-    for (; *text != '\0'; text++) {
-        if (*text == '{' || *text == '}' || *text == '-' || *text == ' ')
-            continue;
-        if (!isxdigit((unsigned char)*text) || digits == 32)
-            return ERR_FORMAT;
-        if (digits == 8 || digits == 12 || digits == 16 || digits == 20)
-            ret[n++] = '-';
-        ret[n++] = (char)toupper((unsigned char)*text);
-        digits++;
-    }
-    ret[n] = '\0';
-    return ERR_OK;
-}
 
 void local_token(struct local *l)
 {
@@ -83,17 +63,6 @@ static void on_erased(void *ctx, enum err e, const struct msg_frame *m)
     struct json_object *o = local_ok();
     json_object_object_add(o, "erased", json_object_new_int64((int64_t)n));
     local_answer(l, o, NULL);
-}
-
-/* One-time codes may be left out. err: FORMAT */
-enum err local_code(struct json_object *request, char ret[static MSG_CODE + 1])
-{
-    const char *text = "";
-    enum err e = json_get_text(request, "code", MSG_CODE, &text);
-    if (e != ERR_NOT_FOUND)
-        TRY(e);
-    snprintf(ret, MSG_CODE + 1, "%s", text);
-    return ERR_OK;
 }
 
 void local_approve(struct local *l)
