@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the server's benches share: nginx beside it, keyholt-load against both, CPU time and memory of processes."""
 import array
+import collections
 import json
 import os
 import socket
@@ -43,6 +44,21 @@ def cpu_ms(pids):
 def rss_kib(pid):
     with open(f'/proc/{pid}/status', encoding='ascii') as f:
         return int(f.read().split('VmRSS:')[1].split()[0])
+
+
+Memory = collections.namedtuple('Memory', 'name rss pss')
+
+
+def memory(pid):
+    """{pid: KiB} of a process and its children; pss: pages that several have are shared out among them."""
+    found = {}
+    for one in family(pid):
+        with open(f'/proc/{one}/comm', encoding='ascii') as f:
+            name = f.read().strip()
+        with open(f'/proc/{one}/smaps_rollup', encoding='ascii') as f:
+            pss = int(f.read().split('Pss:')[1].split()[0])
+        found[one] = Memory(name, rss_kib(one), pss)
+    return found
 
 
 class Load:
