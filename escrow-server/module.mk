@@ -43,10 +43,11 @@ $(eval $(call program,libexec/writer,$(server_child) escrow-server/pki.c escrow-
 $(eval $(call program,libexec/reader,$(server_child) $(server_store) escrow-server/process/webs.c \
     $(addprefix escrow-server/writer/,reader_main.c reader_answer.c reader_sweep.c reader_revoked.c),$(server_store_libs) $(server_malloc)))
 
-$(eval $(call program,libexec/vault,$(server_child) $(escrow_key) \
-    $(addprefix escrow-server/vault/,vault_main.c vault_take.c vault_keys.c vault_state.c vault_memory.c vault_head.c \
-    vault_loss.c vault_foreign.c vault_erase.c vault_export.c vault_log.c vault_person.c vault_disclose.c \
-    vault_seccomp.c vault_approval.c vault_age.c vault_code.c people.c totp.c),-ljson-c -lcrypt -lseccomp -lp11-kit))
+server_vault := $(server_child) $(escrow_key) $(addprefix escrow-server/vault/,vault_main.c vault_take.c vault_keys.c \
+    vault_state.c vault_memory.c vault_head.c vault_loss.c vault_foreign.c vault_erase.c vault_export.c vault_log.c \
+    vault_person.c vault_disclose.c vault_approval.c vault_age.c vault_code.c people.c totp.c)
+server_vault_libs := -ljson-c -lcrypt -lseccomp -lp11-kit
+$(eval $(call program,libexec/vault,$(server_vault) escrow-server/vault/vault_seccomp.c,$(server_vault_libs)))
 
 $(eval $(call program,libexec/export,$(server_child) \
     $(addprefix escrow-server/export/,export_main.c export_target.c export_form.c export_syslog.c),-ljson-c))
@@ -68,6 +69,12 @@ $(B)/tests/durable_shim.so: $(durable_shim) Makefile
 $(eval $(call program,tests/record_tool,tests/server/record_tool.c,))
 # Makes mistakes, for tests/server/test_sanitized.py
 $(eval $(call program,tests/broken,tests/server/broken.c,))
+# Leaks wherever it is loaded
+all: $(B)/tests/leak_shim.so
+$(B)/tests/leak_shim.so: tests/server/leak_shim.c Makefile
+	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -std=gnu11 $(filter-out $(ASAN),$(CFLAGS)) -fPIC $(WARN) -shared -o $@ $<
+# A vault in which leaks can be looked for
+$(eval $(call program,tests/vault_unconfined,$(server_vault) tests/server/vault_unconfined.c,$(server_vault_libs)))
 
 server_messages := $(addprefix escrow-server/process/,msg_piece.c msg_store.c msg_devices.c msg_vault.c msg_loss.c)
 $(eval $(call unit,test_server_msg,$(server_messages),))

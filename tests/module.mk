@@ -22,9 +22,9 @@ plain_in_long := $(filter-out $(plain_tests),$(sanitized_tests))
 only_long := $(addprefix tests/,efi/test_thousand.py efi/test_shim.py efi/test_windows.py laptop/test_dracut.py laptop/test_power_cuts.py)
 long_tests := tests/courier/test_dead_servers.py tests/server/killed_often.py tests/server/under_systemd.py $(only_long)
 real_tests := $(filter-out $(only_long) $(plain_in_long),$(real_tests))
-# those that leave out in check what takes minutes on an emulated processor, whole
+# those that leave out in check what takes minutes, most of them on an emulated processor, whole
 long_forms := $(addprefix tests/agent/test_,crash.py crash_partition.py) $(addprefix tests/laptop/test_,computers.py obstacles.py) \
-    tests/efi/test_copy.py
+    tests/efi/test_copy.py tests/server/test_sanitized.py
 .PHONY: check-long
 check-long: check
 	$(Q)KEYHOLT_LONG=1 KEYHOLT_SECONDS=judged KEYHOLT_IDLE=10000 KEYHOLT_FUZZ=5000 KEYHOLT_TEST_LIMIT=3600 \
@@ -35,7 +35,8 @@ check-long: check
 # instrumented, nor the TPM's module (no test here has a TPM), nor the probe, which limits its own address space.
 SAN := $(B)/san
 san_programs := $(addprefix bin/,keyholt-server keyholt-load keyholt-desk keyholt-agent) $(addprefix libexec/,web writer reader \
-    vault export keeper courier errand handoff) $(addprefix tests/,record_tool broken seal_tool bitlocker_write kill_shim.so durable_shim.so clock_shim.so)
+    vault export keeper courier errand handoff) $(addprefix tests/,record_tool broken seal_tool bitlocker_write vault_unconfined \
+    kill_shim.so durable_shim.so clock_shim.so leak_shim.so)
 .PHONY: sanitized hosted_units
 sanitized: $(B)/libexec/probe $(B)/libexec/keyholt-tpm.so
 	$(Q)$(MAKE) --no-print-directory B=$(SAN) CFLAGS='-O1 -g -fno-omit-frame-pointer $(ASAN)' HARDEN= \

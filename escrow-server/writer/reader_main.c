@@ -41,7 +41,7 @@ static void loop(struct reader_state *r)
 
 int main(int argc, char **argv)
 {
-    struct child child;
+    static struct child child; /* what it holds is held for life */
     child_start(argc, argv, PROCESS_READER, &child);
     static struct reader_state r;
     r = (struct reader_state){

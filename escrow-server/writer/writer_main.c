@@ -139,9 +139,19 @@ static void loop(struct writer_state *w)
     }
 }
 
+/* Also what a start that failed has. */
+static void let_go(struct writer_state *w)
+{
+    webs_close(&w->webs);
+    if (w->store != NULL)
+        w->ops->close(w->store);
+    cr_p256_free(w->receipt_key);
+    cr_p256_free(w->ca_key);
+}
+
 int main(int argc, char **argv)
 {
-    struct child child;
+    static struct child child; /* what it holds is held for life */
     child_start(argc, argv, PROCESS_WRITER, &child);
     struct writer_state w = {
         .ops = &store_sql,
@@ -157,6 +167,7 @@ int main(int argc, char **argv)
     if (e != ERR_OK) {
         slog(SLOG_ERROR, "start", "failed=\"open the stores and keys\" reason=\"%s\"",
              e == ERR_UNSUPPORTED ? "as the store says above" : err_text(e));
+        let_go(&w);
         return e == ERR_VERSION || e == ERR_UNSUPPORTED ? CONTROL_REFUSED : 1;
     }
     child_hold_signals();
@@ -165,9 +176,6 @@ int main(int argc, char **argv)
     struct batch last = {.w = &w};
     writer_seen_store(&last, true);
     batch_finish(&last);
-    webs_close(&w.webs);
-    w.ops->close(w.store);
-    cr_p256_free(w.receipt_key);
-    cr_p256_free(w.ca_key);
+    let_go(&w);
     return 0;
 }
