@@ -418,7 +418,7 @@ def test_every_answer_as_json():
         rows = ((0, 'user', 'add', '--name', 'root1', '--role', 'administrator', '--password-file', secret),
                 (3, 'user', 'totp', '--name', 'nobody'),
                 (0, 'keys', 'new'), (0, 'keys', 'check'), (1, 'keys', 'import', '/nonexistent'),
-                (0, 'token', 'new'), (0, 'device', 'list'), (0, 'device', 'report', d.id), (2, 'device', 'approve', 'ffff'),
+                (0, 'token', 'new'), (0, 'device', 'list'), (0, 'device', 'flags'), (0, 'device', 'report', d.id), (2, 'device', 'approve', 'ffff'),
                 (0, 'device', 'refuse', d.id), (0, 'device', 'approve', d.id), (0, 'device', 'revoke', d.id),
                 (0, 'device', 'allow', d.id), (3, 'policy', 'set', policy), (0, 'check-config'),
                 (0, 'backup', s.path('json-backup')), (1, 'backup', s.path('json-backup')), (0, 'verify'), (0, 'retain'),
