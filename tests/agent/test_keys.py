@@ -499,9 +499,9 @@ def test_disclosed(c, org, bundle):
     m.start()
     courier = Courier(m)
     # the server knows that R is gone, and somebody is shown it all the same
-    sync(m, courier, 1_799_999_999)
+    sync(m, courier, 1_800_000_000)
     courier.batch()
-    courier.answer(commands=[rotate_order(org, device_of(m), r['key_id'])])
+    courier.answer(commands=[rotate_order(org, device_of(m), r['key_id'], when=1_800_000_001)])
     v = m.volume()
     c.check(v['re_encryption'] == 'recommended', 'a removed password shown later: re-encryption is recommended', v)
     m.stop()
