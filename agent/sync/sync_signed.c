@@ -77,10 +77,11 @@ static enum err note_late_disclosure(struct agent *a, const struct command *c, c
 }
 
 /* Is this order younger than what we said last of its key? What answered no order says less than any of them;
- * our own clock has no say. An older order, or the one that was answered, never is: however often they are
- * played again, in whatever turn, they make no new record, and expose no volume that was re-encrypted since.
+ * our own clock has no say, though records of before may have its time. An older order, or the one that was
+ * answered, never is: however often they are played again, in whatever turn, they make no new record, and
+ * expose no volume that was re-encrypted since.
  */
-static enum err is_younger(struct agent *a, const struct command *c, bool *ret)
+static enum err is_younger(struct agent *a, const struct command *c, uint64_t ordered, bool *ret)
 {
     struct record r;
     size_t len = 0;
@@ -89,7 +90,7 @@ static enum err is_younger(struct agent *a, const struct command *c, bool *ret)
     if (e == ERR_OK)
         e = record_decode(bytes, len, &r);
     if (e == ERR_OK)
-        *ret = c->time > r.event_time;
+        *ret = c->time > r.event_time || c->time > ordered;
     free(bytes);
     if (e != ERR_NOT_FOUND)
         return e;
@@ -124,10 +125,11 @@ static enum err do_rotate(struct agent *a, const struct command *c, struct sync_
                          "the organisation wants its recovery password replaced");
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     }
-    TRY(is_younger(a, c, &younger));
+    TRY(is_younger(a, c, k.ordered, &younger));
     if (!younger)
         return cache_resend_rotation(a->cache, &c->key_id);
-    TRY(note_late_disclosure(a, c, &k));
+    if (c->time > k.ordered) /* once, also where it cannot be answered yet */
+        TRY(note_late_disclosure(a, c, &k));
     TRY(note_order(a, c, &k));
     return say_rotated(a, &k, o);
 }

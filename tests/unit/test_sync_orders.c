@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Orders to replace a key: each has its answer, in the same bytes for ever, and no clock but the server's has
  * a say in which. */
+#include "agent/state/records.h"
 #include "agent/volume/rotate.h"
 #include "formats/command.h"
 #include "tests/unit/exchange.h"
@@ -193,14 +194,59 @@ static void what_an_earlier_identity_said_is_known(void **state)
     assert_true(exposed());
 }
 
+/* A record of before has our own clock's time, which was ahead: it answers no order all the same. */
+static void a_record_with_our_own_time_answers_no_order(void **state)
+{
+    struct cache_key k, keys[CACHE_KEYS];
+    unsigned n;
+    (void)state;
+    rotate_unordered(100);
+    assert_int_equal(cache_get_key(fake_agent.cache, &exchange_made.key_id, &k), ERR_OK);
+    assert_int_equal(cache_keys(fake_agent.cache, &k.volume, keys, &n), ERR_OK);
+    struct record r = {.kind = RECORD_EVENT,
+                       .event = EVENT_ROTATED,
+                       .key_id = keys[0].key_id,
+                       .other_key_id = k.key_id,
+                       .volume = k.volume,
+                       .event_time = 100000};
+    assert_int_equal(cache_begin(fake_agent.cache), ERR_OK);
+    assert_int_equal(records_add(&fake_agent, &r, NULL), ERR_OK);
+    assert_int_equal(cache_commit(fake_agent.cache), ERR_OK);
+    exchange_converge(3);
+    order(50000);
+    order(50000);
+    assert_int_equal(count_answers(50000), 1);
+    assert_true(exposed());
+}
+
+/* While it cannot be answered, an order comes at each sync; what it tells is noted once. */
+static void what_cannot_be_answered_is_noted_once(void **state)
+{
+    static const uint8_t bytes[64] = {0};
+    (void)state;
+    rotate_unordered(100);
+    assert_int_equal(cache_add_draft(fake_agent.cache, RECORD_EVENT, bytes, sizeof bytes, NULL), ERR_OK);
+    put_order(50000);
+    for (unsigned i = 0; i < 3; i++) {
+        (void)exchange_sync(1);
+        assert_int_equal(exposed(), i == 0);
+        end_exposure();
+    }
+}
+
 #define WITH(test) cmocka_unit_test_setup_teardown(test, exchange_setup, exchange_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH(an_order_again_and_again),     WITH(what_nobody_ordered_answers_no_order),
-        WITH(no_order_is_open_for_ever),    WITH(an_earlier_order_gets_what_was_said),
-        WITH(a_key_that_is_shown_too_late), WITH(what_an_earlier_identity_said_is_known),
+        WITH(an_order_again_and_again),
+        WITH(what_nobody_ordered_answers_no_order),
+        WITH(no_order_is_open_for_ever),
+        WITH(an_earlier_order_gets_what_was_said),
+        WITH(a_key_that_is_shown_too_late),
+        WITH(what_an_earlier_identity_said_is_known),
+        WITH(a_record_with_our_own_time_answers_no_order),
+        WITH(what_cannot_be_answered_is_noted_once),
     };
     fake_keeper_make();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
