@@ -36,7 +36,8 @@ static const char *const cache_migrations[] = {
     "ALTER TABLE key ADD COLUMN ordered INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE key ADD COLUMN known INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE record ADD COLUMN replaced BLOB;"
-    "UPDATE record SET replaced=(SELECT o.key_id FROM rotation o WHERE o.record=record.name);"
+    "UPDATE record SET replaced=(SELECT o.key_id FROM rotation o WHERE o.record=record.name)"
+    " WHERE name IN (SELECT record FROM rotation);"
     "UPDATE key SET known=coalesce((SELECT r.settled FROM rotation o JOIN record r ON r.name=o.record"
     " WHERE o.key_id=key.key_id AND r.settled>0),0);",
 };
