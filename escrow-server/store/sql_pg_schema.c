@@ -84,7 +84,8 @@ const char *const sql_pg_schema[STORE_HALVES][SQL_PG_VERSION] = {
          "DROP INDEX envelopes_key; CREATE INDEX envelopes_key ON envelopes (key_id, sender, own);"
          "CREATE INDEX commands_key ON commands (key_id);",
          "CREATE INDEX flags_age ON flags (received_us, device, kind, record);"
-         "CREATE INDEX flags_kind ON flags (kind, received_us, device, record);"},
+         "CREATE INDEX flags_kind ON flags (kind, received_us, device, record);"
+         "CREATE INDEX flags_device ON flags (device, received_us, kind, record);"},
     [STORE_COMPLIANCE] =
         /* One partition for each month of arrival (UTC), so that retention drops a table and deletes no row.
          * A key that is unique over all of them cannot be had: see SQL_RECORD_LOCK. */

@@ -131,7 +131,8 @@ const char *const sql_sqlite_schema[STORE_HALVES][SQL_SQLITE_VERSION] = {
          SCHEMA_SENDER SCHEMA_AGAIN, SCHEMA_LOSS SCHEMA_ONE_INDEX, SCHEMA_RECOVERY_ROWS, "",
          /* the newest first, of all kinds and of one */
          "CREATE INDEX flags_age ON flags (received_us, device, kind, record);"
-         "CREATE INDEX flags_kind ON flags (kind, received_us, device, record);"},
+         "CREATE INDEX flags_kind ON flags (kind, received_us, device, record);"
+         "CREATE INDEX flags_device ON flags (device, received_us, kind, record);"},
     [STORE_COMPLIANCE] =
         {SCHEMA_RECORDS
          "CREATE TABLE events (record BLOB PRIMARY KEY, device BLOB NOT NULL, event INTEGER NOT NULL,"

@@ -160,7 +160,7 @@ def to_version_1(p):
         p.sql(f'DELETE FROM keyholt_{half}.keyholt_schema WHERE version > 1')
     p.sql('ALTER TABLE keyholt_recovery.commands DROP COLUMN again, DROP COLUMN loss')
     p.sql('DROP INDEX keyholt_recovery.envelopes_sender, keyholt_recovery.commands_key, keyholt_recovery.flags_age,'
-          ' keyholt_recovery.flags_kind')
+          ' keyholt_recovery.flags_kind, keyholt_recovery.flags_device')
 
 
 def test_an_older_schema_is_brought_forward():
