@@ -123,6 +123,9 @@ MUST_CHECK enum err writer_take(struct batch *b, struct chan *c, const struct ms
 void writer_ahead(const struct batch *b, const struct chan *c);
 /* Begin a half if that was not done yet. */
 MUST_CHECK enum err batch_need(struct batch *b, enum store_half half);
+/* What was done since the mark of a half stays, or, where that failed, nothing of it: then the locks that it
+ * took are given up, too. Returns e, or why the mark could not be released */
+MUST_CHECK enum err batch_unmark(struct batch *b, enum store_half half, enum err e);
 /* Commit, then answer everything that waited. */
 void batch_finish(struct batch *b);
 

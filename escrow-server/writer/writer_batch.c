@@ -37,6 +37,14 @@ enum err batch_need(struct batch *b, enum store_half half)
     return b->err[half];
 }
 
+enum err batch_unmark(struct batch *b, enum store_half half, enum err e)
+{
+    if (e == ERR_OK)
+        return b->w->ops->release(b->w->store, half);
+    b->w->ops->undo(b->w->store, half);
+    return e;
+}
+
 /* Work. */
 
 static void take_token(struct batch *b, struct pending *p, const struct msg_token *t)

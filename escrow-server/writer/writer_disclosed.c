@@ -29,7 +29,6 @@ static void contradicted(struct batch *b, const struct msg_entry *m)
  * give numbers a second time. */
 static enum err store_entry(struct batch *b, struct pending *p, const struct msg_entry *m)
 {
-    TRY(batch_need(b, STORE_RECOVERY));
     bool is_new = false;
     enum err e = b->w->ops->disclosed_put(b->w->store, m, &is_new);
     if (e == ERR_CONFLICT)
@@ -46,7 +45,11 @@ static enum err store_entry(struct batch *b, struct pending *p, const struct msg
 
 void writer_disclosed(struct batch *b, struct pending *p, const struct msg_entry *m)
 {
-    p->err = store_entry(b, p, m);
+    p->err = batch_need(b, STORE_RECOVERY);
+    if (p->err == ERR_OK)
+        p->err = b->w->ops->mark(b->w->store, STORE_RECOVERY);
+    if (p->err == ERR_OK)
+        p->err = batch_unmark(b, STORE_RECOVERY, store_entry(b, p, m));
     if (p->err != ERR_OK)
         snprintf(p->detail, sizeof p->detail, "The order to rotate the key cannot be stored now.");
 }

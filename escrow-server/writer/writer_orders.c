@@ -9,23 +9,33 @@
 struct order {
     bool open;     /* it waits */
     bool done;     /* it was answered, and is not given out */
-    bool ours;     /* by our key of now; else nobody knows what follows */
+    bool ours;     /* by a key of the organisation; else nobody knows what follows */
     bool rotate;   /* else another order */
     uint64_t time; /* when the key was disclosed, as the order says */
     uint64_t loss; /* that it waits for, and for nothing else */
 };
 
-static enum err read_order(const struct batch *b, const uint8_t bytes[static COMMAND_LEN], struct order *o)
+/* Did we sign it, or whoever had a receipt key of the organisation before? */
+static bool verifies(const struct writer_state *w, const uint8_t bytes[static COMMAND_LEN],
+                     struct command *ret)
 {
     struct cr_p256_pub pub;
+    if (cr_p256_public(w->receipt_key, &pub) == ERR_OK &&
+        command_decode(bytes, COMMAND_LEN, &pub, ret) == ERR_OK)
+        return true;
+    for (unsigned i = 0; i < w->org.n_receipt; i++)
+        if (cr_p256_from_spki(w->org.receipt[i].spki, sizeof w->org.receipt[i].spki, &pub) == ERR_OK &&
+            command_decode(bytes, COMMAND_LEN, &pub, ret) == ERR_OK)
+            return true;
+    return false;
+}
+
+static void read_order(const struct batch *b, const uint8_t bytes[static COMMAND_LEN], struct order *o)
+{
     struct command c;
-    TRY(cr_p256_public(b->w->receipt_key, &pub));
-    o->ours = command_decode(bytes, COMMAND_LEN, &pub, &c) == ERR_OK;
-    if (o->ours) {
-        o->rotate = c.order == COMMAND_ROTATE;
-        o->time = c.time;
-    }
-    return ERR_OK;
+    o->ours = verifies(b->w, bytes, &c);
+    o->rotate = o->ours && c.order == COMMAND_ROTATE;
+    o->time = o->ours ? c.time : 0;
 }
 
 /* The one that waits. */
@@ -39,7 +49,8 @@ static enum err look(const struct batch *b, const uint8_t device[static 32], con
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     ret->open = true;
     ret->loss = w.loss;
-    return read_order(b, w.bytes, ret);
+    read_order(b, w.bytes, ret);
+    return ERR_OK;
 }
 
 /* The one that waits, or that was answered. */
@@ -54,7 +65,8 @@ static enum err look_back(const struct batch *b, const uint8_t device[static 32]
     if (e != ERR_OK)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     ret->done = true;
-    return read_order(b, bytes, ret);
+    read_order(b, bytes, ret);
+    return ERR_OK;
 }
 
 /* What was answered after a disclosure, and spoke of an earlier one, did not say that. */

@@ -41,7 +41,8 @@ static enum err take_event(struct batch *b, struct pending *p, const struct stor
         return ERR_OK;
     p->both = true;
     TRY(batch_need(b, STORE_RECOVERY));
-    return writer_order_done(b, &r->r);
+    TRY(b->w->ops->mark(b->w->store, STORE_RECOVERY));
+    return batch_unmark(b, STORE_RECOVERY, writer_order_done(b, &r->r));
 }
 
 /* By the device's clock, which may be wrong by years; then it lands in the first bucket or in the last. */

@@ -209,11 +209,7 @@ static void put_waiting(struct batch *b, enum store_half half)
     const struct writer_state *w = b->w;
     if (batch_need(b, half) != ERR_OK || w->ops->mark(w->store, half) != ERR_OK)
         return; /* each request hears why */
-    enum err e = post_all(b, half);
-    if (e == ERR_OK)
-        e = w->ops->release(w->store, half);
-    else
-        w->ops->undo(w->store, half);
+    enum err e = batch_unmark(b, half, post_all(b, half));
     for (unsigned i = 0; i < b->n && e != ERR_OK; i++)
         if (b->item[i]->waits != NULL)
             b->item[i]->waits->t.is_put[half] = false;
