@@ -34,7 +34,7 @@ struct vault_mark {
     uint8_t hash[16];
     uint64_t time, off; /* where it begins in the file */
     int64_t since;      /* when it was written, by vault_up(); vault_age.c */
-    bool ahead;         /* read back with a time later than now: when, nobody knows */
+    bool ahead;         /* read back, later than now or before an earlier one: when, nobody knows */
     bool erased;
 };
 
@@ -232,6 +232,8 @@ MUST_CHECK enum err vault_person(struct vault *v, const struct msg_disclose *d, 
 /* vault_age.c: how long ago entries were written, whatever was done to the wall clock. */
 /* A mark of an entry that is read back, in the chain's order. latest: of that chain; 0 before its first */
 void vault_age_read(struct vault_mark *m, uint64_t *latest);
+/* When all of the chain is read. */
+void vault_age_settle(struct vault_mark *m, size_t n);
 /* Seconds since then. */
 uint64_t vault_age(const struct vault_mark *m);
 /* The limit of this vault is its part of the whole. err: BUSY */

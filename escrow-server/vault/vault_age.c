@@ -5,10 +5,13 @@
 
 /* Limits and windows count from when an entry was written. While the vault runs, a clock that nobody sets
  * says that. Of an entry that is read back there is only its time, by a clock that may have been wrong:
- * - one that is later than now is counted from the reading on: an hour's limit is never opened by a clock
- *   that was put right, and holds for an hour at most;
- * - none is older than one that stands before it and is not later than now: where the clock was behind, the
- *   log's order says more than its times. */
+ * - one that is later than now is counted from the reading on: an hour's limit is not opened by a clock that
+ *   was put right, and holds for an hour at most;
+ * - none is older than one that stands before it and is not later than now, and none is younger than one that
+ *   stands behind it: the log's order says more than its times.
+ * A start while the clock is ahead finds old what is young: whoever can do both, opens a limit once each
+ * time.
+ */
 
 #define HOUR_S 3600
 
@@ -16,12 +19,19 @@ void vault_age_read(struct vault_mark *m, uint64_t *latest)
 {
     uint64_t now = vault_now();
     m->since = vault_up();
-    m->ahead = m->time > now;
-    if (m->ahead)
+    m->ahead = m->time > now || m->time < *latest;
+    if (m->time > now)
         return;
     if (m->time > *latest)
         *latest = m->time;
     m->since -= *latest < now ? (int64_t)(now - *latest) : 0;
+}
+
+void vault_age_settle(struct vault_mark *m, size_t n)
+{
+    for (size_t i = n; i-- > 1;)
+        if (m[i - 1].since > m[i].since)
+            m[i - 1].since = m[i].since;
 }
 
 uint64_t vault_age(const struct vault_mark *m)

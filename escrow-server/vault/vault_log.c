@@ -39,6 +39,7 @@ static enum err read_log(struct vault *v)
     v->goes_on = v->seen.n == 0; /* the first time since the start: any good chain will do */
     TRY(audit_verify(NAME_AUDIT, vault_memory_take, v, &head, &torn));
     TRY(judge(v));
+    vault_age_settle(v->mark, v->n_marks);
     v->seen = head;
     v->opened = vault_now();
     slog(SLOG_INFO, "audit", "open=1 chain=%s entries=%llu", head.chain, (unsigned long long)head.n);

@@ -89,6 +89,7 @@ static void read_log(void)
     snprintf(v.seen.chain, sizeof v.seen.chain, CHAIN);
     for (uint64_t i = 0; i < n_entries; i++)
         assert_int_equal(vault_memory_take(&v, &entry[i], "", 0), ERR_OK);
+    vault_age_settle(v.mark, v.n_marks);
 }
 
 static void restart(void)
@@ -384,6 +385,45 @@ static void test_approval_after_a_start(void **state)
     assert_int_equal(approved(), n);
 }
 
+/* One entry was written while the clock was ahead; when that time comes, what stands behind it is no younger
+ * than it was. */
+static void test_an_approval_is_over_for_good(void **state)
+{
+    (void)state;
+    say(AUDIT_REFUSE, "");
+    entry[n_entries - 1].time += 2 * DAY;
+    pass(5 * HOUR);
+    uint64_t n = wish();
+    assert_int_equal(approve(n), ERR_OK);
+    assert_int_equal(approved(), n);
+    pass(HOUR);
+    assert_int_equal(approved(), 0);
+    restart();
+    assert_int_equal(approved(), 0);
+    pass(2 * DAY - 6 * HOUR + 600);
+    restart();
+    assert_int_equal(approved(), 0);
+}
+
+/* Entries of a wrong future keep nobody out at each start: what stands behind them says how old they are. */
+static void test_entries_of_the_future_grow_old(void **state)
+{
+    (void)state;
+    wall += 30ull * YEAR;
+    disclose();
+    disclose();
+    wall -= 30ull * YEAR;
+    restart();
+    assert_int_equal(quota(), ERR_BUSY); /* nothing says yet that it is long ago */
+    for (unsigned i = 0; i < 3; i++) {
+        pass(100 * DAY);
+        say(AUDIT_REFUSE, "");
+        pass(DAY);
+        restart();
+        assert_int_equal(quota(), ERR_OK);
+    }
+}
+
 /* What may be erased is judged by it; entries of an imported chain have ages, too. */
 static void test_ages_of_a_copy(void **state)
 {
@@ -392,7 +432,7 @@ static void test_ages_of_a_copy(void **state)
         uint64_t age;
         bool ahead;
     } rows[] = {{-2 * DAY, 2 * DAY, false},
-                {-3 * DAY, 2 * DAY, false},
+                {-3 * DAY, 2 * DAY, true},
                 {YEAR, 0, true},
                 {-DAY, DAY, false},
                 {0, 0, false}};
@@ -426,6 +466,8 @@ int main(void)
                                        CLOCK_TEST(test_codes_are_kept_once),
                                        CLOCK_TEST(test_approval_of_a_running_vault),
                                        CLOCK_TEST(test_approval_after_a_start),
+                                       CLOCK_TEST(test_an_approval_is_over_for_good),
+                                       CLOCK_TEST(test_entries_of_the_future_grow_old),
                                        CLOCK_TEST(test_ages_of_a_copy)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
