@@ -78,6 +78,7 @@ static void loop(struct vault *v)
     sigset_t none;
     sigemptyset(&none);
     while (!child_stopping) {
+        vault_state_tend(v);
         for (unsigned i = 0; i < VAULT_WEBS; i++)
             fds[i] = chan_poll(&v->web[i]);
         fds[VAULT_WEBS] = (struct pollfd){CONTROL_FD, POLLIN, 0};
@@ -92,7 +93,6 @@ static void loop(struct vault *v)
                 hear(v, &v->web[i], "a web worker", take_web);
         if (chan_polled(&v->export, fds[VAULT_WEBS + 1].revents))
             hear(v, &v->export, "the exporter", take_export);
-        vault_state_tend(v);
         if (fds[VAULT_WEBS].revents != 0 && child_listen(take_control, v) != ERR_OK)
             return;
     }

@@ -12,7 +12,7 @@ static unsigned count_good(const struct web *w)
 
 bool web_vault_discloses(struct web *w)
 {
-    return back_vault_said(w) && count_good(w) > 0;
+    return back_vault_said(w) && w->vault.log && count_good(w) > 0;
 }
 
 void web_vault_health(struct web *w, struct json_object *o)

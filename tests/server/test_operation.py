@@ -223,6 +223,15 @@ def test_readyz_tells_the_truth(s):
         status, _, body = s.request('GET', '/readyz')
         eq((status, body['recovery']['writable'], body['disclosure']), (200, False, True), 'ready to disclose')
         eq(s.request('GET', '/healthz')[0], 200, 'alive all the same')
+        log, away = s.state('vault/audit.log'), s.state('vault/away.log')
+        os.rename(log, away)
+        try:
+            holds('audit log' in s.recover('00000000', code=None)[1], 'nothing is disclosed without an entry')
+            until('it can neither write nor disclose', lambda: s.request('GET', '/readyz')[0] == 503)
+        finally:
+            os.rename(away, log)
+        holds('audit log' not in s.recover('00000000', code=None)[1], 'the log is opened again')
+        until('ready to disclose again', lambda: s.request('GET', '/readyz')[0] == 200)
         eq(value(s, 'store_up', store='recovery'), 0, 'metrics')
         holds(value(s, 'commits_total', store='recovery', result='failed') >= 1, 'counted')
     finally:
