@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/verb/state_backup.h"
 #include "crypto/host/file.h"
+#include "crypto/p256.h"
 #include "escrow-server/verb/options.h"
 #include "formats/base.h"
+#include "formats/policy.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -202,4 +204,29 @@ int backup_begin(int argc, char *const *argv, const char *usage, struct backup_w
         return code;
     enum err e = place_absolute(rest.item[0], ret->dir);
     return e == ERR_OK ? KH_EXIT_OK : state_complain(KH_EXIT_FAILED, rest.item[0], err_text(e));
+}
+
+void backup_bytes_free(struct backup_bytes *b)
+{
+    free(b->p);
+}
+
+enum err backup_policy(const struct org *org, const char *json, const char *sig, uint64_t *ret_version)
+{
+    BYTES(text);
+    BYTES(signature);
+    BYTES(scratch);
+    struct cr_p256_pub pub;
+    struct policy p;
+    TRY(file_read(json, POLICY_MAX, &text.p, &text.len));
+    TRY(file_read(sig, POLICY_SIG, &signature.p, &signature.len));
+    TRY(cr_p256_from_spki(org->policy.spki, sizeof org->policy.spki, &pub));
+    TRY(signature.len == POLICY_SIG ? ERR_OK : ERR_FORMAT);
+    TRY(policy_verify(text.p, text.len, signature.p, &pub));
+    scratch.len = POLICY_SCRATCH(text.len);
+    scratch.p = malloc(scratch.len);
+    TRY(scratch.p != NULL ? ERR_OK : ERR_NOMEM);
+    TRY(policy_decode((const char *)text.p, text.len, &org->id, scratch.p, scratch.len, &p));
+    *ret_version = p.version;
+    return ERR_OK;
 }

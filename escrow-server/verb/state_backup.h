@@ -21,6 +21,19 @@ MUST_CHECK enum err backup_copy(const char *from, const char *to);
 /* err: AUTH (a file is not as it was), FORMAT, NOT_FOUND */
 MUST_CHECK enum err backup_check(const char *dir);
 
+/* What a file holds, on the heap. */
+struct backup_bytes {
+    uint8_t *p;
+    size_t len;
+};
+void backup_bytes_free(struct backup_bytes *b);
+#define BYTES(name) __attribute__((cleanup(backup_bytes_free))) struct backup_bytes name = {.p = NULL}
+
+/* A policy that is signed by the policy key of an org.json, by its two files.
+ * err: AUTH, FORMAT, NOT_FOUND, ... */
+MUST_CHECK enum err backup_policy(const struct org *org, const char *json, const char *sig,
+                                  uint64_t *ret_version);
+
 /* What backup and restore are told. */
 struct backup_words {
     char root[PATH_MAX], dir[PATH_MAX]; /* absolute */

@@ -29,7 +29,7 @@ static enum err open_in(const char *dir, const struct conf *conf, struct store *
     for (unsigned half = 0; half < STORE_HALVES; half++) {
         TRY(file_join(dir, store_sqlite_file[half], path, sizeof path));
         if (state_is_sqlite(conf, half) && access(path, R_OK | W_OK) != 0)
-            return ERR_NOT_FOUND;
+            return err_from_errno(errno);
     }
     return store_sql.open(&place, ret);
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char usage[] = "  keyholt-server backup [--root DIR] NEW-FOLDER [--json]\n";
 
@@ -85,13 +86,26 @@ static enum err add_foreign(struct backup *b)
     return e;
 }
 
-/* Where the organisation has one; it cannot be made again where the policy key lies elsewhere. */
+/* Where the organisation has one; it cannot be made again where the policy key lies elsewhere. One that would
+ * not be put back is said now, and keeps nothing else out. */
 static enum err add_policy(struct backup *b)
 {
-    enum err e = add_place(b, PLACE_POLICY_JSON, BACKUP_POLICY);
-    if (e == ERR_NOT_FOUND)
+    static struct org org;
+    char json[PATH_MAX], sig[PATH_MAX];
+    uint64_t version;
+    BYTES(text);
+    TRY(state_org(b->root, &org, &text.p, &text.len)); /* what org points at */
+    TRY(file_join(b->root, PLACE_POLICY_JSON, json, sizeof json));
+    TRY(file_join(b->root, PLACE_POLICY_SIG, sig, sizeof sig));
+    if (access(json, F_OK) != 0)
         return ERR_OK;
-    TRY(e);
+    if (backup_policy(&org, json, sig, &version) != ERR_OK) {
+        fputs("policy.json is not signed by the policy key of org.json and is left out; policy set signs it "
+              "anew\n",
+              b->told);
+        return ERR_OK;
+    }
+    TRY(add_place(b, PLACE_POLICY_JSON, BACKUP_POLICY));
     return add_place(b, PLACE_POLICY_SIG, BACKUP_POLICY_SIG);
 }
 

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/host/file.h"
-#include "crypto/p256.h"
 #include "escrow-server/store/store_db.h"
 #include "escrow-server/verb/answer.h"
 #include "escrow-server/verb/options.h"
 #include "escrow-server/verb/state_backup.h"
 #include "escrow-server/verb/verbs.h"
 #include "formats/host/audit_chain.h"
-#include "formats/policy.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -30,17 +28,6 @@ static enum err in_backup(const struct restore *r, const char *name, char ret[st
 {
     return file_join(r->dir, name, ret, PATH_MAX);
 }
-
-struct bytes {
-    uint8_t *p;
-    size_t len;
-};
-
-static void bytes_free(struct bytes *b)
-{
-    free(b->p);
-}
-#define BYTES(name) __attribute__((cleanup(bytes_free))) struct bytes name = {.p = NULL}
 
 /* Of this organisation? */
 static enum err check_org(const struct restore *r)
@@ -140,27 +127,6 @@ static enum err restore_audit(const struct restore *r)
     return restore_foreign(r);
 }
 
-/* One that is signed by the policy key of the org.json that is in use here. */
-static enum err read_policy(const struct org *org, const char *json, const char *sig, uint64_t *ret_version)
-{
-    BYTES(text);
-    BYTES(signature);
-    BYTES(scratch);
-    struct cr_p256_pub pub;
-    struct policy p;
-    TRY(file_read(json, POLICY_MAX, &text.p, &text.len));
-    TRY(file_read(sig, POLICY_SIG, &signature.p, &signature.len));
-    TRY(cr_p256_from_spki(org->policy.spki, sizeof org->policy.spki, &pub));
-    TRY(signature.len == POLICY_SIG ? ERR_OK : ERR_FORMAT);
-    TRY(policy_verify(text.p, text.len, signature.p, &pub));
-    scratch.len = POLICY_SCRATCH(text.len);
-    scratch.p = malloc(scratch.len);
-    TRY(scratch.p != NULL ? ERR_OK : ERR_NOMEM);
-    TRY(policy_decode((const char *)text.p, text.len, &org->id, scratch.p, scratch.len, &p));
-    *ret_version = p.version;
-    return ERR_OK;
-}
-
 static enum err put_policy(const struct restore *r, const char *from, const char *to)
 {
     TRY(move_aside(r, to, ""));
@@ -182,12 +148,12 @@ static enum err restore_policy(const struct restore *r)
     TRY(in_backup(r, BACKUP_POLICY_SIG, theirs[1]));
     if (access(theirs[0], F_OK) != 0)
         return ERR_OK;
-    if (read_policy(&org, theirs[0], theirs[1], &brings) != ERR_OK) {
+    if (backup_policy(&org, theirs[0], theirs[1], &brings) != ERR_OK) {
         fputs("the backup's policy is not signed by the policy key of this org.json and is left out\n",
               r->told);
         return ERR_OK;
     }
-    if (read_policy(&org, ours[0], ours[1], &have) == ERR_OK && have >= brings)
+    if (backup_policy(&org, ours[0], ours[1], &have) == ERR_OK && have >= brings)
         return ERR_OK;
     TRY(put_policy(r, theirs[0], ours[0]));
     return put_policy(r, theirs[1], ours[1]);

@@ -44,6 +44,14 @@ static enum err retain(struct store *s, uint64_t cutoff_us)
     return ERR_OK;
 }
 
+/* What went in all; nothing, where nothing was so old. */
+static enum err take_away(struct store *s, uint64_t cutoff_us, uint64_t *ret_records, uint64_t *ret_events)
+{
+    TRY(retain(s, cutoff_us));
+    enum err e = store_sql.retained(s, cutoff_us, ret_records, ret_events);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
 static int run(int argc, char *const *argv)
 {
     const char *root = "/";
@@ -70,11 +78,9 @@ static int run(int argc, char *const *argv)
     if (e == ERR_OK)
         e = state_store_as_writer(absolute, &conf, &s);
     if (e == ERR_OK)
-        e = retain(s, cutoff_us);
-    if (e == ERR_OK)
-        e = store_sql.retained(s, cutoff_us, &records, &events);
+        e = take_away(s, cutoff_us, &records, &events);
     store_sql.close(s);
-    if (e != ERR_OK && e != ERR_NOT_FOUND)
+    if (e != ERR_OK)
         return state_complain(e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_FAILED, "retain",
                               state_store_text(e));
     if (json) {

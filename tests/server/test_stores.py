@@ -152,6 +152,12 @@ def test_backup_and_restore():
         policy(2)
         s.command('backup', folder)  # while it runs
         holds('there already' in s.command('backup', folder, code=1).stderr, 'never over another one')
+        place = os.path.join(s.root, 'etc/keyholt/org/policy.json')
+        os.rename(place + '.sig', place + '.away')
+        half = s.path('backup-half-policy')
+        holds('left out' in s.command('backup', half).stdout, 'a policy that would not be put back keeps nothing else out')
+        eq([f for f in os.listdir(half) if 'policy' in f], [], 'and is not there')
+        os.rename(place + '.away', place + '.sig')
         names = {line.split('  ')[1] for line in put_sums(folder)}
         eq(names, {'recovery.db', 'compliance.db', 'audit.log', 'org.json', 'org.json.sig', 'root.pub', 'audit.pub',
                    'policy.json', 'policy.json.sig', 'server.conf'}, 'files')
@@ -175,7 +181,6 @@ def test_backup_and_restore():
         eq((got['records'], got['wrong']), (6, 0), 'refusing changed nothing')
         with open(s.state('writer/recovery.db-journal'), 'wb') as f:
             f.write(b'of a migration that was cut off: another file is meant')
-        place = os.path.join(s.root, 'etc/keyholt/org/policy.json')
         os.remove(place)
         os.remove(place + '.sig')
         s.command('restore', folder)
@@ -235,6 +240,9 @@ def test_retention():
         receipted(d, [d.report('{"n":3}')])
         eq(s.read_log().count('kind=gap'), flags, 'no gap is seen where retention was')
         eq(verify(s)[0]['wrong'], 0, 'verify')
+        s.stop()
+        os.rename(s.state('writer/compliance.db'), s.path('away.db'))
+        holds('not there' in s.command('retain', code=1).stderr, 'a store that cannot be reached is no empty one')
 
 
 def test_retention_holds_nobody_up():
