@@ -72,6 +72,7 @@ static enum err read_kind(struct json_object *o, struct msg_flags *ret)
 static enum err read_behind(struct json_object *o, struct msg_flags *ret)
 {
     TRY(json_get_u64(o, "received_us", &ret->received_us));
+    TRY(ret->received_us <= FLAGS_NEWEST ? ERR_OK : ERR_RANGE);
     TRY(json_get_hex(o, "record", ret->record, sizeof ret->record));
     TRY(json_get_hex(o, "device", ret->device, sizeof ret->device));
     return read_kind(o, ret);

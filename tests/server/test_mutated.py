@@ -117,6 +117,7 @@ def local_requests(rng, d, e, n):
     person = {'as': 'mallory', 'code': '', 'secret': True}
     kinds = ({'op': 'recover', 'key': e['key_id'][:8], 'reason': 'fuzzed', 'user': '', 'device': d.id[:8], **person},
              {'op': 'boots', 'key': e['key_id']}, {'op': 'vault'}, {'op': 'losses'}, {'op': 'devices', 'waiting': True},
+             {'op': 'flags', 'kind': 'lost', 'behind': {'received_us': 5, 'record': 'ab' * 32, 'device': d.id, 'kind': 'lost'}},
              {'op': 'token', 'hash': 'ab' * 32, 'expires': 4102444800, 'uses': 2},
              {'op': 'import', 'chain': '0' * 32, 'as': 'mallory'}, {'op': 'approve', 'entry': 1, **person},
              {'op': 'erase', 'chain': '0' * 32, 'entries': [1, 2], **person},
