@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The server killed (-9) under load: web, writer, vault, all of it; half of the times between a record that the writer
-has and the receipt that it owes (kill_shim.c stops it there). No record with a receipt may be lost, and the audit chain
-must hold. 20 times here, 200 times in killed_often.py. Closes with "N passed, N failed"."""
+"""The server killed (-9) under load: web, writer, reader, vault, all of it; half of the times between a record that the writer
+has and the receipt that it owes (kill_shim.c stops it there). Where the vault goes, somebody is reading a key. No record
+with a receipt may be lost, no key be shown without its entry, and the audit chain must hold. 20 times here, 200 times in killed_often.py. Closes with "N passed, N failed"."""
+import concurrent.futures
 import http.client
 import os
 import random
@@ -25,7 +26,7 @@ WAIT_S = 60
 ROUNDS = (('writer', 'before'), ('web', ''), ('all', 'after'),
           ('writer', 'after'), ('vault', ''), ('all', 'before'),
           ('web', ''), ('writer', 'after'), ('all', ''),
-          ('writer', ''), ('writer', 'before'), ('all', 'after'))
+          ('vault', ''), ('reader', ''), ('all', 'after'))
 
 
 def until(what, question):
@@ -63,6 +64,8 @@ class Killed:
         self.start()
         self.names_path = self.server.path('names')
         self.disclosed = []
+        self.shown = self.asked = 0
+        self.racing, self.pool = None, concurrent.futures.ThreadPoolExecutor(1)
         self.device = Device(self.server, 'desk')
         if self.device.enroll()[0] != 200:
             raise AssertionError('a device could not enrol')
@@ -133,11 +136,24 @@ class Killed:
         until('disclosed', lambda: self.server.recover(record['key_id'], code=None)[0].get('recovery_password') == record['digits'])
         self.disclosed.append(record['key_id'])
 
+    def begin_disclosure(self):
+        """One that the kill meets at any point; whether it is shown is told later."""
+        self.asked += 1
+        self.racing = self.pool.submit(self.server.recover, self.disclosed[0], code=None)
+        time.sleep(random.random() * 0.2)
+
+    def end_disclosure(self):
+        if self.racing:
+            self.shown += 'recovery_password' in self.racing.result(WAIT_S)[0]
+        self.racing = None
+
     def check_audit(self):
-        shown = {e.get('key_id') for e in self.server.audit()}
-        missing = [key for key in self.disclosed if key not in shown]
+        keys = [e.get('key_id') for e in self.server.audit() if e.get('action') == 'disclose']
+        missing = [key for key in self.disclosed if key not in keys]
         if missing:
             raise AssertionError(f'disclosures that the audit does not know: {missing}')
+        if keys.count(self.disclosed[0]) < self.shown + 1:
+            raise AssertionError(f'shown {self.shown} times, and {keys.count(self.disclosed[0]) - 1} times on record')
 
     def finish(self):
         self.load.stdin.close()
@@ -152,6 +168,7 @@ class Killed:
         self.server.command('verify')
 
     def clean(self):
+        self.pool.shutdown()
         self.load.kill()
         self.load.wait(30)
         self.load.stdout.close()
@@ -162,6 +179,7 @@ def play(rounds):
     k, at_receipt, done = Killed(), 0, 0
     try:
         k.goes_on()
+        k.disclose()
         for i in range(rounds):
             who, where = ROUNDS[i % len(ROUNDS)]
             if where:
@@ -169,15 +187,20 @@ def play(rounds):
                 at_receipt += 1
             else:
                 time.sleep(random.random() * 0.2)
+            if who in ('vault', 'all'):
+                k.begin_disclosure()
             k.kill(who)
             k.goes_on()
+            k.end_disclosure()
             if i % 5 == 0:
                 k.disclose()
             k.check_records()
             done += 1
         k.finish()
         print(f'killed {done} times, {at_receipt} of them between a record and its receipt: {len(k.names())} records had a '
-              f'receipt, {len(k.disclosed)} keys were disclosed, all are there')
+              f'receipt, {len(k.disclosed)} keys were disclosed, and of {k.asked} in the middle of it {k.shown}; all are there')
+        if at_receipt < rounds / 4:
+            raise AssertionError(f'too few between a record and its receipt: {at_receipt}')
     except Exception:
         print(k.server.read_log()[-2000:])
         raise
