@@ -553,40 +553,79 @@ def test_dead_children_are_started_again(s):
         eq(d.sync(d.escrow())[0], 200, f'sync after the death of {name}')
 
 
-def test_full_disk_gives_no_receipt():
-    """The writer's folder on a small file system of its own, filled to the last block."""
+@contextlib.contextmanager
+def small_disk(s, folder, owner, size):
+    """A folder of the server's on a file system of its own; yields what fills it to the last byte."""
     if not as_root():
         raise Skip('needs root to mount a small tmpfs')
-    s = Server()
-    writer, copy, junk = s.state('writer'), s.path('writer-copy'), s.state('writer/junk')
-    shutil.copytree(writer, copy)
-    if run('mount', '-t', 'tmpfs', '-o', 'size=2m,mode=0700,uid=64802,gid=64802', 'keyholt-test', writer, code=None).returncode:
-        s.clean()
+    path, copy = s.state(folder), s.path(folder + '-copy')
+    run('cp', '-a', path, copy)
+    if run('mount', '-t', 'tmpfs', '-o', f'size={size},mode=0700,uid={owner},gid={owner}', 'keyholt-test', path, code=None).returncode:
         raise Skip('a tmpfs cannot be mounted here')
-    try:
-        for name in os.listdir(copy):
-            shutil.copy2(os.path.join(copy, name), writer)
-            shutil.chown(s.state('writer', name), 64802, 64802)
-        s.start()
-        d = enrolled(s, 'full')
-        kept = d.names(d.sync(d.escrow())[2])
-        with open(junk, 'wb', 0) as f:
+
+    def fill():
+        with open(os.path.join(path, 'junk'), 'wb', 0) as f:
             try:
                 while True:
                     f.write(b'x' * 4096)
             except OSError as e:
                 eq(e.errno, errno.ENOSPC, 'the disk is full')
-        lost = [d.escrow() for _ in range(20)]
-        got = d.sync(*lost)
-        holds(int(got[1]['Retry-After']) > 0, problem(got, 503))
-        with contextlib.closing(sqlite3.connect(f'file:{s.state("writer/recovery.db")}?mode=ro', uri=True)) as db:
-            there = [n.hex() for n, in db.execute('SELECT name FROM records')]
-        eq(there, kept, 'nothing but what was receipted')
-        os.remove(junk)
-        eq(sorted(d.names(d.sync(*lost)[2])), sorted(r['name'] for r in lost), 'afterwards')
+    try:
+        run('cp', '-a', copy + '/.', path)
+        yield fill
     finally:
         s.stop()
-        run('umount', writer)
+        run('umount', path)
+
+
+def test_full_disk_gives_no_receipt():
+    """The writer's folder on a small file system of its own, filled to the last block."""
+    s = Server()
+    try:
+        with small_disk(s, 'writer', 64802, '2m') as fill:
+            s.start()
+            d = enrolled(s, 'full')
+            kept = d.names(d.sync(d.escrow())[2])
+            fill()
+            lost = [d.escrow() for _ in range(20)]
+            got = d.sync(*lost)
+            holds(int(got[1]['Retry-After']) > 0, problem(got, 503))
+            with contextlib.closing(sqlite3.connect(f'file:{s.state("writer/recovery.db")}?mode=ro', uri=True)) as db:
+                there = [n.hex() for n, in db.execute('SELECT name FROM records')]
+            eq(there, kept, 'nothing but what was receipted')
+            os.remove(s.state('writer/junk'))
+            eq(sorted(d.names(d.sync(*lost)[2])), sorted(r['name'] for r in lost), 'afterwards')
+    finally:
+        s.clean()
+
+
+def test_full_disk_gives_no_password():
+    """The vault's folder, filled: the log takes no entry, so nothing is disclosed; with room it goes on, its chain good."""
+    s = Server()
+    try:
+        with small_disk(s, 'vault', 64803, '256k') as fill:
+            s.start()
+            d = enrolled(s, 'full')
+            e = d.escrow()
+            d.sync(e)
+            fill()
+            refused, log = 0, s.state('vault/audit.log')
+            for _ in range(40):  # what is left of the log's last block takes a few
+                whole = open(log, 'rb').read()
+                got, err = s.recover(e['key_id'], code=None)
+                refused = refused + 1 if 'audit log cannot be written' in err else 0
+                if refused:
+                    holds('recovery_password' not in got and e['digits'][:13] not in err, f'nothing disclosed: {err}')
+                    eq(open(log, 'rb').read(), whole, 'nothing of the entry stays')
+                if refused == 3:
+                    break
+            eq(refused, 3, 'refused, and again')
+            holds('good' in s.command('audit', 'verify').stdout, 'the chain')
+            eq(d.sync(d.escrow())[0], 200, 'escrow goes on')
+            os.remove(s.state('vault/junk'))
+            eq(s.recover(e['key_id'])[0]['recovery_password'], e['digits'], 'with room')
+            holds('good' in s.command('audit', 'verify').stdout, 'the chain afterwards')
+    finally:
         s.clean()
 
 
