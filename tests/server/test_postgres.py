@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The server on a real PostgreSQL 15, which the tests run themselves. Closes with "N passed, N failed"."""
 import contextlib
+import http.client
 import glob
 import json
 import os
@@ -518,6 +519,29 @@ class Load:
         self.process.stdout.close()
 
 
+class Reports(threading.Thread):
+    """One more device, which brings report after report meanwhile; the names of those with a `replicated` receipt."""
+
+    def __init__(self, s):
+        super().__init__()
+        self.device, self.over, self.safe = enrolled(s, 'reports'), False, []
+        self.start()
+
+    def run(self):
+        while not self.over:
+            report = self.device.report('{}')
+            try:
+                status, _, answer = self.device.sync(report)
+            except (OSError, http.client.HTTPException):
+                continue
+            if status == 200 and classes(self.device, answer) == [REPLICATED]:
+                self.safe.append(report['name'])
+
+    def stop(self):
+        self.over = True
+        self.join(60)
+
+
 # Asked from outside, nobody may be busy at the moment of the look, many times in a row.
 END_WHO_IS_BUSY = (
     "DO $$ BEGIN FOR i IN 1..60000 LOOP IF (SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE"
@@ -612,9 +636,9 @@ def test_failover_under_load_with_cancelled_waits():
     with pair() as (p, standby):
         both = p.url + ',' + standby.dir.replace('/', '%2F')
         with server(both, both) as s:
-            load = Load(s)
+            load, reports = Load(s), Reports(s)
             try:
-                until('receipts', lambda: len(load.replicated()) > 30, 60)
+                until('receipts', lambda: len(load.replicated()) > 30 and len(reports.safe) > 3, 60)
                 cancel_waits(p, standby, load)
                 hold(standby, signal.SIGSTOP)
                 until('a commit waits', lambda: count(p, 'pg_stat_activity', "wait_event = 'SyncRep'") > 0)
@@ -622,8 +646,10 @@ def test_failover_under_load_with_cancelled_waits():
                 p.kill()
                 hold(standby, signal.SIGCONT)
                 standby.promote()
-                safe = load.replicated()
-                have = set(standby.sql("SELECT encode(name, 'hex') FROM keyholt_recovery.records").split())
+                safe, told = load.replicated(), list(reports.safe)
+                have = {name for half in ('recovery', 'compliance')
+                        for name in standby.sql(f"SELECT encode(name, 'hex') FROM keyholt_{half}.records").split()}
+                eq([name for name in told if name not in have], [], f'of {len(told)} reports with a replicated receipt, lost')
                 eq([name for name in safe if name not in have], [], f'of {len(safe)} records with a replicated receipt, lost')
                 total = len(load.replicated())
 
@@ -634,8 +660,9 @@ def test_failover_under_load_with_cancelled_waits():
                 until('the devices go on at the new primary', lambda: all_names() > before + 20, 60)
                 eq(len(load.replicated()), total, 'it has no standby, so it promises none')
             finally:
+                reports.stop()
                 load.stop()
-            print(f'    {len(safe)} records had a replicated receipt, all are there')
+            print(f'    {len(safe)} records and {len(told)} reports had a replicated receipt, all are there')
 
 
 def one(name, test):
