@@ -469,6 +469,12 @@ def bound_socket():
     return s
 
 
+def syslog_message(data):
+    """(pri, app, msgid, object) of one message (RFC 5424)."""
+    m = re.fullmatch(r'<(\d+)>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \S+ (\S+) - (\S+) - \ufeff(\{.*\})', data.decode())
+    return int(m[1]), m[2], m[3], json.loads(m[4])
+
+
 class Receiver(threading.Thread):
     """A syslog receiver on a stream (RFC 6587, octet counting); slow: reads nothing until it is told to."""
 
@@ -512,8 +518,7 @@ class Receiver(threading.Thread):
             n, rest = data.split(b' ', 1)
             if len(rest) < int(n):
                 break
-            m = re.fullmatch(r'<(\d+)>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \S+ (\S+) - (\S+) - \ufeff(\{.*\})', rest[:int(n)].decode())
-            out.append((int(m[1]), m[2], m[3], json.loads(m[4])))
+            out.append(syslog_message(rest[:int(n)]))
             data = rest[int(n):]
         return out
 
@@ -552,6 +557,28 @@ def test_entries_are_exported():
             holds('Uid:\t64804\t64804' in status and 'CapEff:\t0000000000000000' in status, status)
         r.close()
         s.stop()
+
+
+def test_entries_go_as_datagrams():
+    """To a UDP port, and to a socket of the machine's own as /dev/log is one: each message is one datagram."""
+    with server() as s, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as local:
+        udp.bind(('127.0.0.1', 0))
+        path = os.path.join(export_dir(s), 'log')
+        local.bind(path)
+        os.chmod(path, 0o666)
+        d = None
+        for to, at in ((udp, f'udp://127.0.0.1:{udp.getsockname()[1]}'), (local, path)):
+            to.settimeout(60)
+            s.configure(audit_syslog=at)
+            s.start()
+            d = d or disclosed(s, 'datagrams')[0]
+            s.recover('00000000', code=3)
+            want, got = entries_of(s.state('vault/audit.log')), {}
+            while want[-1]['n'] not in got:
+                message = syslog_message(to.recv(65536))
+                got[message[3]['n']] = message[3]
+            eq([got[n] for n in sorted(got)], want[-len(got):], f'{at}: whole, and none between is missing')
+            s.stop()
 
 
 def test_a_receiver_that_is_dead_or_slow_holds_up_nothing():
