@@ -115,5 +115,6 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < f.n; i++)
         load_device_wipe(&f.device[i]);
     free(f.device);
+    load_org_wipe(&f.org);
     return code;
 }

@@ -61,6 +61,7 @@ struct load_plan {
 
 /* load_org.c. dir: what `keyholt-server init` put into its bundle folder. err: NOT_FOUND, FORMAT, ... */
 MUST_CHECK enum err load_org_read(const char *dir, struct load_org *ret);
+void load_org_wipe(struct load_org *o);
 /* Numeric "host:port". err: FORMAT */
 MUST_CHECK enum err load_address(const char *text, struct load_plan *ret);
 

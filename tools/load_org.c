@@ -58,6 +58,11 @@ enum err load_org_read(const char *dir, struct load_org *ret)
     return ERR_OK;
 }
 
+void load_org_wipe(struct load_org *o)
+{
+    X509_free(o->ca);
+}
+
 enum err load_address(const char *text, struct load_plan *ret)
 {
     char host[128];
