@@ -64,7 +64,7 @@ def older(s):
     """The store as an earlier schema had it, and much in it."""
     with contextlib.closing(sqlite3.connect(s.state('writer/recovery.db'))) as db:
         eq(db.execute('PRAGMA user_version').fetchone()[0], 8, 'what this test takes back are the steps from 5 to 8')
-        db.executescript(f'''DROP VIEW sightings; DROP INDEX flags_age; DROP INDEX flags_kind;
+        db.executescript(f'''DROP VIEW sightings; DROP INDEX flags_age; DROP INDEX flags_kind; DROP INDEX flags_device;
             CREATE TABLE r (name BLOB PRIMARY KEY, device BLOB NOT NULL, incarnation BLOB NOT NULL, sequence INTEGER NOT NULL,
             previous BLOB NOT NULL, kind INTEGER NOT NULL, time INTEGER NOT NULL, received_us INTEGER NOT NULL,
             bytes BLOB NOT NULL) WITHOUT ROWID;
