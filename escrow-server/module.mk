@@ -3,7 +3,7 @@
 server_malloc := $(if $(MALLOC),-Wl$(comma)--no-as-needed -l$(MALLOC))
 # escrow-server/: the command (its verbs and the supervisor) and the processes that it starts.
 server_child := $(addprefix escrow-server/process/,child.c child_listen.c control.c slog.c chan.c msg_piece.c \
-    msg_store.c msg_devices.c msg_vault.c msg_loss.c passphrase.c metrics.c) escrow-server/places.c escrow-server/conf_table.c \
+    msg_store.c msg_devices.c msg_vault.c msg_loss.c passphrase.c metrics.c revoked.c) escrow-server/places.c escrow-server/conf_table.c \
     escrow-server/state.c
 # PKCS#11 tokens through p11-kit, in the two programs that may meet one
 escrow_key := escrow-server/vault/escrow_key.c crypto/pkcs11/p256_token.c
@@ -111,4 +111,4 @@ $(eval $(call unit,test_quiet,escrow-server/process/quiet.c,))
 $(eval $(call unit,test_tls_sessions,escrow-server/web/tls_sessions.c,-pthread))
 $(eval $(call unit,test_tls_provider,$(addprefix escrow-server/web/,tls_provider.c tls_kdf.c tls_random.c tls_hmac.c tls_x25519.c tls_spki.c) escrow-server/pki.c escrow-server/pki_read.c,))
 $(eval $(call unit,test_web_tls,escrow-server/pki.c escrow-server/pki_read.c \
-    $(addprefix escrow-server/web/,web_tls.c tls_provider.c tls_kdf.c tls_random.c tls_hmac.c tls_x25519.c tls_spki.c tls_resume.c tls_sessions.c web_courier.c web_revoked.c),-lssl -ljson-c -pthread))
+    $(addprefix escrow-server/web/,web_tls.c tls_provider.c tls_kdf.c tls_random.c tls_hmac.c tls_x25519.c tls_spki.c tls_resume.c tls_sessions.c web_courier.c web_revoked.c) escrow-server/process/revoked.c,-lssl -ljson-c -pthread))

@@ -7,6 +7,7 @@
 #include "escrow-server/process/chan.h"
 #include "escrow-server/process/child.h"
 #include "escrow-server/process/msg.h"
+#include "escrow-server/process/revoked.h"
 #include "escrow-server/web/http_guard.h"
 #include "formats/base.h"
 #include "formats/policy.h"
@@ -99,8 +100,7 @@ struct web {
     struct msg_vault_is vault;
     bool losses_due;                  /* the writer has not heard of vault.losses */
     struct web_head heads[WEB_HEADS]; /* web_heads.c */
-    uint8_t (*revoked)[32];           /* sorted */
-    size_t n_revoked;
+    struct revoked revoked;
     struct web_policy *policy; /* NULL: there is none */
     struct web_stamp {
         uint64_t inode, size, time_ns;
@@ -207,9 +207,8 @@ bool web_courier_is_known(const SSL *ssl);
  * shake hands anew, and will) cost: two curve operations where it is not known yet */
 MUST_CHECK enum err web_courier_judge(SSL *ssl, const char *ca);
 
-/* web_revoked.c: the revocation list of org.json. err: FORMAT, NOMEM; then the one before holds */
+/* web_revoked.c: the revocation list of the org.json that the process was given. err: as of revoked_read() */
 MUST_CHECK enum err web_revoked_load(struct web *w);
-MUST_CHECK enum err web_revoked_read(struct web *w, const uint8_t *json, size_t len);
 bool web_revoked(const struct web *w, const uint8_t device[static 32]);
 
 /* web_org.c: once a second, what a person may have replaced. */

@@ -45,14 +45,14 @@ static void load_org(struct web *w)
     if (e == ERR_OK && org.version < w->child.org.version)
         e = ERR_VERSION;
     if (e == ERR_OK)
-        e = web_revoked_read(w, json, len);
+        e = revoked_read(&w->revoked, json, len);
     free(json);
     if (e != ERR_OK) {
         slog(SLOG_ERROR, "org", "refused=org.json reason=\"%s\"; the one before holds", err_text(e));
         return;
     }
     w->child.org.version = org.version;
-    slog(SLOG_INFO, "org", "version=%llu revoked=%zu", (unsigned long long)org.version, w->n_revoked);
+    slog(SLOG_INFO, "org", "version=%llu revoked=%zu", (unsigned long long)org.version, w->revoked.n);
 }
 
 static enum err read_policy(struct web *w, struct web_policy *p)

@@ -4,6 +4,7 @@
  * look-up waits for no batch and no commit. It sees all that was committed before it was asked. */
 
 #include "escrow-server/process/child.h"
+#include "escrow-server/process/revoked.h"
 #include "escrow-server/process/webs.h"
 #include "escrow-server/store/store.h"
 #include "formats/org.h"
@@ -26,9 +27,8 @@ struct reader_state {
         const char *root;
         struct guid org;
         uint64_t version;
-        size_t n;
-        uint8_t id[ORG_REVOKED_MAX][32]; /* sorted */
-    } revoked;                           /* by org.json */
+        struct revoked list;
+    } revoked; /* by org.json */
 };
 
 /* reader_answer.c: answer one question. err: FORMAT (the web worker talks nonsense) */
@@ -39,4 +39,3 @@ int reader_sweep(struct reader_state *r, int64_t now_ms);
 /* reader_revoked.c: read the revocation list of org.json, which a person may have replaced. Where the file is
  * not good (the web workers say so), or older, the list before it holds. */
 void reader_revoked_load(struct reader_revoked *r);
-bool reader_revoked(const struct reader_revoked *r, const uint8_t device[static 32]);

@@ -40,7 +40,7 @@ static int step(struct reader_state *r)
         s->all = s->silent = s->waiting = s->revoked = 0;
     }
     for (unsigned i = 0; i < n; i++)
-        count(s, &row[i], reader_revoked(&r->revoked, row[i].id), now);
+        count(s, &row[i], revoked_has(&r->revoked.list, row[i].id), now);
     if (n > 0)
         memcpy(s->after, row[n - 1].id, sizeof s->after);
     s->amid = n == max;

@@ -212,7 +212,7 @@ static void test_resumed_at_any_worker(void **state)
     for (unsigned i = 0; i < 4; i++) {
         struct web *w = worker[i % 2];
         const char *list = i < 2 ? none : gone; /* revoked in between */
-        assert_int_equal(web_revoked_read(w, (const uint8_t *)list, strlen(list)), ERR_OK);
+        assert_int_equal(revoked_read(&w->revoked, (const uint8_t *)list, strlen(list)), ERR_OK);
         SSL_SESSION *used = c.session;
         if (used != NULL)
             SSL_SESSION_up_ref(used);
@@ -326,7 +326,7 @@ static int close_workers(void **state)
     (void)state;
     for (unsigned i = 0; i < 2; i++) {
         SSL_CTX_free(worker[i]->tls);
-        free(worker[i]->revoked);
+        free(worker[i]->revoked.id);
         free(worker[i]);
     }
     return 0;
