@@ -223,9 +223,8 @@ ssize_t pwrite64(int fd, const void *p, size_t len, off64_t off)
     return pwrite(fd, p, len, off);
 }
 
-int fdatasync(int fd)
+static int sync_by(int (*real)(int), int fd)
 {
-    REAL("fdatasync", int (*real)(int))
     if (getenv("DURABLE_SHIM_SWALLOW") != NULL)
         return 0;
     int code = real(fd);
@@ -234,15 +233,16 @@ int fdatasync(int fd)
     return code;
 }
 
+int fdatasync(int fd)
+{
+    REAL("fdatasync", int (*real)(int))
+    return sync_by(real, fd);
+}
+
 int fsync(int fd)
 {
     REAL("fsync", int (*real)(int))
-    if (getenv("DURABLE_SHIM_SWALLOW") != NULL)
-        return 0;
-    int code = real(fd);
-    if (code == 0)
-        note_synced(fd);
-    return code;
+    return sync_by(real, fd);
 }
 
 __attribute__((destructor)) static void tell(void)
