@@ -188,7 +188,10 @@ void writer_losses(struct writer_state *w, const struct msg_losses *m);
 int writer_uncertain(struct writer_state *w);
 /* writer_take_back.c: some of the orders that a loss made, whose rotation a person stopped. loss: its mark */
 void writer_take_back(struct batch *b, struct pending *p, uint64_t loss);
-/* writer_loss.c: was this record, which is new to the store, receipted before? Then the store lost it. */
+/* writer_loss.c: one of the keys whose receipts and orders count: ours, and behind it the w->org.n_receipt
+ * ones of org.json, which may be ours, too. false: it is none */
+bool writer_receipt_key(const struct writer_state *w, unsigned i, struct cr_p256_pub *ret);
+/* Was this record, which is new to the store, receipted before? Then the store lost it. */
 bool writer_was_receipted(const struct writer_state *w, const struct pending *p,
                           const struct store_record *r);
 /* Remember the receipts that a request brings, of those that verify. */

@@ -49,14 +49,9 @@ static enum err admit(struct batch *b, struct pending *p, const struct msg_enrol
 static enum err store_device(struct batch *b, struct pending *p, const struct msg_enroll *m,
                              struct store_device *d)
 {
-    const struct store_ops *ops = b->w->ops;
     TRY(batch_need(b, STORE_RECOVERY));
-    TRY(ops->mark(b->w->store, STORE_RECOVERY));
-    enum err e = admit(b, p, m, d);
-    if (e == ERR_OK)
-        return ops->release(b->w->store, STORE_RECOVERY);
-    ops->undo(b->w->store, STORE_RECOVERY);
-    return e;
+    TRY(b->w->ops->mark(b->w->store, STORE_RECOVERY));
+    return batch_unmark(b, STORE_RECOVERY, admit(b, p, m, d));
 }
 
 void writer_enroll(struct batch *b, struct pending *p, const struct msg_enroll *m)

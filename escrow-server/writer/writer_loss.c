@@ -5,14 +5,19 @@
 #include "formats/receipt.h"
 #include <string.h>
 
+bool writer_receipt_key(const struct writer_state *w, unsigned i, struct cr_p256_pub *ret)
+{
+    if (i == 0)
+        return cr_p256_public(w->receipt_key, ret) == ERR_OK;
+    const struct org_key *k = &w->org.receipt[i - 1];
+    return cr_p256_from_spki(k->spki, sizeof k->spki, ret) == ERR_OK;
+}
+
 static bool verifies(const struct writer_state *w, const struct msg_blob *b, struct receipt *ret)
 {
     struct cr_p256_pub pub;
-    if (cr_p256_public(w->receipt_key, &pub) == ERR_OK && receipt_decode(b->p, b->len, &pub, ret) == ERR_OK)
-        return true;
-    for (unsigned i = 0; i < w->org.n_receipt; i++)
-        if (cr_p256_from_spki(w->org.receipt[i].spki, sizeof w->org.receipt[i].spki, &pub) == ERR_OK &&
-            receipt_decode(b->p, b->len, &pub, ret) == ERR_OK)
+    for (unsigned i = 0; i <= w->org.n_receipt; i++)
+        if (writer_receipt_key(w, i, &pub) && receipt_decode(b->p, b->len, &pub, ret) == ERR_OK)
             return true;
     return false;
 }

@@ -20,12 +20,8 @@ static bool verifies(const struct writer_state *w, const uint8_t bytes[static CO
                      struct command *ret)
 {
     struct cr_p256_pub pub;
-    if (cr_p256_public(w->receipt_key, &pub) == ERR_OK &&
-        command_decode(bytes, COMMAND_LEN, &pub, ret) == ERR_OK)
-        return true;
-    for (unsigned i = 0; i < w->org.n_receipt; i++)
-        if (cr_p256_from_spki(w->org.receipt[i].spki, sizeof w->org.receipt[i].spki, &pub) == ERR_OK &&
-            command_decode(bytes, COMMAND_LEN, &pub, ret) == ERR_OK)
+    for (unsigned i = 0; i <= w->org.n_receipt; i++)
+        if (writer_receipt_key(w, i, &pub) && command_decode(bytes, COMMAND_LEN, &pub, ret) == ERR_OK)
             return true;
     return false;
 }

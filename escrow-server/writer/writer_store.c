@@ -51,10 +51,8 @@ static void store_half(struct batch *b, struct pending *p, const struct taken *t
     }
     if (e == ERR_OK)
         e = take_all(b, p, t, half);
-    if (marked && e == ERR_OK)
-        e = w->ops->release(w->store, half);
-    else if (marked)
-        w->ops->undo(w->store, half);
+    if (marked)
+        e = batch_unmark(b, half, e);
     p->half_err[half] = e;
     if (e == ERR_OK)
         return;

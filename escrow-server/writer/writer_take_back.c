@@ -58,11 +58,7 @@ static enum err take_back(struct batch *b, uint64_t loss, struct msg_taken_back 
     TRY(batch_need(b, STORE_RECOVERY));
     writer_seen_store(b, true); /* who was here may have his orders */
     TRY(b->w->ops->mark(b->w->store, STORE_RECOVERY));
-    enum err e = take_some(b, loss, ret);
-    if (e == ERR_OK)
-        return b->w->ops->release(b->w->store, STORE_RECOVERY);
-    b->w->ops->undo(b->w->store, STORE_RECOVERY);
-    return e;
+    return batch_unmark(b, STORE_RECOVERY, take_some(b, loss, ret));
 }
 
 void writer_take_back(struct batch *b, struct pending *p, uint64_t loss)
