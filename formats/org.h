@@ -55,3 +55,5 @@ struct cr_p256_pub;
 /* Hosted: does the 64-byte signature verify under the root key, over the exact bytes? err: AUTH */
 MUST_CHECK enum err org_verify(const void *json, size_t len, const uint8_t sig[static 64],
                                const struct cr_p256_pub *root);
+/* Hosted: a receipt key, by its place (below n_receipt). err: FORMAT (no point of the curve) */
+MUST_CHECK enum err org_receipt_key(const struct org *org, unsigned i, struct cr_p256_pub *ret);

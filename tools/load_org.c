@@ -52,7 +52,7 @@ enum err load_org_read(const char *dir, struct load_org *ret)
     TRY(read_ca(ret->org.ca, &ret->ca));
     if (ret->org.n_receipt == 0)
         return ERR_FORMAT;
-    TRY(cr_p256_from_spki(ret->org.receipt[0].spki, CR_P256_SPKI, &ret->receipt));
+    TRY(org_receipt_key(&ret->org, 0, &ret->receipt));
     for (unsigned i = 0; i < ret->org.n_escrow; i++)
         TRY(cr_p256_from_spki(ret->org.escrow[i].spki, CR_P256_SPKI, &ret->to[i]));
     return ERR_OK;

@@ -16,19 +16,13 @@ static bool is_for(const struct agent *a, const uint8_t us[static 32], const str
     return guid_equal(org, &a->org->id) && memcmp(device, us, 32) == 0;
 }
 
-static bool receipt_key(const struct agent *a, unsigned i, struct cr_p256_pub *ret)
-{
-    const struct org_key *k = &a->org->receipt[i];
-    return cr_p256_from_spki(k->spki, sizeof k->spki, ret) == ERR_OK;
-}
-
 enum err sync_take_receipt(struct agent *a, const uint8_t device[static 32], struct msg_span s,
                            struct sync_outcome *o)
 {
     struct cr_p256_pub pub;
     struct receipt r;
     for (unsigned i = 0; i < a->org->n_receipt; i++)
-        if (receipt_key(a, i, &pub) && receipt_decode(s.p, s.len, &pub, &r) == ERR_OK &&
+        if (org_receipt_key(a->org, i, &pub) == ERR_OK && receipt_decode(s.p, s.len, &pub, &r) == ERR_OK &&
             is_for(a, device, &r.org, r.device)) {
             unsigned n = 0;
             TRY(cache_add_receipt(a->cache, s.p, s.len, &r, &n));
@@ -151,7 +145,7 @@ enum err sync_take_command(struct agent *a, struct msg_span s, struct sync_outco
     struct cr_p256_pub pub;
     struct command c;
     for (unsigned i = 0; i < a->org->n_receipt; i++)
-        if (receipt_key(a, i, &pub) && command_decode(s.p, s.len, &pub, &c) == ERR_OK &&
+        if (org_receipt_key(a->org, i, &pub) == ERR_OK && command_decode(s.p, s.len, &pub, &c) == ERR_OK &&
             is_for(a, a->key.id, &c.org, c.device))
             return c.order == COMMAND_ROTATE ? do_rotate(a, &c, o) : do_report(a, &c, o);
     o->refused++;

@@ -4,6 +4,7 @@
 #include "crypto/p256.h"
 #include "formats/base.h"
 #include "formats/command.h"
+#include "formats/receipt.h"
 #include <string.h>
 
 static enum err wrong(struct store_check *c, const char *what, const struct db_column *id)
@@ -150,7 +151,7 @@ static enum err check_order(void *ctx, const struct db_column *col)
     struct command order;
     c->n_orders++;
     for (unsigned i = 0; i < c->org->n_receipt; i++)
-        if (cr_p256_from_spki(c->org->receipt[i].spki, sizeof c->org->receipt[i].spki, &pub) == ERR_OK &&
+        if (org_receipt_key(c->org, i, &pub) == ERR_OK &&
             command_decode(col[4].p, col[4].len, &pub, &order) == ERR_OK && same(&col[0], order.device, 32) &&
             same_guid(&col[1], &order.key_id))
             return ERR_OK;
@@ -173,6 +174,58 @@ enum err store_check(struct store_check *c)
     TRY(each(c, TABLE_COMPLIANCE_RECORDS, sql_has_event, check_record));
     TRY(each(c, TABLE_ENVELOPES, sql_has_record, check_envelope));
     return each(c, TABLE_COMMANDS, NULL, check_order);
+}
+
+/* Receipts. */
+
+static enum err decode_receipt(const struct org *org, const uint8_t *p, size_t len, struct receipt *ret)
+{
+    struct cr_p256_pub pub;
+    for (unsigned i = 0; i < org->n_receipt; i++)
+        if (org_receipt_key(org, i, &pub) == ERR_OK && receipt_decode(p, len, &pub, ret) == ERR_OK &&
+            guid_equal(&ret->org, &org->id))
+            return ERR_OK;
+    return ERR_AUTH;
+}
+
+/* Column: cutoff_us, ... */
+static enum err newest_cutoff(void *ctx, const struct db_column *col)
+{
+    uint64_t *newest = ctx;
+    if (col[0].number > *newest)
+        *newest = col[0].number;
+    return ERR_OK;
+}
+
+static enum err check_receipted(struct store_check *c, const struct receipt *r, const uint8_t *name,
+                                uint64_t cutoff_us)
+{
+    const struct db_column id = {.p = name, .len = 32}, any_time = {.number = 0};
+    bool there = false;
+    for (unsigned half = 0; half < STORE_HALVES && !there; half++)
+        TRY(has(c, half, name, r->device, &any_time, &there));
+    c->n_receipted++;
+    if (!there && r->time < cutoff_us / 1000000)
+        c->n_too_old++;
+    else if (!there)
+        return wrong(c, "a record that was receipted and is not in the store", &id);
+    return ERR_OK;
+}
+
+enum err store_check_receipt(struct store_check *c, const uint8_t *p, size_t len)
+{
+    struct receipt r;
+    uint64_t cutoff_us = 0;
+    TRY(decode_receipt(c->org, p, len, &r));
+    c->n_receipts++;
+    TRY(store_each(c->store, &sql_tables[TABLE_RETENTIONS], newest_cutoff, &cutoff_us));
+    for (unsigned half = 0; half < STORE_HALVES; half++) {
+        struct db *d = c->store->db[half];
+        TRY(d->ops->prepare(d, SQL_FREE_3, sql_has_record));
+    }
+    for (unsigned i = 0; i < r.n; i++)
+        TRY(check_receipted(c, &r, r.names + 32 * (size_t)i, cutoff_us));
+    return ERR_OK;
 }
 
 enum err store_check_disclosure(struct store_check *c, const char *chain, uint64_t n, bool *ret)

@@ -13,10 +13,16 @@ struct store_check {
     /* Called for each thing that is wrong: a sentence, and the hash or ID that it is about, hex. */
     void (*say)(const char *what, const char *id);
     uint64_t n_records, n_envelopes, n_devices, n_orders, n_wrong;
+    uint64_t n_receipts, n_receipted; /* receipts, and records that they name */
+    uint64_t n_too_old;               /* of those: not there; reports that retention took, or lost keys */
     struct store_device device; /* the last one asked for */
 };
 
 /* err: of reading; what is wrong is counted in n_wrong */
 MUST_CHECK enum err store_check(struct store_check *c);
+/* Is every record that this receipt names in the store? Reports go by retention, and a receipt does not say
+ * what its records are: one from before what retention took proves nothing.
+ * err: AUTH (no receipt key of this organisation signed it), and of reading */
+MUST_CHECK enum err store_check_receipt(struct store_check *c, const uint8_t *p, size_t len);
 /* Is this disclosure in the store? */
 MUST_CHECK enum err store_check_disclosure(struct store_check *c, const char *chain, uint64_t n, bool *ret);

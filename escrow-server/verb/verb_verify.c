@@ -4,11 +4,12 @@
 #include "escrow-server/store/store_check.h"
 #include "escrow-server/verb/options.h"
 #include "escrow-server/verb/verbs.h"
+#include "escrow-server/verb/verify_receipts.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char usage[] = "  keyholt-server verify [--root DIR] [--json]\n";
+static const char usage[] = "  keyholt-server verify [--root DIR] [--json] [FILE...]\n";
 
 static void say(const char *what, const char *id)
 {
@@ -70,54 +71,83 @@ static enum err check_audit(struct store_check *c, struct audit_reading *r, cons
 static int report(const struct store_check *c, const struct audit_reading *r, uint64_t untold, bool json)
 {
     printf(json ? "{\"devices\":%llu,\"records\":%llu,\"envelopes\":%llu,\"orders\":%llu,\"chains\":%u,"
-                  "\"untold\":%llu,\"wrong\":%llu}\n"
+                  "\"untold\":%llu,"
                 : "%llu devices, %llu records, %llu envelopes, %llu orders, %u audit chains; %llu "
-                  "disclosures not "
-                  "in the store yet; %llu wrong\n",
+                  "disclosures not in the store yet; ",
            (unsigned long long)c->n_devices, (unsigned long long)c->n_records,
            (unsigned long long)c->n_envelopes, (unsigned long long)c->n_orders, r->n,
-           (unsigned long long)untold, (unsigned long long)c->n_wrong);
+           (unsigned long long)untold);
+    if (json || c->n_receipts > 0)
+        printf(json ? "\"receipts\":%llu,\"receipted\":%llu,\"too_old\":%llu,"
+                    : "%llu receipts of %llu records, of which %llu are from before what retention took; ",
+               (unsigned long long)c->n_receipts, (unsigned long long)c->n_receipted,
+               (unsigned long long)c->n_too_old);
+    printf(json ? "\"wrong\":%llu}\n" : "%llu wrong\n", (unsigned long long)c->n_wrong);
     return c->n_wrong == 0 ? KH_EXIT_OK : KH_EXIT_NO;
 }
 
-static int verify(const char *root, const struct conf *conf, bool json)
+static int failed(enum err e)
+{
+    return state_complain(e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_FAILED, "verify", state_store_text(e));
+}
+
+static int check_stores(struct store_check *c, struct audit_reading *r, const char *root, bool json)
+{
+    uint64_t untold = 0;
+    enum err e = store_check(c);
+    if (e == ERR_OK)
+        e = check_audit(c, r, root, &untold);
+    return e == ERR_OK ? report(c, r, untold, json) : failed(e);
+}
+
+static int verify(const char *root, const struct conf *conf, const struct option_words *files, bool json)
 {
     static struct org org;
     struct store_check c = {.org = &org, .say = say};
     struct audit_reading *r = calloc(1, sizeof *r);
-    uint64_t untold = 0;
     if (r == NULL)
-        return state_complain(KH_EXIT_FAILED, "verify", err_text(ERR_NOMEM));
+        return failed(ERR_NOMEM);
     r->view.key = "";
     enum err e = state_org(root, &org, NULL, NULL);
     if (e == ERR_OK)
         e = state_store(root, conf, &c.store);
-    if (e == ERR_OK)
-        e = store_check(&c);
-    if (e == ERR_OK)
-        e = check_audit(&c, r, root, &untold);
-    int code = e == ERR_OK ? report(&c, r, untold, json)
-                           : state_complain(e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_FAILED, "verify",
-                                            state_store_text(e));
+    int code = e == ERR_OK ? KH_EXIT_OK : failed(e);
+    for (unsigned i = 0; code == KH_EXIT_OK && i < files->n; i++)
+        code = verify_receipts(&c, files->item[i]);
+    if (code == KH_EXIT_OK)
+        code = check_stores(&c, r, root, json);
     store_sql.close(c.store);
     audit_view_free(&r->view);
     free(r);
     return code;
 }
 
-static int run(int argc, char *const *argv)
+static int parse_and_do(int argc, char *const *argv, struct option_words *files)
 {
     const char *root = "/";
     bool json = false;
     char absolute[PATH_MAX];
     struct conf conf;
     const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root},
-                                      {"json", OPTION_FLAG, false, &json}};
-    if (options_parse(argc, argv, defs, 2, usage) != ERR_OK)
+                                      {"json", OPTION_FLAG, false, &json},
+                                      {NULL, OPTION_WORDS, false, files}};
+    if (options_parse(argc, argv, defs, 3, usage) != ERR_OK)
         return KH_EXIT_USAGE;
     int code = state_begin(root, absolute, &conf);
-    return code != 0 ? code : verify(absolute, &conf, json);
+    return code != 0 ? code : verify(absolute, &conf, files, json);
 }
 
-const struct verb verb_verify = {"verify", run, usage,
-                                 "check every record, envelope, order and audit chain; changes nothing"};
+static int run(int argc, char *const *argv)
+{
+    struct option_words files = {.max = (unsigned)argc};
+    files.item = calloc((size_t)argc + 1, sizeof *files.item);
+    if (files.item == NULL)
+        return failed(ERR_NOMEM);
+    int code = parse_and_do(argc, argv, &files);
+    free(files.item);
+    return code;
+}
+
+const struct verb verb_verify = {
+    "verify", run, usage,
+    "check every record, envelope, order and audit chain, and receipts in files; changes nothing"};

@@ -9,8 +9,7 @@ bool writer_receipt_key(const struct writer_state *w, unsigned i, struct cr_p256
 {
     if (i == 0)
         return cr_p256_public(w->receipt_key, ret) == ERR_OK;
-    const struct org_key *k = &w->org.receipt[i - 1];
-    return cr_p256_from_spki(k->spki, sizeof k->spki, ret) == ERR_OK;
+    return org_receipt_key(&w->org, i - 1, ret) == ERR_OK;
 }
 
 static bool verifies(const struct writer_state *w, const struct msg_blob *b, struct receipt *ret)

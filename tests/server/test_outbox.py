@@ -3,6 +3,7 @@
 """A machine that never sees a network: its outbox goes to the server in a file, and the answer comes back in one.
 Both ends real. The server of the story does not listen where org.json says, so that nothing else gets through."""
 import contextlib
+import json
 import os
 import sqlite3
 import stat
@@ -267,6 +268,78 @@ def test_identity_changed(story):
                              capture_output=True, timeout=60).returncode == 0 for digits in given]
     holds(opened == [False, False, True], f'each key is given out, and the newest opens: {opened}')
     holds(laptop.volume()['escrow'] == 'receipted' and laptop.volume()['key_id'] == keys[-1], str(laptop.volume()))
+
+
+def verify(s, *files, code=0):
+    """`keyholt-server verify` with receipts: its figures, and what it said of single things."""
+    p = run(SERVER, 'verify', '--root', s.root, '--json', *files, code=code)
+    return json.loads(p.stdout) if p.stdout else {}, p.stderr
+
+
+def forget_reports(s, cutoff_us):
+    """All reports go, as by a retention of then; 0: by none."""
+    with contextlib.closing(sqlite3.connect(s.state('writer/compliance.db'))) as db, db:
+        for table in ('records', 'events'):
+            db.execute(f'DELETE FROM {table}')
+        if cutoff_us:
+            db.execute('INSERT INTO retentions (cutoff_us, time, records, events) VALUES (?, 1, 1, 1)', (cutoff_us,))
+
+
+def test_verify_takes_receipts(story):
+    """A restored store lacks what came after its backup: receipts that a person has say so, and that it came back."""
+    lost, names = 'a record that was receipted and is not in the store', 'that no receipt key of this organisation signed'
+    s, laptop = story.s, story.laptop('receipts')
+    laptop.protect()
+    story.round(laptop, 'joined')
+    run(SERVER, 'device', 'report', '--root', s.root, laptop.status()['device_id'])
+    for name in ('ordered', 'before'):
+        story.round(laptop, name)
+    before, after, again, backup = (s.path(name) for name in ('before.answer', 'after.answer', 'again', 'backup-receipts'))
+    run(SERVER, 'backup', '--root', s.root, backup)
+    laptop.rotate()
+    receipted = story.round(laptop, 'after')[1]['receipted']
+    got, _ = verify(s, before, after)
+    holds(got['receipts'] == 2 and got['receipted'] > receipted and got['wrong'] == got['too_old'] == 0, str(got))
+    s.stop()
+    run(SERVER, 'restore', '--root', s.root, backup)
+    holds(verify(s, before)[0]['wrong'] == 0, 'what the backup has')
+    got, said = verify(s, before, after, code=3)
+    holds(got['wrong'] == said.count(lost) == receipted and got['too_old'] == 0, f'{got} {said}')
+    with open(before, 'rb') as f, open(after, 'rb') as g, open(s.path('both'), 'wb') as both:
+        both.write(f.read() + g.read())
+    holds(verify(s, s.path('both'), code=3) == (got, said), 'several in one file')
+    s.start()
+    story.round(laptop, 'asked')  # the answer says what is missing
+    story.export(laptop, 'again')
+    got, said = verify(s, again, code=3)
+    holds(got['receipts'] >= 1 and 0 < got['wrong'] == said.count(lost), f'receipts of records that come again: {got} {said}')
+    story.take_in(again)
+    got, _ = verify(s, again)
+    holds(got['receipts'] >= 1 and got['wrong'] == 0, f'they came: {got}')
+    s.stop()
+    forget_reports(s, 0)
+    reports = verify(s, before, code=3)[0]['wrong']
+    holds(reports >= 1, 'reports that nothing took away')
+    forget_reports(s, (int(time.time()) - 86400) * 1000000)
+    holds(verify(s, before, code=3)[0]['wrong'] == reports, 'retention took what is older')
+    forget_reports(s, (int(time.time()) + 10) * 1000000)
+    got, said = verify(s, before)
+    holds((got['too_old'], got['wrong'], said) == (reports, 0, ''), f'{got} {said}')
+    with open(before, 'rb') as f:
+        answer = f.read()
+    at = answer.index(b'KHC\x01') + 130
+    for what, content, code, word in (('cut off', answer[:-1], 3, 'not whole'), ('empty', b'', 3, 'not whole'),
+                                      ('text', b'hello', 3, 'neither'), ('a byte behind it', answer + b'K', 3, 'not whole'),
+                                      ('forged', answer[:at] + bytes([answer[at] ^ 1]) + answer[at + 1:], 3, names)):
+        with open(s.path('bad'), 'wb') as f:
+            f.write(content)
+        _, said = verify(s, s.path('bad'), code=code)
+        holds(word in said, f'{what}: {said}')
+    holds('bad.none' in verify(s, s.path('bad.none'), code=1)[1], 'a file that is not there')
+    with Foreign() as foreign:
+        got, said = verify(foreign.s, before, code=3)
+        holds(got['wrong'] == 1 and names in said, f'another organisation: {got} {said}')
+    s.start()
 
 
 def test_without_a_courier(story):
