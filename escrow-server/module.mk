@@ -45,7 +45,7 @@ $(eval $(call program,libexec/reader,$(server_child) $(server_store) escrow-serv
 
 server_vault := $(server_child) $(escrow_key) $(addprefix escrow-server/vault/,vault_main.c vault_take.c vault_keys.c \
     vault_state.c vault_memory.c vault_head.c vault_loss.c vault_foreign.c vault_erase.c vault_export.c vault_log.c \
-    vault_person.c vault_disclose.c vault_approval.c vault_age.c vault_code.c people.c totp.c)
+    vault_person.c vault_disclose.c vault_refuse.c vault_approval.c vault_age.c vault_code.c people.c totp.c)
 server_vault_libs := -ljson-c -lcrypt -lseccomp -lp11-kit
 $(eval $(call program,libexec/vault,$(server_vault) escrow-server/vault/vault_seccomp.c,$(server_vault_libs)))
 
@@ -94,8 +94,9 @@ $(foreach t,batch sync enroll uncertain take_back orders quiet,$(eval $(call uni
     $(addprefix escrow-server/process/,webs.c quiet.c child_listen.c control.c metrics.c chan.c msg_piece.c msg_store.c \
     msg_devices.c msg_vault.c msg_loss.c slog.c),$(server_store_libs) $(if $(filter batch,$(t)),-Wl$(comma)--wrap=clock_gettime))))
 
-$(eval $(call unit,test_vault_loss,$(addprefix escrow-server/,vault/vault_loss.c process/metrics.c process/slog.c),))
-$(eval $(call unit,test_vault_clock,$(addprefix escrow-server/vault/,vault_memory.c vault_age.c vault_code.c vault_approval.c totp.c),))
+$(eval $(call unit,test_vault_loss,$(addprefix escrow-server/,vault/vault_loss.c vault/vault_refuse.c process/metrics.c process/slog.c),))
+$(eval $(call unit,test_vault_clock,$(addprefix escrow-server/vault/,vault_memory.c vault_age.c vault_code.c vault_refuse.c vault_approval.c totp.c) \
+    escrow-server/process/slog.c,))
 $(eval $(call unit,test_tls_hold,escrow-server/web/tls_hold.c,-lssl))
 $(eval $(call unit,test_peer_key,escrow-server/web/peer_key.c,))
 $(eval $(call unit,test_http_guard,escrow-server/web/http_guard.c,))

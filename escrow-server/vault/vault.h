@@ -250,6 +250,15 @@ MUST_CHECK enum err vault_step_take(struct vault *v, const struct audit_entry *a
 /* Sorted, and each once. */
 void vault_steps_sort(struct vault *v);
 
+/* vault_refuse.c */
+/* A refusal is put on record where that is possible, with the one-time code that it used up; it stays a
+ * refusal, e, where it is not. entry: all but the action */
+MUST_CHECK enum err vault_refuse(struct vault *v, struct audit_entry *entry, enum err e);
+/* The same of a person's word that is no disclosure; nobody fills the log by trying. entry: with a role
+ * behind a good password and code, what: of the word */
+MUST_CHECK enum err vault_refuse_word(struct vault *v, struct audit_entry *entry, enum err e,
+                                      const char *what);
+
 /* vault_approval.c */
 bool vault_needs_approval(const struct vault *v, enum people_role role);
 void vault_wish_add(struct vault *v, const struct audit_entry *refused, uint64_t n);

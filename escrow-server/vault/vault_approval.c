@@ -111,22 +111,38 @@ static struct vault_wish *find(struct vault *v, uint64_t n)
     return NULL;
 }
 
+/* The wish that is approved by this. */
+static enum err may(struct vault *v, const struct msg_approve *m, struct audit_entry *a,
+                    struct vault_wish **ret, char *ret_detail)
+{
+    struct vault_asker asker;
+    text_clean(m->who, strlen(m->who), a->who, sizeof a->who);
+    TRY(vault_step_up(v, m->who, &m->password, m->code, &asker, ret_detail));
+    snprintf(a->role, sizeof a->role, "%s", people_role_text(asker.role));
+    vault_note_step(a, &asker);
+    *ret = find(v, m->n);
+    return check(*ret, m, asker.role, ret_detail);
+}
+
 enum err vault_approve(struct vault *v, const struct msg_approve *m, char *ret_detail)
 {
-    struct audit_entry a = {.time = vault_now(), .action = AUDIT_APPROVE};
-    struct vault_asker asker;
+    struct audit_entry a = {.time = vault_now()};
+    struct vault_wish *w = NULL;
+    char text[64];
     uint64_t n;
     TRY(vault_log_ready(v));
-    TRY(vault_step_up(v, m->who, &m->password, m->code, &asker, ret_detail));
-    struct vault_wish *w = find(v, m->n);
-    TRY(check(w, m, asker.role, ret_detail));
-    text_clean(m->who, strlen(m->who), a.who, sizeof a.who);
-    snprintf(a.role, sizeof a.role, "%s", people_role_text(asker.role));
+    enum err e = may(v, m, &a, &w, ret_detail);
+    if (e != ERR_OK) {
+        snprintf(text, sizeof text, "approval of entry %llu", (unsigned long long)m->n);
+        return vault_refuse_word(v, &a, e, text);
+    }
+    snprintf(a.action, sizeof a.action, "%s", AUDIT_APPROVE);
     snprintf(a.key_id, sizeof a.key_id, "%s", w->key_id);
     snprintf(a.volume, sizeof a.volume, "%s", w->volume);
     snprintf(a.device, sizeof a.device, "%s", w->device);
-    snprintf(a.note, sizeof a.note, NOTE_APPROVES "%llu", (unsigned long long)m->n);
-    vault_note_step(&a, &asker);
+    size_t len = strlen(a.note);
+    snprintf(a.note + len, sizeof a.note - len, "%s" NOTE_APPROVES "%llu", len > 0 ? " " : "",
+             (unsigned long long)m->n);
     snprintf(ret_detail, MSG_DETAIL, "The vault's audit log cannot be written; nothing was approved.");
     TRY(vault_log_append(v, &a, &n));
     w->approved = true;

@@ -37,16 +37,11 @@ static void set_detail(struct audit_entry *a, const char *what, const struct msg
     text_clean(text, n > 0 ? strlen(text) : 0, a->detail, sizeof a->detail);
 }
 
-/* A refusal is put on record where that is possible; it stays a refusal where it is not. */
 static enum err refuse(struct vault *v, const struct msg_disclose *d, struct audit_entry *a, enum err e,
                        const char *why)
 {
-    uint64_t n;
-    snprintf(a->action, sizeof a->action, "%s", AUDIT_REFUSE);
     set_detail(a, why, d);
-    if (vault_log_append(v, a, &n) != ERR_OK)
-        slog(SLOG_WARN, "disclose", "refused=\"%s\" audited=0", why);
-    return e;
+    return vault_refuse(v, a, e);
 }
 
 /* The store's answer came through a web worker: it must be the key that the person asked for. */

@@ -144,16 +144,25 @@ static enum err may(struct vault *v, const struct msg_erase *e, struct audit_ent
     return ERR_DENIED;
 }
 
+/* Everything that keeps the order from being written. ret_path: of the chain's file */
+static enum err prepare(struct vault *v, const struct msg_erase *e, struct audit_entry *a,
+                        char ret_path[static VAULT_FOREIGN_PATH], char *ret_detail)
+{
+    TRY(may(v, e, a, ret_detail));
+    snprintf(ret_detail, MSG_DETAIL, "The chain's ID is none.");
+    TRY(path_of(v, e->chain, ret_path));
+    return check(v, e, ret_path, ret_detail);
+}
+
 enum err vault_erase(struct vault *v, const struct msg_erase *e, unsigned *ret_n, char *ret_detail)
 {
     struct audit_entry a = {.time = vault_now()};
     char path[VAULT_FOREIGN_PATH];
     text_clean(e->who, strlen(e->who), a.who, sizeof a.who);
     TRY(vault_log_ready(v));
-    TRY(may(v, e, &a, ret_detail));
-    snprintf(ret_detail, MSG_DETAIL, "The chain's ID is none.");
-    TRY(path_of(v, e->chain, path));
-    TRY(check(v, e, path, ret_detail));
+    enum err err = prepare(v, e, &a, path, ret_detail);
+    if (err != ERR_OK)
+        return vault_refuse_word(v, &a, err, "erasure");
     snprintf(ret_detail, MSG_DETAIL, "The order cannot be written into the audit log; nothing was erased.");
     TRY(write_order(v, e, &a));
     snprintf(ret_detail, MSG_DETAIL,

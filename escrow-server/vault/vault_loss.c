@@ -198,8 +198,8 @@ enum err vault_loss_prove(struct vault *v, const uint8_t device[static 32], cons
 static enum err may(struct vault *v, const struct msg_loss_word *m, struct audit_entry *a, char *ret_detail)
 {
     struct vault_asker asker;
-    TRY(vault_step_up(v, m->who, &m->password, m->code, &asker, ret_detail));
     text_clean(m->who, strlen(m->who), a->who, sizeof a->who);
+    TRY(vault_step_up(v, m->who, &m->password, m->code, &asker, ret_detail));
     snprintf(a->role, sizeof a->role, "%s", people_role_text(asker.role));
     text_clean(m->reason, strlen(m->reason), a->reason, sizeof a->reason);
     vault_note_step(a, &asker);
@@ -230,21 +230,34 @@ static enum err choose(const struct msg_loss *l, const struct msg_loss_word *m, 
                : ERR_RANGE;
 }
 
-enum err vault_loss_word(struct vault *v, const struct msg_loss_word *m, char *ret_detail, uint64_t *ret_mark)
+/* Everything that keeps the word from being written. ret_mark: of the loss */
+static enum err prepare(struct vault *v, const struct msg_loss_word *m, struct audit_entry *a,
+                        struct audit_gap_note *ret, uint64_t *ret_mark, char *ret_detail)
 {
-    struct audit_entry a = {.time = vault_now()};
-    struct audit_gap_note note;
-    char step[AUDIT_WORD + 1];
-    TRY(vault_log_ready(v));
-    TRY(may(v, m, &a, ret_detail));
+    TRY(may(v, m, a, ret_detail));
     const struct msg_loss *l = find(v, m->n);
     snprintf(ret_detail, MSG_DETAIL,
              "Entry %llu is no alarm of lost entries; see keyholt-server audit losses.",
              (unsigned long long)m->n);
     if (l == NULL)
         return ERR_NOT_FOUND;
+    *ret_mark = l->mark;
     snprintf(ret_detail, MSG_DETAIL, "The time is to lie within the loss: see keyholt-server audit losses.");
-    TRY(choose(l, m, &note));
+    return choose(l, m, ret);
+}
+
+enum err vault_loss_word(struct vault *v, const struct msg_loss_word *m, char *ret_detail, uint64_t *ret_mark)
+{
+    struct audit_entry a = {.time = vault_now()};
+    struct audit_gap_note note;
+    char step[AUDIT_WORD + 1], what[64];
+    uint64_t mark = 0;
+    TRY(vault_log_ready(v));
+    enum err e = prepare(v, m, &a, &note, &mark, ret_detail);
+    if (e != ERR_OK) {
+        snprintf(what, sizeof what, "word on the loss of entry %llu", (unsigned long long)m->n);
+        return vault_refuse_word(v, &a, e, what);
+    }
     snprintf(a.action, sizeof a.action, "%s",
              m->word == LOSS_ACKNOWLEDGE ? AUDIT_ACKNOWLEDGE : AUDIT_ROTATION);
     snprintf(step, sizeof step, "%.*s", AUDIT_WORD, a.note);
@@ -252,7 +265,6 @@ enum err vault_loss_word(struct vault *v, const struct msg_loss_word *m, char *r
     size_t len = strlen(a.note);
     snprintf(a.note + len, sizeof a.note - len, "%s%s", step[0] != '\0' ? " " : "", step);
     snprintf(ret_detail, MSG_DETAIL, "The vault's audit log cannot be written; nothing was decided.");
-    uint64_t mark = l->mark;
     TRY(vault_log_append(v, &a, &a.n));
     vault_loss_take(v, &a);
     *ret_mark = mark;

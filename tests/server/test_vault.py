@@ -208,8 +208,41 @@ def test_one_time_codes():
         s.stop()
         s.start()
         ask(records[1], code_at(seed, now), 3)  # nor after a start: the mark is in the log
+        s.stop()
+        s.start()
         eq(ask(records[1], code_at(seed, now + 30))[0]['recovery_password'], records[1]['digits'], 'the next one')
         eq(secret_search.search([s.root, s.log], [e['digits'] for e in records]), [], 'passwords on disk')
+
+
+def test_a_refused_word_is_on_record():
+    """Approvals, erasures and words on losses that are refused: who, why, and the one-time code, which is used up."""
+    with server() as s:
+        s.start()
+        seed = re.search(r'secret=([A-Z2-7]{32})&', s.command('user', 'totp', '--name', 'alice').stdout)[1]
+        while time.time() % 30 > 20:  # so that a step does not end in the middle
+            time.sleep(0.2)
+        now = time.time()
+        chain = '0' * 32
+        words = [('approval of entry 4711', ('approve', '--entry', '4711'), 'no request'),
+                 ('erasure', ('audit', 'erase', '--chain', chain, '--entries', '1'), 'administrator'),
+                 ('word on the loss of entry 4711', ('audit', 'acknowledge', '--entry', '4711', '--reason', 'x'), 'decide')]
+
+        def say(words, code, password='correct horse battery'):
+            s.put('code', code + '\n')
+            return s.command(*words, '--as', 'alice', '--password-file', '-', '--code-file', s.path('code'), code=3, stdin=password).stderr
+        codes = [code_at(seed, now + after) for after in (-30, 0, 30)]
+        for (what, words_, said), code in zip(words, codes):
+            holds('Wrong' in say(words_, code, 'wrong'), f'{what}: a wrong password')
+            err = say(words_, code)
+            holds(said in err, f'{what}: {err}')
+        s.stop()
+        entries = entries_of(s.state('vault/audit.log'))
+        details = [e['detail'] for e in entries if e.get('action') == 'refuse']
+        eq(details, [f'{start}{what}' for what, _, _ in words for start in ('wrong name, password or code: ', '')], 'on record')
+        eq(sum('totp=' in e.get('note', '') for e in entries), 3, 'with their codes')
+        s.start()
+        for code in codes:
+            holds('Wrong' in say(words[0][1], code), 'and after a start no code works again')
 
 
 def test_a_second_person_approves():

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/process/slog.h"
+#include "escrow-server/vault/vault.h"
+#include <stdio.h>
+
+enum err vault_refuse(struct vault *v, struct audit_entry *entry, enum err e)
+{
+    uint64_t n;
+    snprintf(entry->action, sizeof entry->action, "%s", AUDIT_REFUSE);
+    if (vault_log_append(v, entry, &n) != ERR_OK)
+        slog(SLOG_WARN, "refuse", "refused=\"%s\" audited=0", entry->detail);
+    return e;
+}
+
+enum err vault_refuse_word(struct vault *v, struct audit_entry *entry, enum err e, const char *what)
+{
+    bool good = entry->role[0] != '\0';
+    if (!good && e != ERR_AUTH)
+        return e;
+    snprintf(entry->detail, sizeof entry->detail, "%s%s", good ? "" : "wrong name, password or code: ", what);
+    return vault_refuse(v, entry, e);
+}
