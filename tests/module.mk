@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # tests/: `make unit` runs every cmocka program; `make check` adds the tests on real parts and the story.
-# A test on real parts is an executable that closes with "N passed, N failed"; they run one after another
-# (they share two cores with QEMU), and tests/check adds up their lines.
+# A test on real parts is an executable that closes with "N passed, N failed", and tests/check adds up their lines. Those with
+# servers, a network or QEMU run one after another, the others (together) as many at once as there are cores.
 -include tests/laptop/module.mk
 include tests/fuzz/module.mk
 include tests/bench/module.mk
@@ -50,10 +50,13 @@ san_all_units := $(hosted:$(B)/%=$(SAN)/%)
 san_long_units := $(addprefix $(SAN)/tests/test_,disk_faults disk_kept bitlocker_unlock)
 san_units := $(filter-out $(san_long_units),$(san_all_units))
 san_long_tests := $(addprefix tests/server/test_,robustness.py mutated.py)
+# the longest first
+together_tests := $(addprefix tests/,agent/test_crash.py agent/test_rotate_attacked.py agent/test_report.py luks2/test_verdicts.py)
+together_tests += $(filter-out $(together_tests),$(filter $(addprefix tests/,agent/% luks2/% bitlocker/% desk/%),$(real_tests)))
 unit: $(unit_tests)
-	$(Q)tests/check $(unit_tests)
+	$(Q)tests/check --together $(unit_tests)
 check: all deb sanitized $(unit_tests)
-	$(Q)KEYHOLT_EVERY=1 tests/check $(unit_tests) $(constant_time_tests) $(real_tests) tests/story/story.py \
-	    --sanitized $(san_units) $(sanitized_tests)
+	$(Q)KEYHOLT_EVERY=1 tests/check $(constant_time_tests) --together $(together_tests) $(unit_tests) --alone \
+	    $(filter-out $(together_tests),$(real_tests)) tests/story/story.py --sanitized --together $(san_units) --alone $(sanitized_tests)
 demo: all deb
 	$(Q)tests/story/story.py --tell
