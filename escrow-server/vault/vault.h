@@ -252,10 +252,11 @@ void vault_steps_sort(struct vault *v);
 
 /* vault_refuse.c */
 /* A refusal is put on record where that is possible, with the one-time code that it used up; it stays a
- * refusal, e, where it is not. entry: all but the action */
-MUST_CHECK enum err vault_refuse(struct vault *v, struct audit_entry *entry, enum err e);
-/* The same of a person's word that is no disclosure; nobody fills the log by trying. entry: with a role
- * behind a good password and code, what: of the word */
+ * refusal, e, where it is not. entry: all but the action; why: for the log of the process, nothing personal
+ */
+MUST_CHECK enum err vault_refuse(struct vault *v, struct audit_entry *entry, enum err e, const char *why);
+/* The same of a person's word that is no disclosure: behind a good password and code, where entry has a role,
+ * and behind wrong ones; not where nobody looked at them. what: of the word */
 MUST_CHECK enum err vault_refuse_word(struct vault *v, struct audit_entry *entry, enum err e,
                                       const char *what);
 

@@ -41,7 +41,7 @@ static enum err refuse(struct vault *v, const struct msg_disclose *d, struct aud
                        const char *why)
 {
     set_detail(a, why, d);
-    return vault_refuse(v, a, e);
+    return vault_refuse(v, a, e, why);
 }
 
 /* The store's answer came through a web worker: it must be the key that the person asked for. */

@@ -3,12 +3,12 @@
 #include "escrow-server/vault/vault.h"
 #include <stdio.h>
 
-enum err vault_refuse(struct vault *v, struct audit_entry *entry, enum err e)
+enum err vault_refuse(struct vault *v, struct audit_entry *entry, enum err e, const char *why)
 {
     uint64_t n;
     snprintf(entry->action, sizeof entry->action, "%s", AUDIT_REFUSE);
     if (vault_log_append(v, entry, &n) != ERR_OK)
-        slog(SLOG_WARN, "refuse", "refused=\"%s\" audited=0", entry->detail);
+        slog(SLOG_WARN, "refuse", "refused=\"%s\" audited=0", why);
     return e;
 }
 
@@ -17,6 +17,10 @@ enum err vault_refuse_word(struct vault *v, struct audit_entry *entry, enum err 
     bool good = entry->role[0] != '\0';
     if (!good && e != ERR_AUTH)
         return e;
+    if (!good)
+        snprintf(entry->role, sizeof entry->role, "-");
+    if (entry->who[0] == '\0')
+        snprintf(entry->who, sizeof entry->who, "?");
     snprintf(entry->detail, sizeof entry->detail, "%s%s", good ? "" : "wrong name, password or code: ", what);
-    return vault_refuse(v, entry, e);
+    return vault_refuse(v, entry, e, what);
 }

@@ -243,6 +243,9 @@ def test_a_refused_word_is_on_record():
         s.start()
         for code in codes:
             holds('Wrong' in say(words[0][1], code), 'and after a start no code works again')
+        holds('Wrong' in s.command(*words[0][1], '--as', '', '--password-file', '-', code=3, stdin='x').stderr, 'nobody')
+        eq(entries_of(s.state('vault/audit.log'))[-1]['who'], '?', 'is on record, too')
+        eq('audited=0' in s.read_log(), False, 'all of it')
 
 
 def test_a_second_person_approves():
