@@ -178,14 +178,16 @@ enum err store_check(struct store_check *c)
 
 /* Receipts. */
 
+/* err: AUTH (no receipt key of this organisation signed it), FORMAT, VERSION, TRUNCATED */
 static enum err decode_receipt(const struct org *org, const uint8_t *p, size_t len, struct receipt *ret)
 {
     struct cr_p256_pub pub;
-    for (unsigned i = 0; i < org->n_receipt; i++)
-        if (org_receipt_key(org, i, &pub) == ERR_OK && receipt_decode(p, len, &pub, ret) == ERR_OK &&
-            guid_equal(&ret->org, &org->id))
-            return ERR_OK;
-    return ERR_AUTH;
+    enum err e = ERR_AUTH;
+    for (unsigned i = 0; i < org->n_receipt && e == ERR_AUTH; i++)
+        if (org_receipt_key(org, i, &pub) == ERR_OK)
+            e = receipt_decode(p, len, &pub, ret);
+    TRY(e);
+    return guid_equal(&ret->org, &org->id) ? ERR_OK : ERR_AUTH;
 }
 
 /* Column: cutoff_us, ... */
@@ -197,34 +199,47 @@ static enum err newest_cutoff(void *ctx, const struct db_column *col)
     return ERR_OK;
 }
 
+enum err store_check_receipts(struct store_check *c)
+{
+    TRY(store_each(c->store, &sql_tables[TABLE_RETENTIONS], newest_cutoff, &c->cutoff_us));
+    for (unsigned half = 0; half < STORE_HALVES; half++) {
+        struct db *d = c->store->db[half];
+        TRY(d->ops->prepare(d, SQL_FREE_3, sql_has_record));
+    }
+    return ERR_OK;
+}
+
+static bool is_kept(const struct store_kept *kept, const uint8_t *name)
+{
+    for (unsigned i = 0; i < kept->n; i++)
+        if (memcmp(kept->name[i], name, 32) == 0)
+            return true;
+    return false;
+}
+
 static enum err check_receipted(struct store_check *c, const struct receipt *r, const uint8_t *name,
-                                uint64_t cutoff_us)
+                                const struct store_kept *kept)
 {
     const struct db_column id = {.p = name, .len = 32}, any_time = {.number = 0};
     bool there = false;
     for (unsigned half = 0; half < STORE_HALVES && !there; half++)
         TRY(has(c, half, name, r->device, &any_time, &there));
     c->n_receipted++;
-    if (!there && r->time < cutoff_us / 1000000)
+    if (!there && r->time < c->cutoff_us / 1000000 && !is_kept(kept, name))
         c->n_too_old++;
     else if (!there)
         return wrong(c, "a record that was receipted and is not in the store", &id);
     return ERR_OK;
 }
 
-enum err store_check_receipt(struct store_check *c, const uint8_t *p, size_t len)
+enum err store_check_receipt(struct store_check *c, const uint8_t *p, size_t len,
+                             const struct store_kept *kept)
 {
     struct receipt r;
-    uint64_t cutoff_us = 0;
     TRY(decode_receipt(c->org, p, len, &r));
     c->n_receipts++;
-    TRY(store_each(c->store, &sql_tables[TABLE_RETENTIONS], newest_cutoff, &cutoff_us));
-    for (unsigned half = 0; half < STORE_HALVES; half++) {
-        struct db *d = c->store->db[half];
-        TRY(d->ops->prepare(d, SQL_FREE_3, sql_has_record));
-    }
     for (unsigned i = 0; i < r.n; i++)
-        TRY(check_receipted(c, &r, r.names + 32 * (size_t)i, cutoff_us));
+        TRY(check_receipted(c, &r, r.names + 32 * (size_t)i, kept));
     return ERR_OK;
 }
 

@@ -15,14 +15,26 @@ struct store_check {
     uint64_t n_records, n_envelopes, n_devices, n_orders, n_wrong;
     uint64_t n_receipts, n_receipted; /* receipts, and records that they name */
     uint64_t n_too_old;               /* of those: not there; reports that retention took, or lost keys */
-    struct store_device device; /* the last one asked for */
+    struct store_device device;       /* the last one asked for */
+    uint64_t cutoff_us;               /* retention took reports of before then */
 };
 
 /* err: of reading; what is wrong is counted in n_wrong */
 MUST_CHECK enum err store_check(struct store_check *c);
+/* Before the first receipt, all of which are checked before the rest. err: of reading */
+MUST_CHECK enum err store_check_receipts(struct store_check *c);
+
+/* Records that are known to be no reports, whose names may be in a receipt. */
+struct store_kept {
+    const uint8_t (*name)[32];
+    unsigned n;
+};
 /* Is every record that this receipt names in the store? Reports go by retention, and a receipt does not say
- * what its records are: one from before what retention took proves nothing.
- * err: AUTH (no receipt key of this organisation signed it), and of reading */
-MUST_CHECK enum err store_check_receipt(struct store_check *c, const uint8_t *p, size_t len);
+ * what its records are: of what is neither kept nor there, one from before what retention took proves
+ * nothing. err: AUTH (no receipt key of this organisation signed it), FORMAT, VERSION, TRUNCATED; other ones
+ * of reading
+ */
+MUST_CHECK enum err store_check_receipt(struct store_check *c, const uint8_t *p, size_t len,
+                                        const struct store_kept *kept);
 /* Is this disclosure in the store? */
 MUST_CHECK enum err store_check_disclosure(struct store_check *c, const char *chain, uint64_t n, bool *ret);

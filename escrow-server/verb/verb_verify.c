@@ -68,7 +68,8 @@ static enum err check_audit(struct store_check *c, struct audit_reading *r, cons
     return count_untold(c, r, ret_untold);
 }
 
-static int report(const struct store_check *c, const struct audit_reading *r, uint64_t untold, bool json)
+static int report(const struct store_check *c, const struct audit_reading *r, uint64_t untold, bool receipts,
+                  bool json)
 {
     printf(json ? "{\"devices\":%llu,\"records\":%llu,\"envelopes\":%llu,\"orders\":%llu,\"chains\":%u,"
                   "\"untold\":%llu,"
@@ -77,9 +78,10 @@ static int report(const struct store_check *c, const struct audit_reading *r, ui
            (unsigned long long)c->n_devices, (unsigned long long)c->n_records,
            (unsigned long long)c->n_envelopes, (unsigned long long)c->n_orders, r->n,
            (unsigned long long)untold);
-    if (json || c->n_receipts > 0)
+    if (json || receipts)
         printf(json ? "\"receipts\":%llu,\"receipted\":%llu,\"too_old\":%llu,"
-                    : "%llu receipts of %llu records, of which %llu are from before what retention took; ",
+                    : "%llu receipts of %llu records, of which %llu are not there and from before what "
+                      "retention took; ",
                (unsigned long long)c->n_receipts, (unsigned long long)c->n_receipted,
                (unsigned long long)c->n_too_old);
     printf(json ? "\"wrong\":%llu}\n" : "%llu wrong\n", (unsigned long long)c->n_wrong);
@@ -91,31 +93,25 @@ static int failed(enum err e)
     return state_complain(e == ERR_OFFLINE ? KH_EXIT_QUEUED : KH_EXIT_FAILED, "verify", state_store_text(e));
 }
 
-static int check_stores(struct store_check *c, struct audit_reading *r, const char *root, bool json)
-{
-    uint64_t untold = 0;
-    enum err e = store_check(c);
-    if (e == ERR_OK)
-        e = check_audit(c, r, root, &untold);
-    return e == ERR_OK ? report(c, r, untold, json) : failed(e);
-}
-
 static int verify(const char *root, const struct conf *conf, const struct option_words *files, bool json)
 {
     static struct org org;
     struct store_check c = {.org = &org, .say = say};
     struct audit_reading *r = calloc(1, sizeof *r);
+    uint64_t untold = 0;
     if (r == NULL)
         return failed(ERR_NOMEM);
     r->view.key = "";
     enum err e = state_org(root, &org, NULL, NULL);
     if (e == ERR_OK)
         e = state_store(root, conf, &c.store);
-    int code = e == ERR_OK ? KH_EXIT_OK : failed(e);
-    for (unsigned i = 0; code == KH_EXIT_OK && i < files->n; i++)
-        code = verify_receipts(&c, files->item[i]);
-    if (code == KH_EXIT_OK)
-        code = check_stores(&c, r, root, json);
+    if (e == ERR_OK)
+        e = verify_receipts(&c, files->item, files->n);
+    if (e == ERR_OK)
+        e = store_check(&c);
+    if (e == ERR_OK)
+        e = check_audit(&c, r, root, &untold);
+    int code = e == ERR_OK ? report(&c, r, untold, files->n > 0, json) : failed(e);
     store_sql.close(c.store);
     audit_view_free(&r->view);
     free(r);
