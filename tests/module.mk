@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # tests/: `make unit` runs every cmocka program; `make check` adds the tests on real parts and the story.
 # A test on real parts is an executable that closes with "N passed, N failed", and tests/check adds up their lines. Those with
-# servers, a network or QEMU run one after another, the others (together) as many at once as there are cores.
+# servers or networks, and those of virtual machines that watch seconds or keys going in, run one after another, the others
+# (together) as many at once as there are cores.
 -include tests/laptop/module.mk
 include tests/fuzz/module.mk
 include tests/bench/module.mk
@@ -51,8 +52,10 @@ san_long_units := $(addprefix $(SAN)/tests/test_,disk_faults disk_kept bitlocker
 san_units := $(filter-out $(san_long_units),$(san_all_units))
 san_long_tests := $(addprefix tests/server/test_,robustness.py mutated.py)
 # the longest first
-together_tests := $(addprefix tests/,agent/test_crash.py agent/test_rotate_attacked.py agent/test_report.py luks2/test_verdicts.py)
-together_tests += $(filter-out $(together_tests),$(filter $(addprefix tests/,agent/% luks2/% bitlocker/% desk/%),$(real_tests)))
+together_tests := $(addprefix tests/,agent/test_crash.py efi/test_recovery.py agent/test_rotate_attacked.py agent/test_report.py \
+    luks2/test_verdicts.py)
+together_tests += $(filter-out $(together_tests),$(filter $(addprefix tests/,agent/% luks2/% bitlocker/% desk/% \
+    $(addprefix efi/test_,copy.py crypto.py volumes.py)),$(real_tests)))
 unit: $(unit_tests)
 	$(Q)tests/check --together $(unit_tests)
 check: all deb sanitized $(unit_tests)
