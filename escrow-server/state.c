@@ -15,6 +15,17 @@ int state_complain(int code, const char *what, const char *reason)
     return code;
 }
 
+const char *state_text(enum err e)
+{
+    return e == ERR_NOT_FOUND ? STATE_NO_SERVER : err_text(e);
+}
+
+bool state_has_organisation(const char *root)
+{
+    char path[PATH_MAX];
+    return file_join(root, PLACE_ORG, path, sizeof path) == ERR_OK && access(path, F_OK) == 0;
+}
+
 int state_begin(const char *root, char ret_root[static PATH_MAX], struct conf *ret_conf)
 {
     enum err e = place_absolute(root, ret_root);
@@ -22,9 +33,7 @@ int state_begin(const char *root, char ret_root[static PATH_MAX], struct conf *r
         e = conf_load(ret_root, ret_conf);
     if (e == ERR_OK)
         return 0;
-    return state_complain(KH_EXIT_FAILED, root,
-                          e == ERR_NOT_FOUND ? "no server was set up here; run keyholt-server init"
-                                             : err_text(e));
+    return state_complain(KH_EXIT_FAILED, root, state_text(e));
 }
 
 /* Two supervisors over one state would fight for the stores. The lock goes with the process. */

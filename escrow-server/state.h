@@ -23,6 +23,12 @@ bool state_is_sqlite(const struct conf *conf, enum store_half half);
 /* Path of its file. err: RANGE */
 MUST_CHECK enum err state_sqlite_path(const char *root, enum store_half half, char ret[static PATH_MAX]);
 
+/* What is said where init did not run. */
+#define STATE_NO_SERVER "no server was set up here; run keyholt-server init"
+/* Did it? The package brings server.conf; the organisation is init's. root: absolute */
+bool state_has_organisation(const char *root);
+/* Why server.conf, the organisation or a log of it could not be read: that sentence on NOT_FOUND. */
+const char *state_text(enum err e);
 /* A word on standard error. Returns code. */
 int state_complain(int code, const char *what, const char *reason);
 /* Root made absolute, and server.conf. Returns 0, or an exit code after a word on standard error. */

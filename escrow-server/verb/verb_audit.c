@@ -3,6 +3,7 @@
 #include "escrow-server/audit/audit_reading.h"
 #include "escrow-server/places.h"
 #include "escrow-server/process/local.h"
+#include "escrow-server/state.h"
 #include "escrow-server/verb/audit_verbs.h"
 #include "escrow-server/verb/options.h"
 #include "escrow-server/verb/verbs.h"
@@ -143,9 +144,7 @@ static int show_or_verify(const struct audit_words *w,
         return complain(KH_EXIT_FAILED, "audit", err_text(ERR_NOMEM));
     r->view.key = "";
     enum err e = audit_read_all(r, w->root);
-    int code = e == ERR_OK ? what(r, w)
-                           : complain(KH_EXIT_FAILED, w->root,
-                                      e == ERR_NOT_FOUND ? "no server was set up here" : err_text(e));
+    int code = e == ERR_OK ? what(r, w) : complain(KH_EXIT_FAILED, w->root, state_text(e));
     audit_view_free(&r->view);
     free(r);
     return code;

@@ -140,13 +140,6 @@ static int serve(const char *root, const char *address, const struct conf *conf)
     return KH_EXIT_OK;
 }
 
-/* The package brings server.conf; the organisation is init's. */
-static bool has_organisation(const char *root)
-{
-    char path[PATH_MAX];
-    return file_join(root, PLACE_ORG, path, sizeof path) == ERR_OK && access(path, F_OK) == 0;
-}
-
 static int run(int argc, char *const *argv)
 {
     const char *root = "/", *address = NULL;
@@ -156,19 +149,15 @@ static int run(int argc, char *const *argv)
                                       {"listen", OPTION_TEXT, false, &address}};
     if (options_parse(argc, argv, defs, 2, usage) != ERR_OK)
         return KH_EXIT_USAGE;
-    enum err e = place_absolute(root, absolute);
-    if (e == ERR_OK)
-        e = conf_load(absolute, &conf);
-    if (e == ERR_NOT_FOUND)
-        return complain(root, e, ": no server was set up here; run keyholt-server init");
-    if (e != ERR_OK)
-        return complain(root, e, "");
-    if (!has_organisation(absolute))
-        return complain(root, ERR_NOT_FOUND, ": no organisation was set up here; run keyholt-server init");
+    int code = state_begin(root, absolute, &conf);
+    if (code != 0)
+        return code;
+    if (!state_has_organisation(absolute))
+        return state_complain(KH_EXIT_FAILED, root, STATE_NO_SERVER);
     if (geteuid() == 0 && !config_users_differ(&conf))
         return complain(PLACE_CONF, ERR_RANGE,
                         ": web-uid, writer-uid, vault-uid and export-uid must be different numbers above 0");
-    e = state_lock(absolute);
+    enum err e = state_lock(absolute);
     if (e != ERR_OK)
         return complain(root, e, e == ERR_BUSY ? ": a server is running here already" : "");
     return serve(absolute, address != NULL ? address : conf.listen, &conf);
