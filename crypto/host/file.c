@@ -144,18 +144,28 @@ static enum err sync_folder_of(const char *path)
     return e;
 }
 
+#define WRITER ((uid_t)-1)
+
+struct ownership {
+    uid_t uid; /* WRITER: whoever writes */
+    gid_t gid;
+    mode_t mode;
+};
+
 /* Fill the temporary file; closes fd. */
-static enum err fill(int fd, const void *p, size_t len, mode_t mode)
+static enum err fill(int fd, const void *p, size_t len, const struct ownership *o)
 {
     enum err e = write_all(fd, p, len);
-    if (e == ERR_OK && (fchmod(fd, mode) != 0 || fsync(fd) != 0))
+    if (e == ERR_OK && o->uid != WRITER && fchown(fd, o->uid, o->gid) != 0)
+        e = err_from_errno(errno);
+    if (e == ERR_OK && (fchmod(fd, o->mode) != 0 || fsync(fd) != 0))
         e = err_from_errno(errno);
     if (close(fd) != 0 && e == ERR_OK)
         e = err_from_errno(errno);
     return e;
 }
 
-enum err file_write(const char *path, const void *p, size_t len, mode_t mode)
+static enum err write_owned(const char *path, const void *p, size_t len, const struct ownership *o)
 {
     char temp[PATH_MAX];
     if ((size_t)snprintf(temp, sizeof temp, "%s" FILE_PART "XXXXXX", path) >= sizeof temp)
@@ -163,7 +173,7 @@ enum err file_write(const char *path, const void *p, size_t len, mode_t mode)
     int fd = mkostemp(temp, O_CLOEXEC); /* 0600 until it is complete */
     if (fd < 0)
         return err_from_errno(errno);
-    enum err e = fill(fd, p, len, mode);
+    enum err e = fill(fd, p, len, o);
     if (e == ERR_OK && rename(temp, path) != 0)
         e = err_from_errno(errno);
     if (e != ERR_OK) {
@@ -171,6 +181,19 @@ enum err file_write(const char *path, const void *p, size_t len, mode_t mode)
         return e;
     }
     return sync_folder_of(path);
+}
+
+enum err file_write(const char *path, const void *p, size_t len, mode_t mode)
+{
+    return write_owned(path, p, len, &(struct ownership){.uid = WRITER, .mode = mode});
+}
+
+enum err file_replace(const char *path, const void *p, size_t len)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return err_from_errno(errno);
+    return write_owned(path, p, len, &(struct ownership){st.st_uid, st.st_gid, st.st_mode & 07777});
 }
 
 /* One folder, unless it is there. */

@@ -19,6 +19,10 @@ MUST_CHECK enum err file_read(const char *path, size_t max, uint8_t **ret, size_
  * err: FULL (no space), DENIED, IO; path is as it was on any failure */
 MUST_CHECK enum err file_write(const char *path, const void *p, size_t len, mode_t mode);
 
+/* The same for a file that is there: the new one has its owner and mode before it takes its place.
+ * err: NOT_FOUND, as above */
+MUST_CHECK enum err file_replace(const char *path, const void *p, size_t len);
+
 /* Create the folders of path that are missing (0755; the last one with mode). err: DENIED, IO */
 MUST_CHECK enum err file_mkdirs(const char *path, mode_t mode);
 

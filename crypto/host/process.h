@@ -21,3 +21,5 @@ MUST_CHECK enum err process_drop(uid_t uid, gid_t gid);
 /* Read a secret from PATH, or standard input when it is "-"; one trailing newline is dropped.
  * err: NOT_FOUND, IO, RANGE (longer than SECRET_MAX), FORMAT (empty) */
 MUST_CHECK enum err secret_from_file(const char *path, struct secret *ret);
+/* Why that failed, as half a sentence. Never NULL. */
+const char *secret_file_text(enum err e);

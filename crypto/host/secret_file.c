@@ -57,3 +57,15 @@ enum err secret_from_file(const char *path, struct secret *ret)
     (void)close(fd);
     return e;
 }
+
+const char *secret_file_text(enum err e)
+{
+    switch (e) {
+    case ERR_FORMAT:
+        return "it is empty, and a password is wanted in it";
+    case ERR_RANGE:
+        return "it is too long for a password";
+    default:
+        return err_text(e);
+    }
+}

@@ -104,21 +104,31 @@ static enum err load(const char *path, struct json_object **ret)
     return e;
 }
 
-/* ret: borrowed from the file's object. err: NOT_FOUND */
-static enum err find(struct json_object *file, const char *name, struct json_object **ret)
+/* ret: its place among the users, which ret_users borrows from the file's object. err: NOT_FOUND */
+static enum err find(struct json_object *file, const char *name, struct json_object **ret_users, size_t *ret)
 {
     struct json_object *users;
     TRY(json_get_array(file, "users", PEOPLE_MAX, &users));
     for (size_t i = 0; i < json_object_array_length(users); i++) {
-        struct json_object *user = json_object_array_get_idx(users, i);
         const char *is;
-        TRY(json_get_text(user, "name", PEOPLE_NAME, &is));
+        TRY(json_get_text(json_object_array_get_idx(users, i), "name", PEOPLE_NAME, &is));
         if (strcmp(is, name) == 0) {
-            *ret = user;
+            *ret_users = users;
+            *ret = i;
             return ERR_OK;
         }
     }
     return ERR_NOT_FOUND;
+}
+
+/* ret: borrowed from the file's object. err: NOT_FOUND */
+static enum err find_user(struct json_object *file, const char *name, struct json_object **ret)
+{
+    struct json_object *users;
+    size_t at;
+    TRY(find(file, name, &users, &at));
+    *ret = json_object_array_get_idx(users, at);
+    return ERR_OK;
 }
 
 static enum err append(struct json_object *file, const char *name, enum people_role role, const char *hashed)
@@ -136,28 +146,36 @@ static enum err append(struct json_object *file, const char *name, enum people_r
 static enum err save(const char *path, struct json_object *file)
 {
     const char *text = json_object_to_json_string_ext(file, JSON_C_TO_STRING_PRETTY);
-    return text == NULL ? ERR_NOMEM : file_write(path, text, strlen(text), 0600);
+    return text == NULL ? ERR_NOMEM : file_replace(path, text, strlen(text));
+}
+
+enum err people_begin(const char *path)
+{
+    static const char nobody[] = "{\"users\":[]}";
+    return file_write(path, nobody, strlen(nobody), 0600);
+}
+
+static enum err hash_new(const struct secret *password, char ret[static CRYPT_OUTPUT_SIZE])
+{
+    char setting[CRYPT_GENSALT_OUTPUT_SIZE];
+    if (password->len < PASSWORD_MIN)
+        return ERR_RANGE;
+    TRY(fresh_setting(setting));
+    return hash(password, setting, ret);
 }
 
 enum err people_add(const char *path, const char *name, enum people_role role, const struct secret *password)
 {
-    char setting[CRYPT_GENSALT_OUTPUT_SIZE], hashed[CRYPT_OUTPUT_SIZE];
+    char hashed[CRYPT_OUTPUT_SIZE];
     struct json_object *file = NULL, *there;
     if (!people_name_is_good(name))
         return ERR_FORMAT;
-    if (password->len < PASSWORD_MIN)
-        return ERR_RANGE;
-    TRY(fresh_setting(setting));
-    TRY(hash(password, setting, hashed));
-    enum err e = load(path, &file);
-    if (e == ERR_NOT_FOUND) {
-        file = json_object_new_object();
-        json_object_object_add(file, "users", json_object_new_array());
-        e = ERR_OK;
-    }
-    if (e == ERR_OK && (e = find(file, name, &there)) == ERR_OK)
+    TRY(hash_new(password, hashed));
+    TRY(load(path, &file));
+    enum err e = find_user(file, name, &there);
+    if (e == ERR_OK)
         e = ERR_CONFLICT;
-    if (e == ERR_NOT_FOUND)
+    else if (e == ERR_NOT_FOUND)
         e = append(file, name, role, hashed);
     if (e == ERR_OK)
         e = save(path, file);
@@ -165,19 +183,94 @@ enum err people_add(const char *path, const char *name, enum people_role role, c
     return e;
 }
 
-enum err people_set_totp(const char *path, const char *name, const uint8_t seed[static TOTP_SECRET])
+enum err people_remove(const char *path, const char *name)
 {
-    char text[BASE32_LEN(TOTP_SECRET) + 1];
+    struct json_object *file = NULL, *users;
+    size_t at;
+    TRY(load(path, &file));
+    enum err e = find(file, name, &users, &at);
+    if (e == ERR_OK)
+        e = json_object_array_del_idx(users, at, 1) == 0 ? save(path, file) : ERR_INTERNAL;
+    json_object_put(file);
+    return e;
+}
+
+/* value: NULL takes the member away */
+static enum err set(const char *path, const char *name, const char *member, const char *value)
+{
     struct json_object *file = NULL, *user;
     TRY(load(path, &file));
-    enum err e = find(file, name, &user);
+    enum err e = find_user(file, name, &user);
     if (e == ERR_OK) {
-        base32_encode(seed, TOTP_SECRET, text);
-        json_object_object_add(user, "totp", json_object_new_string(text));
+        json_object_object_del(user, member);
+        if (value != NULL)
+            json_object_object_add(user, member, json_object_new_string(value));
         e = save(path, file);
     }
     json_object_put(file);
     return e;
+}
+
+enum err people_set_role(const char *path, const char *name, enum people_role role)
+{
+    return set(path, name, "role", people_role_text(role));
+}
+
+enum err people_set_password(const char *path, const char *name, const struct secret *password)
+{
+    char hashed[CRYPT_OUTPUT_SIZE];
+    TRY(hash_new(password, hashed));
+    return set(path, name, "password", hashed);
+}
+
+enum err people_set_totp(const char *path, const char *name, const uint8_t *seed)
+{
+    char text[BASE32_LEN(TOTP_SECRET) + 1];
+    if (seed == NULL)
+        return set(path, name, "totp", NULL);
+    base32_encode(seed, TOTP_SECRET, text);
+    enum err e = set(path, name, "totp", text);
+    cr_wipe(text, sizeof text);
+    return e;
+}
+
+static enum err read_row(struct json_object *user, struct people_row *ret)
+{
+    const char *name, *role;
+    TRY(json_get_text(user, "name", PEOPLE_NAME, &name));
+    TRY(json_get_text(user, "role", PEOPLE_NAME, &role));
+    memcpy(ret->name, name, strlen(name) + 1);
+    if (people_role_from_text(role, &ret->role) != ERR_OK)
+        ret->role = 0;
+    ret->has_totp = json_object_object_get_ex(user, "totp", NULL);
+    return ERR_OK;
+}
+
+static enum err read_rows(struct json_object *file, struct people_row **ret, size_t *ret_n)
+{
+    struct json_object *users;
+    TRY(json_get_array(file, "users", PEOPLE_MAX, &users));
+    size_t n = json_object_array_length(users);
+    struct people_row *rows = calloc(n + 1, sizeof *rows);
+    enum err e = rows == NULL ? ERR_NOMEM : ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < n; i++)
+        e = read_row(json_object_array_get_idx(users, i), &rows[i]);
+    if (e != ERR_OK) {
+        free(rows);
+        return e;
+    }
+    *ret = rows;
+    *ret_n = n;
+    return ERR_OK;
+}
+
+enum err people_list(const char *path, struct people_row **ret, size_t *ret_n)
+{
+    struct json_object *file = NULL;
+    TRY(load(path, &file));
+    enum err e = read_rows(file, ret, ret_n);
+    json_object_put(file);
+    return e == ERR_NOT_FOUND || e == ERR_RANGE ? ERR_FORMAT : e;
 }
 
 static enum err read_totp(struct json_object *user, struct person *ret)
@@ -222,7 +315,7 @@ enum err people_known(const char *path, const char *name, bool *ret)
 {
     struct json_object *file = NULL, *user;
     TRY(load(path, &file));
-    enum err e = find(file, name, &user);
+    enum err e = find_user(file, name, &user);
     json_object_put(file);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
@@ -234,7 +327,7 @@ enum err people_check(const char *path, const char *name, const struct secret *p
 {
     struct json_object *file = NULL, *user;
     TRY(load(path, &file));
-    enum err e = find(file, name, &user);
+    enum err e = find_user(file, name, &user);
     if (e == ERR_OK)
         e = check_user(user, password, ret);
     else if (e == ERR_NOT_FOUND)

@@ -120,6 +120,7 @@ static enum err put_user(const struct setup *s)
     char path[PATH_MAX];
     TRY(file_join(s->root, PLACE_USERS, path, sizeof path));
     (void)unlink(path); /* of an init that failed half-way; there is no organisation yet */
+    TRY(people_begin(path));
     TRY(people_add(path, s->user, PEOPLE_ADVANCED, &s->user_password));
     return give(s, path, PROCESS_VAULT);
 }

@@ -425,7 +425,10 @@ def test_every_answer_as_json():
         eq(as_object(other, 'export')['file'], log, 'export')
         policy = s.put('policy.json', json.dumps({}))
         rows = ((0, 'user', 'add', '--name', 'root1', '--role', 'administrator', '--password-file', secret),
-                (3, 'user', 'totp', '--name', 'nobody'),
+                (3, 'user', 'totp', '--name', 'nobody'), (0, 'user', 'list'),
+                (0, 'user', 'add', '--name', 'gone', '--role', 'reader', '--password-file', secret),
+                (0, 'user', 'role', '--name', 'gone', '--role', 'auditor'),
+                (0, 'user', 'password', '--name', 'gone', '--password-file', secret), (0, 'user', 'remove', '--name', 'gone'),
                 (0, 'keys', 'new'), (0, 'keys', 'check'), (1, 'keys', 'import', '/nonexistent'),
                 (0, 'token', 'new'), (0, 'device', 'list'), (0, 'device', 'flags'), (0, 'device', 'report', d.id), (2, 'device', 'approve', 'ffff'),
                 (0, 'device', 'refuse', d.id), (0, 'device', 'approve', d.id), (0, 'device', 'revoke', d.id),

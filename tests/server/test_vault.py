@@ -214,6 +214,82 @@ def test_one_time_codes():
         eq(secret_search.search([s.root, s.log], [e['digits'] for e in records]), [], 'passwords on disk')
 
 
+def test_people_are_managed():
+    """What `user` changes holds with the next question; a code that was used works for nobody of that name again."""
+    with server() as s:
+        s.start()
+        d = enrolled(s, 'people')
+        e = d.escrow()
+        d.sync(e)
+        users = s.state('vault/users.json')
+        before = os.stat(users)
+
+        def people():
+            return {p.pop('name'): p for p in json.loads(s.command('user', 'list', '--json').stdout)['people']}
+
+        def ask(code=0, said='', **words):
+            holds(said in s.recover(e['key_id'], code=code, who='bob', **words)[1], said)
+        add_user(s, 'bob', 'reader')
+        eq(people(), {'alice': {'role': 'advanced', 'one_time_code': False}, 'bob': {'role': 'reader', 'one_time_code': False}}, 'list')
+        ask(3, 'The role reader may not', password='a good password')
+        s.command('user', 'role', '--name', 'bob', '--role', 'advanced')
+        ask(password='a good password')
+        holds('8 characters' in s.command('user', 'password', '--name', 'bob', '--password-file', '-', code=1, stdin='short').stderr, 'rules')
+        eq(s.command('user', 'password', '--name', 'bob', '--password-file', '-', stdin='another password').stdout, 'bob\n', 'password')
+        ask(3, 'Wrong name', password='a good password')
+        ask(password='another password')
+        seed = json.loads(s.command('user', 'totp', '--name', 'bob', '--json').stdout)['seed']
+        p = s.command('user', 'totp', '--name', 'bob', code=3)
+        holds('--again' in p.stderr and people()['bob']['one_time_code'], p)
+        s.command('user', 'totp', '--name', 'bob', '--again', '--off', code=2)
+        while time.time() % 30 > 20:  # so that a step does not end in the middle
+            time.sleep(0.2)
+        now = time.time()
+        s.put('code', code_at(seed, now))
+        coded = {'password': 'another password', 'extra': ('--code-file', s.path('code'))}
+        ask(**coded)
+        again = json.loads(s.command('user', 'totp', '--name', 'bob', '--again', '--json').stdout)['seed']
+        holds(again != seed, 'another seed')
+        s.command('user', 'totp', '--name', 'bob', '--off')
+        s.command('user', 'totp', '--name', 'bob', '--off', code=3)
+        ask(password='another password')
+        eq(s.command('user', 'remove', '--name', 'bob').stdout, 'bob\n', 'remove')
+        for words in (('remove',), ('role', '--role', 'reader'), ('totp',), ('totp', '--off')):
+            holds('nobody of this name' in s.command('user', *words, '--name', 'bob', code=3).stderr, f'{words}')
+        ask(3, 'Wrong name', password='another password')
+        add_user(s, 'bob', 'advanced', 'another password')
+        with open(users, encoding='utf-8') as f:
+            text = json.load(f)
+        text['users'][1]['totp'] = seed  # the same code, as if the seed had been given once more
+        with open(users, 'w', encoding='utf-8') as f:
+            json.dump(text, f)
+        ask(3, 'Wrong name', **coded)
+        s.put('code', code_at(seed, now + 30))
+        ask(**coded)
+        after = os.stat(users)
+        eq((after.st_uid, after.st_gid, after.st_mode), (before.st_uid, before.st_gid, before.st_mode), 'owner and mode')
+        table = s.command('user', 'list').stdout
+        holds(re.search(r'(?m)^bob +advanced +one-time code$', table) and not any(x in table for x in (seed, '$y$')), table)
+        holds('$y$' not in s.command('user', 'list', '--json').stdout, 'no hashes')
+
+
+def test_the_file_of_people_is_never_made_anew():
+    with server() as s:
+        users = s.state('vault/users.json')
+        words = (('list',), ('remove', '--name', 'alice'), ('totp', '--name', 'alice'),
+                 ('add', '--name', 'bob', '--role', 'reader', '--password-file', s.path('user.secret')))
+        with open(users, 'w', encoding='utf-8') as f:
+            f.write('{"users": [')
+        for w in words:
+            holds('is damaged' in s.command('user', *w, code=1).stderr, f'{w}')
+        os.remove(users)
+        for w in words:
+            holds('is missing' in s.command('user', *w, code=1).stderr, f'{w}')
+        holds(not os.path.exists(users), 'made anew')
+        os.remove(os.path.join(s.root, 'etc/keyholt/org/org.json'))
+        holds('run keyholt-server init' in s.command('user', 'list', code=1).stderr, 'nothing here')
+
+
 def test_a_refused_word_is_on_record():
     """Approvals, erasures and words on losses that are refused: who, why, and the one-time code, which is used up."""
     with server() as s:

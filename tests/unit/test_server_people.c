@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 /* after setjmp.h and stdarg.h, as cmocka wants */
 #include <cmocka.h>
@@ -127,6 +128,8 @@ static void test_people(void **state)
     set_secret(&good, "a good password");
     set_secret(&wrong, "another password");
     assert_int_equal(people_check(path, "alice", &good, &who), ERR_NOT_FOUND);
+    assert_int_equal(people_add(path, "alice", PEOPLE_ADVANCED, &good), ERR_NOT_FOUND);
+    assert_int_equal(people_begin(path), ERR_OK);
     assert_int_equal(people_add(path, "alice", PEOPLE_ADVANCED, &good), ERR_OK);
     assert_int_equal(people_add(path, "bob", PEOPLE_HELP_DESK, &wrong), ERR_OK);
     assert_int_equal(people_add(path, "alice", PEOPLE_ADVANCED, &wrong), ERR_CONFLICT);
@@ -153,6 +156,51 @@ static void test_people(void **state)
     assert_true(who.has_totp && memcmp(who.totp, rfc_seed, TOTP_SECRET) == 0);
     set_secret(&wrong, "short");
     assert_int_equal(people_add(path, "dave", PEOPLE_ADVANCED, &wrong), ERR_RANGE);
+}
+
+static void test_changes(void **state)
+{
+    char path[128];
+    struct person who;
+    struct people_row *rows = NULL;
+    struct stat st;
+    size_t n = 0;
+    SECRET(one);
+    SECRET(two);
+    (void)state;
+    snprintf(path, sizeof path, "%s/users.json", folder);
+    set_secret(&one, "the first one");
+    set_secret(&two, "the second one");
+    assert_int_equal(people_list(path, &rows, &n), ERR_NOT_FOUND);
+    assert_int_equal(people_remove(path, "alice"), ERR_NOT_FOUND);
+    assert_int_equal(people_begin(path), ERR_OK);
+    assert_int_equal(people_add(path, "alice", PEOPLE_ADVANCED, &one), ERR_OK);
+    assert_int_equal(people_add(path, "bob", PEOPLE_READER, &one), ERR_OK);
+    assert_int_equal(chmod(path, 0640), 0);
+    assert_int_equal(people_set_totp(path, "bob", rfc_seed), ERR_OK);
+    assert_int_equal(people_set_role(path, "bob", PEOPLE_HELP_DESK), ERR_OK);
+    assert_int_equal(people_set_password(path, "bob", &two), ERR_OK);
+    assert_int_equal(people_check(path, "bob", &one, &who), ERR_AUTH);
+    assert_int_equal(people_check(path, "bob", &two, &who), ERR_OK);
+    assert_true(who.has_totp && who.role == PEOPLE_HELP_DESK);
+    assert_int_equal(people_list(path, &rows, &n), ERR_OK);
+    assert_int_equal(n, 2);
+    assert_string_equal(rows[0].name, "alice");
+    assert_true(rows[1].has_totp && !rows[0].has_totp && rows[1].role == PEOPLE_HELP_DESK);
+    free(rows);
+    assert_int_equal(people_set_totp(path, "bob", NULL), ERR_OK);
+    assert_int_equal(people_check(path, "bob", &two, &who), ERR_OK);
+    assert_false(who.has_totp);
+    set_secret(&one, "short");
+    assert_int_equal(people_set_password(path, "bob", &one), ERR_RANGE);
+    assert_int_equal(people_set_role(path, "carol", PEOPLE_HELP_DESK), ERR_NOT_FOUND);
+    assert_int_equal(people_remove(path, "bob"), ERR_OK);
+    assert_int_equal(people_remove(path, "bob"), ERR_NOT_FOUND);
+    assert_int_equal(people_check(path, "bob", &two, &who), ERR_AUTH);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    assert_int_equal(file_write(path, "{\"users\":[{}]}", 14, 0600), ERR_OK);
+    assert_int_equal(people_list(path, &rows, &n), ERR_FORMAT);
 }
 
 static void check_options(void)
@@ -264,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_roles),
         cmocka_unit_test(test_totp),
         cmocka_unit_test_setup_teardown(test_people, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_changes, make_folder, remove_folder),
         cmocka_unit_test(test_options),
         cmocka_unit_test_setup_teardown(test_conf, make_folder, remove_folder),
     };
