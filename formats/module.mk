@@ -15,7 +15,7 @@ formats_sources += $(bitlocker_sources)
 # Hosted only (sealing, signing):
 formats_hosted_sources := \
     formats/luks1.c formats/envelope_seal.c formats/record.c formats/receipt.c formats/enroll_text.c formats/command.c \
-    formats/management_encode.c formats/policy.c formats/key_package.c formats/outbox.c formats/outbox_answer.c \
+    formats/management_encode.c formats/policy.c formats/policy_unknown.c formats/key_package.c formats/outbox.c formats/outbox_answer.c \
     formats/pe_signature.c formats/efi_signature.c formats/org_verify.c formats/host/json_strict.c formats/host/number_list.c \
     formats/host/audit_line.c formats/host/audit_lines.c \
     formats/host/audit_chain.c formats/host/audit_gap.c formats/host/audit_erase.c formats/host/audit_compare.c formats/audit_head.c

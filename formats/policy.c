@@ -14,17 +14,21 @@ void policy_defaults(struct policy *ret)
                            .verify_hours = POLICY_VERIFY_HOURS};
 }
 
-static enum err head(const struct jw *j, const struct guid *org, struct policy *p)
+/* ret_at: the member that is looked at, for whoever says what is wrong */
+static enum err head(const struct jw *j, const struct guid *org, struct policy *p, const char **ret_at)
 {
     int format = jw_get(j, JW_ROOT, "format");
     char text[GUID_TEXT + 2];
     struct guid id;
     size_t len;
+    *ret_at = "format";
     if (!jw_is(j, format, FORMAT_NAME))
         return jw_starts(j, format, FORMAT_NAME) ? ERR_VERSION : ERR_FORMAT;
+    *ret_at = "version";
     TRY(jw_u64(j, jw_get(j, JW_ROOT, "version"), JW_NUMBER, INT64_MAX, &p->version));
     if (p->version == 0)
         return ERR_FORMAT;
+    *ret_at = "org";
     if (jw_text(j, jw_get(j, JW_ROOT, "org"), text, sizeof text, &len) != ERR_OK)
         return ERR_FORMAT; /* too long, too: it is not our scratch that is full */
     TRY(guid_decode(text, len, &id));
@@ -90,25 +94,46 @@ static enum err number(const struct jw *j, const char *name, uint32_t min, uint3
     return ERR_OK;
 }
 
-enum err policy_decode(const char *json, size_t len, const struct guid *org, void *scratch,
-                       size_t scratch_len, struct policy *ret)
+static enum err body(const struct jw *j, struct policy *p, const char **ret_at)
+{
+    *ret_at = "escrow";
+    TRY(escrow(j, p));
+    *ret_at = "encrypt";
+    TRY(encrypt(j, p));
+    *ret_at = "retention";
+    TRY(retention(j));
+    *ret_at = "key_package";
+    TRY(flag(j, *ret_at, &p->key_package));
+    *ret_at = "rotate_used_needs_receipt";
+    TRY(flag(j, *ret_at, &p->rotate_used_needs_receipt));
+    *ret_at = "rotate_days";
+    TRY(number(j, *ret_at, 0, POLICY_ROTATE_MAX, &p->rotate_days));
+    *ret_at = "verify_hours";
+    return number(j, *ret_at, 1, POLICY_VERIFY_MAX, &p->verify_hours);
+}
+
+enum err policy_check(const char *json, size_t len, const struct guid *org, void *scratch, size_t scratch_len,
+                      struct policy *ret, const char **ret_at)
 {
     struct policy p;
     struct jw j;
+    *ret_at = NULL;
     if (len > POLICY_MAX)
         return ERR_RANGE;
     TRY(jw_parse(json, len, scratch, scratch_len, &j));
     policy_defaults(&p);
-    TRY(head(&j, org, &p));
-    TRY(escrow(&j, &p));
-    TRY(encrypt(&j, &p));
-    TRY(retention(&j));
-    TRY(flag(&j, "key_package", &p.key_package));
-    TRY(flag(&j, "rotate_used_needs_receipt", &p.rotate_used_needs_receipt));
-    TRY(number(&j, "rotate_days", 0, POLICY_ROTATE_MAX, &p.rotate_days));
-    TRY(number(&j, "verify_hours", 1, POLICY_VERIFY_MAX, &p.verify_hours));
+    TRY(head(&j, org, &p, ret_at));
+    TRY(body(&j, &p, ret_at));
+    *ret_at = NULL;
     *ret = p;
     return ERR_OK;
+}
+
+enum err policy_decode(const char *json, size_t len, const struct guid *org, void *scratch,
+                       size_t scratch_len, struct policy *ret)
+{
+    const char *at;
+    return policy_check(json, len, org, scratch, scratch_len, ret, &at);
 }
 
 enum err policy_verify(const void *json, size_t len, const uint8_t sig[static POLICY_SIG],

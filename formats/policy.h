@@ -49,6 +49,17 @@ void policy_defaults(struct policy *ret);
 MUST_CHECK enum err policy_decode(const char *json, size_t len, const struct guid *org, void *scratch,
                                   size_t scratch_len, struct policy *ret);
 
+/* The same, for whoever writes one. ret_at: the member that is wrong or missing; NULL where it is the whole
+ */
+MUST_CHECK enum err policy_check(const char *json, size_t len, const struct guid *org, void *scratch,
+                                 size_t scratch_len, struct policy *ret, const char **ret_at);
+/* Go through the members that this version does not know, those within them, too. name: as
+ * "later.list[1].days", what is not plain ASCII as '?', cut where it is long; borrowed during the call
+ * err: as jw_parse() */
+#define POLICY_MEMBER 256
+MUST_CHECK enum err policy_unknown(const char *json, size_t len, void *scratch, size_t scratch_len,
+                                   void (*each)(void *arg, const char *name), void *arg);
+
 struct cr_p256_pub;
 /* Does the signature verify under the policy key, over the exact bytes? err: AUTH */
 MUST_CHECK enum err policy_verify(const void *json, size_t len, const uint8_t sig[static POLICY_SIG],

@@ -963,7 +963,7 @@ def test_policy_goes_out_with_answers(s):
     holds('policy' not in d.sync()[2], 'there is none')
     text = json.dumps({'format': 'keyholt-policy', 'version': 3, 'org': s.org['id'], 'rotate_days': 90})
     file = s.put('policy.json', text)
-    eq(json.loads(s.command('policy', 'set', file, '--json').stdout), {'version': 3}, 'set')
+    eq(json.loads(s.command('policy', 'set', file, '--json').stdout), {'version': 3, 'unknown': []}, 'set')
     answers = []
     until('sent', lambda: answers.append(d.sync()[2]) or 'policy' in answers[-1])  # by the worker that looked first
     got = answers[-1]['policy']
@@ -978,6 +978,34 @@ def test_policy_goes_out_with_answers(s):
     s.wait_log('refused=policy.json')
     eq(base64.b64decode(d.sync()[2]['policy']['json']).decode(), text, 'a changed file does not count')
     os.remove(os.path.join(s.root, 'etc/keyholt/org/policy.json'))
+
+
+def test_policy_that_is_wrong_is_named():
+    """Before it goes to every laptop: what is wrong, where; and what no laptop will read."""
+    s = Server()
+    try:
+        base = {'format': 'keyholt-policy', 'version': 1, 'org': s.org['id']}
+
+        def put(*words, code=0, **change):
+            text = {k: v for k, v in {**base, **change}.items() if v is not None}
+            return s.command('policy', 'set', s.put('policy.json', json.dumps(text)), *words, code=code)
+        for change, said in (({'org': NO_GUID}, 'another organisation'), ({'version': None}, '"version": is missing'),
+                             ({'org': None}, '"org": is missing'), ({'rotate_days': 99999}, '"rotate_days": a value is out of range'),
+                             ({'rotate_days': '90'}, '"rotate_days": is missing or not in its form'),
+                             ({'escrow': 'later'}, '"escrow": demands what this version cannot')):
+            holds(said in put(code=3, **change).stderr, f'{change}')
+        holds('not JSON' in s.command('policy', 'set', s.put('policy.json', '{'), code=3).stderr, 'broken')
+        typos = {'rotate_day': 90, 'later': {'a': 1}}
+        p = put('--strict', code=3, **typos)
+        holds('--strict' in p.stderr and not os.path.exists(os.path.join(s.root, 'etc/keyholt/org/policy.json')), p)
+        p = put('--json', **typos)
+        eq(json.loads(p.stdout), {'version': 1, 'unknown': ['rotate_day', 'later', 'later.a']}, 'listed')
+        eq([line.rsplit(' ', 1)[1] for line in p.stderr.splitlines()], ['rotate_day', 'later', 'later.a'], 'a line for each')
+        eq(put('--strict', version=2).stderr, '', 'nothing to say')
+        p = run(SERVER, 'policy', 'set', '--root', s.path('nothing'), s.path('policy.json'), code=1)
+        holds(s.path('nothing') + ': no server was set up here; run keyholt-server init' in p.stderr, p)
+    finally:
+        s.clean()
 
 
 def test_a_report_that_was_ordered(s):

@@ -97,6 +97,80 @@ static void refused(void **state)
     assert_int_equal(decode(big, sizeof big, &p), ERR_RANGE);
 }
 
+/* What is wrong is named. */
+static void named(void **state)
+{
+    static const struct {
+        const char *text, *at;
+    } rows[] = {
+        {"{", NULL},
+        {"{\"format\":\"keyholt-org\"}", "format"},
+        {"{\"format\":\"keyholt-policy\"," ORG "}", "version"},
+        {"{\"format\":\"keyholt-policy\",\"version\":3}", "org"},
+        {HEAD ",\"escrow\":1}", "escrow"},
+        {HEAD ",\"encrypt\":\"os\"}", "encrypt"},
+        {HEAD ",\"retention\":false}", "retention"},
+        {HEAD ",\"key_package\":1}", "key_package"},
+        {HEAD ",\"rotate_used_needs_receipt\":1}", "rotate_used_needs_receipt"},
+        {HEAD ",\"rotate_days\":3651}", "rotate_days"},
+        {HEAD ",\"verify_hours\":0}", "verify_hours"},
+    };
+    struct guid org;
+    struct policy p;
+    static char scratch[POLICY_SCRATCH(512)];
+    (void)state;
+    assert_int_equal(guid_decode("7F3A2C10-5B44-4E0E-9D7C-2A1B3C4D5E6F", 36, &org), ERR_OK);
+    for (size_t i = 0; i < N(rows); i++) {
+        const char *at = "?";
+        enum err e = policy_check(rows[i].text, strlen(rows[i].text), &org, scratch, sizeof scratch, &p, &at);
+        if (e == ERR_OK || (at == NULL) != (rows[i].at == NULL) ||
+            (at != NULL && strcmp(at, rows[i].at) != 0))
+            fail_msg("%s: %s at %s", rows[i].text, err_name(e), at != NULL ? at : "the whole");
+    }
+    const char *at = "?";
+    assert_int_equal(policy_check(whole, strlen(whole), &org, scratch, sizeof scratch, &p, &at), ERR_OK);
+    assert_null(at);
+}
+
+static void note(void *arg, const char *name)
+{
+    char *all = arg;
+    strcat(strcat(all, name), " ");
+}
+
+static void unknown(void **state)
+{
+    static const struct {
+        const char *text, *want;
+    } rows[] = {
+        {HEAD "}", ""},
+        {HEAD ",\"rotate_day\":3,\"Escrow\":\"sealed\"}", "rotate_day Escrow "},
+        {HEAD ",\"later\":{\"org\":1,\"l\":[0,{\"\xc3\xa4\":{\"x\":[]}}]},\"z\":[]}",
+         "later later.org later.l later.l[1].?? later.l[1].??.x z "},
+        {"[{\"a\":1}]", "[0].a "},
+    };
+    static char scratch[POLICY_SCRATCH(POLICY_MAX)];
+    (void)state;
+    for (size_t i = 0; i < N(rows); i++) {
+        char all[512] = "";
+        assert_int_equal(
+            policy_unknown(rows[i].text, strlen(rows[i].text), scratch, sizeof scratch, note, all), ERR_OK);
+        assert_string_equal(all, rows[i].want);
+    }
+    char all[512] = "";
+    assert_int_equal(policy_unknown(whole, strlen(whole), scratch, sizeof scratch, note, all), ERR_OK);
+    assert_string_equal(all, "later later.x ");
+    char deep[POLICY_MAX] = "";
+    for (unsigned i = 0; i < 30; i++)
+        strcat(deep, "{\"a-name-that-is-long-enough-to-fill-it\":");
+    strcat(deep, "1");
+    for (unsigned i = 0; i < 30; i++)
+        strcat(deep, "}");
+    static char much[POLICY_MAX];
+    assert_int_equal(policy_unknown(deep, strlen(deep), scratch, sizeof scratch, note, much), ERR_OK);
+    assert_true(strlen(much) < 30 * (size_t)POLICY_MEMBER);
+}
+
 static void signature(void **state)
 {
     struct cr_p256_key *key;
@@ -116,9 +190,8 @@ static void signature(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values),
-        cmocka_unit_test(refused),
-        cmocka_unit_test(signature),
+        cmocka_unit_test(values),  cmocka_unit_test(refused),   cmocka_unit_test(named),
+        cmocka_unit_test(unknown), cmocka_unit_test(signature),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
