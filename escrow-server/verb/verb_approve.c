@@ -52,7 +52,7 @@ static int run(int argc, char *const *argv)
         return state_complain(KH_EXIT_FAILED, root, "the path is too long");
     enum err e = secret_from_file(password_file, &password);
     if (e != ERR_OK)
-        return state_complain(KH_EXIT_FAILED, password_file, err_text(e));
+        return state_complain(KH_EXIT_FAILED, password_file, secret_file_text(e));
     if (code_file != NULL && local_read_code(code_file, code, sizeof code) != ERR_OK)
         return state_complain(KH_EXIT_FAILED, code_file, "a one-time code of 6 digits is wanted");
     return approve(absolute, as, n, &password, code, json);

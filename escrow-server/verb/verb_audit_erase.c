@@ -87,7 +87,7 @@ static int erase(const struct audit_words *a, const struct wanted *w)
                               "with a one-time code at most 40 entries go at once");
     enum err e = secret_from_file(a->password_file, &password);
     if (e != ERR_OK)
-        return state_complain(KH_EXIT_FAILED, a->password_file, err_text(e));
+        return state_complain(KH_EXIT_FAILED, a->password_file, secret_file_text(e));
     while (done < w->count) {
         size_t count = w->count - done < MSG_ERASE_MAX ? w->count - done : MSG_ERASE_MAX;
         int code = ask(a, w, done, count, &password);

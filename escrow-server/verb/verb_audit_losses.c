@@ -165,7 +165,7 @@ static int say(const struct audit_words *a, const char *word, const char *what, 
     struct json_object *answer = NULL, *o;
     enum err e = secret_from_file(a->password_file, &password);
     if (e != ERR_OK)
-        return state_complain(KH_EXIT_FAILED, a->password_file, err_text(e));
+        return state_complain(KH_EXIT_FAILED, a->password_file, secret_file_text(e));
     o = json_object_new_object();
     json_object_object_add(o, "op", json_object_new_string("loss"));
     json_object_object_add(o, "word", json_object_new_string(word));

@@ -124,7 +124,7 @@ static int recover(const struct words *w)
     const char *detail = "";
     enum err e = secret_from_file(w->password_file, &password);
     if (e != ERR_OK)
-        return complain(KH_EXIT_FAILED, w->password_file, err_text(e));
+        return complain(KH_EXIT_FAILED, w->password_file, secret_file_text(e));
     struct json_object *request = make_request(w);
     e = local_ask(w->root, request, &password, &answer, &digits);
     json_object_put(request);
