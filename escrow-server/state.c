@@ -36,6 +36,21 @@ int state_begin(const char *root, char ret_root[static PATH_MAX], struct conf *r
     return state_complain(KH_EXIT_FAILED, root, state_text(e));
 }
 
+int state_no_org(const char *root, enum err e)
+{
+    char dir[PATH_MAX];
+    if (e == ERR_NOT_FOUND && !state_has_organisation(root))
+        return state_complain(KH_EXIT_FAILED, root, STATE_NO_SERVER);
+    if (file_join(root, KH_ORG_DIR, dir, sizeof dir) != ERR_OK)
+        return state_complain(KH_EXIT_FAILED, root, "the path is too long");
+    if (e == ERR_NOT_FOUND || e == ERR_AUTH || e == ERR_FORMAT || e == ERR_RANGE)
+        return state_complain(
+            KH_EXIT_FAILED, dir,
+            "org.json, org.json.sig and root.pub do not belong together, or one is damaged or "
+            "missing; put them back from the bundle");
+    return state_complain(KH_EXIT_FAILED, dir, err_text(e));
+}
+
 /* Two supervisors over one state would fight for the stores. The lock goes with the process. */
 enum err state_lock(const char *root)
 {

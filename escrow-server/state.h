@@ -31,5 +31,7 @@ bool state_has_organisation(const char *root);
 const char *state_text(enum err e);
 /* A word on standard error. Returns code. */
 int state_complain(int code, const char *what, const char *reason);
+/* A word on standard error on why state_org() failed. root: absolute. Returns KH_EXIT_FAILED. */
+int state_no_org(const char *root, enum err e);
 /* Root made absolute, and server.conf. Returns 0, or an exit code after a word on standard error. */
 int state_begin(const char *root, char ret_root[static PATH_MAX], struct conf *ret_conf);

@@ -157,7 +157,10 @@ static enum err put_file(const char *path, const void *p, size_t len, uid_t uid)
     if (access(path, F_OK) == 0)
         return ERR_CONFLICT;
     TRY(file_write(path, p, len, 0600));
-    return uid == geteuid() || chown(path, uid, uid) == 0 ? ERR_OK : ERR_DENIED;
+    if (uid == geteuid() || chown(path, uid, uid) == 0)
+        return ERR_OK;
+    (void)unlink(path);
+    return ERR_DENIED;
 }
 
 /* A random password, sealed to this key alone. */
@@ -208,6 +211,17 @@ static enum err prepare(const char *dir, const char *suffix, const struct cr_p25
     return path_of(dir, hex, suffix, ret->key);
 }
 
+/* A key without its canary would be an alarm for ever. One that stayed when its key was lost is as good. */
+static enum err put_canary(const struct place *p, uid_t uid)
+{
+    enum err e = put_file(p->canary, p->sealed, p->len, uid);
+    if (e == ERR_CONFLICT)
+        return ERR_OK;
+    if (e != ERR_OK)
+        (void)unlink(p->key);
+    return e;
+}
+
 enum err escrow_key_put_token(const char *dir, const char *uri, const struct cr_p256_key *key,
                               const struct guid *org, uint64_t now, uid_t uid)
 {
@@ -216,7 +230,7 @@ enum err escrow_key_put_token(const char *dir, const char *uri, const struct cr_
         return ERR_RANGE;
     TRY(prepare(dir, SUFFIX_TOKEN, key, org, now, &p));
     TRY(put_file(p.key, uri, strlen(uri), uid));
-    return put_file(p.canary, p.sealed, p.len, uid);
+    return put_canary(&p, uid);
 }
 
 enum err escrow_key_put(const char *dir, const struct cr_p256_key *key, const struct guid *org,
@@ -225,5 +239,5 @@ enum err escrow_key_put(const char *dir, const struct cr_p256_key *key, const st
     struct place p;
     TRY(prepare(dir, SUFFIX_KEY, key, org, now, &p));
     TRY(put_pem(p.key, key, passphrase, uid));
-    return put_file(p.canary, p.sealed, p.len, uid);
+    return put_canary(&p, uid);
 }

@@ -165,7 +165,7 @@ static int set(const struct words *w)
     s = (struct set){.w = w};
     enum err e = state_org(w->root, &s.org, NULL, NULL);
     if (e != ERR_OK)
-        return complain(KH_EXIT_FAILED, w->root, state_text(e));
+        return state_no_org(w->root, e);
     int code = check_and_install(&s);
     json_object_put(s.unknown);
     free(s.scratch);

@@ -138,6 +138,78 @@ def test_epochs_of_the_escrow_key():
         eq(keys(s)['good'], True, 'as it was')
 
 
+def test_keys_say_what_is_wrong():
+    with server() as s:
+        def refused(*words, code=1, said, **kw):
+            p = s.command('keys', *words, code=code, **kw)
+            holds(said in p.stderr and not p.stdout, f'{words}: {p}')
+        pem, sealed, rsa = s.path('p256.pem'), s.path('sealed.pem'), s.path('rsa.pem')
+        run('openssl', 'genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', pem)
+        run('openssl', 'pkcs8', '-topk8', '-in', pem, '-out', sealed, '-passout', 'pass:its own')
+        run('openssl', 'genpkey', '-algorithm', 'RSA', '-out', rsa)
+        refused('import', sealed, said=sealed + ': it is encrypted; name a file with its passphrase: --passphrase-file')
+        refused('import', sealed, '--passphrase-file', '-', stdin='wrong', said='the passphrase does not open it')
+        refused('import', rsa, said='P-256 private key')
+        refused('import', s.put('none.pem', 'x' * 5000), said='P-256 private key')
+        refused('import', s.path('absent'), said='not found')
+        made = json.loads(s.command('keys', 'import', sealed, '--passphrase-file', '-', '--json', stdin='its own').stdout)
+        der = base64.b64decode(''.join(made['public_key'].splitlines()[1:-1]))
+        eq(made['id'].lower(), hashlib.sha256(der).hexdigest(), 'the ID')
+        refused('import', pem, code=3, said='the vault has this key already')
+        stem = made['id'].lower()[:16]
+        key = next(s.state('vault/keys', n) for n in os.listdir(s.state('vault/keys')) if n.lower() == stem + '.key')
+        os.remove(key)
+        p = s.command('keys', 'import', pem)  # lost, and its canary stayed
+        holds(made['id'] in p.stderr and os.path.exists(key), p)
+        s.start()
+        health(s)
+        table = s.command('keys', 'check').stdout
+        eq(table.lower().count(stem), 1, table)
+        s.stop()
+        sig = os.path.join(s.root, 'etc/keyholt/org/org.json.sig')
+        with open(sig, 'r+b') as f:
+            f.write(bytes(64))
+        refused('new', said='do not belong together')
+        os.remove(sig)
+        refused('new', said='do not belong together')
+        os.remove(os.path.join(s.root, 'etc/keyholt/org/org.json'))
+        refused('new', said='no server was set up here; run keyholt-server init')
+
+
+def test_a_key_that_cannot_be_written_is_told_why():
+    with server() as s:
+        folder = s.state('vault/keys')
+        s.configure(vault_passphrase_file='')
+        for path in (s.dir, s.state('vault')):
+            os.chmod(path, 0o755)
+        os.chmod(folder, 0o500)
+        p = subprocess.run([SERVER, 'keys', 'new', '--root', s.root], capture_output=True, text=True, check=False,
+                           **({'user': 65534} if os.geteuid() == 0 else {}))
+        os.chmod(folder, 0o700)
+        holds(p.returncode == 1 and f'{folder}: it cannot be written by this user' in p.stderr, p)
+        if os.geteuid() != 0 or run('unshare', '-m', 'true', code=None).returncode != 0:
+            raise Skip('needs a mount namespace for a full disk')
+        p = run('unshare', '-m', 'sh', '-c', 'mount -t tmpfs -o size=4k none "$1" && "$0" keys new --root "$2"; echo "$?"; ls "$1"',
+                SERVER, folder, s.root)
+        eq(p.stdout, '1\n', 'nothing is left of it')
+        holds(f'{folder}: no room left' in p.stderr, p)
+
+
+def test_an_empty_password_file_is_called_empty():
+    with server() as s:
+        empty = s.put('empty', '\n')
+        says = ('--as', 'alice', '--password-file', empty)
+        for words in (('user', 'add', '--name', 'bob', '--role', 'reader', '--password-file', empty),
+                      ('user', 'password', '--name', 'alice', '--password-file', empty),
+                      ('recover', '--key-id', '0' * 8, '--reason', 'x', *says), ('approve', '--entry', '1', *says),
+                      ('audit', 'erase', '--entries', '1', *says), ('audit', 'acknowledge', '--entry', '1', '--reason', 'x', *says),
+                      ('keys', 'import', 'x', '--passphrase-file', empty)):
+            p = s.command(*words, code=1)
+            holds(f'{empty}: it is empty' in p.stderr, f'{words}: {p}')
+        s.put('vault.secret', '')
+        holds('vault.secret: it is empty' in s.command('keys', 'new', code=1).stderr, 'of the vault')
+
+
 def test_a_key_that_the_organisation_names_is_missed():
     with server() as s:
         s.command('keys', 'new')
