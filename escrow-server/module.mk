@@ -16,7 +16,7 @@ server_store_libs := -lsqlite3 -lpq -pthread
 
 $(eval $(call program,bin/keyholt-server,escrow-server/places.c escrow-server/conf_table.c escrow-server/pki.c escrow-server/pki_read.c \
     escrow-server/state.c $(escrow_key) $(server_store) \
-    $(addprefix escrow-server/verb/,main.c options.c verb_init.c setup_keys.c setup_state.c setup_org.c \
+    $(addprefix escrow-server/verb/,main.c options.c verb_init.c setup_keys.c setup_places.c setup_state.c setup_org.c \
     verb_approve.c verb_serve.c verb_recover.c verb_audit.c verb_audit_erase.c verb_audit_losses.c \
     verb_audit_begin.c verb_audit_export.c verb_user.c verb_token.c state_store.c state_backup.c verb_backup.c \
     verb_restore.c verb_verify.c verify_receipts.c verb_move.c verb_retain.c verb_import.c verb_keys.c verb_check_config.c config_page.c answer_guard.c \

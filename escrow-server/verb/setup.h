@@ -44,6 +44,13 @@ struct setup {
 
 /* Hosts out of the --url list. err: FORMAT (not https://host:port; the list's bad one is named on stderr) */
 MUST_CHECK enum err setup_hosts(struct setup *s);
+/* The folders of the two keys and of the bundle: apart from each other, the bundle's empty, no key there yet;
+ * they are made. Sets the paths in conf. Returns an exit code, after a word on standard error. */
+int setup_places(struct setup *s, const char *offline_dir, const char *desk_dir);
+/* Of an init that failed half-way: the keys and the bundle. */
+void setup_take_back(const struct setup *s);
+/* That word. Returns code. */
+int setup_complain(int code, const char *what, const char *reason);
 MUST_CHECK enum err setup_make_keys(struct setup *s);
 void setup_wipe(struct setup *s);
 

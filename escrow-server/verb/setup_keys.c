@@ -20,6 +20,9 @@ static enum err host_of(const char *url, char ret[static PKI_HOST_MAX])
     size_t digits = strspn(port + 1, "0123456789");
     if (digits == 0 || digits > 5 || port[1 + digits] != '\0')
         return ERR_FORMAT;
+    unsigned long number = strtoul(port + 1, NULL, 10);
+    if (number < 1 || number > 65535)
+        return ERR_RANGE;
     memcpy(ret, at, len);
     ret[len] = '\0';
     return ERR_OK;
@@ -28,10 +31,11 @@ static enum err host_of(const char *url, char ret[static PKI_HOST_MAX])
 enum err setup_hosts(struct setup *s)
 {
     for (unsigned i = 0; i < s->urls->n; i++) {
-        if (host_of(s->urls->item[i], s->hosts[s->n_hosts]) != ERR_OK) {
-            fprintf(stderr,
-                    "keyholt-server: --url %s: an address like https://keys.example.org:8443 is wanted\n",
-                    s->urls->item[i]);
+        enum err e = host_of(s->urls->item[i], s->hosts[s->n_hosts]);
+        if (e != ERR_OK) {
+            fprintf(stderr, "keyholt-server: --url %s: %s\n", s->urls->item[i],
+                    e == ERR_RANGE ? "the port must be 1 to 65535"
+                                   : "an address like https://keys.example.org:8443 is wanted");
             return ERR_FORMAT;
         }
         s->n_hosts++;

@@ -36,12 +36,6 @@ struct words {
     bool json;
 };
 
-static int complain(int code, const char *what, const char *reason)
-{
-    fprintf(stderr, "keyholt-server: %s: %s; no organisation was made\n", what, reason);
-    return code;
-}
-
 static enum err parse(int argc, char *const *argv, struct setup *s, struct words *w)
 {
     const struct option_def defs[] = {
@@ -74,47 +68,57 @@ static enum err parse(int argc, char *const *argv, struct setup *s, struct words
 static int check_texts(const struct setup *s)
 {
     if (qr_text_check_url(s->recovery_url) != ERR_OK)
-        return complain(
+        return setup_complain(
             KH_EXIT_USAGE, s->recovery_url,
             "the recovery address goes into a QR code, so it may hold only 0-9 A-Z $ % * + - . / : and "
             "at most 128 characters");
     if (s->org_name[0] == '\0' || strlen(s->org_name) > ORG_TEXT ||
         !text_is_printable(s->org_name, strlen(s->org_name)))
-        return complain(KH_EXIT_USAGE, "--org-name", "1 to 128 bytes of plain UTF-8 are wanted");
+        return setup_complain(KH_EXIT_USAGE, "--org-name", "1 to 128 bytes of plain UTF-8 are wanted");
     if (strlen(s->message) > ORG_MESSAGE || !text_is_printable(s->message, strlen(s->message)))
-        return complain(KH_EXIT_USAGE, "--message", "at most 512 bytes of plain UTF-8 are wanted");
+        return setup_complain(KH_EXIT_USAGE, "--message", "at most 512 bytes of plain UTF-8 are wanted");
     if (!people_name_is_good(s->user))
-        return complain(KH_EXIT_USAGE, "--user",
-                        "1 to 64 characters without blanks, quotes, colons and commas");
+        return setup_complain(KH_EXIT_USAGE, "--user",
+                              "1 to 64 characters without blanks, quotes, colons and commas");
     if (s->token_days < 1 || s->token_days > 3650 || s->token_uses < 1 || s->token_uses > 10000000)
-        return complain(KH_EXIT_USAGE, "--token-days, --token-uses",
-                        "1 to 3650 days and 1 to 10,000,000 uses");
+        return setup_complain(KH_EXIT_USAGE, "--token-days, --token-uses",
+                              "1 to 3650 days and 1 to 10,000,000 uses");
     return KH_EXIT_OK;
 }
 
-/* Three different unprivileged users, or, without root, the caller three times. */
+static bool users_differ(const uid_t *uid)
+{
+    for (unsigned i = PROCESS_WEB; i <= PROCESS_EXPORT; i++)
+        for (unsigned k = PROCESS_WEB; k < i; k++)
+            if (uid[i] == uid[k])
+                return false;
+    return true;
+}
+
+/* Different unprivileged users, or, without root, the caller for each. */
 static int set_users(struct setup *s, const struct words *w)
 {
+    static const char *const option[] = {[PROCESS_WEB] = "--web-uid",
+                                         [PROCESS_WRITER] = "--writer-uid",
+                                         [PROCESS_VAULT] = "--vault-uid",
+                                         [PROCESS_EXPORT] = "--export-uid"};
     for (unsigned kind = PROCESS_WEB; kind <= PROCESS_EXPORT; kind++) {
         if (w->uid[kind] == UINT64_MAX && s->as_root)
             continue; /* as the file has it */
         if (s->as_root && (w->uid[kind] >= UINT32_MAX || w->uid[kind] == 0))
-            return complain(KH_EXIT_USAGE, "--web-uid, --writer-uid, --vault-uid",
-                            "numbers above 0 are wanted");
+            return setup_complain(KH_EXIT_USAGE, option[kind], "a number above 0 is wanted");
         s->conf.uid[kind] = s->as_root ? (uid_t)w->uid[kind] : geteuid();
     }
-    const uid_t *uid = s->conf.uid;
-    if (s->as_root && (uid[PROCESS_WEB] == uid[PROCESS_WRITER] || uid[PROCESS_WEB] == uid[PROCESS_VAULT] ||
-                       uid[PROCESS_WRITER] == uid[PROCESS_VAULT]))
-        return complain(KH_EXIT_USAGE, "--web-uid, --writer-uid, --vault-uid",
-                        "three different numbers are wanted");
+    if (s->as_root && !users_differ(s->conf.uid))
+        return setup_complain(KH_EXIT_USAGE, "--web-uid, --writer-uid, --vault-uid, --export-uid",
+                              "four different numbers are wanted");
     if (!s->as_root)
         fputs(
             "keyholt-server: NOT RUN AS ROOT: web, writer and vault will all run as you; nothing will keep a "
             "taken-over web worker from the vault's key\n",
             stderr);
     if (w->workers > CONF_WORKERS_MAX)
-        return complain(KH_EXIT_USAGE, "--web-workers", "1 to 16 are wanted");
+        return setup_complain(KH_EXIT_USAGE, "--web-workers", "1 to 16 are wanted");
     if (w->workers > 0)
         s->conf.web_workers = (unsigned)w->workers;
     return KH_EXIT_OK;
@@ -125,13 +129,14 @@ static int read_secret(const char *path, const char *name, struct secret *ret)
     if (path == NULL)
         return KH_EXIT_OK;
     enum err e = secret_from_file(path, ret);
-    return e == ERR_OK ? KH_EXIT_OK : complain(KH_EXIT_FAILED, name, err_text(e));
+    return e == ERR_OK ? KH_EXIT_OK : setup_complain(KH_EXIT_FAILED, name, secret_file_text(e));
 }
 
 static int read_vault_secret(struct setup *s, const char *source)
 {
     enum err e = source == NULL ? ERR_OK : passphrase_load(source, &s->vault_passphrase);
-    return e == ERR_OK ? KH_EXIT_OK : complain(KH_EXIT_FAILED, "--vault-passphrase-file", err_text(e));
+    return e == ERR_OK ? KH_EXIT_OK
+                       : setup_complain(KH_EXIT_FAILED, "--vault-passphrase-file", secret_file_text(e));
 }
 
 static int read_secrets(struct setup *s, const struct words *w)
@@ -142,27 +147,20 @@ static int read_secrets(struct setup *s, const struct words *w)
         read_secret(w->root_file, "--root-passphrase-file", &s->root_passphrase) != KH_EXIT_OK)
         return KH_EXIT_FAILED;
     if (s->user_password.len < 8)
-        return complain(KH_EXIT_FAILED, "--user-password-file", "at least 8 characters are wanted");
+        return setup_complain(KH_EXIT_FAILED, "--user-password-file", "at least 8 characters are wanted");
     if (w->vault_file != NULL && strcmp(w->vault_file, "-") == 0)
-        return complain(KH_EXIT_USAGE, "--vault-passphrase-file",
-                        "a file that stays is wanted; the vault reads it at every start");
+        return setup_complain(KH_EXIT_USAGE, "--vault-passphrase-file",
+                              "a file that stays is wanted; the vault reads it at every start");
     return KH_EXIT_OK;
 }
 
-static enum err set_places(struct setup *s, const struct words *w)
+static enum err set_passphrase_file(struct setup *s, const char *source)
 {
-    char dir[PATH_MAX];
-    TRY(place_absolute(w->offline_dir, dir));
-    TRY(file_mkdirs(dir, 0700));
-    TRY(file_join(dir, "/root.key", s->conf.root_key, sizeof s->conf.root_key));
-    TRY(place_absolute(w->desk_dir, s->desk_dir));
-    TRY(file_mkdirs(s->desk_dir, 0700));
-    TRY(file_join(s->desk_dir, "/desk.key", s->conf.desk_key, sizeof s->conf.desk_key));
-    if (w->vault_file == NULL)
+    if (source == NULL)
         return ERR_OK;
-    if (strncmp(w->vault_file, PASSPHRASE_CREDENTIAL, strlen(PASSPHRASE_CREDENTIAL)) != 0)
-        return place_absolute(w->vault_file, s->conf.passphrase_file);
-    snprintf(s->conf.passphrase_file, sizeof s->conf.passphrase_file, "%s", w->vault_file);
+    if (strncmp(source, PASSPHRASE_CREDENTIAL, strlen(PASSPHRASE_CREDENTIAL)) != 0)
+        return place_absolute(source, s->conf.passphrase_file);
+    snprintf(s->conf.passphrase_file, sizeof s->conf.passphrase_file, "%s", source);
     return ERR_OK;
 }
 
@@ -171,9 +169,9 @@ static int check_new(const struct setup *s)
 {
     char path[PATH_MAX];
     if (file_join(s->root, PLACE_ORG, path, sizeof path) != ERR_OK)
-        return complain(KH_EXIT_FAILED, "--root", "the path is too long");
+        return setup_complain(KH_EXIT_FAILED, "--root", "the path is too long");
     if (access(path, F_OK) == 0)
-        return complain(KH_EXIT_NO, path, "there is an organisation already, and it stays as it is");
+        return setup_complain(KH_EXIT_NO, path, "there is an organisation already, and it stays as it is");
     return KH_EXIT_OK;
 }
 
@@ -220,12 +218,11 @@ static int make(struct setup *s, const struct words *w)
         code = check_new(s);
     if (code == KH_EXIT_OK)
         code = read_secrets(s, w);
+    if (code == KH_EXIT_OK)
+        code = setup_places(s, w->offline_dir, w->desk_dir);
     if (code != KH_EXIT_OK)
         return code;
-    enum err e = set_places(s, w);
-    if (e == ERR_OK && (access(s->conf.root_key, F_OK) == 0 || access(s->conf.desk_key, F_OK) == 0))
-        return complain(KH_EXIT_NO, "--offline-dir, --desk-dir",
-                        "there is a key already, and it stays as it is");
+    enum err e = set_passphrase_file(s, w->vault_file);
     if (e == ERR_OK)
         e = setup_make_keys(s);
     if (e == ERR_OK)
@@ -234,9 +231,8 @@ static int make(struct setup *s, const struct words *w)
         e = setup_write_org(s);
     if (e == ERR_OK)
         return report(s, w->json);
-    (void)unlink(s->conf.root_key); /* nobody has them yet: init can be run again */
-    (void)unlink(s->conf.desk_key);
-    return complain(KH_EXIT_FAILED, w->root, err_text(e));
+    setup_take_back(s);
+    return setup_complain(KH_EXIT_FAILED, w->root, err_text(e));
 }
 
 static int run(int argc, char *const *argv)
@@ -252,10 +248,10 @@ static int run(int argc, char *const *argv)
     if (parse(argc, argv, &s, &w) != ERR_OK)
         return KH_EXIT_USAGE;
     if (place_absolute(w.root, root) != ERR_OK)
-        return complain(KH_EXIT_FAILED, w.root, "the path is too long");
+        return setup_complain(KH_EXIT_FAILED, w.root, "the path is too long");
     enum err e = conf_load(root, &s.conf); /* the package's, perhaps with changes by a person */
     if (e != ERR_OK && e != ERR_NOT_FOUND)
-        return complain(KH_EXIT_FAILED, PLACE_CONF, err_text(e));
+        return setup_complain(KH_EXIT_FAILED, PLACE_CONF, err_text(e));
     s.root = root;
     s.urls = &w.urls;
     int code = make(&s, &w);

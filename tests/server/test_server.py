@@ -44,17 +44,42 @@ def test_init_refuses_bad_input(s):
                  '--user-password-file': secret, '--desk-passphrase-file': secret}
         words.update(dict(zip(change[::2], change[1::2])))
         return run(SERVER, 'init', '--root', root, *[w for pair in words.items() for w in pair], code=None)
+    os.symlink(s.dir, s.path('link'))
+    os.mkdir(s.path('full'))
+    s.put('full/of.something', '')
     for change, code, said in ((('--recovery-url', 'https://a/?k=1'), 2, 'QR code'),
                                (('--recovery-url', 'https://ä'), 2, 'QR code'),
                                (('--url', 'http://a:1'), 2, 'https://keys'),
                                (('--url', 'https://a'), 2, 'https://keys'),
+                               (('--url', 'https://a:99999'), 2, '1 to 65535'),
+                               (('--url', 'https://a:0'), 2, '1 to 65535'),
                                (('--user', 'a b'), 2, 'blanks'),
+                               (('--desk-dir', s.path('o2')), 2, '--desk-dir: --offline-dir, --desk-dir and --bundle-dir must be three'),
+                               (('--desk-dir', s.path('o2/a/../desk')), 2, 'none lies in another'),
+                               (('--bundle-dir', s.path('x/../d2/')), 2, '--bundle-dir: '),
+                               (('--bundle-dir', s.path('link/d2')), 2, '--bundle-dir: '),
+                               (('--bundle-dir', s.dir), 2, '--bundle-dir: '),
+                               (('--bundle-dir', '/'), 2, '--bundle-dir: '),
+                               (('--bundle-dir', s.path('full')), 3, s.path('full') + ': the bundle goes to every laptop'),
+                               (('--offline-dir', '/proc/x'), 1, 'keyholt-server: /proc/x: '),
+                               (('--bundle-dir', secret + '/x'), 1, f'keyholt-server: {secret}/x: '),
+                               (('--desk-passphrase-file', '/dev/null'), 1, '--desk-passphrase-file: it is empty'),
                                (('--org-name', ''), 2, 'UTF-8'),
                                (('--user-password-file', '/nonexistent'), 1, 'not found')):
         p = init(s.path('r2'), *change)
         eq(p.returncode, code, f'{change}: {p.stderr}')
         holds(said in p.stderr, f'{change}: {p.stderr}')
         holds(not os.path.exists(s.path('r2', 'etc/keyholt/org/org.json')), 'an organisation was made')
+    if as_root():
+        holds('--export-uid: a number above 0' in init(s.path('r2'), '--export-uid', '0').stderr, 'no root')
+        holds('--export-uid: four different' in init(s.path('r2'), '--export-uid', '5', '--web-uid', '5').stderr, 'four')
+    os.makedirs(s.path('r3'))
+    os.makedirs(s.path('r3/etc/keyholt/org/org.json.sig'))  # so that it fails at the very end
+    eq(init(s.path('r3')).returncode, 1, 'half-way')
+    eq([os.listdir(s.path(n)) for n in ('o2', 'b2')], [[], []], 'nothing is left of it')
+    os.rmdir(s.path('r3/etc/keyholt/org/org.json.sig'))
+    eq(init(s.path('r3')).returncode, 0, 'and again')
+    shutil.rmtree(s.path('o2'))
     before = open(os.path.join(s.root, 'etc/keyholt/org/org.json'), 'rb').read()
     p = init(s.root)
     eq(p.returncode, 3, p.stderr)
