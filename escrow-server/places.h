@@ -12,6 +12,7 @@
 #define PLACE_CONF        KH_ETC "/server.conf"
 #define PLACE_ORG         KH_ORG_DIR "/org.json"
 #define PLACE_ORG_SIG     KH_ORG_DIR "/org.json.sig"
+#define PLACE_ORG_NEXT    KH_ORG_DIR "/org.json.sig.next" /* state_org_signed() */
 #define PLACE_POLICY_JSON KH_ORG_DIR "/policy.json"
 #define PLACE_POLICY_SIG  KH_ORG_DIR "/policy.json.sig"
 #define PLACE_ROOT_PUB    KH_ORG_DIR "/root.pub"

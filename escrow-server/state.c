@@ -83,20 +83,43 @@ static enum err load(const char *root, const char *place, size_t max, struct fil
     return file_read(path, max, &ret->p, &ret->len);
 }
 
+static enum err verify(const char *path, const char *ending, const void *json, size_t len,
+                       const struct cr_p256_pub *pub)
+{
+    FILE_OF(sig);
+    char beside[PATH_MAX];
+    if (snprintf(beside, sizeof beside, "%s%s", path, ending) >= (int)sizeof beside)
+        return ERR_RANGE;
+    TRY(file_read(beside, CR_P256_SIG, &sig.p, &sig.len));
+    return sig.len == CR_P256_SIG ? org_verify(json, len, sig.p, pub) : ERR_FORMAT;
+}
+
+enum err state_org_signed(const char *path, const void *json, size_t len, const struct cr_p256_pub *pub,
+                          const char **ret_ending)
+{
+    const char *ending = ORG_SIG;
+    enum err e = verify(path, ending, json, len, pub);
+    if (e != ERR_OK && verify(path, ORG_SIG_NEXT, json, len, pub) == ERR_OK) {
+        ending = ORG_SIG_NEXT;
+        e = ERR_OK;
+    }
+    if (e == ERR_OK && ret_ending != NULL)
+        *ret_ending = ending;
+    return e;
+}
+
 enum err state_org(const char *root, struct org *ret, uint8_t **ret_json, size_t *ret_len)
 {
     FILE_OF(json);
-    FILE_OF(sig);
     FILE_OF(pem);
     FILE_OF(scratch);
     struct cr_p256_pub pub;
+    char path[PATH_MAX];
     TRY(load(root, PLACE_ORG, ORG_MAX, &json));
-    TRY(load(root, PLACE_ORG_SIG, CR_P256_SIG, &sig));
     TRY(load(root, PLACE_ROOT_PUB, 1024, &pem));
     TRY(cr_p256_pub_from_pem((const char *)pem.p, pem.len, &pub));
-    if (sig.len != CR_P256_SIG)
-        return ERR_FORMAT;
-    TRY(org_verify(json.p, json.len, sig.p, &pub));
+    TRY(file_join(root, PLACE_ORG, path, sizeof path));
+    TRY(state_org_signed(path, json.p, json.len, &pub, NULL));
     scratch.len = 16 * json.len + 1024;
     scratch.p = malloc(scratch.len);
     if (scratch.p == NULL)

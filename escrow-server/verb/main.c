@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 
 static const struct verb *const verbs[] = {
-    &verb_init,    &verb_serve,  &verb_recover, &verb_approve, &verb_audit,        &verb_user,
-    &verb_keys,    &verb_token,  &verb_device,  &verb_policy,  &verb_check_config, &verb_backup,
-    &verb_restore, &verb_verify, &verb_move,    &verb_retain,  &verb_import};
+    &verb_init,   &verb_serve,   &verb_recover, &verb_approve, &verb_audit,  &verb_user,
+    &verb_keys,   &verb_token,   &verb_device,  &verb_policy,  &verb_org,    &verb_check_config,
+    &verb_backup, &verb_restore, &verb_verify,  &verb_move,    &verb_retain, &verb_import};
 #define N_VERBS (sizeof verbs / sizeof verbs[0])
 
 static int help(FILE *f, int code)

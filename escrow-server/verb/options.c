@@ -93,7 +93,7 @@ static enum err take_option(struct parse *p, int argc, char *const *argv, int *i
     if (at < 0)
         return complain(p, "unknown option: ", argv[*i]);
     const struct option_def *def = &p->defs[at];
-    if (p->seen[at] && def->kind != OPTION_LIST)
+    if (p->seen[at] && def->kind != OPTION_LIST && def->kind != OPTION_WORDS)
         return complain(p, "given twice: --", def->name);
     p->seen[at] = true;
     if (def->kind == OPTION_FLAG)

@@ -14,7 +14,7 @@ enum option_kind {
     OPTION_NUMBER,   /* uint64_t * */
     OPTION_FLAG,     /* bool * */
     OPTION_REST,     /* struct option_list *, words that are no options; name NULL */
-    OPTION_WORDS     /* struct option_words *, the same, as many as it has room for */
+    OPTION_WORDS     /* struct option_words *, either of the two, as many as it has room for */
 };
 
 struct option_list {

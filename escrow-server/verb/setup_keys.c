@@ -1,41 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/hash.h"
 #include "crypto/random.h"
+#include "escrow-server/verb/org_text.h"
 #include "escrow-server/verb/setup.h"
 #include "formats/base.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static enum err host_of(const char *url, char ret[static PKI_HOST_MAX])
-{
-    if (strncmp(url, "https://", 8) != 0)
-        return ERR_FORMAT;
-    const char *at = url + 8;
-    bool brackets = at[0] == '[';
-    size_t len = brackets ? strcspn(++at, "]") : strcspn(at, ":/");
-    const char *port = at + len + brackets;
-    if (len == 0 || len >= PKI_HOST_MAX || *port != ':')
-        return ERR_FORMAT;
-    size_t digits = strspn(port + 1, "0123456789");
-    if (digits == 0 || digits > 5 || port[1 + digits] != '\0')
-        return ERR_FORMAT;
-    unsigned long number = strtoul(port + 1, NULL, 10);
-    if (number < 1 || number > 65535)
-        return ERR_RANGE;
-    memcpy(ret, at, len);
-    ret[len] = '\0';
-    return ERR_OK;
-}
-
 enum err setup_hosts(struct setup *s)
 {
     for (unsigned i = 0; i < s->urls->n; i++) {
-        enum err e = host_of(s->urls->item[i], s->hosts[s->n_hosts]);
-        if (e != ERR_OK) {
-            fprintf(stderr, "keyholt-server: --url %s: %s\n", s->urls->item[i],
-                    e == ERR_RANGE ? "the port must be 1 to 65535"
-                                   : "an address like https://keys.example.org:8443 is wanted");
+        if (org_server_host(s->urls->item[i], s->hosts[s->n_hosts]) != ERR_OK) {
+            fprintf(stderr, "keyholt-server: --url %s: " ORG_SERVER_WANTED "\n", s->urls->item[i]);
             return ERR_FORMAT;
         }
         s->n_hosts++;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/host/file.h"
+#include "escrow-server/verb/org_change.h"
 #include "escrow-server/verb/setup.h"
 #include "formats/base.h"
 #include "formats/org.h"
@@ -17,28 +18,11 @@ static enum err add_text(struct json_object *o, const char *name, const char *te
     return v != NULL && json_object_object_add(o, name, v) == 0 ? ERR_OK : ERR_NOMEM;
 }
 
-/* {"id", "use", "spki"} of a public key; use may be NULL. */
 static enum err key_object(const struct cr_p256_key *key, const char *use, struct json_object **ret)
 {
     struct cr_p256_pub pub;
-    uint8_t spki[CR_P256_SPKI], id[32];
-    char hex[BASE16_LEN(32) + 1], text[BASE64_LEN(CR_P256_SPKI) + 1];
     TRY(cr_p256_public(key, &pub));
-    TRY(cr_p256_to_spki(&pub, spki));
-    TRY(cr_p256_id(&pub, id));
-    base16_encode(id, sizeof id, hex);
-    base64_encode(spki, sizeof spki, text);
-    struct json_object *o = json_object_new_object();
-    enum err e = o == NULL ? ERR_NOMEM : add_text(o, "id", hex);
-    if (e == ERR_OK && use != NULL)
-        e = add_text(o, "use", use);
-    if (e == ERR_OK)
-        e = add_text(o, "spki", text);
-    if (e != ERR_OK)
-        json_object_put(o);
-    else
-        *ret = o;
-    return e;
+    return org_key_object(&pub, use, ret);
 }
 
 static enum err add_key(struct json_object *array, const struct cr_p256_key *key, const char *use)

@@ -3,6 +3,7 @@
 #include "escrow-server/store/store_db.h"
 #include "escrow-server/verb/answer.h"
 #include "escrow-server/verb/options.h"
+#include "escrow-server/verb/org_file.h"
 #include "escrow-server/verb/state_backup.h"
 #include "escrow-server/verb/verbs.h"
 #include "formats/base.h"
@@ -109,6 +110,22 @@ static enum err add_policy(struct backup *b)
     return add_place(b, PLACE_POLICY_SIG, BACKUP_POLICY_SIG);
 }
 
+/* One that org set was kept from putting in its place counts, and is the one of the backup. */
+static enum err add_org(struct backup *b)
+{
+    struct cr_p256_pub pub;
+    BYTES(json);
+    char path[PATH_MAX];
+    const char *ending;
+    TRY(file_join(b->root, PLACE_ROOT_PUB, path, sizeof path));
+    TRY(org_file_pub(path, &pub));
+    TRY(file_join(b->root, PLACE_ORG, path, sizeof path));
+    TRY(file_read(path, ORG_MAX, &json.p, &json.len));
+    TRY(state_org_signed(path, json.p, json.len, &pub, &ending));
+    TRY(add_place(b, PLACE_ORG, "org.json"));
+    return add_place(b, strcmp(ending, ORG_SIG) == 0 ? PLACE_ORG_SIG : PLACE_ORG_NEXT, "org.json.sig");
+}
+
 /* The stores first: what the log has more than they is told them again, and never the other way round. */
 static enum err add_all(struct backup *b)
 {
@@ -116,8 +133,7 @@ static enum err add_all(struct backup *b)
         TRY(add_store(b, half));
     TRY(add_foreign(b));
     TRY(add_place(b, PLACE_AUDIT, BACKUP_LOG));
-    TRY(add_place(b, PLACE_ORG, "org.json"));
-    TRY(add_place(b, PLACE_ORG_SIG, "org.json.sig"));
+    TRY(add_org(b));
     TRY(add_place(b, PLACE_ROOT_PUB, "root.pub"));
     TRY(add_place(b, PLACE_AUDIT_PUB, "audit.pub"));
     TRY(add_policy(b));

@@ -5,12 +5,12 @@
 #include "escrow-server/process/passphrase.h"
 #include "escrow-server/vault/people.h"
 #include "escrow-server/verb/answer.h"
+#include "escrow-server/verb/org_text.h"
 #include "escrow-server/verb/setup.h"
 #include "escrow-server/verb/verbs.h"
 #include "formats/base.h"
 #include "formats/names.h"
 #include "formats/org.h"
-#include "formats/text.h"
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -67,16 +67,13 @@ static enum err parse(int argc, char *const *argv, struct setup *s, struct words
 
 static int check_texts(const struct setup *s)
 {
-    if (qr_text_check_url(s->recovery_url) != ERR_OK)
-        return setup_complain(
-            KH_EXIT_USAGE, s->recovery_url,
-            "the recovery address goes into a QR code, so it may hold only 0-9 A-Z $ % * + - . / : and "
-            "at most 128 characters");
-    if (s->org_name[0] == '\0' || strlen(s->org_name) > ORG_TEXT ||
-        !text_is_printable(s->org_name, strlen(s->org_name)))
-        return setup_complain(KH_EXIT_USAGE, "--org-name", "1 to 128 bytes of plain UTF-8 are wanted");
-    if (strlen(s->message) > ORG_MESSAGE || !text_is_printable(s->message, strlen(s->message)))
-        return setup_complain(KH_EXIT_USAGE, "--message", "at most 512 bytes of plain UTF-8 are wanted");
+    const char *wrong;
+    if ((wrong = org_url_wrong(s->recovery_url)) != NULL)
+        return setup_complain(KH_EXIT_USAGE, s->recovery_url, wrong);
+    if ((wrong = org_name_wrong(s->org_name)) != NULL)
+        return setup_complain(KH_EXIT_USAGE, "--org-name", wrong);
+    if ((wrong = org_message_wrong(s->message)) != NULL)
+        return setup_complain(KH_EXIT_USAGE, "--message", wrong);
     if (!people_name_is_good(s->user))
         return setup_complain(KH_EXIT_USAGE, "--user",
                               "1 to 64 characters without blanks, quotes, colons and commas");

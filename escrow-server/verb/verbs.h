@@ -17,4 +17,4 @@ MUST_CHECK enum err config_page(void);
 
 extern const struct verb verb_init, verb_serve, verb_recover, verb_audit, verb_user, verb_token, verb_backup,
     verb_restore, verb_verify, verb_check_config, verb_device, verb_policy, verb_move, verb_retain,
-    verb_import, verb_keys, verb_approve;
+    verb_import, verb_keys, verb_approve, verb_org;

@@ -202,9 +202,23 @@ class Server:
 
     def command(self, *args, code=0, stdin=''):
         words = list(args)
-        at = 2 if words[0] in ('audit', 'user', 'token', 'keys', 'device', 'policy', 'import') else 1
+        at = 2 if words[0] in ('audit', 'user', 'token', 'keys', 'device', 'policy', 'org', 'import') else 1
         words[at:at] = ['--root', self.root]
         return run(SERVER, *words, code=code, input=stdin)
+
+    def change_org(self, *change, code=0, org=None, key=None, out=None):
+        """The next version of org.json (the server's, or another), signed by the root key: its path, and what was said."""
+        out = out or tempfile.mkdtemp(prefix='org-', dir=self.dir)
+        p = run(SERVER, 'org', 'change', '--org', org or os.path.join(self.root, 'etc/keyholt/org/org.json'), '--root-key',
+                key or self.path('offline/root.key'), '--out', out, *change, code=code)
+        return os.path.join(out, 'org.json'), p
+
+    def next_org(self, *change):
+        """Put in force; the whole of it."""
+        path, _ = self.change_org(*change)
+        self.command('org', 'set', path)
+        with open(path, encoding='utf-8') as f:
+            return json.load(f)
 
     def configure(self, **settings):
         """Change server.conf; names with _ for -."""

@@ -17,7 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, '../courier')]
 from laptop import Laptop, cannot_run, holds, machine, policy_bundle, until  # noqa: E402
 from proxy import Proxy  # noqa: E402
-from server_fixture import BUILD, Server, free_port, run, tool  # noqa: E402
+from server_fixture import BUILD, Server, free_port, run  # noqa: E402
 
 YEAR = 31557600
 
@@ -338,16 +338,13 @@ def test_database_lost(s):
         key = laptop.volume()['key_id']
         s.recover(key)
         start = os.path.getsize(s.log)
-        revoked = {**s.org, 'version': s.org['version'] + 1, 'revoked': [other.status()['device_id']]}
-        path = os.path.join(s.root, 'etc/keyholt/org/org.json')
+        stolen = other.status()['device_id']
 
         def lose():
             for name in os.listdir(s.state('writer')):
                 if '.db' in name:
                     os.remove(s.state('writer', name))
-            with open(path, 'w', encoding='utf-8') as f:
-                json.dump(revoked, f)
-            tool('sign', s.path('offline/root.key'), path)
+            s.next_org('--revoke', stolen)
         without_a_word(s, lose)
         holds(rows(s, 'SELECT count(*) FROM devices') == [(0,)], 'nothing is left')
         laptop.run('sync', code=None)
