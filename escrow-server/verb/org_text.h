@@ -12,4 +12,4 @@ const char *org_url_wrong(const char *url); /* of self-service */
 
 /* Host of https://host:port. err: FORMAT (no such address, or a port that is none) */
 MUST_CHECK enum err org_server_host(const char *url, char ret[static PKI_HOST_MAX]);
-#define ORG_SERVER_WANTED "an address like https://keys.example.org:8443 is wanted"
+#define ORG_SERVER_WANTED "an address like https://keys.example.org:8443 is wanted, its port 1 to 65535"

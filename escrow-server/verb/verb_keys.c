@@ -23,7 +23,7 @@ static const char usage[] =
     "  keyholt-server keys new [--root DIR] [--json]\n"
     "  keyholt-server keys import [--root DIR] [--passphrase-file FILE] KEY.pem | --pkcs11 URI [--json]\n"
     "    check: does the running vault open the canary of every epoch of the escrow key? Exit code 3 if not\n"
-    "    new: make the next epoch's key; its public half is printed, for the bundle, and its ID on standard "
+    "    new: make the next epoch's key; its public half is printed, for org change, and its ID on standard "
     "error\n"
     "    import: bring the private half of an older epoch, for older envelopes, or name one that stays in a\n"
     "    PKCS#11 token (RFC 7512; its PIN is the vault's passphrase)\n";

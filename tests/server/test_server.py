@@ -53,6 +53,7 @@ def test_init_refuses_bad_input(s):
                                (('--url', 'https://a'), 2, 'https://keys'),
                                (('--url', 'https://a:99999'), 2, '1 to 65535'),
                                (('--url', 'https://a:0'), 2, '1 to 65535'),
+                               (('--url', 'https://a:65536'), 2, 'https://keys'),
                                (('--user', 'a b'), 2, 'blanks'),
                                (('--desk-dir', s.path('o2')), 2, '--desk-dir: --offline-dir, --desk-dir and --bundle-dir must be three'),
                                (('--desk-dir', s.path('o2/a/../desk')), 2, 'none lies in another'),
