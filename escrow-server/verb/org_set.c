@@ -128,9 +128,8 @@ int org_set(const char *root, const char *file, bool json)
     if (json)
         printf("{\"version\":%" PRIu64 ",\"revoked\":%zu}\n", f.org.version, f.n_revoked);
     else
-        printf("org.json version %" PRIu64
-               " is in place: its %zu revocations are in force, its keys when the "
-               "server starts next; give it to the laptops with the bundle\n",
+        printf("org.json version %" PRIu64 " is in place; devices revoked, in force at once: %zu; keys count "
+               "when the server starts next; laptops take it with the bundle\n",
                f.org.version, f.n_revoked);
     return KH_EXIT_OK;
 }
