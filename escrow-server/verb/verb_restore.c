@@ -8,6 +8,7 @@
 #include "formats/host/audit_chain.h"
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@ struct restore {
     const char *root, *dir;
     const struct conf *conf;
     FILE *told;     /* what a person should know besides */
-    char aside[32]; /* ending of what stood there before */
+    char aside[48]; /* ending of what stood there before; no file has it yet */
 };
 
 static enum err in_backup(const struct restore *r, const char *name, char ret[static PATH_MAX])
@@ -46,12 +47,45 @@ static enum err check_org(const struct restore *r)
     return ours.len == theirs.len && memcmp(ours.p, theirs.p, ours.len) == 0 ? ERR_OK : ERR_CONFLICT;
 }
 
+/* Some file systems know no RENAME_NOREPLACE; choose_aside() has looked, and the lock is ours. */
 static enum err move_aside(const struct restore *r, const char *path, const char *ending)
 {
     char from[PATH_MAX + 8], to[PATH_MAX + 64];
     snprintf(from, sizeof from, "%s%s", path, ending);
     snprintf(to, sizeof to, "%s%s%s", path, r->aside, ending);
-    return rename(from, to) == 0 || errno == ENOENT ? ERR_OK : err_from_errno(errno);
+    int code = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+    if (code != 0 && errno == EINVAL)
+        code = rename(from, to);
+    return code == 0 || errno == ENOENT ? ERR_OK : err_from_errno(errno);
+}
+
+static bool folder_has(const char *root, const char *place, const char *part)
+{
+    char path[PATH_MAX];
+    DIR *d = file_join(root, place, path, sizeof path) == ERR_OK ? opendir(path) : NULL;
+    bool has = false;
+    if (d == NULL)
+        return false;
+    for (const struct dirent *item; !has && (item = readdir(d)) != NULL;)
+        has = strstr(item->d_name, part) != NULL;
+    closedir(d);
+    return has;
+}
+
+/* Also another restore of this second may have kept something: all of one have the same ending. */
+static void choose_aside(struct restore *r)
+{
+    static const char *const places[] = {PLACE_WRITER, PLACE_VAULT, PLACE_FOREIGN, KH_ORG_DIR};
+    const long long now = time(NULL);
+    bool taken = true;
+    snprintf(r->aside, sizeof r->aside, ".before-%lld", now);
+    for (unsigned n = 2; taken; n++) {
+        taken = false;
+        for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
+            taken = taken || folder_has(r->root, places[i], r->aside);
+        if (taken)
+            snprintf(r->aside, sizeof r->aside, ".before-%lld.%u", now, n);
+    }
 }
 
 static enum err put_back(const struct restore *r, const char *from, const char *to, enum process_kind owner)
@@ -184,10 +218,10 @@ static int run(int argc, char *const *argv)
     if (code != KH_EXIT_OK)
         return code;
     struct restore r = {.root = w.root, .dir = w.dir, .conf = &w.conf, .told = w.json ? stderr : stdout};
-    snprintf(r.aside, sizeof r.aside, ".before-%lld", (long long)time(NULL));
     enum err e = state_lock(w.root);
     if (e == ERR_BUSY)
         return state_complain(KH_EXIT_FAILED, w.root, "the server runs; stop it first");
+    choose_aside(&r);
     if (e == ERR_OK)
         e = restore(&r);
     if (e != ERR_OK)

@@ -216,6 +216,19 @@ def test_backup_and_restore():
             holds('another organisation' in other.command('restore', folder, code=3).stderr, 'not of this one')
 
 
+def test_restores_keep_what_stood_there():
+    """However many there are within one second."""
+    with server() as s:
+        filled(s)
+        s.command('backup', s.path('backup'))
+        s.stop()
+        endings = [json.loads(s.command('restore', s.path('backup'), '--json').stdout)['before'] for _ in range(12)]
+        eq(len(set(endings)), 12, endings)
+        for half in ('recovery.db', 'compliance.db'):
+            eq({f for f in os.listdir(s.state('writer')) if f.startswith(half + '.before-') and f[-4:] not in ('-wal', '-shm')},
+               {half + ending for ending in endings}, 'each kept its own')
+
+
 def test_retention():
     with server() as s:
         d = enrolled(s, 'old')
