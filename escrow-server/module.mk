@@ -21,7 +21,7 @@ $(eval $(call program,bin/keyholt-server,escrow-server/places.c escrow-server/co
     verb_audit_begin.c verb_audit_export.c verb_user.c verb_token.c state_store.c state_backup.c verb_backup.c \
     verb_restore.c verb_verify.c verify_receipts.c verb_move.c verb_retain.c verb_import.c verb_keys.c verb_check_config.c config_page.c answer_guard.c \
     verb_device.c verb_device_flags.c verb_policy.c verb_org.c org_text.c org_file.c org_change.c org_keys.c org_show.c org_set.c answer.c ask.c config_check.c) \
-    $(addprefix escrow-server/process/,slog.c listen.c supervise.c supervise_spawn.c supervise_connect.c control.c local.c listen_given.c metrics.c \
+    $(addprefix escrow-server/process/,slog.c address.c listen.c supervise.c supervise_spawn.c supervise_connect.c control.c local.c listen_given.c metrics.c \
     quiet.c passphrase.c) escrow-server/vault/people.c escrow-server/vault/totp.c escrow-server/web/tls_sessions.c \
     $(addprefix escrow-server/audit/,audit_view.c audit_reading.c audit_gaps.c audit_import.c) \
     $(addprefix escrow-server/store/,store_rows.c store_check.c sql_tables.c),-ljson-c -lcrypt -lp11-kit $(server_store_libs)))
@@ -49,7 +49,7 @@ server_vault := $(server_child) $(escrow_key) $(addprefix escrow-server/vault/,v
 server_vault_libs := -ljson-c -lcrypt -lseccomp -lp11-kit
 $(eval $(call program,libexec/vault,$(server_vault) escrow-server/vault/vault_seccomp.c,$(server_vault_libs)))
 
-$(eval $(call program,libexec/export,$(server_child) \
+$(eval $(call program,libexec/export,$(server_child) escrow-server/process/address.c \
     $(addprefix escrow-server/export/,export_main.c export_target.c export_form.c export_syslog.c),-ljson-c))
 
 # tests/server/test_killed.py: stops the writer between a record and its receipt
@@ -107,6 +107,7 @@ $(eval $(call fuzz,fuzz_enroll,escrow-server/web/enroll_read.c escrow-server/pro
     escrow-server/process/msg_piece.c crypto/cursor.c formats/base.c formats/text.c formats/host/json_strict.c,-ljson-c))
 $(eval $(call fuzz,fuzz_local,escrow-server/web/web_local_read.c formats/host/json_strict.c,-ljson-c))
 
+$(eval $(call unit,test_address,escrow-server/process/address.c,))
 $(eval $(call unit,test_slog,escrow-server/process/slog.c,))
 $(eval $(call unit,test_quiet,escrow-server/process/quiet.c,))
 $(eval $(call unit,test_tls_sessions,escrow-server/web/tls_sessions.c,-pthread))

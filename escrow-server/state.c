@@ -33,6 +33,8 @@ int state_begin(const char *root, char ret_root[static PATH_MAX], struct conf *r
         e = conf_load(ret_root, ret_conf);
     if (e == ERR_OK)
         return 0;
+    if (e == ERR_FORMAT) /* conf_load() said what is wrong */
+        return KH_EXIT_FAILED;
     return state_complain(KH_EXIT_FAILED, root, state_text(e));
 }
 

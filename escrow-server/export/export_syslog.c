@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/export/export.h"
+#include "escrow-server/process/address.h"
 #include <errno.h>
-#include <netdb.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -36,25 +35,13 @@ static enum err dial_local(const char *path, int *ret_fd, bool *ret_connecting)
 
 enum err export_dial(const char *address, int *ret_fd, bool *ret_connecting)
 {
-    char host[256];
-    const char *at = address + strlen("tcp://"), *colon = strrchr(address, ':');
     bool tcp = strncmp(address, "tcp://", 6) == 0;
+    struct addrinfo *found = NULL;
     if (address[0] == '/')
         return dial_local(address, ret_fd, ret_connecting);
-    if ((!tcp && strncmp(address, "udp://", 6) != 0) || colon == NULL || colon < at)
+    if (!tcp && strncmp(address, "udp://", 6) != 0)
         return ERR_FORMAT;
-    bool brackets = at[0] == '[' && colon[-1] == ']';
-    size_t len = (size_t)(colon - at) - 2 * brackets;
-    if (len == 0 || len >= sizeof host)
-        return ERR_FORMAT;
-    memcpy(host, at + brackets, len);
-    host[len] = '\0';
-    /* numeric: looking up a name waits */
-    const struct addrinfo hints = {.ai_socktype = tcp ? SOCK_STREAM : SOCK_DGRAM,
-                                   .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-    struct addrinfo *found = NULL;
-    if (getaddrinfo(host, colon + 1, &hints, &found) != 0)
-        return ERR_FORMAT;
+    TRY(address_parse(address + strlen("tcp://"), tcp ? SOCK_STREAM : SOCK_DGRAM, 1, &found));
     enum err e = dial(socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
                       found->ai_addr, found->ai_addrlen, ret_fd, ret_connecting);
     freeaddrinfo(found);

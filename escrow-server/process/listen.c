@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/process/listen.h"
 #include "crypto/host/file.h"
+#include "escrow-server/process/address.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -17,29 +18,9 @@
 #define BACKLOG   1024
 #define CONNECT_S 2
 
-/* "host:port" or "[host]:port", numbers only: the server asks no name server. */
-static enum err parse(const char *where, struct addrinfo **ret)
+static enum err not_bound(int code)
 {
-    char host[LISTEN_TEXT];
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC,
-                                   .ai_socktype = SOCK_STREAM,
-                                   .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
-    const char *colon = strrchr(where, ':');
-    size_t len = colon == NULL ? 0 : (size_t)(colon - where);
-    if (len == 0 || len >= sizeof host)
-        return ERR_FORMAT;
-    bool brackets = where[0] == '[' && where[len - 1] == ']' && len > 2;
-    snprintf(host, sizeof host, "%.*s", (int)(brackets ? len - 2 : len), where + brackets);
-    return getaddrinfo(host, colon + 1, &hints, ret) == 0 ? ERR_OK : ERR_FORMAT;
-}
-
-bool listen_is_address(const char *where)
-{
-    struct addrinfo *info = NULL;
-    if (parse(where, &info) != ERR_OK)
-        return false;
-    freeaddrinfo(info);
-    return true;
+    return code == EADDRNOTAVAIL ? ERR_NOT_FOUND : code == EADDRINUSE ? ERR_CONFLICT : err_from_errno(code);
 }
 
 static enum err open_one(const struct sockaddr *a, socklen_t len, int *ret)
@@ -56,7 +37,7 @@ static enum err open_one(const struct sockaddr *a, socklen_t len, int *ret)
         *ret = fd;
         return ERR_OK;
     }
-    enum err e = errno == EADDRINUSE ? ERR_CONFLICT : err_from_errno(errno);
+    enum err e = not_bound(errno);
     close(fd);
     return e;
 }
@@ -69,7 +50,7 @@ static enum err check_free(const struct sockaddr *a, socklen_t len)
     if (fd < 0)
         return err_from_errno(errno);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    enum err e = bind(fd, a, len) == 0 ? ERR_OK : errno == EADDRINUSE ? ERR_CONFLICT : err_from_errno(errno);
+    enum err e = bind(fd, a, len) == 0 ? ERR_OK : not_bound(errno);
     close(fd);
     return e;
 }
@@ -78,7 +59,7 @@ enum err listen_tcp(const char *where, unsigned n, int *ret_fds, char ret_name[s
 {
     struct addrinfo *info = NULL;
     struct sockaddr_storage a;
-    TRY(parse(where, &info));
+    TRY(address_parse(where, SOCK_STREAM, 0, &info));
     socklen_t len = info->ai_addrlen;
     memcpy(&a, info->ai_addr, len);
     freeaddrinfo(info);
@@ -101,6 +82,22 @@ enum err listen_one(const char *where, int *ret_fd)
 {
     char name[LISTEN_TEXT];
     return listen_tcp(where, 1, ret_fd, name);
+}
+
+const char *listen_why(enum err e)
+{
+    switch (e) {
+    case ERR_FORMAT:
+        return "a numeric address and a port from 1 to 65535 are wanted, as 127.0.0.1:8443";
+    case ERR_CONFLICT:
+        return "the address is in use; end who listens there, or name a free port";
+    case ERR_NOT_FOUND:
+        return "the address is none of this machine's; name one that it has, or 0.0.0.0 or [::] for all";
+    case ERR_DENIED:
+        return "you may not listen there; ports below 1024 are root's";
+    default:
+        return err_text(e);
+    }
 }
 
 enum err listen_name(int fd, char ret[static LISTEN_TEXT])

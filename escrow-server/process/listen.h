@@ -3,20 +3,19 @@
 /* The listening sockets, opened by the supervisor and kept across a worker's restart. */
 
 #include "crypto/err.h"
-#include <stdbool.h>
 #include <stddef.h>
 
 #define LISTEN_TEXT 96
 
-/* "127.0.0.1:8443", "[::1]:8443": an address of numbers and a port. */
-bool listen_is_address(const char *where);
 /* One socket per worker on the same address, so that the kernel spreads connections (SO_REUSEPORT).
  * where:    "127.0.0.1:8443", "[::1]:8443"; port 0 takes a free one
  * ret_fds:  n sockets, close-on-exec, non-blocking
  * ret_name: the address that came of it
- * err: FORMAT (no such address), CONFLICT (in use), DENIED, IO */
+ * err: FORMAT (no address), CONFLICT (in use), NOT_FOUND (not this machine's), DENIED, IO */
 MUST_CHECK enum err listen_tcp(const char *where, unsigned n, int *ret_fds,
                                char ret_name[static LISTEN_TEXT]);
+/* What a person reads of that. Never NULL. */
+const char *listen_why(enum err e);
 /* One socket alone, as for /metrics. */
 MUST_CHECK enum err listen_one(const char *where, int *ret_fd);
 /* The address that a socket listens at. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/verb/config_check.h"
-#include "escrow-server/process/listen.h"
+#include "escrow-server/process/address.h"
 #include "escrow-server/vault/people.h"
 #include <string.h>
 #include <unistd.h>
@@ -17,13 +17,13 @@ bool config_users_differ(const struct conf *c)
 
 static bool is_address(const char *text)
 {
-    return text[0] == '\0' || listen_is_address(text);
+    return text[0] == '\0' || address_is_good(text);
 }
 
 static bool is_receiver(const char *text)
 {
     bool net = strncmp(text, "tcp://", 6) == 0 || strncmp(text, "udp://", 6) == 0;
-    return text[0] == '\0' || text[0] == '/' || (net && listen_is_address(text + 6));
+    return text[0] == '\0' || text[0] == '/' || (net && address_is_good(text + 6));
 }
 
 const char *config_wrong(const struct conf *c, const char **ret_key)

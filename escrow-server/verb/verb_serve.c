@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/host/file.h"
+#include "escrow-server/process/address.h"
 #include "escrow-server/process/listen.h"
 #include "escrow-server/process/listen_given.h"
 #include "escrow-server/process/quiet.h"
@@ -55,11 +56,25 @@ static enum err open_local(const char *root, const char *place, int *ret)
     return listen_local(path, ret);
 }
 
+static int open_metrics(const char *root, const struct conf *conf, int *ret)
+{
+    enum err e;
+    if (conf->metrics[0] == '\0') {
+        e = open_local(root, KH_METRICS_SOCK, ret);
+        return e == ERR_OK ? KH_EXIT_OK : complain(KH_METRICS_SOCK, e, "; a shorter --root may help");
+    }
+    e = address_is_good(conf->metrics) ? listen_one(conf->metrics, ret) : ERR_FORMAT;
+    if (e == ERR_OK)
+        return KH_EXIT_OK;
+    fprintf(stderr, "keyholt-server: %s: metrics: %s: %s\n", PLACE_CONF, conf->metrics, listen_why(e));
+    return KH_EXIT_FAILED;
+}
+
 /* What was handed over, and for the rest our own. */
 static int open_sockets(const char *root, const char *address, const struct conf *conf,
                         const struct listen_given *given, struct supervise_sockets *s, char *name)
 {
-    enum err e = ERR_OK;
+    enum err e;
     memcpy(s->tcp, given->tcp, sizeof s->tcp);
     s->n_tcp = given->n_tcp;
     s->local = given->local;
@@ -67,20 +82,16 @@ static int open_sockets(const char *root, const char *address, const struct conf
     if (s->n_tcp > 0) {
         e = listen_name(s->tcp[0], name);
     } else {
-        e = listen_tcp(address, conf_workers(conf), s->tcp, name);
+        e = address == conf->listen && !address_is_good(address)
+                ? ERR_FORMAT
+                : listen_tcp(address, conf_workers(conf), s->tcp, name);
         s->n_tcp = conf_workers(conf);
     }
     if (e != ERR_OK)
-        return complain(address, e, "; give --listen a numeric address and a free port, as 127.0.0.1:8443");
+        return state_complain(KH_EXIT_FAILED, address[0] != '\0' ? address : "listen", listen_why(e));
     if (s->local < 0 && (e = open_local(root, KH_SERVER_SOCK, &s->local)) != ERR_OK)
         return complain(KH_SERVER_SOCK, e, "; a shorter --root may help");
-    if (s->metrics < 0)
-        e = conf->metrics[0] != '\0' ? listen_one(conf->metrics, &s->metrics)
-                                     : open_local(root, KH_METRICS_SOCK, &s->metrics);
-    if (e != ERR_OK)
-        return complain(conf->metrics[0] != '\0' ? conf->metrics : KH_METRICS_SOCK, e,
-                        "; `metrics` in server.conf is a numeric address and a free port, or empty");
-    return KH_EXIT_OK;
+    return s->metrics < 0 ? open_metrics(root, conf, &s->metrics) : KH_EXIT_OK;
 }
 
 /* Each connection of a device is one; whoever set the hard limit meant it. */
@@ -159,7 +170,8 @@ static int run(int argc, char *const *argv)
                         ": web-uid, writer-uid, vault-uid and export-uid must be different numbers above 0");
     enum err e = state_lock(absolute);
     if (e != ERR_OK)
-        return complain(root, e, e == ERR_BUSY ? ": a server is running here already" : "");
+        return e == ERR_BUSY ? state_complain(KH_EXIT_FAILED, root, "a server is running here already")
+                             : complain(root, e, "");
     return serve(absolute, address != NULL ? address : conf.listen, &conf);
 }
 

@@ -517,10 +517,10 @@ def test_check_config():
                 p = run(SERVER, 'check-config', '--file', path, code=3)
                 holds(f'line {line}' in p.stderr and (key or '') in p.stderr, p.stderr)
         for key, values, bad in (  # what a line alone does not show
-                ('listen', ('0.0.0.0:8443', '[::]:8443', ''), ('everywhere:8443', '10.0.0.1')),
-                ('metrics', ('127.0.0.1:9464', ''), ('localhost:9464',)),
+                ('listen', ('0.0.0.0:8443', '[::]:8443', ''), ('everywhere:8443', '10.0.0.1', '[::1]:99999', '127.0.0.1:0')),
+                ('metrics', ('127.0.0.1:9464', ''), ('localhost:9464', '127.0.0.1:99999')),
                 ('approval', ('helpdesk, advanced', 'helpdesk', ''), ('helpdsk', 'helpdesk; advanced')),
-                ('audit-syslog', ('udp://192.0.2.7:514', 'tcp://[::1]:601', '/dev/log', ''), ('http://192.0.2.7:1', 'tcp://log:601'))):
+                ('audit-syslog', ('udp://192.0.2.7:514', 'tcp://[::1]:601', '/dev/log', ''), ('http://192.0.2.7:1', 'tcp://log:601', 'udp://192.0.2.7:77777'))):
             for value_ in values:
                 run(SERVER, 'check-config', '--file', s.put('server.conf', f'{key} = {value_}\n'))
             for value_ in bad:
@@ -536,6 +536,8 @@ def test_check_config():
         configure(s, sync_every_seconds='soon')
         p = run(SERVER, 'serve', '--root', s.root, '--listen', '127.0.0.1:0', code=1)
         holds('sync-every-seconds' in p.stderr and 'line' in p.stderr, p.stderr)
+        for words in (('serve', '--root', s.root), ('backup', '--root', s.root, s.path('never'))):
+            eq(run(SERVER, *words, code=1).stderr.count('\n'), 1, 'said once')
     finally:
         s.clean()
 

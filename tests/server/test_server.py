@@ -25,7 +25,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 import secret_search  # noqa: E402
 import web_channel  # noqa: E402
-from server_fixture import NO_GUID, PASSWORD, SERVER, Device, Server, as_root, flip, run, tool
+from server_fixture import NO_GUID, PASSWORD, SERVER, Device, Server, as_root, flip, free_port, run, tool
 from server_suite import Skip, enrolled, eq, holds, problem
 
 LIMIT_S = 1200
@@ -144,7 +144,7 @@ def test_three_users_or_none():
 
 def test_second_server_is_refused(s):
     p = run(SERVER, 'serve', '--root', s.root, '--listen', '127.0.0.1:0', code=1)
-    holds('already' in p.stderr, p.stderr)
+    eq(p.stderr, f'keyholt-server: {s.root}: a server is running here already\n', 'said')
     p = run(SERVER, 'serve', '--root', s.path('nowhere'), '--listen', '127.0.0.1:0', code=1)
     holds('keyholt-server init' in p.stderr, p.stderr)
 
@@ -155,9 +155,19 @@ def test_address_in_use():
         with socket.socket() as other:
             other.bind(('127.0.0.1', 0))
             other.listen()
-            for address, said in ((f'127.0.0.1:{other.getsockname()[1]}', 'free port'), ('localhost:1', 'numeric'), ('x', 'numeric')):
+            taken, number = f'127.0.0.1:{other.getsockname()[1]}', 'port from 1 to 65535'
+            for address, said in ((taken, 'in use'), ('192.0.2.1:8443', "none of this machine's"), ('localhost:1', number),
+                                  ('x', number), ('127.0.0.1:99999', number), ('[::1]:65536', number)):
                 p = run(SERVER, 'serve', '--root', s.root, '--listen', address, code=1)
-                holds(said in p.stderr, p.stderr)
+                holds(p.stderr.startswith(f'keyholt-server: {address}: ') and said in p.stderr and p.stderr.count('\n') == 1,
+                      p.stderr)
+            for name, address, said in (('metrics', taken, 'in use'), ('metrics', '127.0.0.1:99999', number),
+                                        ('metrics', '127.0.0.1:0', number), ('listen', '[::1]:99999', number),
+                                        ('listen', '127.0.0.1:0', number), ('listen', '', number)):
+                s.configure(metrics='', listen=f'127.0.0.1:{free_port()}')
+                s.configure(**{name: address})
+                p = run(SERVER, 'serve', '--root', s.root, code=1)
+                holds(said in p.stderr and (address or 'listen') in p.stderr, f'{name} = {address}: {p.stderr}')
     finally:
         s.clean()
 
