@@ -109,8 +109,10 @@ static enum err announce(struct supervisor *s)
     if (!all_ready(s))
         return monotonic_ms() - s->moved_ms > s->patience_ms ? ERR_TIMEOUT : ERR_OK;
     s->announced = true;
-    if (puts("ready") < 0 || fflush(stdout) != 0)
+    if (puts("ready") < 0 || fflush(stdout) != 0) {
         slog(SLOG_WARN, "start", "warning=\"nobody reads standard output\"");
+        clearerr(stdout); /* it was said; the server runs all the same */
+    }
     listen_notify("READY=1");
     slog(SLOG_INFO, "ready", "processes=%u", s->n);
     return ERR_OK;
@@ -140,6 +142,11 @@ static void count_up(const struct supervisor *s)
         metrics_set(METRIC_UP + kind - PROCESS_WEB, up[kind]);
 }
 
+static bool asks_to_stop(int sig)
+{
+    return sig == SIGTERM || sig == SIGINT || sig == SIGHUP;
+}
+
 /* One turn: wait for a signal or a child's word. Returns the signal that asks to stop, or 0. */
 static int turn(struct supervisor *s, int signals, int timeout_ms)
 {
@@ -156,7 +163,7 @@ static int turn(struct supervisor *s, int signals, int timeout_ms)
         if ((fds[i].revents & POLLIN) != 0)
             listen_to(s, &s->slot[i]);
     while (read(signals, &info, sizeof info) == (ssize_t)sizeof info)
-        if (info.ssi_signo != SIGCHLD)
+        if (asks_to_stop((int)info.ssi_signo))
             stop = (int)info.ssi_signo;
     reap(s);
     count_up(s);
@@ -213,13 +220,18 @@ static void stop_all(struct supervisor *s, int signals)
     slog(SLOG_INFO, "stop", "done=1");
 }
 
+/* SIGUSR1, SIGUSR2 and SIGPIPE are taken and mean nothing: none may end this process with the others at work.
+ * Whoever began us with nohup(1) means to close his terminal. */
 static int open_signals(void)
 {
+    static const int all[] = {SIGTERM, SIGINT, SIGCHLD, SIGUSR1, SIGUSR2, SIGPIPE};
+    struct sigaction hup;
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGCHLD);
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        sigaddset(&set, all[i]);
+    if (sigaction(SIGHUP, NULL, &hup) == 0 && hup.sa_handler != SIG_IGN)
+        sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }

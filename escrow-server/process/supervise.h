@@ -19,7 +19,7 @@ struct supervise_sockets {
     int quiet, quiet_read; /* quiet.h: for the writer, and for web workers; or -1 */
 };
 
-/* Runs until SIGTERM or SIGINT, then drains: nothing new is accepted, what has begun ends within
+/* Runs until SIGTERM, SIGINT or SIGHUP, then drains: nothing new is accepted, what has begun ends within
  * SUPERVISE_DRAIN_S. Prints "ready" on standard output once requests can come. Closes the sockets.
  * root:    as given to the children
  * libexec: folder of their executables

@@ -114,5 +114,5 @@ enum err config_page(void)
     }
     free(defaults);
     fputs(foot, stdout);
-    return fflush(stdout) == 0 ? ERR_OK : ERR_IO;
+    return ERR_OK;
 }

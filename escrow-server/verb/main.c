@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/host/file.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/verb/answer.h"
 #include "escrow-server/verb/answer_guard.h"
 #include "escrow-server/verb/verbs.h"
 #include "formats/names.h"
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,12 +40,26 @@ static bool wants_json(int argc, char *const *argv)
     return has_word(argc, argv, "--json");
 }
 
+/* Whoever was shown nothing must not be told that all went well. */
+static int finish(int code)
+{
+    bool lost = fflush(stdout) != 0;
+    enum err e = lost ? err_from_errno(errno) : ERR_IO;
+    if ((!lost && !ferror(stdout)) || code != KH_EXIT_OK)
+        return code;
+    fprintf(
+        stderr,
+        "keyholt-server: standard output: %s: the answer could not be written; what was done stays done\n",
+        err_text(e));
+    return KH_EXIT_FAILED;
+}
+
 static int run(const struct verb *verb, int argc, char *const *argv)
 {
     if (!wants_json(argc, argv))
-        return verb->run(argc - 2, argv + 2);
+        return finish(verb->run(argc - 2, argv + 2));
     answer_guard_begin();
-    return answer_guard_end(verb->run(argc - 2, argv + 2));
+    return finish(answer_guard_end(verb->run(argc - 2, argv + 2)));
 }
 
 static int no_such_command(int argc, char *const *argv)
@@ -52,11 +68,14 @@ static int no_such_command(int argc, char *const *argv)
     if (json)
         answer_guard_begin();
     if (strcmp(argv[1], "--json") == 0)
-        fprintf(stderr, "keyholt-server: a command is missing\n");
+        fputs("keyholt-server: a command is missing\n", stderr);
+    else if (argv[1][0] == '-')
+        fprintf(stderr, "keyholt-server: the command comes first, and what belongs to it behind it: %s\n",
+                argv[1]);
     else
         fprintf(stderr, "keyholt-server: no such command: %s\n", argv[1]);
-    int code = help(stderr, KH_EXIT_USAGE);
-    return json ? answer_guard_end(code) : code;
+    fputs("keyholt-server --help shows all of them\n", stderr);
+    return json ? answer_guard_end(KH_EXIT_USAGE) : KH_EXIT_USAGE;
 }
 
 /* Help is for people: with --json it would be a text where an object is promised. */
@@ -73,13 +92,13 @@ static int version(bool json)
         ANSWER_JSON({"program", "keyholt-server", 0}, {"version", KEYHOLT_VERSION, 0});
     else
         puts("keyholt-server " KEYHOLT_VERSION);
-    return fflush(stdout) == 0 ? KH_EXIT_OK : KH_EXIT_FAILED;
+    return finish(KH_EXIT_OK);
 }
 
 static int help_of(const struct verb *verb)
 {
     printf("%s: %s\n%s", verb->name, verb->does, verb->usage);
-    return KH_EXIT_OK;
+    return finish(KH_EXIT_OK);
 }
 
 int main(int argc, char **argv)
@@ -93,7 +112,7 @@ int main(int argc, char **argv)
     if (json && (helps || has_word(argc, argv, "--help")))
         return refuse_json();
     if (helps || strcmp(argv[1], "--help") == 0)
-        return help(stdout, KH_EXIT_OK);
+        return finish(help(stdout, KH_EXIT_OK));
     if (strcmp(argv[1], "--version") == 0)
         return version(json);
     for (size_t i = 0; i < N_VERBS; i++) {

@@ -476,6 +476,62 @@ def test_every_answer_as_json():
         s.clean()
 
 
+def test_an_answer_that_is_lost_is_no_success():
+    """Standard output on a full disk: one sentence, and not exit code 0."""
+    s = Server('--web-workers', '1').start()
+    try:
+        d = enrolled(s, 'lost-answer')
+        d.sync(d.escrow())
+        there, said = ('--root', s.root), 'the answer could not be written; what was done stays done\n'
+        rows = (('token', 'new', *there), ('device', 'list', *there), ('keys', 'new', *there), ('keys', 'check', *there),
+                ('audit', 'show', *there), ('audit', 'verify', *there), ('check-config', *there), ('check-config', '--manual'),
+                ('check-config', '--defaults'), ('user', 'totp', '--name', 'alice', *there), ('verify', *there),
+                ('backup', *there, s.path('backup')), ('--version',), ('help',), ('backup', '--help'),
+                ('token', 'new', *there, '--json'), ('audit', 'show', *there, '--json'), ('--version', '--json'))
+        with open('/dev/full', 'wb') as full:
+            def lost(words):
+                return subprocess.run([SERVER, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+            for words in rows:
+                p = lost(words)
+                holds(p.returncode == 1 and 'standard output' in p.stderr and p.stderr.endswith(said), f'{words}: {p}')
+                holds('--json' in words or 'no room left' in p.stderr, f'{words}: {p.stderr}')
+            p = lost(('backup', *there, s.path('backup')))
+            holds(p.returncode == 1 and 'standard output' not in p.stderr, f'a failure has its own sentence: {p.stderr}')
+    finally:
+        s.clean()
+
+
+def test_what_is_no_command():
+    for words, said in ((('bogus',), 'bogus'), (('--root', '/x', 'token', 'new'), 'the command comes first')):
+        p = run(SERVER, *words, code=2)
+        lines = p.stderr.splitlines()
+        holds(len(lines) == 2 and said in lines[0] and '--help' in lines[1] and not p.stdout, p)
+        as_error(run(SERVER, *words, '--json', code=2), 2, words)
+
+
+def test_signals_and_an_orderly_stop():
+    """SIGHUP ends it as SIGTERM does, and not where nohup(1) began it; SIGUSR1 and SIGUSR2 never do."""
+    s = Server('--web-workers', '1')
+    try:
+        for ignored in (False, True):
+            before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+            try:
+                s.start()
+            finally:
+                signal.signal(signal.SIGHUP, before)
+            start, there = os.path.getsize(s.log), s.children()
+            for sig in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE, *([signal.SIGHUP] if ignored else [])):
+                s.process.send_signal(sig)
+            eq(s.request('GET', '/healthz')[0], 200, 'it goes on')
+            eq(s.children(), there, 'with all of them')
+            s.process.send_signal(signal.SIGTERM if ignored else signal.SIGHUP)
+            eq(s.process.wait(60), 0, 'in order')
+            holds('event=stop done=1' in s.read_log(start), s.read_log(start))
+            eq(s.stop(), 0, 'and it was the end')
+    finally:
+        s.clean()
+
+
 def test_sockets_that_are_none(s):
     del s
     other = Server()
