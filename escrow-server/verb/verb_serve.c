@@ -56,6 +56,27 @@ static enum err open_local(const char *root, const char *place, int *ret)
     return listen_local(path, ret);
 }
 
+static void remove_socket(const char *root, const char *place)
+{
+    char path[PATH_MAX];
+    if (file_join(root, place, path, sizeof path) == ERR_OK)
+        (void)unlink(path);
+}
+
+/* Of a server that had no address for /metrics and did not end in order. */
+static void remove_stale(const char *root, const char *place)
+{
+    char path[PATH_MAX];
+    int fd;
+    if (file_join(root, place, path, sizeof path) != ERR_OK)
+        return;
+    enum err e = listen_local_connect(path, 1, &fd);
+    if (e == ERR_OK)
+        close(fd);
+    if (e == ERR_OFFLINE)
+        (void)unlink(path);
+}
+
 static int open_metrics(const char *root, const struct conf *conf, int *ret)
 {
     enum err e;
@@ -63,6 +84,7 @@ static int open_metrics(const char *root, const struct conf *conf, int *ret)
         e = open_local(root, KH_METRICS_SOCK, ret);
         return e == ERR_OK ? KH_EXIT_OK : complain(KH_METRICS_SOCK, e, "; a shorter --root may help");
     }
+    remove_stale(root, KH_METRICS_SOCK);
     e = address_is_good(conf->metrics) ? listen_one(conf->metrics, ret) : ERR_FORMAT;
     if (e == ERR_OK)
         return KH_EXIT_OK;
@@ -120,10 +142,42 @@ static void make_quiet(const struct conf *conf, struct supervise_sockets *s)
              err_text(e));
 }
 
+static int run_with(const char *root, const char *libexec, const struct conf *conf,
+                    struct supervise_sockets *sockets)
+{
+    enum err e = ERR_OK;
+    if (conf->tls_sessions > 0)
+        e = tls_sessions_make(conf->tls_sessions, &sockets->sessions);
+    if (e != ERR_OK)
+        return complain("tls-sessions", e, "");
+    make_quiet(conf, sockets);
+    if (geteuid() != 0)
+        slog(SLOG_WARN, "start",
+             "warning=\"NOT STARTED AS ROOT: web, writer and vault all run as uid %u; nothing keeps a "
+             "taken-over "
+             "web worker from the vault's key\"",
+             (unsigned)geteuid());
+    e = supervise(root, libexec, conf, sockets);
+    if (e != ERR_OK)
+        return complain("the server did not run", e, "; the lines above say why");
+    return KH_EXIT_OK;
+}
+
+/* What was handed over is whoever's who holds it. */
+static void remove_own(const char *root, const struct conf *conf, const struct listen_given *given,
+                       const struct supervise_sockets *s)
+{
+    if (given->local < 0 && s->local >= 0)
+        remove_socket(root, KH_SERVER_SOCK);
+    if (given->metrics < 0 && s->metrics >= 0 && conf->metrics[0] == '\0')
+        remove_socket(root, KH_METRICS_SOCK);
+}
+
 static int serve(const char *root, const char *address, const struct conf *conf)
 {
     char libexec[PATH_MAX], name[LISTEN_TEXT];
-    struct supervise_sockets sockets = {.sessions = -1, .quiet = -1, .quiet_read = -1};
+    struct supervise_sockets sockets = {
+        .local = -1, .metrics = -1, .sessions = -1, .quiet = -1, .quiet_read = -1};
     raise_files();
     enum err e = find_libexec(libexec);
     if (e != ERR_OK)
@@ -133,22 +187,12 @@ static int serve(const char *root, const char *address, const struct conf *conf)
     if (e != ERR_OK)
         return complain("the sockets of LISTEN_FDS", e, "");
     int code = open_sockets(root, address, conf, &given, &sockets, name);
-    if (code != KH_EXIT_OK)
-        return code;
-    if (conf->tls_sessions > 0 && (e = tls_sessions_make(conf->tls_sessions, &sockets.sessions)) != ERR_OK)
-        return complain("tls-sessions", e, "");
-    make_quiet(conf, &sockets);
-    if (geteuid() != 0)
-        slog(SLOG_WARN, "start",
-             "warning=\"NOT STARTED AS ROOT: web, writer and vault all run as uid %u; nothing keeps a "
-             "taken-over "
-             "web worker from the vault's key\"",
-             (unsigned)geteuid());
-    slog(SLOG_INFO, "listening", "address=%s workers=%u given=%u", name, conf_workers(conf), given.n_tcp);
-    e = supervise(root, libexec, conf, &sockets);
-    if (e != ERR_OK)
-        return complain("the server did not run", e, "; the lines above say why");
-    return KH_EXIT_OK;
+    if (code == KH_EXIT_OK) {
+        slog(SLOG_INFO, "listening", "address=%s workers=%u given=%u", name, conf_workers(conf), given.n_tcp);
+        code = run_with(root, libexec, conf, &sockets);
+    }
+    remove_own(root, conf, &given, &sockets);
+    return code;
 }
 
 static int run(int argc, char *const *argv)

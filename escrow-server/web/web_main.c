@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "crypto/host/file.h"
 #include "escrow-server/process/control.h"
 #include "escrow-server/process/metrics.h"
 #include "escrow-server/process/quiet.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/web/tls_provider.h"
 #include "escrow-server/web/web.h"
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -143,7 +145,22 @@ static struct event_base *open_base(void)
     return NULL;
 }
 
-static enum err prepare(struct web *w)
+/* OpenSSL says little of a file that is not there. */
+static enum err find_files(const char **ret_what)
+{
+    static const struct {
+        const char *name, *what;
+    } files[] = {{NAME_TLS_KEY, "read web/" NAME_TLS_KEY}, {NAME_TLS_CERT, "read web/" NAME_TLS_CERT}};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (access(files[i].name, R_OK) != 0) {
+            *ret_what = files[i].what;
+            return err_from_errno(errno);
+        }
+    return ERR_OK;
+}
+
+/* ret_what: what failed, where there is more to say than that all of it did */
+static enum err prepare(struct web *w, const char **ret_what)
 {
     const struct timeval second = {.tv_sec = 1};
     for (unsigned i = 0; i < BACK_KINDS; i++)
@@ -153,6 +170,7 @@ static enum err prepare(struct web *w)
         return ERR_NOMEM;
     TRY(web_revoked_load(w));
     web_org_tick(w);
+    TRY(find_files(ret_what));
     TRY(web_tls_open(w));
     TRY(web_http_open(w));
     w->control = event_new(w->base, CONTROL_FD, EV_READ | EV_PERSIST, on_control, w);
@@ -181,9 +199,10 @@ int main(int argc, char **argv)
     if (w == NULL || tls_provider_begin() != ERR_OK)
         return 1;
     child_start(argc, argv, PROCESS_WEB, &w->child);
-    enum err e = prepare(w);
+    const char *what = "prepare TLS and HTTP";
+    enum err e = prepare(w, &what);
     if (e != ERR_OK) {
-        slog(SLOG_ERROR, "start", "failed=\"prepare TLS and HTTP\" reason=\"%s\"", err_text(e));
+        slog(SLOG_ERROR, "start", "failed=\"%s\" reason=\"%s\"", what, err_text(e));
         return 1;
     }
     loop(w);

@@ -11,10 +11,12 @@
 
 #define KEY_FILE_MAX 4096
 
-static enum err load_key(const char *name, struct cr_p256_key **ret)
+/* ret_what: what is being done now, for whoever reads why it failed */
+static enum err load_key(const char *name, const char *what, struct cr_p256_key **ret, const char **ret_what)
 {
     uint8_t *pem = NULL;
     size_t len;
+    *ret_what = what;
     TRY(file_read(name, KEY_FILE_MAX, &pem, &len));
     enum err e = cr_p256_from_pem((const char *)pem, len, NULL, ret);
     cr_wipe(pem, len);
@@ -60,19 +62,21 @@ static void take_quiet(int fd)
              err_text(e));
 }
 
-static enum err prepare(struct writer_state *w, const struct store_place *place)
+static enum err prepare(struct writer_state *w, const struct store_place *place, const char **ret_what)
 {
     struct cr_p256_pub pub;
     webs_init(&w->webs);
     if (place->url[STORE_RECOVERY][0] == '\0' && place->url[STORE_COMPLIANCE][0] == '\0')
         w->webs.take_quiet = take_quiet; /* the supervisor may have read its configuration long before */
-    TRY(load_key(NAME_RECEIPT_KEY, &w->receipt_key));
-    TRY(load_key(NAME_CA_KEY, &w->ca_key));
+    TRY(load_key(NAME_RECEIPT_KEY, "read writer/" NAME_RECEIPT_KEY, &w->receipt_key, ret_what));
+    TRY(load_key(NAME_CA_KEY, "read writer/" NAME_CA_KEY, &w->ca_key, ret_what));
+    *ret_what = "open the stores";
     TRY(cr_p256_public(w->receipt_key, &pub));
     TRY(cr_p256_id(&pub, w->receipt_id));
     TRY(w->ops->open(place, &w->store));
     for (unsigned half = 0; half < STORE_HALVES; half++)
         w->fresh[half] = true;
+    *ret_what = "take in writer/" NAME_FIRST_TOKEN;
     enum err e = take_first_token(w);
     return e == ERR_OFFLINE ? ERR_OK : e; /* later then */
 }
@@ -163,9 +167,10 @@ int main(int argc, char **argv)
         .url = {child.conf.store[STORE_RECOVERY], child.conf.store[STORE_COMPLIANCE]},
         .concerns = quiet_drop,
         .working = child_working};
-    enum err e = prepare(&w, &place);
+    const char *what = "";
+    enum err e = prepare(&w, &place, &what);
     if (e != ERR_OK) {
-        slog(SLOG_ERROR, "start", "failed=\"open the stores and keys\" reason=\"%s\"",
+        slog(SLOG_ERROR, "start", "failed=\"%s\" reason=\"%s\"", what,
              e == ERR_UNSUPPORTED ? "as the store says above" : err_text(e));
         let_go(&w);
         return e == ERR_VERSION || e == ERR_UNSUPPORTED ? CONTROL_REFUSED : 1;

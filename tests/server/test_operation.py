@@ -532,6 +532,37 @@ def test_signals_and_an_orderly_stop():
         s.clean()
 
 
+def test_sockets_go_with_the_server():
+    """Those that it made; one that it cannot have made now, too, if nobody is there."""
+    s = Server('--web-workers', '1')
+    run_dir = os.path.join(s.root, 'run/keyholt')
+    try:
+        s.start()
+        eq(sorted(os.listdir(run_dir)), ['metrics.sock', 'server.sock'], 'made')
+        eq(s.stop(), 0, 'in order')
+        eq(os.listdir(run_dir), [], 'and gone')
+        s.start()
+        s.kill()
+        eq(sorted(os.listdir(run_dir)), ['metrics.sock', 'server.sock'], 'nobody removed them')
+        s.configure(metrics=f'127.0.0.1:{free_port()}')
+        s.start()
+        eq(os.listdir(run_dir), ['server.sock'], 'metrics are elsewhere')
+        s.stop()
+        with socket.socket(socket.AF_UNIX) as held, socket.socket(socket.AF_UNIX) as local:
+            for c, name in ((held, 'metrics.sock'), (local, 'server.sock')):
+                c.bind(os.path.join(run_dir, name))
+                c.listen()
+            script = 'exec 3<&%d; LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" serve --root "$1" --listen 127.0.0.1:0' % local.fileno()
+            p = subprocess.Popen(['sh', '-c', script, SERVER, s.root], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                 text=True, pass_fds=(local.fileno(),))
+            with p:
+                eq(p.stdout.readline(), 'ready\n', 'with a socket that was handed over')
+                p.terminate()
+            eq((p.returncode, sorted(os.listdir(run_dir))), (0, ['metrics.sock', 'server.sock']), "others' stay")
+    finally:
+        s.clean()
+
+
 def test_sockets_that_are_none(s):
     del s
     other = Server()

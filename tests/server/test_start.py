@@ -51,6 +51,22 @@ def test_who_is_stuck_is_not_waited_for():
         holds('the server did not run' in done.stderr, done.stderr)
 
 
+def test_a_file_that_is_missing_is_named():
+    s = Server('--web-workers', '1')
+    try:
+        s.configure(start_seconds=1)
+        for name in ('web/tls.key', 'web/tls.pem', 'writer/receipt.key', 'writer/ca.key'):
+            os.rename(s.state(name), s.path('away'))
+            done = subprocess.run([SERVER, 'serve', '--root', s.root, '--listen', '127.0.0.1:0'], text=True,
+                                  stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False)
+            eq((done.returncode, done.stdout), (1, ''), done.stderr)
+            holds(f'failed="read {name}" reason="not found"' in done.stderr, done.stderr)
+            os.rename(s.path('away'), s.state(name))
+        eq(os.listdir(os.path.join(s.root, 'run/keyholt')), [], 'no socket is left of a start that failed')
+    finally:
+        s.clean()
+
+
 def test_who_goes_on_is_waited_for():
     if os.environ.get('KEYHOLT_SECONDS') != 'judged':
         raise Skip('judges seconds: KEYHOLT_SECONDS=judged')
