@@ -97,7 +97,8 @@ static char *trim(char *text)
 }
 
 /* NULL, or what is wrong with the line. */
-static const char *take_line(struct conf *c, char *line, bool *seen, char *ret_key, size_t cap)
+static const char *take_line(struct conf *c, char *line, unsigned at, unsigned *lines, char *ret_key,
+                             size_t cap)
 {
     line = trim(line);
     ret_key[0] = '\0';
@@ -112,19 +113,19 @@ static const char *take_line(struct conf *c, char *line, bool *seen, char *ret_k
     for (unsigned i = 0; i < CONF_SETTINGS; i++) {
         if (strcmp(conf_settings[i].name, name) != 0)
             continue;
-        if (seen[i])
+        if (lines[i] != 0)
             return "it stands here a second time";
-        seen[i] = true;
+        lines[i] = at;
         return set(c, &conf_settings[i], value) == ERR_OK ? NULL : conf_values[conf_settings[i].kind].wanted;
     }
     return "there is no such key";
 }
 
-enum err conf_read(const char *path, struct conf *ret, struct conf_mistake *ret_mistake)
+enum err conf_read(const char *path, struct conf *ret, unsigned *ret_lines, struct conf_mistake *ret_mistake)
 {
     uint8_t *text = NULL;
     size_t len;
-    bool seen[CONF_SETTINGS] = {false};
+    unsigned lines[CONF_SETTINGS] = {0};
     struct conf_mistake m = {.line = 1};
     TRY(file_read(path, CONF_MAX, &text, &len));
     struct conf c;
@@ -135,7 +136,7 @@ enum err conf_read(const char *path, struct conf *ret, struct conf_mistake *ret_
         next = strchr(line, '\n');
         if (next != NULL)
             *next++ = '\0';
-        m.reason = take_line(&c, line, seen, m.key, sizeof m.key);
+        m.reason = take_line(&c, line, m.line, lines, m.key, sizeof m.key);
         m.line += m.reason == NULL;
     }
     free(text);
@@ -143,6 +144,8 @@ enum err conf_read(const char *path, struct conf *ret, struct conf_mistake *ret_
         *ret_mistake = m;
         return ERR_FORMAT;
     }
+    if (ret_lines != NULL)
+        memcpy(ret_lines, lines, sizeof lines);
     *ret = c;
     return ERR_OK;
 }
@@ -152,7 +155,7 @@ enum err conf_load(const char *root, struct conf *ret)
     char path[PATH_MAX];
     struct conf_mistake m;
     TRY(file_join(root, PLACE_CONF, path, sizeof path));
-    enum err e = conf_read(path, ret, &m);
+    enum err e = conf_read(path, ret, NULL, &m);
     if (e == ERR_FORMAT)
         fprintf(stderr, "keyholt-server: %s: line %u%s%s: %s; nothing was started\n", path, m.line,
                 m.key[0] != '\0' ? ": " : "", m.key, m.reason);

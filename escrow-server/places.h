@@ -95,8 +95,12 @@ struct conf_mistake {
 void conf_init(struct conf *c);
 /* err: NOT_FOUND (no server here), FORMAT (a sentence on standard error names line and key), DENIED, IO */
 MUST_CHECK enum err conf_load(const char *root, struct conf *ret);
-/* The same without a word. path: of the file. ret_mistake: filled on FORMAT */
-MUST_CHECK enum err conf_read(const char *path, struct conf *ret, struct conf_mistake *ret_mistake);
+/* The same without a word.
+ * path:        of the file
+ * ret_lines:   where each of conf_settings stands, 0: nowhere; filled on OK, or NULL
+ * ret_mistake: filled on FORMAT */
+MUST_CHECK enum err conf_read(const char *path, struct conf *ret, unsigned *ret_lines,
+                              struct conf_mistake *ret_mistake);
 MUST_CHECK enum err conf_save(const char *root, const struct conf *c);
 /* All settings with their comments, as the file has them. ret: malloc'ed. err: NOMEM */
 MUST_CHECK enum err conf_text(const struct conf *c, char **ret, size_t *ret_len);

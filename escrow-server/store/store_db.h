@@ -76,6 +76,8 @@ MUST_CHECK enum err store_sqlite_open(const struct store_place *place, enum stor
 /* place->url: a connection string of libpq. ret is there also when the server cannot be reached now.
  * err: VERSION, UNSUPPORTED, NOMEM */
 MUST_CHECK enum err store_pg_open(const struct store_place *place, enum store_half half, struct db **ret);
+/* Why a connection string of server.conf is refused, as a sentence; NULL where it is not, or is empty. */
+const char *store_pg_wrong(const char *url);
 
 enum query_kind { QUERY_NULL, QUERY_BLOB, QUERY_U64, QUERY_STRING };
 

@@ -174,16 +174,21 @@ static const struct db_ops pg_ops = {
     .end = end,
 };
 
-/* server.conf is no secret. */
-static bool has_password(const char *url)
+/* server.conf is no secret. What libpq says is not passed on: it may repeat a password. */
+const char *store_pg_wrong(const char *url)
 {
     bool has = false;
+    if (url[0] == '\0')
+        return NULL;
     PQconninfoOption *all = PQconninfoParse(url, NULL);
-    for (const PQconninfoOption *o = all; o != NULL && o->keyword != NULL; o++)
+    if (all == NULL)
+        return "a PostgreSQL connection string is wanted, as postgres://keyholt@db1/keyholt, or nothing "
+               "(SQLite)";
+    for (const PQconninfoOption *o = all; o->keyword != NULL; o++)
         has = has || (o->val != NULL &&
                       (strcmp(o->keyword, "password") == 0 || strcmp(o->keyword, "sslpassword") == 0));
     PQconninfoFree(all);
-    return has;
+    return has ? "no password in server.conf: name a file of the writer's with passfile=" : NULL;
 }
 
 /* The first connection is waited for, a while: a database of a newer program must stop the start. */
@@ -191,10 +196,9 @@ enum err store_pg_open(const struct store_place *place, enum store_half half, st
 {
     const char *url = place->url[half];
     const struct timespec nap = {.tv_nsec = 5000000};
-    if (has_password(url)) {
-        slog(SLOG_ERROR, "store",
-             "half=%s reason=\"no password in server.conf: name a file of the writer's with passfile=\"",
-             sql_pg_name[half]);
+    const char *wrong = store_pg_wrong(url);
+    if (wrong != NULL) {
+        slog(SLOG_ERROR, "store", "half=%s reason=\"%s\"", sql_pg_name[half], wrong);
         return ERR_UNSUPPORTED;
     }
     struct pg *p = calloc(1, sizeof *p);

@@ -32,7 +32,7 @@ enum err people_role_from_text(const char *text, enum people_role *ret)
     return ERR_NOT_FOUND;
 }
 
-bool people_are_roles(const char *list)
+static bool are_roles_up_to(const char *list, enum people_role last)
 {
     enum people_role role;
     for (size_t n; (list += strspn(list, ", "))[0] != '\0'; list += n) {
@@ -42,10 +42,20 @@ bool people_are_roles(const char *list)
             return false;
         memcpy(word, list, n);
         word[n] = '\0';
-        if (people_role_from_text(word, &role) != ERR_OK)
+        if (people_role_from_text(word, &role) != ERR_OK || role > last)
             return false;
     }
     return true;
+}
+
+bool people_are_roles(const char *list)
+{
+    return are_roles_up_to(list, PEOPLE_ADMINISTRATOR);
+}
+
+bool people_are_askers(const char *list)
+{
+    return are_roles_up_to(list, PEOPLE_ADVANCED);
 }
 
 const char *people_role_text(enum people_role role)

@@ -23,6 +23,8 @@ enum people_role {
 MUST_CHECK enum err people_role_from_text(const char *text, enum people_role *ret);
 /* Nothing but roles, with blanks or commas between them; or empty. */
 bool people_are_roles(const char *list);
+/* The same, and only such that may read keys. */
+bool people_are_askers(const char *list);
 const char *people_role_text(enum people_role role);
 /* 1 to 64 printable characters without blanks, quotes and colons. */
 bool people_name_is_good(const char *name);

@@ -7,6 +7,7 @@
 /* Walls between processes stand only between different users above 0; that of the exporter counts where audit
  * is exported. */
 bool config_users_differ(const struct conf *c);
-/* The first key that would stop the server, its vault or its exporter.
- * ret_key: its name, where there is one. Returns a sentence, or NULL. */
-const char *config_wrong(const struct conf *c, const char **ret_key);
+/* The first key that would stop the server or one of its processes, or mean nothing.
+ * lines: of conf_read(). err: FORMAT (ret_mistake is filled) */
+MUST_CHECK enum err config_check(const struct conf *c, const unsigned *lines,
+                                 struct conf_mistake *ret_mistake);

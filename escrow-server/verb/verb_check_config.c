@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/host/file.h"
-#include "escrow-server/places.h"
+#include "escrow-server/conf_table.h"
+#include "escrow-server/state.h"
 #include "escrow-server/verb/config_check.h"
 #include "escrow-server/verb/options.h"
 #include "escrow-server/verb/verbs.h"
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 static const char usage[] = "  keyholt-server check-config [--root DIR] [--file FILE] [--json]\n"
                             "  keyholt-server check-config --defaults | --manual\n";
@@ -78,14 +80,18 @@ static int refuse_json(void)
     return KH_EXIT_USAGE;
 }
 
-static enum err check_whole(const struct conf *c, struct conf_mistake *m)
+static bool is_folder(const char *path)
 {
-    const char *key = "", *reason = config_wrong(c, &key);
-    if (reason == NULL)
-        return ERR_OK;
-    *m = (struct conf_mistake){.reason = reason};
-    snprintf(m->key, sizeof m->key, "%s", key);
-    return ERR_FORMAT;
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static enum err check(const char *path, struct conf_mistake *ret_mistake)
+{
+    struct conf c;
+    unsigned lines[CONF_SETTINGS];
+    TRY(conf_read(path, &c, lines, ret_mistake));
+    return config_check(&c, lines, ret_mistake);
 }
 
 static int run(int argc, char *const *argv)
@@ -93,7 +99,6 @@ static int run(int argc, char *const *argv)
     const char *root = "/", *file = NULL;
     char absolute[PATH_MAX], path[PATH_MAX];
     bool json = false, defaults = false, manual = false;
-    struct conf c;
     struct conf_mistake m = {.line = 0};
     const struct option_def defs[] = {{"root", OPTION_TEXT, false, &root},
                                       {"file", OPTION_TEXT, false, &file},
@@ -110,9 +115,9 @@ static int run(int argc, char *const *argv)
     if (e != ERR_OK)
         return say(root, e, &m);
     const char *at = file != NULL ? absolute : path;
-    e = conf_read(at, &c, &m);
-    if (e == ERR_OK)
-        e = check_whole(&c, &m);
+    if (is_folder(at))
+        return state_complain(KH_EXIT_FAILED, at, "it is a folder; name the file in it");
+    e = check(at, &m);
     return json && (e == ERR_OK || e == ERR_FORMAT) ? say_json(at, e, &m) : say(at, e, &m);
 }
 

@@ -606,18 +606,31 @@ def test_check_config():
         for key, values, bad in (  # what a line alone does not show
                 ('listen', ('0.0.0.0:8443', '[::]:8443', ''), ('everywhere:8443', '10.0.0.1', '[::1]:99999', '127.0.0.1:0')),
                 ('metrics', ('127.0.0.1:9464', ''), ('localhost:9464', '127.0.0.1:99999')),
-                ('approval', ('helpdesk, advanced', 'helpdesk', ''), ('helpdsk', 'helpdesk; advanced')),
-                ('audit-syslog', ('udp://192.0.2.7:514', 'tcp://[::1]:601', '/dev/log', ''), ('http://192.0.2.7:1', 'tcp://log:601', 'udp://192.0.2.7:77777'))):
+                ('approval', ('helpdesk, advanced', 'helpdesk', ''), ('helpdsk', 'helpdesk; advanced', 'reader', 'helpdesk, auditor')),
+                ('audit-file', ('/var/log/keyholt.json', ''), ('audit.json',)),
+                ('audit-syslog', ('udp://192.0.2.7:514', 'tcp://[::1]:601', '/dev/log', ''),
+                 ('http://192.0.2.7:1', 'tcp://log:601', 'udp://192.0.2.7:77777', 'dev/log', '/' + 'x' * 200)),
+                *((half, ('', 'postgres://keyholt@db1,db2/keyholt?sslmode=verify-full&passfile=/x', 'host=db1 user=keyholt'),
+                   ('postgres://u:hunter2@h/x', 'host=h password=hunter2', 'sqlite:x', '/var/lib/x.db', 'postgres://h?sslpassword=hunter2'))
+                  for half in ('recovery', 'compliance')),
+                *((file, ('/x', ''), ('x', './x')) for file in ('offline-root-key', 'offline-desk-key')),
+                ('vault-passphrase-file', ('/x', 'credential:vault', ''), ('x', '-', 'credential:', 'credential:../x'))):
             for value_ in values:
                 run(SERVER, 'check-config', '--file', s.put('server.conf', f'{key} = {value_}\n'))
             for value_ in bad:
-                p = run(SERVER, 'check-config', '--file', s.put('server.conf', f'{key} = {value_}\n'), '--json', code=3)
+                path = s.put('server.conf', f'# x\n{key} = {value_}\n')
+                p = run(SERVER, 'check-config', '--file', path, '--json', code=3)
                 got = json.loads(p.stdout)
-                eq((got['good'], got['key'], 'line' in got), (False, key, False), value_)
+                eq((got['good'], got['key'], got['line']), (False, key, 2), value_)
+                p = run(SERVER, 'check-config', '--file', path, code=3)
+                holds(p.stderr.startswith(f'keyholt-server: {path}: line 2: {key}: ') and 'hunter2' not in p.stderr, p.stderr)
         if as_root():
-            for text in ('web-uid = 64803\n', 'audit-file = /x\nexport-uid = 64801\n'):
+            for text, line, key in (('\nweb-uid = 64803\n', 2, 'web-uid'), ('audit-file = /x\nexport-uid = 64801\n', 2, 'export-uid'),
+                                    ('vault-uid = 0\n', 1, 'vault-uid'), ('vault-uid = 5\nwriter-uid = 5\n', 2, 'writer-uid')):
                 p = run(SERVER, 'check-config', '--file', s.put('server.conf', text), code=3)
-                holds('different users' in p.stderr and 'line' not in p.stderr, p.stderr)
+                holds('different users' in p.stderr and f': line {line}: {key}: ' in p.stderr, p.stderr)
+            run(SERVER, 'check-config', '--file', s.put('server.conf', 'export-uid = 64801\n'))
+        holds('it is a folder' in run(SERVER, 'check-config', '--file', s.dir, code=1).stderr, 'a folder')
         run(SERVER, 'check-config', '--file', '/nonexistent', code=1)
         as_error(run(SERVER, 'check-config', '--file', '/nonexistent', '--json', code=1), 1, 'no such file')
         configure(s, sync_every_seconds='soon')
