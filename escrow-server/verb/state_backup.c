@@ -65,12 +65,23 @@ static enum err finish_copy(sqlite3 *to)
     return ok ? ERR_OK : ERR_CONFLICT;
 }
 
+/* SQLite would make it readable to all that the umask lets. */
+static enum err make_private(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_from_errno(errno);
+    close(fd);
+    return ERR_OK;
+}
+
 enum err backup_sqlite(const char *from, const char *to)
 {
     sqlite3 *a = NULL, *b = NULL;
+    TRY(make_private(to));
     enum err e = from_sqlite(sqlite3_open_v2(from, &a, SQLITE_OPEN_READWRITE, NULL));
     if (e == ERR_OK)
-        e = from_sqlite(sqlite3_open_v2(to, &b, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL));
+        e = from_sqlite(sqlite3_open_v2(to, &b, SQLITE_OPEN_READWRITE, NULL));
     if (e == ERR_OK)
         e = from_sqlite(sqlite3_busy_timeout(a, 5000));
     if (e == ERR_OK)
@@ -229,4 +240,21 @@ enum err backup_policy(const struct org *org, const char *json, const char *sig,
     TRY(policy_decode((const char *)text.p, text.len, &org->id, scratch.p, scratch.len, &p));
     *ret_version = p.version;
     return ERR_OK;
+}
+
+int backup_check_org(const char *root)
+{
+    static struct org org;
+    char path[PATH_MAX];
+    enum err e = state_org(root, &org, NULL, NULL);
+    if (e == ERR_OK)
+        return KH_EXIT_OK;
+    bool bad = e == ERR_AUTH || e == ERR_FORMAT || e == ERR_RANGE;
+    const char *what = file_join(root, PLACE_ORG, path, sizeof path) == ERR_OK ? path : root;
+    return state_complain(KH_EXIT_FAILED, what,
+                          bad ? "the root's signature of it (org.json.sig, root.pub) does not verify; "
+                                "nothing was changed"
+                          : e == ERR_NOT_FOUND
+                              ? "it, org.json.sig or root.pub is not there; nothing was changed"
+                              : err_text(e));
 }

@@ -11,8 +11,8 @@
 #define BACKUP_POLICY     "policy.json"
 #define BACKUP_POLICY_SIG "policy.json.sig"
 
-/* A consistent copy of a SQLite store that others may write to meanwhile. err: CONFLICT (the copy is
- * damaged), NOT_FOUND, FULL, IO, BUSY */
+/* A consistent copy of a SQLite store that others may write to meanwhile, mode 0600; to must not be there.
+ * err: CONFLICT (the copy is damaged, or to is there), NOT_FOUND, FULL, IO, BUSY */
 MUST_CHECK enum err backup_sqlite(const char *from, const char *to);
 /* SHA-256 of a file, of any size. err: NOT_FOUND, DENIED, IO */
 MUST_CHECK enum err backup_digest(const char *path, uint8_t ret[static 32]);
@@ -42,3 +42,6 @@ struct backup_words {
 };
 /* Returns 0, or an exit code after a word on standard error. */
 int backup_begin(int argc, char *const *argv, const char *usage, struct backup_words *ret);
+/* Before anything is made or changed: is org.json here, and signed? Returns 0, or an exit code after a word
+ * on standard error. */
+int backup_check_org(const char *root);

@@ -8,6 +8,7 @@
 #include "escrow-server/verb/verbs.h"
 #include "formats/base.h"
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,8 @@ static const char usage[] = "  keyholt-server backup [--root DIR] NEW-FOLDER [--
 struct backup {
     const char *root, *dir;
     const struct conf *conf;
-    FILE *told; /* what a person should know besides */
+    FILE *told;        /* what a person should know besides */
+    char at[PATH_MAX]; /* what is being copied */
     char *sums;
     size_t sums_len;
     FILE *list;
@@ -37,6 +39,7 @@ static enum err add_sum(struct backup *b, const char *path, const char *name)
 static enum err add_file(struct backup *b, const char *from, const char *name)
 {
     char to[PATH_MAX];
+    snprintf(b->at, sizeof b->at, "%s", from);
     TRY(file_join(b->dir, name, to, sizeof to));
     TRY(backup_copy(from, to));
     return add_sum(b, to, name);
@@ -62,6 +65,7 @@ static enum err add_store(struct backup *b, enum store_half half)
         return ERR_OK;
     }
     TRY(state_sqlite_path(b->root, half, from));
+    snprintf(b->at, sizeof b->at, "%s", from);
     TRY(file_join(b->dir, name, to, sizeof to));
     TRY(backup_sqlite(from, to));
     return add_sum(b, to, name);
@@ -72,9 +76,10 @@ static enum err add_foreign(struct backup *b)
     char dir[PATH_MAX], from[PATH_MAX];
     TRY(file_join(b->root, PLACE_FOREIGN, dir, sizeof dir));
     DIR *d = opendir(dir);
-    enum err e = ERR_OK;
+    enum err e = d == NULL ? err_from_errno(errno) : ERR_OK;
+    snprintf(b->at, sizeof b->at, "%s", dir);
     if (d == NULL)
-        return ERR_DENIED;
+        return e;
     for (const struct dirent *item; e == ERR_OK && (item = readdir(d)) != NULL;) {
         size_t len = strlen(item->d_name);
         if (len < 5 || strcmp(item->d_name + len - 4, ".log") != 0)
@@ -140,12 +145,23 @@ static enum err add_all(struct backup *b)
     return add_place(b, PLACE_CONF, "server.conf");
 }
 
+/* Half a backup would be taken for one; the folder is ours, and flat. */
+static void discard(const char *dir)
+{
+    DIR *d = opendir(dir);
+    if (d == NULL)
+        return;
+    for (const struct dirent *item; (item = readdir(d)) != NULL;)
+        if (strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0)
+            (void)unlinkat(dirfd(d), item->d_name, 0);
+    closedir(d);
+    (void)rmdir(dir);
+}
+
 /* The list is written last: a backup without it was not finished. */
-static enum err backup(struct backup *b)
+static enum err fill(struct backup *b)
 {
     char path[PATH_MAX];
-    if (mkdir(b->dir, 0700) != 0)
-        return ERR_CONFLICT;
     b->list = open_memstream(&b->sums, &b->sums_len);
     if (b->list == NULL)
         return ERR_NOMEM;
@@ -155,24 +171,51 @@ static enum err backup(struct backup *b)
     if (e == ERR_OK)
         e = file_join(b->dir, BACKUP_SUMS, path, sizeof path);
     if (e == ERR_OK)
+        snprintf(b->at, sizeof b->at, "%s", path);
+    if (e == ERR_OK)
         e = file_write(path, b->sums, b->sums_len, 0600);
     free(b->sums);
     return e;
+}
+
+static const char *why_no_folder(enum err e)
+{
+    switch (e) {
+    case ERR_CONFLICT:
+        return "it is there already; a backup is put into a folder that is made for it";
+    case ERR_NOT_FOUND:
+        return "the folder above it is not there";
+    case ERR_DENIED:
+        return "you may not make it there";
+    default:
+        return err_text(e);
+    }
+}
+
+static int complain(const struct backup *b, enum err e)
+{
+    if (e == ERR_FULL || b->at[0] == '\0')
+        return state_complain(KH_EXIT_FAILED, b->dir, err_text(e));
+    return state_complain(KH_EXIT_FAILED, b->at,
+                          e == ERR_CONFLICT ? "the store is damaged; no backup was made" : err_text(e));
 }
 
 static int run(int argc, char *const *argv)
 {
     struct backup_words w;
     int code = backup_begin(argc, argv, usage, &w);
+    if (code == KH_EXIT_OK)
+        code = backup_check_org(w.root);
     if (code != KH_EXIT_OK)
         return code;
+    if (mkdir(w.dir, 0700) != 0)
+        return state_complain(KH_EXIT_FAILED, w.dir, why_no_folder(err_from_errno(errno)));
     struct backup b = {.root = w.root, .dir = w.dir, .conf = &w.conf, .told = w.json ? stderr : stdout};
-    enum err e = backup(&b);
-    if (e != ERR_OK)
-        return state_complain(KH_EXIT_FAILED, w.dir,
-                              e == ERR_CONFLICT
-                                  ? "it is there already, or cannot be made, or the store is damaged"
-                                  : err_text(e));
+    enum err e = fill(&b);
+    if (e != ERR_OK) {
+        discard(w.dir);
+        return complain(&b, e);
+    }
     if (w.json) {
         ANSWER_JSON({"backup", w.dir, 0});
         return KH_EXIT_OK;

@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,13 +36,9 @@ static enum err check_org(const struct restore *r)
 {
     BYTES(ours);
     BYTES(theirs);
-    struct org org;
     char path[PATH_MAX];
-    TRY(state_org(r->root, &org, &ours.p, &ours.len));
     TRY(in_backup(r, "root.pub", path));
     TRY(file_read(path, 1024, &theirs.p, &theirs.len));
-    free(ours.p);
-    ours.p = NULL;
     TRY(file_join(r->root, PLACE_ROOT_PUB, path, sizeof path));
     TRY(file_read(path, 1024, &ours.p, &ours.len));
     return ours.len == theirs.len && memcmp(ours.p, theirs.p, ours.len) == 0 ? ERR_OK : ERR_CONFLICT;
@@ -125,6 +122,9 @@ static enum err restore_log(const struct restore *r, const char *ours, const cha
     if (e == ERR_CONFLICT)
         fprintf(stderr, "keyholt-server: %s and %s tell two stories; neither was changed\n", ours, theirs);
     TRY(e);
+    if (n_ours > n_theirs)
+        fprintf(r->told, "%s stays: it has %" PRIu64 " entries, and the backup's has %" PRIu64 "\n", ours,
+                n_ours, n_theirs);
     if (n_ours >= n_theirs)
         return ERR_OK;
     TRY(move_aside(r, ours, ""));
@@ -187,10 +187,29 @@ static enum err restore_policy(const struct restore *r)
               r->told);
         return ERR_OK;
     }
-    if (backup_policy(&org, ours[0], ours[1], &have) == ERR_OK && have >= brings)
+    bool good = backup_policy(&org, ours[0], ours[1], &have) == ERR_OK;
+    if (good && have > brings)
+        fprintf(r->told, "%s stays: it is version %" PRIu64 ", and the backup's is %" PRIu64 "\n", ours[0],
+                have, brings);
+    if (good && have >= brings)
         return ERR_OK;
     TRY(put_policy(r, theirs[0], ours[0]));
     return put_policy(r, theirs[1], ours[1]);
+}
+
+/* NULL where it has one. */
+static const char *why_no_list(const char *dir)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    if (stat(dir, &st) != 0)
+        return errno == ENOENT ? "there is no such folder" : err_text(err_from_errno(errno));
+    if (!S_ISDIR(st.st_mode))
+        return "it is no folder";
+    if (file_join(dir, BACKUP_SUMS, path, sizeof path) == ERR_OK && access(path, F_OK) != 0 &&
+        errno == ENOENT)
+        return "there is no " BACKUP_SUMS " in it: that backup was not finished, or it is none";
+    return NULL;
 }
 
 /* Everything is checked before anything is changed; the log goes first, because it can say no. */
@@ -217,6 +236,12 @@ static int run(int argc, char *const *argv)
     int code = backup_begin(argc, argv, usage, &w);
     if (code != KH_EXIT_OK)
         return code;
+    code = backup_check_org(w.root);
+    if (code != KH_EXIT_OK)
+        return code;
+    const char *none = why_no_list(w.dir);
+    if (none != NULL)
+        return state_complain(KH_EXIT_FAILED, w.dir, none);
     struct restore r = {.root = w.root, .dir = w.dir, .conf = &w.conf, .told = w.json ? stderr : stdout};
     enum err e = state_lock(w.root);
     if (e == ERR_BUSY)

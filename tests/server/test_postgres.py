@@ -417,6 +417,10 @@ def test_no_password_in_the_configuration():
                               timeout=100)
         eq(done.returncode, 1, done.stderr)
         holds('passfile' in done.stderr and 'secret' not in done.stderr, done.stderr)
+    with server('sqlite:x', start=False) as s:
+        done = subprocess.run([SERVER, 'serve', '--root', s.root, '--listen', '127.0.0.1:0'], capture_output=True, text=True,
+                              timeout=100)
+        holds(done.returncode == 1 and 'a PostgreSQL connection string is wanted' in done.stderr, done.stderr)
 
 
 def test_cancelled_wait_gives_no_receipt():

@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import postgres  # noqa: E402
 import test_postgres as pg  # noqa: E402
 from test_postgres import enrolled, eq, holds, receipted, server  # noqa: E402
-from server_fixture import HERE, NO_GUID, SERVER, tool  # noqa: E402
+from server_fixture import HERE, NO_GUID, SERVER, as_root, tool  # noqa: E402
 
 CHECKS = os.path.join(HERE, '../../escrow-server/store/store_check.c')
 SIGNED = 'an order that no receipt key of this organisation signed'
@@ -176,7 +176,8 @@ def test_backup_and_restore():
             f.write(b'x')
         holds('not as it was' in s.command('restore', spoiled, code=3).stderr, 'a changed file')
         os.remove(os.path.join(spoiled, 'SHA256SUMS'))
-        s.command('restore', spoiled, code=1)
+        for given, said in ((spoiled, 'no SHA256SUMS'), (s.path('nowhere'), 'no such folder'), (s.path('ca.pem'), 'no folder')):
+            holds(f'{given}: ' in (p := s.command('restore', given, code=1)).stderr and said in p.stderr, p.stderr)
         got, _ = verify(s)
         eq((got['records'], got['wrong']), (6, 0), 'refusing changed nothing')
         with open(s.state('writer/recovery.db-journal'), 'wb') as f:
@@ -189,7 +190,9 @@ def test_backup_and_restore():
         policy(3)
         newer = open(place, 'rb').read()
         for older in (folder, without):
-            s.command('restore', older)
+            told = s.command('restore', older).stdout
+            eq(('policy.json stays: it is version 3, and the backup\'s is 2\n' in told, 'audit.log stays: it has ' in told),
+               (older == folder, True), told)
             eq(open(place, 'rb').read(), newer, 'a newer policy stays')
         holds(not os.path.exists(s.state('writer/recovery.db-journal')), 'no journal of another file stays beside it')
         eq(open(s.state('vault/audit.log'), 'rb').read(), log, 'the longer log stays')
@@ -214,6 +217,36 @@ def test_backup_and_restore():
             other.start()
             other.stop()
             holds('another organisation' in other.command('restore', folder, code=3).stderr, 'not of this one')
+
+
+def test_backup_says_what_is_in_its_way():
+    with server(start=False) as s:
+        s.start()
+        s.stop()
+        folder, org = s.path('whole'), os.path.join(s.root, 'etc/keyholt/org/org.json')
+        s.command('backup', folder)
+        eq({oct(os.stat(os.path.join(folder, f)).st_mode & 0o777) for f in os.listdir(folder)}, {'0o600'}, 'for nobody else')
+
+        def refused(place, named, said):
+            p = s.command('backup', place, code=1)
+            holds(p.stderr.startswith(f'keyholt-server: {named}: ') and said in p.stderr and p.stderr.count('\n') == 1, p.stderr)
+        refused(folder, folder, 'there already')
+        refused(s.path('no/folder'), s.path('no/folder'), 'the folder above it is not there')
+        if not as_root():
+            refused('/keyholt-backup', '/keyholt-backup', 'you may not')
+        new = s.path('new')
+        for path, named, said in ((org + '.sig', org, 'does not verify'), (s.state('writer/recovery.db'), None, 'damaged'),
+                                  (s.state('vault/audit.log'), None, 'not found'), (org, org, 'not there')):
+            shutil.move(path, s.path('away'))
+            if said not in ('not found', 'not there'):
+                with open(path, 'wb') as f:
+                    f.write(b'x' * (64 if path.endswith('.sig') else 8192))
+            refused(new, named or path, said)
+            holds(not os.path.exists(new), f'{said}: nothing is left of it')
+            if path == org:
+                holds(org in s.command('restore', folder, code=1).stderr, 'restore names it, too')
+            shutil.move(s.path('away'), path)
+        s.command('backup', new)
 
 
 def test_restores_keep_what_stood_there():
