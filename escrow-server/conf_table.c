@@ -68,9 +68,10 @@ const struct conf_setting conf_settings[CONF_SETTINGS] = {
      "Roles whose disclosures a second person must approve (keyholt-server approve), as helpdesk, advanced;\n"
      "# empty: none."},
     {"audit-file", VALUE_TEXT, offsetof(struct conf, audit_file),
-     "Each audit entry is also written to that file as a line of JSON (the user export-uid must be able to), "
-     "and\n"
-     "# sent there by syslog (RFC 5424), as tcp://192.0.2.7:601, udp://192.0.2.7:514 or /dev/log; empty: "
+     "Each audit entry is also written to that file (an absolute path) as a line of JSON (the user "
+     "export-uid\n"
+     "# must be able to), and sent there by syslog (RFC 5424), as tcp://192.0.2.7:601, udp://192.0.2.7:514 "
+     "or /dev/log; empty: "
      "neither."},
     {"audit-syslog", VALUE_TEXT, offsetof(struct conf, audit_syslog), NULL},
     {"recovery", VALUE_TEXT, offsetof(struct conf, store[0]),

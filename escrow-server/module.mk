@@ -20,7 +20,7 @@ $(eval $(call program,bin/keyholt-server,escrow-server/places.c escrow-server/co
     verb_approve.c verb_serve.c verb_recover.c verb_audit.c verb_audit_erase.c verb_audit_losses.c \
     verb_audit_begin.c verb_audit_export.c verb_user.c verb_token.c state_store.c state_backup.c verb_backup.c \
     verb_restore.c verb_verify.c verify_receipts.c verb_move.c verb_retain.c verb_import.c verb_keys.c verb_check_config.c config_page.c answer_guard.c \
-    verb_device.c verb_device_flags.c verb_policy.c verb_org.c org_text.c org_file.c org_change.c org_keys.c org_show.c org_set.c answer.c ask.c config_check.c) \
+    verb_device.c verb_device_flags.c verb_policy.c verb_org.c org_text.c org_file.c org_change.c org_keys.c org_show.c org_set.c answer.c ask.c config_check.c utc.c) \
     $(addprefix escrow-server/process/,slog.c address.c listen.c supervise.c supervise_spawn.c supervise_connect.c control.c local.c listen_given.c metrics.c \
     quiet.c passphrase.c) escrow-server/vault/people.c escrow-server/vault/totp.c escrow-server/web/tls_sessions.c \
     $(addprefix escrow-server/audit/,audit_view.c audit_reading.c audit_gaps.c audit_import.c) \

@@ -5,13 +5,13 @@
 #include "escrow-server/verb/answer.h"
 #include "escrow-server/verb/ask.h"
 #include "escrow-server/verb/audit_verbs.h"
+#include "escrow-server/verb/utc.h"
 #include "formats/host/json_strict.h"
 #include "formats/names.h"
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#define TIME_FORM    "%Y-%m-%dT%H:%M:%SZ"
 #define STOP_HEARD_S 60 /* the writer hears of a stop a second after the vault */
 
 /* What was lost of the audit log, and a person's word on it. */
@@ -22,29 +22,21 @@ static uint64_t number(struct json_object *o, const char *name)
     return json_get_u64(o, name, &v) == ERR_OK ? v : 0;
 }
 
-static const char *time_text(uint64_t t, char ret[static 32])
-{
-    struct tm tm;
-    if (gmtime_r(&(time_t){(time_t)t}, &tm) == NULL || strftime(ret, 32, TIME_FORM, &tm) == 0)
-        snprintf(ret, 32, "?");
-    return ret;
-}
-
 static void print_loss(struct json_object *o)
 {
-    char from[32], until[32], proved[32];
+    char from[UTC_TEXT], until[UTC_TEXT], proved[UTC_TEXT];
     struct json_object *rotates = NULL;
     printf("entry %llu: of %llu entries at most %llu are there; lost between %s and %s, proved %s\n",
            (unsigned long long)number(o, "entry"), (unsigned long long)number(o, "lost"),
-           (unsigned long long)number(o, "have"), time_text(number(o, "from"), from),
-           time_text(number(o, "until"), until), time_text(number(o, "proved"), proved));
+           (unsigned long long)number(o, "have"), utc_text(number(o, "from"), from),
+           utc_text(number(o, "until"), until), utc_text(number(o, "proved"), proved));
     if (number(o, "acknowledged") != 0)
         printf("  acknowledged by entry %llu\n", (unsigned long long)number(o, "acknowledged"));
     else
         puts("  not acknowledged");
     if (json_object_object_get_ex(o, "rotates", &rotates) && json_object_get_boolean(rotates))
-        printf("  keys that were there between %s and %s rotate\n", time_text(number(o, "rotate_from"), from),
-               time_text(number(o, "rotate_until"), until));
+        printf("  keys that were there between %s and %s rotate\n", utc_text(number(o, "rotate_from"), from),
+               utc_text(number(o, "rotate_until"), until));
     else
         puts("  its keys do not rotate: a person stopped it");
 }
@@ -81,7 +73,7 @@ static enum err read_time(const char *text, uint64_t *ret)
     *ret = 0;
     if (text == NULL)
         return ERR_OK;
-    const char *end = strptime(text, TIME_FORM, &tm);
+    const char *end = strptime(text, UTC_FORM, &tm);
     if (end == NULL || *end != '\0')
         return ERR_FORMAT;
     *ret = (uint64_t)timegm(&tm);

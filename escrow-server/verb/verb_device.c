@@ -3,9 +3,9 @@
 #include "escrow-server/verb/ask.h"
 #include "escrow-server/verb/device_flags.h"
 #include "escrow-server/verb/options.h"
+#include "escrow-server/verb/utc.h"
 #include "escrow-server/verb/verbs.h"
 #include "formats/host/json_strict.h"
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,12 +30,13 @@ static int complain(int code, const char *reason)
 static void print_row(struct json_object *row)
 {
     const char *device = "", *state = "", *computer = "";
+    char when[UTC_TEXT];
     uint64_t seen = 0;
     if (json_get_text(row, "device", 64, &device) != ERR_OK ||
         json_get_text(row, "state", 16, &state) != ERR_OK ||
         json_get_text(row, "computer", 64, &computer) != ERR_OK || json_get_u64(row, "seen", &seen) != ERR_OK)
         return;
-    printf("%s  %-8s  %10" PRIu64 "  %s\n", device, state, seen, computer);
+    printf("%s  %-8s  %-20s  %s\n", device, state, utc_text(seen, when), computer);
 }
 
 /* One page; ret_last: behind which the next one begins, empty when this was the last. */
@@ -130,6 +131,21 @@ static int change_one(const struct words *w, const char *word, const char *id)
     return code;
 }
 
+/* What was done, to those that were named; in force with their next request. */
+static void say_done(const char *word, size_t n, const char *id)
+{
+    static const struct {
+        const char *word, *done;
+    } all[] = {{"approve", "approved"},
+               {"refuse", "refused"},
+               {"revoke", "revoked"},
+               {"allow", "allowed again"},
+               {"report", "report ordered"}};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (strcmp(all[i].word, word) == 0)
+            n == 1 ? printf("%s: %s\n", all[i].done, id) : printf("%s: %zu devices\n", all[i].done, n);
+}
+
 static int change(const struct words *w, const char *word)
 {
     struct json_object *done = json_object_new_array(), *o = json_object_new_object();
@@ -154,6 +170,8 @@ static int change(const struct words *w, const char *word)
         code = complain(KH_EXIT_FAILED, "standard input cannot be read to its end");
     if (code == KH_EXIT_OK && n == 0)
         code = complain(KH_EXIT_USAGE, "no device is named on standard input");
+    if (!w->json && code == KH_EXIT_OK)
+        say_done(word, n, json_object_get_string(json_object_array_get_idx(done, 0)));
     if (w->json && n > 0)
         print_json(o);
     else

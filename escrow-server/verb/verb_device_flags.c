@@ -1,26 +1,23 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/verb/ask.h"
 #include "escrow-server/verb/device_flags.h"
+#include "escrow-server/verb/utc.h"
 #include "formats/host/json_strict.h"
 #include "formats/names.h"
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 static void print_row(struct json_object *row)
 {
     const char *device = "", *kind = "", *computer = "";
     uint64_t seconds = 0, sequence = 0;
-    char when[32] = "?";
-    struct tm tm;
+    char when[UTC_TEXT];
     if (json_get_text(row, "device", 64, &device) != ERR_OK ||
         json_get_text(row, "kind", 16, &kind) != ERR_OK ||
         json_get_text(row, "computer", 64, &computer) != ERR_OK ||
         json_get_u64(row, "time", &seconds) != ERR_OK || json_get_u64(row, "sequence", &sequence) != ERR_OK)
         return;
-    if (gmtime_r(&(time_t){(time_t)seconds}, &tm) != NULL)
-        (void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    printf("%s  %-8s  %s  %" PRIu64 "  %s\n", when, kind, device, sequence, computer);
+    printf("%s  %-8s  %s  %" PRIu64 "  %s\n", utc_text(seconds, when), kind, device, sequence, computer);
 }
 
 static void add_text(struct json_object *o, const char *name, const char *text)

@@ -937,7 +937,12 @@ def test_enrolment_that_a_person_approves():
             eq(json.loads(p.stdout), {'change': 'approve', 'done': [a.id, b.id], 'failed': '00' * 32}, 'the third')
             holds(f'not done: {"00" * 32}; done: the 2 before it; not tried' in s.command(
                 'device', 'approve', *words, stdin=stdin, code=3).stderr, 'said')
-        holds(a.id in s.command('device', 'list').stdout, 'plain')
+        for words, said in (((a.id,), f'approved: {a.id}\n'), ((a.id, a.id), 'approved: 2 devices\n')):
+            eq(s.command('device', 'approve', *words).stdout, said, 'people are told, too')
+        c = enrolled(s, 'never-here')
+        rows = dict(re.findall(r'(?m)^([0-9a-f]{64})  \w+ +  ?(\S+) +\S+$', s.command('device', 'list').stdout))
+        holds(re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ', rows[a.id]), f'a time for people: {rows}')
+        holds(rows[c.id], rows)
     finally:
         s.clean()
 
