@@ -71,8 +71,8 @@ const struct conf_setting conf_settings[CONF_SETTINGS] = {
      "Each audit entry is also written to that file (an absolute path) as a line of JSON (the user "
      "export-uid\n"
      "# must be able to), and sent there by syslog (RFC 5424), as tcp://192.0.2.7:601, udp://192.0.2.7:514 "
-     "or /dev/log; empty: "
-     "neither."},
+     "or\n"
+     "# /dev/log; empty: neither."},
     {"audit-syslog", VALUE_TEXT, offsetof(struct conf, audit_syslog), NULL},
     {"recovery", VALUE_TEXT, offsetof(struct conf, store[0]),
      "The two stores: empty for SQLite, or a PostgreSQL connection string without a password, as\n"
