@@ -40,17 +40,18 @@ static bool wants_json(int argc, char *const *argv)
     return has_word(argc, argv, "--json");
 }
 
-/* Whoever was shown nothing must not be told that all went well. */
+/* Whoever was shown nothing must not be told that all went well. Why is known of what is written last only.
+ */
 static int finish(int code)
 {
     bool lost = fflush(stdout) != 0;
-    enum err e = lost ? err_from_errno(errno) : ERR_IO;
+    const char *why = lost ? err_text(err_from_errno(errno)) : "";
     if ((!lost && !ferror(stdout)) || code != KH_EXIT_OK)
         return code;
     fprintf(
         stderr,
-        "keyholt-server: standard output: %s: the answer could not be written; what was done stays done\n",
-        err_text(e));
+        "keyholt-server: standard output: %s%sthe answer could not be written; what was done stays done\n",
+        why, lost ? ": " : "");
     return KH_EXIT_FAILED;
 }
 
