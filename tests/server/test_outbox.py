@@ -295,7 +295,7 @@ def test_verify_takes_receipts(story):
     run(SERVER, 'device', 'report', '--root', s.root, laptop.status()['device_id'])
     for name in ('ordered', 'before'):
         story.round(laptop, name)
-    before, after, again, backup = (s.path(name) for name in ('before.answer', 'after.answer', 'again', 'backup-receipts'))
+    before, after, again, backup = (s.path(name) for name in ('before.answer', 'after.answer', 'receipts-again', 'backup-receipts'))
     run(SERVER, 'backup', '--root', s.root, backup)
     laptop.rotate()
     receipted = story.round(laptop, 'after')[1]['receipted']
@@ -311,7 +311,7 @@ def test_verify_takes_receipts(story):
     holds(verify(s, s.path('both'), code=3) == (got, said), 'several in one file')
     s.start()
     story.round(laptop, 'asked')  # the answer says what is missing
-    story.export(laptop, 'again')
+    story.export(laptop, 'receipts-again')
     got, said = verify(s, again, code=3)
     holds(got['receipts'] >= 1 and 0 < got['wrong'] == said.count(lost), f'receipts of records that come again: {got} {said}')
     retention_until(s, 100)
