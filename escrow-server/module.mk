@@ -30,7 +30,7 @@ $(eval $(call program,libexec/web,$(server_child) escrow-server/process/quiet.c 
     $(addprefix escrow-server/web/,web_main.c web_back.c web_replay.c web_tls.c tls_provider.c tls_kdf.c tls_random.c tls_hold.c tls_hmac.c tls_x25519.c tls_spki.c \
     tls_sessions.c tls_resume.c web_courier.c web_conn.c web_doors.c web_room.c web_peers.c peer_key.c web_body.c web_http.c web_gzip.c web_enroll.c enroll_read.c web_sync.c \
     sync_read.c sync_answer.c web_quiet.c web_health.c \
-    web_vault.c web_losses.c web_heads.c web_revoked.c web_local.c web_local_read.c web_local_answer.c web_local_ops.c web_outbox.c web_devices.c web_flags.c \
+    web_vault.c web_losses.c web_heads.c web_revoked.c web_local.c web_local_read.c web_local_answer.c web_local_ops.c web_local_approve.c web_outbox.c web_devices.c web_flags.c \
     web_refuse.c http_guard.c web_metrics.c web_org.c web_shed.c web_recover.c \
     one_thread.c) \
     escrow-server/process/metrics_text.c,-levent_openssl -levent_core -levent_extra -ljson-c -lssl -lz $(server_malloc)))

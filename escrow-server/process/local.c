@@ -163,7 +163,7 @@ static enum err err_from_name(const char *name)
     for (int e = ERR_OK; e <= ERR_INTERNAL; e++)
         if (strcmp(err_name((enum err)e), name) == 0)
             return (enum err)e;
-    return ERR_FORMAT;
+    return strcmp(name, LOCAL_APPROVAL) == 0 ? ERR_BUSY : ERR_FORMAT;
 }
 
 enum err local_result(struct json_object *answer, const char **ret_detail)

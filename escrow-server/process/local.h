@@ -6,6 +6,7 @@
  * Requests, by "op":
  *   recover  key, reason, as, user, device, code; the secret is the person's password
  *   approve  as, entry, code          a second person's word; the secret is his password
+ *   wish     entry                    the request that waits for such a word (*)
  *   boots    key                      boot events with that key ID
  *   token    hash, expires, uses      a new enrolment token          (*)
  *   import   as, chain                a foreign chain lies in the vault's folder as CHAIN.new (*)
@@ -21,8 +22,9 @@
  * (*) only from root, or from the user that runs the server.
  *
  * Answers: "status" is "ok" or "failed"; failed ones have "err" (err_name) and "detail" (a sentence), and
- * "keys" where several fit, with "more" true where the list is not whole. An answer to recover has the 55
- * characters as its secret. */
+ * "keys" where several fit, with "more" true where the list is not whole; a recover that a second person has
+ * to approve has "err" APPROVAL and "entry". Answers to approve and wish have the request. An answer to
+ * recover has the 55 characters as its secret. */
 
 #include "crypto/err.h"
 #include "crypto/secret.h"
@@ -42,7 +44,9 @@ MUST_CHECK enum err local_ask_with(const char *root, struct json_object *request
                                    size_t len, struct json_object **ret);
 /* What a person reads, and may do, where there was no answer. err: of the two above. Never NULL. */
 const char *local_why(enum err e);
-/* The err and detail of a failed answer; ERR_OK when it did not fail. ret_detail: borrowed. */
+#define LOCAL_APPROVAL "APPROVAL" /* err of a request that a second person has to approve; for programs */
+/* The err and detail of a failed answer (BUSY for APPROVAL); ERR_OK when it did not fail. ret_detail:
+ * borrowed. */
 enum err local_result(struct json_object *answer, const char **ret_detail);
 /* A one-time code out of a file ("-": standard input). err: RANGE, FORMAT, and of secret_from_file() */
 MUST_CHECK enum err local_read_code(const char *path, char *ret, size_t cap);

@@ -28,7 +28,7 @@ enum msg_type {
     MSG_IMPORT,   /* msg_import → MSG_IMPORTED with msg_imported: a foreign chain lies in foreign/HEX.new */
     MSG_SINCE,    /* u64 → MSG_ENTRIES with msg_entries: disclosures from that place on, of every chain */
     MSG_HEARD,    /* msg_heard → MSG_HEARD_IS with u64, enum msg_heard_is: a device's audit head */
-    MSG_APPROVE,  /* msg_approve → MSG_DONE */
+    MSG_APPROVE,  /* msg_approve → MSG_WISH_IS with msg_wish: what was approved */
     MSG_ERASE,    /* msg_erase → MSG_DONE with u64: entries whose personal parts are gone */
     /* exporter → vault */
     MSG_EXPORT, /* u64 → MSG_LINES with msg_lines: the log from that entry on */
@@ -61,7 +61,12 @@ enum msg_type {
     /* web → reader */
     MSG_FLAGS, /* msg_flags → MSG_FLAGS_ARE with msg_flags_are */
     /* reader → web */
-    MSG_FLAGS_ARE
+    MSG_FLAGS_ARE,
+    /* web → vault */
+    MSG_WISH, /* u64 → MSG_WISH_IS with msg_wish: the request that was refused with that entry */
+    /* vault → web */
+    MSG_WISH_IS,
+    MSG_WANTED /* msg_wanted, for MSG_DISCLOSE: refused until a second person approves */
 };
 
 #define MSG_STORE_MAX (2u << 20)   /* body, web ↔ writer, reader: 256 records of the largest size */

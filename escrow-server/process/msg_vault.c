@@ -158,6 +158,48 @@ enum err msg_get_approve(const uint8_t *p, size_t len, struct msg_approve *ret)
     return reader_end(&r);
 }
 
+void msg_put_wish(struct writer *w, const struct msg_wish *m)
+{
+    writer_u64(w, m->n);
+    writer_u8(w, m->approved);
+    msg_put_text(w, m->who);
+    msg_put_text(w, m->reason);
+    msg_put_text(w, m->user);
+    msg_put_text(w, m->key_id);
+    msg_put_text(w, m->volume);
+    msg_put_text(w, m->device);
+}
+
+enum err msg_get_wish(const uint8_t *p, size_t len, struct msg_wish *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    ret->n = reader_u64(&r);
+    ret->approved = msg_get_bool(&r);
+    msg_get_text(&r, ret->who, sizeof ret->who);
+    msg_get_text(&r, ret->reason, sizeof ret->reason);
+    msg_get_text(&r, ret->user, sizeof ret->user);
+    msg_get_text(&r, ret->key_id, sizeof ret->key_id);
+    msg_get_text(&r, ret->volume, sizeof ret->volume);
+    msg_get_text(&r, ret->device, sizeof ret->device);
+    return reader_end(&r);
+}
+
+void msg_put_wanted(struct writer *w, const struct msg_wanted *m)
+{
+    writer_u64(w, m->n);
+    msg_put_text(w, m->detail);
+}
+
+enum err msg_get_wanted(const uint8_t *p, size_t len, struct msg_wanted *ret)
+{
+    struct reader r;
+    reader_init(&r, p, len);
+    ret->n = reader_u64(&r);
+    msg_get_text(&r, ret->detail, sizeof ret->detail);
+    return reader_end(&r);
+}
+
 void msg_put_lines(struct writer *w, const struct msg_lines *m)
 {
     writer_u64(w, m->first);

@@ -71,6 +71,19 @@ struct msg_approve {
     uint64_t n;
 };
 
+/* A request that waits for a second person, or for its repetition. */
+struct msg_wish {
+    uint64_t n; /* entry that refused it */
+    bool approved;
+    char who[MSG_NAME + 1], reason[MSG_REASON + 1], user[MSG_USER + 1];
+    char key_id[GUID_TEXT], volume[GUID_TEXT], device[65];
+};
+
+struct msg_wanted {
+    uint64_t n;                  /* entry to be approved */
+    char detail[MSG_DETAIL + 1]; /* a sentence */
+};
+
 struct msg_erase {
     char who[MSG_NAME + 1];
     struct msg_blob password; /* whose */
@@ -125,6 +138,10 @@ void msg_put_heard(struct writer *w, const struct msg_heard *m);
 MUST_CHECK enum err msg_get_heard(const uint8_t *p, size_t len, struct msg_heard *ret);
 void msg_put_approve(struct writer *w, const struct msg_approve *m);
 MUST_CHECK enum err msg_get_approve(const uint8_t *p, size_t len, struct msg_approve *ret);
+void msg_put_wish(struct writer *w, const struct msg_wish *m);
+MUST_CHECK enum err msg_get_wish(const uint8_t *p, size_t len, struct msg_wish *ret);
+void msg_put_wanted(struct writer *w, const struct msg_wanted *m);
+MUST_CHECK enum err msg_get_wanted(const uint8_t *p, size_t len, struct msg_wanted *ret);
 void msg_put_erase(struct writer *w, const struct msg_erase *m);
 MUST_CHECK enum err msg_get_erase(const uint8_t *p, size_t len, struct msg_erase *ret);
 void msg_put_vault_is(struct writer *w, const struct msg_vault_is *m);

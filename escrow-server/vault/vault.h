@@ -60,14 +60,15 @@ struct vault_order {
 #define NOTE_APPROVES "approves="
 #define NOTE_APPROVAL "approval="
 
+/* In the detail of a disclosure and of its refusal, up to its end: whose laptop. */
+#define DETAIL_USER " user="
+
 #define VAULT_APPROVAL_S 3600
 #define VAULT_WISHES     64
 
-/* A request that waits for a second person, or for its repetition. */
 struct vault_wish {
-    uint64_t n, at; /* entry that refused it; that, or the approval: its hour is counted from there */
-    char who[MSG_NAME + 1], key_id[GUID_TEXT], volume[GUID_TEXT], device[65];
-    bool approved;
+    struct msg_wish is;
+    uint64_t at; /* its entry, or that of the approval: its hour is counted from there */
 };
 
 /* Who asks, after step-up. */
@@ -263,13 +264,18 @@ MUST_CHECK enum err vault_refuse_word(struct vault *v, struct audit_entry *entry
 /* vault_approval.c */
 bool vault_needs_approval(const struct vault *v, enum people_role role);
 void vault_wish_add(struct vault *v, const struct audit_entry *refused, uint64_t n);
-/* The wish of this person for this key that was approved and not used; 0: none. */
-uint64_t vault_approved(const struct vault *v, const struct audit_entry *a);
+/* The wish of this person for this key, with these words, that was approved and not used; 0: none.
+ * ret_other: one that was approved with other words; 0: none */
+uint64_t vault_approved(const struct vault *v, const struct audit_entry *a, uint64_t *ret_other);
 void vault_wish_end(struct vault *v, uint64_t n);
 /* Our own entry, read back. */
 void vault_approval_take(struct vault *v, const struct audit_entry *a);
 /* err: as said in ret_detail */
-MUST_CHECK enum err vault_approve(struct vault *v, const struct msg_approve *m, char *ret_detail);
+MUST_CHECK enum err vault_approve(struct vault *v, const struct msg_approve *m, struct msg_wish *ret,
+                                  char *ret_detail);
+/* The request that entry n refused, while it can be approved or used. err: NOT_FOUND, and of
+ * vault_log_ready() */
+MUST_CHECK enum err vault_wish_show(struct vault *v, uint64_t n, struct msg_wish *ret, char *ret_detail);
 
 /* vault_take.c: a question of a web worker, answered. err: FORMAT (it is none), NOMEM */
 MUST_CHECK enum err vault_take(struct vault *v, struct chan *c, const struct msg_frame *m);
@@ -277,7 +283,8 @@ MUST_CHECK enum err vault_take(struct vault *v, struct chan *c, const struct msg
 /* vault_export.c: a request of the exporter; the log itself is the spool. err: FORMAT */
 MUST_CHECK enum err vault_export(struct vault *v, const struct msg_frame *m);
 
-/* vault_disclose.c. err: as said in ret_detail */
+/* vault_disclose.c. err: as said in ret_detail; BUSY with ret->entry.n: a second person has to approve that
+ * entry */
 MUST_CHECK enum err vault_disclose(struct vault *v, const struct msg_disclose *d, struct msg_opened *ret,
                                    char *ret_detail);
 /* Disclosures from that place of the list on. */

@@ -32,8 +32,9 @@ static void describe(const struct msg_disclose *d, struct audit_entry *ret)
 static void set_detail(struct audit_entry *a, const char *what, const struct msg_disclose *d)
 {
     char text[AUDIT_TEXT + 1];
-    int n = d->user[0] != '\0' ? snprintf(text, sizeof text, "%s asked=%s user=%s", what, d->asked, d->user)
-                               : snprintf(text, sizeof text, "%s asked=%s", what, d->asked);
+    int n = d->user[0] != '\0'
+                ? snprintf(text, sizeof text, "%s asked=%s" DETAIL_USER "%s", what, d->asked, d->user)
+                : snprintf(text, sizeof text, "%s asked=%s", what, d->asked);
     text_clean(text, n > 0 ? strlen(text) : 0, a->detail, sizeof a->detail);
 }
 
@@ -129,25 +130,30 @@ static void make_entry(const struct vault *v, const struct audit_entry *a, const
     memcpy(ret->device, e.device, sizeof ret->device);
 }
 
-/* The refusal is what a second person approves. */
-static enum err want_approval(struct vault *v, const struct msg_disclose *d, struct audit_entry *a,
+/* The refusal is what a second person approves. other: a wish of his for this key that was approved, with
+ * other words; 0: none */
+static enum err want_approval(struct vault *v, struct audit_entry *a, uint64_t other, uint64_t *ret_n,
                               char *ret_detail)
 {
-    uint64_t n;
     size_t len = strlen(a->note);
     snprintf(a->action, sizeof a->action, "%s", AUDIT_REFUSE);
     snprintf(a->note + len, sizeof a->note - len, "%s" NOTE_WANTED, len > 0 ? " " : "");
-    set_detail(a, "approval needed", d);
-    enum err e = vault_log_append(v, a, &n);
+    enum err e = vault_log_append(v, a, ret_n);
     if (e != ERR_OK) {
         snprintf(ret_detail, MSG_DETAIL, LOG_BROKEN, err_text(e));
         return ERR_IO;
     }
-    vault_wish_add(v, a, n);
-    snprintf(ret_detail, MSG_DETAIL,
-             "The %s needs a second person: let an advanced or an administrator run keyholt-server approve "
-             "--entry %llu, and ask again within an hour.",
-             a->role, (unsigned long long)n);
+    vault_wish_add(v, a, *ret_n);
+    int n = other == 0
+                ? 0
+                : snprintf(ret_detail, MSG_DETAIL,
+                           "Entry %llu was approved for another reason or user, so this is a new request. ",
+                           (unsigned long long)other);
+    snprintf(
+        ret_detail + n, (size_t)(MSG_DETAIL - n),
+        "The role %s needs a second person: let an advanced or an administrator run keyholt-server approve "
+        "--entry %llu, and ask again with the same words within an hour.",
+        a->role, (unsigned long long)*ret_n);
     return ERR_BUSY;
 }
 
@@ -164,6 +170,21 @@ static enum err write_entry(struct vault *v, const struct msg_disclose *d, struc
     }
     make_entry(v, a, d, n, ret);
     return vault_memory_disclosed(v, ret);
+}
+
+/* An approval counts once, and is used with the entry. */
+static enum err use_approval(struct vault *v, const struct msg_disclose *d, struct audit_entry *a,
+                             uint64_t *ret_approved, uint64_t *ret_wanted, char *ret_detail)
+{
+    uint64_t other;
+    set_detail(a, "approval needed", d);
+    *ret_approved = vault_approved(v, a, &other);
+    if (*ret_approved == 0)
+        return want_approval(v, a, other, ret_wanted, ret_detail);
+    size_t len = strlen(a->note);
+    snprintf(a->note + len, sizeof a->note - len, "%s" NOTE_APPROVAL "%llu", len > 0 ? " " : "",
+             (unsigned long long)*ret_approved);
+    return ERR_OK;
 }
 
 enum err vault_disclose(struct vault *v, const struct msg_disclose *d, struct msg_opened *ret,
@@ -190,14 +211,8 @@ enum err vault_disclose(struct vault *v, const struct msg_disclose *d, struct ms
     TRY(check_key(v, d, &a, ret_detail, &k));
     if (vault_quota(v, d->who, ret_detail) != ERR_OK)
         return refuse(v, d, &a, ERR_BUSY, "quota");
-    if (vault_needs_approval(v, asker.role)) {
-        approved = vault_approved(v, &a);
-        if (approved == 0)
-            return want_approval(v, d, &a, ret_detail);
-        size_t len = strlen(a.note);
-        snprintf(a.note + len, sizeof a.note - len, "%s" NOTE_APPROVAL "%llu", len > 0 ? " " : "",
-                 (unsigned long long)approved);
-    }
+    if (vault_needs_approval(v, asker.role))
+        TRY(use_approval(v, d, &a, &approved, &ret->entry.n, ret_detail));
     TRY(write_entry(v, d, &a, &ret->entry, ret_detail));
     vault_wish_end(v, approved);
     return open_envelope(v, d, k, &a, ret, ret_detail);

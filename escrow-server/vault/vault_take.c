@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/secret.h"
 #include "escrow-server/vault/vault.h"
+#include <stdio.h>
 
 /* What web workers ask: each question is read, carried out and answered. */
 
@@ -19,6 +20,17 @@ static void answer_failed(struct chan *c, uint64_t id, enum err e, const char *d
     end(c);
 }
 
+static void answer_wanted(struct chan *c, uint64_t id, uint64_t n, const char *detail)
+{
+    struct msg_wanted wanted = {.n = n};
+    struct writer *w = chan_begin(c, MSG_WANTED, id);
+    if (w == NULL)
+        return chan_close(c);
+    snprintf(wanted.detail, sizeof wanted.detail, "%s", detail);
+    msg_put_wanted(w, &wanted);
+    end(c);
+}
+
 static enum err take_disclose(struct vault *v, struct chan *c, const struct msg_frame *m)
 {
     struct msg_disclose d;
@@ -30,6 +42,8 @@ static enum err take_disclose(struct vault *v, struct chan *c, const struct msg_
     if (w != NULL) {
         msg_put_opened(w, &opened);
         end(c);
+    } else if (e == ERR_BUSY && opened.entry.n != 0) {
+        answer_wanted(c, m->id, opened.entry.n, detail);
     } else {
         answer_failed(c, m->id, e == ERR_OK ? ERR_NOMEM : e, detail);
     }
@@ -76,16 +90,39 @@ static enum err take_heard(struct vault *v, struct chan *c, const struct msg_fra
     return ERR_OK;
 }
 
+static enum err answer_wish(struct chan *c, uint64_t id, enum err e, const struct msg_wish *wish,
+                            const char *detail)
+{
+    if (e != ERR_OK) {
+        answer_failed(c, id, e, detail);
+        return ERR_OK;
+    }
+    struct writer *w = chan_begin(c, MSG_WISH_IS, id);
+    if (w == NULL)
+        return ERR_NOMEM;
+    msg_put_wish(w, wish);
+    end(c);
+    return ERR_OK;
+}
+
 static enum err take_approve(struct vault *v, struct chan *c, const struct msg_frame *m)
 {
     struct msg_approve a;
+    struct msg_wish wish;
     char detail[MSG_DETAIL + 1] = "The vault cannot do this now.";
     TRY(msg_get_approve(m->body, m->len, &a));
-    enum err e = vault_approve(v, &a, detail);
-    if (e == ERR_OK)
-        return answer_number(c, MSG_DONE, m->id, 0);
-    answer_failed(c, m->id, e, detail);
-    return ERR_OK;
+    enum err e = vault_approve(v, &a, &wish, detail);
+    return answer_wish(c, m->id, e, &wish, detail);
+}
+
+static enum err take_wish(struct vault *v, struct chan *c, const struct msg_frame *m)
+{
+    struct msg_wish wish;
+    uint64_t n;
+    char detail[MSG_DETAIL + 1] = "The vault cannot do this now.";
+    TRY(msg_get_u64(m->body, m->len, &n));
+    enum err e = vault_wish_show(v, n, &wish, detail);
+    return answer_wish(c, m->id, e, &wish, detail);
 }
 
 static enum err take_erase(struct vault *v, struct chan *c, const struct msg_frame *m)
@@ -139,6 +176,8 @@ enum err vault_take(struct vault *v, struct chan *c, const struct msg_frame *m)
         return take_heard(v, c, m);
     case MSG_APPROVE:
         return take_approve(v, c, m);
+    case MSG_WISH:
+        return take_wish(v, c, m);
     case MSG_ERASE:
         return take_erase(v, c, m);
     case MSG_LOSS_WORD:

@@ -17,12 +17,14 @@ static const struct {
     const char *op;
     bool privileged;
     void (*run)(struct local *l);
-} ops[] = {
-    {"recover", false, local_recover},     {"boots", true, local_boots},   {"token", true, local_token},
-    {"import", true, local_import},        {"erase", true, local_erase},   {"approve", false, local_approve},
-    {"outbox", true, local_outbox},        {"vault", true, local_vault},   {"devices", true, local_devices},
-    {"device", true, local_device},        {"losses", true, local_losses}, {"loss", false, local_loss},
-    {"take_back", false, local_take_back}, {"flags", true, local_flags}};
+} ops[] = {{"recover", false, local_recover}, {"boots", true, local_boots},
+           {"token", true, local_token},      {"import", true, local_import},
+           {"erase", true, local_erase},      {"approve", false, local_approve},
+           {"wish", true, local_wish},        {"outbox", true, local_outbox},
+           {"vault", true, local_vault},      {"devices", true, local_devices},
+           {"device", true, local_device},    {"losses", true, local_losses},
+           {"loss", false, local_loss},       {"take_back", false, local_take_back},
+           {"flags", true, local_flags}};
 
 unsigned web_local_open_count(void)
 {

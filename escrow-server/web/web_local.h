@@ -30,7 +30,7 @@ struct local {
     bool known_device; /* outbox: enrolled before */
     /* recover */
     struct msg_find find;
-    struct json_object *keys; /* the candidates, for an answer that lists them */
+    struct json_object *keys; /* the candidates, for an answer that lists them; approve: the answer */
     bool more_keys;           /* and there are others */
     struct msg_entry entry;   /* of the disclosure, while its order is stored */
     struct secret digits;
@@ -78,6 +78,7 @@ void local_token(struct local *l);
 void local_import(struct local *l);
 void local_erase(struct local *l);
 void local_approve(struct local *l);
+void local_wish(struct local *l);
 /* web_vault.c */
 void local_vault(struct local *l);
 /* web_losses.c */

@@ -65,22 +65,6 @@ static void on_erased(void *ctx, enum err e, const struct msg_frame *m)
     local_answer(l, o, NULL);
 }
 
-void local_approve(struct local *l)
-{
-    struct msg_approve a = {.password = {l->secret.bytes, l->secret.len}};
-    const char *who;
-    if (json_get_text(l->request, "as", MSG_NAME, &who) != ERR_OK ||
-        json_get_u64(l->request, "entry", &a.n) != ERR_OK || local_code(l->request, a.code) != ERR_OK)
-        return local_fail(l, ERR_FORMAT, "A field of the approval is missing.");
-    snprintf(a.who, sizeof a.who, "%s", who);
-    struct writer *body = local_begin(l, BACK_VAULT, MSG_APPROVE, local_done);
-    if (body == NULL)
-        return;
-    msg_put_approve(body, &a);
-    secret_wipe(&l->secret);
-    back_send(l->web, BACK_VAULT);
-}
-
 static enum err read_erase(struct local *l, struct msg_erase *ret)
 {
     const char *who, *chain;

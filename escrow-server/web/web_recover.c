@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/process/local.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/web/web_local.h"
 #include "formats/base.h"
@@ -62,11 +63,27 @@ static void on_ordered(void *ctx, enum err e, const struct msg_frame *m)
     local_answer(l, o, &l->digits);
 }
 
+static void answer_wanted(struct local *l, const struct msg_frame *m)
+{
+    struct msg_wanted wanted;
+    enum err e = msg_get_wanted(m->body, m->len, &wanted);
+    if (e != ERR_OK)
+        return local_failed(l, e, NULL);
+    struct json_object *o = json_object_new_object();
+    json_object_object_add(o, "status", json_object_new_string("failed"));
+    json_object_object_add(o, "err", json_object_new_string(LOCAL_APPROVAL));
+    json_object_object_add(o, "entry", json_object_new_uint64(wanted.n));
+    json_object_object_add(o, "detail", json_object_new_string(wanted.detail));
+    local_answer(l, o, NULL);
+}
+
 static void on_opened(void *ctx, enum err e, const struct msg_frame *m)
 {
     struct local *l = ctx;
     struct msg_opened opened;
     l->waiting = 0;
+    if (e == ERR_OK && m->type == MSG_WANTED)
+        return answer_wanted(l, m);
     if (e == ERR_OK)
         e = msg_get_opened(m->body, m->len, &opened);
     if (e != ERR_OK)

@@ -404,8 +404,18 @@ def test_a_second_person_approves():
         e, other = d.escrow(), d.escrow()
         d.sync(e, other)
         got, err = s.recover(e['key_id'], code=4)
-        holds('second person' in err and 'recovery_password' not in got, err)
+        holds('The role advanced needs a second person' in err and 'recovery_password' not in got, err)
         n = re.search(r'--entry (\d+)', err)[1]
+        eq((got['err'], got['entry']), ('APPROVAL', int(n)), 'and for programs')
+        request = {'who': 'alice', 'key_id': e['key_id'], 'volume': e['volume'], 'device': d.id.lower(), 'computer': 'laptop-1', 'user': '',
+                   'reason': 'forgot the passphrase'}
+
+        def show():
+            return json.loads(s.command('approve', '--entry', n, '--json').stdout)
+        eq(show(), {**request, 'entry': int(n), 'waits': True}, 'is shown')
+        holds('waits' in s.command('approve', '--entry', n).stderr, 'to people, too')
+        s.command('approve', '--entry', '4711', code=3)
+        s.command('approve', '--entry', n, '--as', 'bob', code=2)
 
         def approve(number, who='bob', password='a good password', code=0):
             return s.command('approve', '--entry', str(number), '--as', who, '--password-file', '-', code=code, stdin=password).stderr
@@ -414,9 +424,16 @@ def test_a_second_person_approves():
         holds('Wrong' in approve(n, password='wrong', code=3), 'nor with a wrong password')
         holds('no request' in approve(4711, code=3), 'nor what nobody asked')
         s.recover(e['key_id'], code=4)
-        approve(n)
+        approved = s.command('approve', '--entry', n, '--as', 'bob', '--password-file', '-', '--json', stdin='a good password')
+        eq(json.loads(approved.stdout), {**request, 'entry': int(n), 'approved': int(n)}, 'the answer says what')
         s.stop()
         s.start()  # it stands in the log
+        eq(show(), {**request, 'entry': int(n), 'waits': False}, 'with its words')
+        for words in ({'reason': 'another reason'}, {'extra': ('--user', 'carol')}):
+            got, err = s.recover(e['key_id'], code=4, **words)
+            holds(f'Entry {n} was approved for another reason or user' in err and got['entry'] != int(n), f'{words}: {err}')
+        waiting = [(r['reason'], 'user=carol' in r['detail']) for r in s.audit() if 'approval needed' in r.get('detail', '')]
+        holds(('another reason', False) in waiting and ('forgot the passphrase', True) in waiting, f'each on record: {waiting}')
         s.recover(other['key_id'], code=4)  # another key was not approved
         eq(s.recover(e['key_id'], who='bob', password='a good password', code=4)[0].get('recovery_password'), None, 'nor another person')
         eq(s.recover(e['key_id'])[0]['recovery_password'], e['digits'], 'approved')

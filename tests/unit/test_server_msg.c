@@ -392,6 +392,38 @@ static enum err get_vault_is(const uint8_t *p, size_t len)
     return ERR_OK;
 }
 
+static void put_wish(struct writer *w)
+{
+    const struct msg_wish m = {
+        .n = 7, .approved = true, .who = "alice", .reason = "why", .user = "carol", .device = "ab"};
+    msg_put_wish(w, &m);
+}
+static enum err get_wish(const uint8_t *p, size_t len)
+{
+    struct msg_wish m;
+    TRY(msg_get_wish(p, len, &m));
+    assert_int_equal(m.n, 7);
+    assert_true(m.approved);
+    assert_string_equal(m.reason, "why");
+    assert_string_equal(m.user, "carol");
+    assert_string_equal(m.device, "ab");
+    return ERR_OK;
+}
+
+static void put_wanted(struct writer *w)
+{
+    const struct msg_wanted m = {.n = 7, .detail = "why"};
+    msg_put_wanted(w, &m);
+}
+static enum err get_wanted(const uint8_t *p, size_t len)
+{
+    struct msg_wanted m;
+    TRY(msg_get_wanted(p, len, &m));
+    assert_int_equal(m.n, 7);
+    assert_string_equal(m.detail, "why");
+    return ERR_OK;
+}
+
 static void put_losses(struct writer *w)
 {
     struct msg_losses m = {.n = 2,
@@ -458,6 +490,8 @@ static const struct {
     {"import", put_import, get_import},
     {"vault_is", put_vault_is, get_vault_is},
     {"losses", put_losses, get_losses},
+    {"wish", put_wish, get_wish},
+    {"wanted", put_wanted, get_wanted},
     {"taken_back", put_taken_back, get_taken_back},
     {"loss_word", put_loss_word, get_loss_word},
     {"heard", put_heard, get_heard},

@@ -326,13 +326,15 @@ static enum err approve(uint64_t n)
 {
     char detail[MSG_DETAIL + 1];
     const struct msg_approve m = {.who = "bob", .n = n};
-    return vault_approve(&v, &m, detail);
+    struct msg_wish is;
+    return vault_approve(&v, &m, &is, detail);
 }
 
 static uint64_t approved(void)
 {
-    const struct audit_entry a = {.who = "alice", .key_id = KEY};
-    return vault_approved(&v, &a);
+    const struct audit_entry a = {.who = "alice", .key_id = KEY, .volume = KEY, .device = DEVICE};
+    uint64_t other;
+    return vault_approved(&v, &a, &other);
 }
 
 static void test_approval_of_a_running_vault(void **state)
@@ -379,10 +381,49 @@ static void test_approval_after_a_start(void **state)
     for (unsigned i = 0; i < VAULT_WISHES + 1; i++) /* and wishes of the future make room */
         vault_wish_add(&v, &entry[n - 1], n_entries + i);
     for (unsigned i = 0; i < VAULT_WISHES; i++)
-        assert_true(v.wish[i].n >= n_entries);
+        assert_true(v.wish[i].is.n >= n_entries);
     n = wish();
     assert_int_equal(approve(n), ERR_OK);
     assert_int_equal(approved(), n);
+}
+
+/* What was approved is that request, and no other one of the same person. */
+static void test_an_approval_is_for_its_words(void **state)
+{
+    const struct audit_entry same = {.who = "alice",
+                                     .key_id = KEY,
+                                     .volume = KEY,
+                                     .device = DEVICE,
+                                     .reason = "why",
+                                     .detail = "approval needed asked=00 user=carol user=x"};
+    struct audit_entry other[5] = {same, same, same, same, same};
+    uint64_t n, seen = 0;
+    (void)state;
+    snprintf(other[0].who, sizeof other[0].who, "dave");
+    snprintf(other[1].reason, sizeof other[1].reason, "why not");
+    snprintf(other[2].detail, sizeof other[2].detail, "recover asked=00 user=carol");
+    snprintf(other[3].detail, sizeof other[3].detail, "recover asked=00");
+    other[4].device[0] = 'F';
+    struct audit_entry a = same;
+    a.time = wall;
+    snprintf(a.action, sizeof a.action, AUDIT_REFUSE);
+    snprintf(a.note, sizeof a.note, NOTE_WANTED);
+    assert_int_equal(vault_log_append(&v, &a, &n), ERR_OK);
+    vault_wish_add(&v, &entry[n - 1], n);
+    assert_int_equal(approve(n), ERR_OK);
+    for (unsigned round = 0; round < 2; round++, restart()) {
+        for (unsigned i = 0; i < 5; i++) {
+            assert_int_equal(vault_approved(&v, &other[i], &seen), 0);
+            assert_int_equal(seen, i >= 1 && i <= 3 ? n : 0);
+        }
+        assert_int_equal(vault_approved(&v, &same, &seen), n);
+    }
+    v.mark[n - 1].erased = true;
+    assert_int_equal(vault_approved(&v, &same, &seen), 0);
+    entry[n - 1].erased = true;
+    restart();
+    assert_int_equal(vault_approved(&v, &same, &seen), 0);
+    assert_int_equal(approve(n), ERR_NOT_FOUND);
 }
 
 /* One entry was written while the clock was ahead; when that time comes, what stands behind it is no younger
@@ -466,6 +507,7 @@ int main(void)
                                        CLOCK_TEST(test_codes_are_kept_once),
                                        CLOCK_TEST(test_approval_of_a_running_vault),
                                        CLOCK_TEST(test_approval_after_a_start),
+                                       CLOCK_TEST(test_an_approval_is_for_its_words),
                                        CLOCK_TEST(test_an_approval_is_over_for_good),
                                        CLOCK_TEST(test_entries_of_the_future_grow_old),
                                        CLOCK_TEST(test_ages_of_a_copy)};
