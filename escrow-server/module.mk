@@ -95,7 +95,7 @@ $(foreach t,batch sync enroll uncertain take_back orders quiet,$(eval $(call uni
     msg_devices.c msg_vault.c msg_loss.c slog.c),$(server_store_libs) $(if $(filter batch,$(t)),-Wl$(comma)--wrap=clock_gettime))))
 
 $(eval $(call unit,test_vault_loss,$(addprefix escrow-server/,vault/vault_loss.c vault/vault_refuse.c process/metrics.c process/slog.c),))
-$(eval $(call unit,test_vault_clock,$(addprefix escrow-server/vault/,vault_memory.c vault_age.c vault_code.c vault_refuse.c vault_approval.c totp.c) \
+$(eval $(call unit,test_vault_clock,$(addprefix escrow-server/vault/,vault_memory.c vault_age.c vault_code.c vault_refuse.c vault_approval.c totp.c) escrow-server/process/metrics.c \
     escrow-server/process/slog.c,))
 $(eval $(call unit,test_tls_hold,escrow-server/web/tls_hold.c,-lssl))
 $(eval $(call unit,test_peer_key,escrow-server/web/peer_key.c,))

@@ -3,6 +3,7 @@
 #include "escrow-server/export/export.h"
 #include "escrow-server/process/child.h"
 #include "escrow-server/process/control.h"
+#include "escrow-server/process/metrics.h"
 #include "escrow-server/process/slog.h"
 #include <errno.h>
 #include <poll.h>
@@ -84,6 +85,16 @@ static void ask(struct exporter *x, unsigned i)
         chan_close(&x->vault);
 }
 
+/* Of a log that was not heard of nothing is known; it counts as before. */
+static void count(const struct exporter *x)
+{
+    for (unsigned i = 0; i < x->n; i++) {
+        const struct export_target *t = &x->target[i];
+        if (x->head.n >= t->done)
+            metrics_set(METRIC_BACKLOG + t->kind - EXPORT_FILE, x->head.n - t->done);
+    }
+}
+
 static int wait_ms(const struct exporter *x)
 {
     int64_t wait = 60000, now = monotonic_ms();
@@ -121,6 +132,7 @@ static void loop(struct exporter *x)
             export_push(&x->target[i]);
             ask(x, i);
         }
+        count(x);
     }
 }
 

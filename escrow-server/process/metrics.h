@@ -41,8 +41,11 @@ enum metric {
     METRIC_STARTS = METRIC_FLAGS + METRICS_FLAGS, /* by process */
     METRIC_LOSS_ORDERS = METRIC_STARTS + 5,
     METRIC_QUIET, /* heartbeats that were no question to the store */
+    METRIC_DISCLOSURES,
+    METRIC_REFUSALS, /* of people, by enum vault_refusal */
+    METRIC_APPROVALS = METRIC_REFUSALS + 6,
     /* gauges: what its owner leaves behind counts as 0 */
-    METRIC_GAUGES = METRIC_QUIET + 1,
+    METRIC_GAUGES = METRIC_APPROVALS + 1,
     METRIC_CONNECTIONS = METRIC_GAUGES,
     METRIC_WAITING,                  /* questions to writer, reader and vault */
     METRIC_UP,                       /* by process: number of them */
@@ -52,7 +55,9 @@ enum metric {
     METRIC_CANARIES = METRIC_DEVICES + 4,    /* opened, not opened */
     METRIC_LOSSES = METRIC_CANARIES + 2,     /* of audit: open, acknowledged */
     METRIC_LOSS_KEYS = METRIC_LOSSES + 2,    /* by enum store_order */
-    METRIC_GAUGES_END = METRIC_LOSS_KEYS + 3,
+    METRIC_AUDIT_WRITABLE = METRIC_LOSS_KEYS + 3,
+    METRIC_BACKLOG, /* of the export, by target: file, syslog */
+    METRIC_GAUGES_END = METRIC_BACKLOG + 2,
     /* histograms: buckets, sum, count */
     METRIC_COMMIT_TIME = METRIC_GAUGES_END,                        /* by half, microseconds */
     METRIC_BATCH = METRIC_COMMIT_TIME + 2 * (METRICS_BUCKETS + 2), /* requests that shared a commit */

@@ -27,6 +27,8 @@ static const char *const processes[] = {"web", "writer", "vault", "export", "rea
 static const char *const states[] = {"all", "silent", "not_approved", "revoked", NULL};
 static const char *const losses[] = {"open", "acknowledged", NULL};
 static const char *const orders[] = {"to_order", "ordered", "rotated", NULL};
+static const char *const refusals[] = {"password", "throttled", "role", "quota", "approval", "other", NULL};
+static const char *const targets[] = {"file", "syslog", NULL};
 static const char *const canaries[] = {"opened", "not_opened", NULL};
 
 #define COUNTER(name_, first_, help_, ...)                                                                   \
@@ -67,6 +69,10 @@ static const struct family families[] = {
             "Orders to replace a key that may have been disclosed where audit was lost."),
     COUNTER("heartbeats_quiet_total", METRIC_QUIET,
             "Heartbeats that were answered without a question to the store (quiet-devices)."),
+    COUNTER("disclosures_total", METRIC_DISCLOSURES, "Recovery passwords that were shown to people."),
+    COUNTER("refusals_total", METRIC_REFUSALS, "What the vault refused people, by why.", .label_a = "reason",
+            .a = refusals),
+    COUNTER("approvals_total", METRIC_APPROVALS, "Requests that a second person approved."),
     GAUGE("connections", METRIC_CONNECTIONS, "Open connections of devices."),
     GAUGE("waiting_questions", METRIC_WAITING, "Questions of web workers that have no answer yet."),
     GAUGE("processes_up", METRIC_UP, "Processes that are ready.", .label_a = "process", .a = processes),
@@ -83,6 +89,10 @@ static const struct family families[] = {
           .a = losses),
     GAUGE("loss_keys", METRIC_LOSS_KEYS, "Keys that may have been disclosed where audit was lost.",
           .label_a = "state", .a = orders),
+    GAUGE("audit_log_writable", METRIC_AUDIT_WRITABLE,
+          "1: the vault can write its audit log; without that nothing is disclosed."),
+    GAUGE("audit_export_backlog", METRIC_BACKLOG, "Entries of the audit log that are not exported yet.",
+          .label_a = "target", .a = targets),
     HISTOGRAM("commit_seconds", METRIC_COMMIT_TIME, 1e-6, metrics_time_bounds, "Time of a commit.",
               .label_a = "store", .a = halves),
     HISTOGRAM("commit_requests", METRIC_BATCH, 1, metrics_batch_bounds, "Requests that shared a commit."),

@@ -71,6 +71,16 @@ struct vault_wish {
     uint64_t at; /* its entry, or that of the approval: its hour is counted from there */
 };
 
+/* Why a person was refused, for /metrics and the log of the process; the order is that of metrics_text.c. */
+enum vault_refusal {
+    REFUSAL_PASSWORD, /* or name, or code */
+    REFUSAL_THROTTLED,
+    REFUSAL_ROLE,
+    REFUSAL_QUOTA,
+    REFUSAL_APPROVAL,
+    REFUSAL_OTHER
+};
+
 /* Who asks, after step-up. */
 struct vault_asker {
     enum people_role role;
@@ -120,6 +130,7 @@ struct vault {
     size_t n_steps, cap_steps;
     struct throttle throttle[VAULT_THROTTLED]; /* number 0: names that are nobody's */
     uint64_t spent_until;                      /* when all of the burst is there again */
+    enum vault_refusal refusal;                /* of the question at hand, if it is refused */
     struct chan web[VAULT_WEBS], export;
 };
 
@@ -143,6 +154,8 @@ MUST_CHECK enum err vault_key_for(const struct vault *v, const struct msg_blob *
 
 /* vault_state.c: how the vault is, for /healthz and `keyholt-server keys`. Unasked, on every change. */
 void vault_state_announce(struct vault *v, struct chan *c);
+/* The log may have become one that cannot be written while nobody asked. */
+void vault_state_look(struct vault *v);
 /* After each turn: tell everybody what changed. */
 void vault_state_tend(struct vault *v);
 
@@ -252,6 +265,8 @@ MUST_CHECK enum err vault_step_take(struct vault *v, const struct audit_entry *a
 void vault_steps_sort(struct vault *v);
 
 /* vault_refuse.c */
+/* A person's question was answered with e: a refusal is counted, and logged once a second, by v->refusal. */
+void vault_refuse_count(const struct vault *v, enum err e);
 /* A refusal is put on record where that is possible, with the one-time code that it used up; it stays a
  * refusal, e, where it is not. entry: all but the action; why: for the log of the process, nothing personal
  */

@@ -143,7 +143,10 @@ static enum err may(struct vault *v, const struct msg_approve *m, struct audit_e
     snprintf(a->role, sizeof a->role, "%s", people_role_text(asker.role));
     vault_note_step(a, &asker);
     *ret = find(v, m->n);
-    return check(*ret, m, asker.role, ret_detail);
+    enum err e = check(*ret, m, asker.role, ret_detail);
+    if (e == ERR_DENIED)
+        v->refusal = REFUSAL_ROLE;
+    return e;
 }
 
 enum err vault_wish_show(struct vault *v, uint64_t n, struct msg_wish *ret, char *ret_detail)

@@ -144,6 +144,7 @@ static enum err want_approval(struct vault *v, struct audit_entry *a, uint64_t o
         return ERR_IO;
     }
     vault_wish_add(v, a, *ret_n);
+    v->refusal = REFUSAL_APPROVAL;
     int n = other == 0
                 ? 0
                 : snprintf(ret_detail, MSG_DETAIL,
@@ -209,8 +210,10 @@ enum err vault_disclose(struct vault *v, const struct msg_disclose *d, struct ms
         return refuse(v, d, &a, e, e == ERR_AUTH ? "wrong name, password or code" : "role, reason or user");
     snprintf(a.role, sizeof a.role, "%s", people_role_text(asker.role));
     TRY(check_key(v, d, &a, ret_detail, &k));
-    if (vault_quota(v, d->who, ret_detail) != ERR_OK)
+    if (vault_quota(v, d->who, ret_detail) != ERR_OK) {
+        v->refusal = REFUSAL_QUOTA;
         return refuse(v, d, &a, ERR_BUSY, "quota");
+    }
     if (vault_needs_approval(v, asker.role))
         TRY(use_approval(v, d, &a, &approved, &ret->entry.n, ret_detail));
     TRY(write_entry(v, d, &a, &ret->entry, ret_detail));

@@ -140,6 +140,7 @@ static enum err may(struct vault *v, const struct msg_erase *e, struct audit_ent
     vault_note_step(a, &asker);
     if (asker.role == PEOPLE_ADMINISTRATOR)
         return ERR_OK;
+    v->refusal = REFUSAL_ROLE;
     snprintf(ret_detail, MSG_DETAIL, "Only an administrator may have personal data erased.");
     return ERR_DENIED;
 }

@@ -211,7 +211,10 @@ static enum err may(struct vault *v, const struct msg_loss_word *m, struct audit
              "The role %s may not decide this: an auditor or an administrator acknowledges a loss, an "
              "administrator says which keys rotate.",
              people_role_text(asker.role));
-    return auditor || asker.role == PEOPLE_ADMINISTRATOR ? ERR_OK : ERR_DENIED;
+    if (auditor || asker.role == PEOPLE_ADMINISTRATOR)
+        return ERR_OK;
+    v->refusal = REFUSAL_ROLE;
+    return ERR_DENIED;
 }
 
 /* Narrower than what was proved, never wider. err: RANGE */

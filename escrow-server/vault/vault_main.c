@@ -11,6 +11,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define VAULT_LOOK_S 1 /* then the log is looked at, where nobody asks */
+
 static enum err take_web(void *vault, struct chan *c, const struct msg_frame *m)
 {
     return vault_take(vault, c, m);
@@ -56,6 +58,7 @@ static void count(const struct vault *v)
     unsigned good = vault_keys_good(v);
     metrics_set(METRIC_CANARIES, good);
     metrics_set(METRIC_CANARIES + 1, v->n_keys - good);
+    metrics_set(METRIC_AUDIT_WRITABLE, v->log != NULL);
     vault_loss_count(v);
 }
 
@@ -75,15 +78,17 @@ static void take_control(void *ctx, enum control_what what, int fd)
 static void loop(struct vault *v)
 {
     struct pollfd fds[VAULT_WEBS + 2];
+    const struct timespec look = {.tv_sec = VAULT_LOOK_S};
     sigset_t none;
     sigemptyset(&none);
     while (!child_stopping) {
+        vault_state_look(v);
         vault_state_tend(v);
         for (unsigned i = 0; i < VAULT_WEBS; i++)
             fds[i] = chan_poll(&v->web[i]);
         fds[VAULT_WEBS] = (struct pollfd){CONTROL_FD, POLLIN, 0};
         fds[VAULT_WEBS + 1] = chan_poll(&v->export);
-        if (ppoll(fds, VAULT_WEBS + 2, NULL, &none) < 0) {
+        if (ppoll(fds, VAULT_WEBS + 2, &look, &none) < 0) {
             if (errno != EINTR)
                 return;
             continue; /* revents mean nothing */

@@ -96,7 +96,9 @@ enum err vault_step_up(struct vault *v, const char *who, const struct msg_blob *
     if (e != ERR_OK)
         return no_people(e, ret_detail);
     struct throttle *t = throttle_of(v, who, known);
+    v->refusal = REFUSAL_THROTTLED;
     TRY(check_throttle(v, t, now, ret_detail));
+    v->refusal = REFUSAL_OTHER;
     e = check_both(v, who, password, code, ret);
     if (e == ERR_OK) {
         t->failures = 0;
@@ -105,6 +107,7 @@ enum err vault_step_up(struct vault *v, const char *who, const struct msg_blob *
     if (e != ERR_AUTH && e != ERR_RANGE)
         return no_people(e, ret_detail);
     count_failure(v, t, now);
+    v->refusal = REFUSAL_PASSWORD;
     snprintf(ret_detail, MSG_DETAIL, "Wrong name, password or one-time code.");
     return ERR_AUTH;
 }
@@ -138,6 +141,7 @@ enum err vault_person(struct vault *v, const struct msg_disclose *d, struct vaul
     TRY(vault_step_up(v, d->who, &d->password, d->code, ret, ret_detail));
     enum people_role role = ret->role;
     if (role != PEOPLE_HELP_DESK && role != PEOPLE_ADVANCED) {
+        v->refusal = REFUSAL_ROLE;
         snprintf(ret_detail, MSG_DETAIL, "The role %s may not read keys.", people_role_text(role));
         return ERR_DENIED;
     }

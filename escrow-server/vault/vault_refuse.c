@@ -1,7 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/process/metrics.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/vault/vault.h"
 #include <stdio.h>
+#include <string.h>
+
+void vault_refuse_count(const struct vault *v, enum err e)
+{
+    static const char *const why[] = {
+        [REFUSAL_PASSWORD] = "password", [REFUSAL_THROTTLED] = "throttled", [REFUSAL_ROLE] = "role",
+        [REFUSAL_QUOTA] = "quota",       [REFUSAL_APPROVAL] = "approval",   [REFUSAL_OTHER] = "other"};
+    if (e == ERR_OK)
+        return;
+    metrics_add(METRIC_REFUSALS + v->refusal, 1);
+    if (metrics_may_log(why[v->refusal], strlen(why[v->refusal])))
+        slog(SLOG_WARN, "refuse", "refused=1 reason=%s", why[v->refusal]);
+}
 
 enum err vault_refuse(struct vault *v, struct audit_entry *entry, enum err e, const char *why)
 {

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "escrow-server/process/metrics.h"
+#include "escrow-server/process/slog.h"
 #include "escrow-server/vault/vault.h"
 #include <stdio.h>
 #include <string.h>
@@ -13,12 +15,20 @@ static void describe(const struct vault *v, struct msg_vault_is *ret)
     }
 }
 
+void vault_state_look(struct vault *v)
+{
+    if (v->log != NULL && vault_log_ready(v) != ERR_OK)
+        slog(SLOG_ERROR, "audit",
+             "alarm=\"the audit log is gone or cannot be written; nothing is disclosed\"");
+}
+
 void vault_state_tend(struct vault *v)
 {
     bool log = v->log != NULL;
     if (log == v->told_log && v->loss_words == v->told_loss_words)
         return;
     v->told_log = log;
+    metrics_set(METRIC_AUDIT_WRITABLE, log);
     v->told_loss_words = v->loss_words;
     vault_loss_count(v);
     for (unsigned i = 0; i < VAULT_WEBS; i++)

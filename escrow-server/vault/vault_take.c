@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/secret.h"
+#include "escrow-server/process/metrics.h"
 #include "escrow-server/vault/vault.h"
 #include <stdio.h>
 
@@ -31,13 +32,22 @@ static void answer_wanted(struct chan *c, uint64_t id, uint64_t n, const char *d
     end(c);
 }
 
+static void answered(const struct vault *v, enum err e, enum metric done)
+{
+    if (e == ERR_OK)
+        metrics_add(done, 1);
+    vault_refuse_count(v, e);
+}
+
 static enum err take_disclose(struct vault *v, struct chan *c, const struct msg_frame *m)
 {
     struct msg_disclose d;
     struct msg_opened opened = {0};
     char detail[MSG_DETAIL + 1] = "The vault cannot do this now.";
     TRY(msg_get_disclose(m->body, m->len, &d));
+    v->refusal = REFUSAL_OTHER;
     enum err e = vault_disclose(v, &d, &opened, detail);
+    answered(v, e, METRIC_DISCLOSURES);
     struct writer *w = e == ERR_OK ? chan_begin(c, MSG_OPENED, m->id) : NULL;
     if (w != NULL) {
         msg_put_opened(w, &opened);
@@ -111,7 +121,9 @@ static enum err take_approve(struct vault *v, struct chan *c, const struct msg_f
     struct msg_wish wish;
     char detail[MSG_DETAIL + 1] = "The vault cannot do this now.";
     TRY(msg_get_approve(m->body, m->len, &a));
+    v->refusal = REFUSAL_OTHER;
     enum err e = vault_approve(v, &a, &wish, detail);
+    answered(v, e, METRIC_APPROVALS);
     return answer_wish(c, m->id, e, &wish, detail);
 }
 
@@ -131,7 +143,9 @@ static enum err take_erase(struct vault *v, struct chan *c, const struct msg_fra
     unsigned n = 0;
     char detail[MSG_DETAIL + 1] = "The vault cannot do this now.";
     TRY(msg_get_erase(m->body, m->len, &e));
+    v->refusal = REFUSAL_OTHER;
     enum err err = vault_erase(v, &e, &n, detail);
+    vault_refuse_count(v, err);
     if (err == ERR_OK)
         return answer_number(c, MSG_DONE, m->id, n);
     answer_failed(c, m->id, err, detail);
@@ -144,7 +158,9 @@ static enum err take_loss_word(struct vault *v, struct chan *c, const struct msg
     uint64_t mark = 0;
     char detail[MSG_DETAIL + 1] = "The vault cannot do this now.";
     TRY(msg_get_loss_word(m->body, m->len, &l));
+    v->refusal = REFUSAL_OTHER;
     enum err e = vault_loss_word(v, &l, detail, &mark);
+    vault_refuse_count(v, e);
     if (e == ERR_OK)
         return answer_number(c, MSG_DONE, m->id, mark);
     answer_failed(c, m->id, e, detail);

@@ -450,6 +450,41 @@ def test_a_second_person_approves():
         s.wait_log('approval in server.conf names what is no role', at)
 
 
+def test_monitoring_sees_what_the_vault_does():
+    with server() as s:
+        s.configure(approval='advanced', disclosures_per_hour=1)
+        s.start()
+        add_user(s, 'helen', 'helpdesk')
+        add_user(s, 'otto', 'auditor')
+        d = enrolled(s, 'monitored')
+        e = d.escrow()
+        d.sync(e)
+        for _ in range(5):
+            s.recover(e['key_id'], who='otto', password='guess', code=3)
+        s.recover(e['key_id'], who='otto', password='a good password', code=4)
+        s.recover(e['key_id'], who='helen', password='a good password', code=3)  # no user
+        carol = ('--user', 'carol')
+        s.recover(e['key_id'], who='helen', password='a good password', extra=carol)
+        s.recover(e['key_id'], who='helen', password='a good password', extra=carol, code=4)
+        add_user(s, 'ada', 'auditor')
+        s.recover(e['key_id'], who='ada', password='a good password', code=3)
+        got, _ = s.recover(e['key_id'], reason='personal words', code=4)
+        add_user(s, 'bob', 'advanced')
+        s.command('approve', '--entry', str(got['entry']), '--as', 'bob', '--password-file', '-', stdin='a good password')
+        reasons = ('password', 'throttled', 'role', 'quota', 'approval', 'other')
+        eq([s.metric('refusals_total', reason=x) for x in reasons], [5, 1, 1, 1, 1, 1], 'refused')
+        eq([s.metric('disclosures_total'), s.metric('approvals_total'), s.metric('audit_log_writable')], [1, 1, 1], 'done')
+        log = s.read_log()
+        refused = re.findall(r'event=refuse (.*)', log)
+        eq({re.search(r'reason=(\w+)$', x)[1] for x in refused}, set(reasons), f'in the log: {refused}')
+        holds(refused.count('refused=1 reason=password') <= 6, 'at most one line a second')
+        holds(not re.search('otto|helen|carol|personal words', log), 'nothing personal')
+        os.rename(s.state('vault/audit.log'), s.state('vault/audit.log.away'))
+        until(lambda: s.metric('audit_log_writable') == 0, 'nobody asked, and the gauge tells it')
+        until(lambda: s.request('GET', '/healthz')[2]['disclosure'] is False, 'as does /healthz')
+        s.wait_log('audit log is gone or cannot be written')
+
+
 # ---- the audit log, its heads and the fleet
 
 def compact(o):
@@ -744,6 +779,7 @@ def test_entries_are_exported():
         s.recover('00000000', code=3)
         want = entries_of(s.state('vault/audit.log'))
         until(lambda: len(r.messages()) >= len(want), 'syslog')
+        until(lambda: [s.metric('audit_export_backlog', target=x) for x in ('file', 'syslog')] == [0, 0], 'nothing is left')
         eq([m[3] for m in r.messages()], want, 'every entry, whole')
         eq({(m[1]) for m in r.messages()}, {'keyholt-vault'}, 'name')
         eq([(m[0], m[2]) for m in r.messages() if m[2] in ('disclose', 'refuse')], [(109, 'disclose')] * 2 + [(108, 'refuse')], 'priority')
@@ -805,6 +841,7 @@ def test_a_receiver_that_is_dead_or_slow_holds_up_nothing():
         saved = s.state('export/syslog.position')
         position = int(open(saved, encoding='ascii').read().split()[1]) if os.path.exists(saved) else 0
         want = entries_of(log)
+        holds(s.metric('audit_export_backlog', target='syslog') >= len(want) - 800, 'the backlog is told')
         holds(slow.data == b'' and position < 800, f'it is slow: {position} of {len(want)}')
         slow.go.set()
         until(lambda: len(slow.data) > 800 * 900 and {m[3]['n'] for m in slow.messages()} >= {x['n'] for x in want}, 'all of it, in the end')
