@@ -162,6 +162,8 @@ void vault_state_tend(struct vault *v);
 /* vault_log.c: the audit log. Opened when needed: a log that cannot be written now may be writable later. */
 /* err: what keeps an entry from being written now */
 MUST_CHECK enum err vault_log_ready(struct vault *v);
+/* The same for a person's word. err: IO, with a sentence */
+MUST_CHECK enum err vault_log_wanted(struct vault *v, char *ret_detail);
 /* Durable on ERR_OK; tells the web workers the new head. ret_n: number of the entry */
 MUST_CHECK enum err vault_log_append(struct vault *v, const struct audit_entry *e, uint64_t *ret_n);
 /* The same into an open log, and nobody is told: for vault_head.c. */
@@ -239,9 +241,9 @@ MUST_CHECK enum err vault_step_up(struct vault *v, const char *who, const struct
                                   const char *code, struct vault_asker *ret, char *ret_detail);
 /* Does the text show nothing? */
 bool vault_is_blank(const char *text);
-/* err: also DENIED */
+/* ret_why: the same in a word or two, for the entry. err: also DENIED */
 MUST_CHECK enum err vault_person(struct vault *v, const struct msg_disclose *d, struct vault_asker *ret,
-                                 char *ret_detail);
+                                 const char **ret_why, char *ret_detail);
 
 /* vault_age.c: how long ago entries were written, whatever was done to the wall clock. */
 /* A mark of an entry that is read back, in the chain's order. latest: of that chain; 0 before its first */
@@ -272,9 +274,10 @@ void vault_refuse_count(const struct vault *v, enum err e);
  */
 MUST_CHECK enum err vault_refuse(struct vault *v, struct audit_entry *entry, enum err e, const char *why);
 /* The same of a person's word that is no disclosure: behind a good password and code, where entry has a role,
- * and behind wrong ones; not where nobody looked at them. what: of the word */
+ * and behind wrong ones; not where nobody looked at them. what: of the word; why: a sentence, for the entry
+ */
 MUST_CHECK enum err vault_refuse_word(struct vault *v, struct audit_entry *entry, enum err e,
-                                      const char *what);
+                                      const char *what, const char *why);
 
 /* vault_approval.c */
 bool vault_needs_approval(const struct vault *v, enum people_role role);
@@ -288,8 +291,8 @@ void vault_approval_take(struct vault *v, const struct audit_entry *a);
 /* err: as said in ret_detail */
 MUST_CHECK enum err vault_approve(struct vault *v, const struct msg_approve *m, struct msg_wish *ret,
                                   char *ret_detail);
-/* The request that entry n refused, while it can be approved or used. err: NOT_FOUND, and of
- * vault_log_ready() */
+/* The request that entry n refused, while it can be approved or used. err: NOT_FOUND,
+ * IO */
 MUST_CHECK enum err vault_wish_show(struct vault *v, uint64_t n, struct msg_wish *ret, char *ret_detail);
 
 /* vault_take.c: a question of a web worker, answered. err: FORMAT (it is none), NOMEM */

@@ -151,7 +151,7 @@ static enum err may(struct vault *v, const struct msg_approve *m, struct audit_e
 
 enum err vault_wish_show(struct vault *v, uint64_t n, struct msg_wish *ret, char *ret_detail)
 {
-    TRY(vault_log_ready(v));
+    TRY(vault_log_wanted(v, ret_detail));
     const struct vault_wish *w = find(v, n);
     if (w == NULL)
         return none(n, ret_detail);
@@ -165,11 +165,11 @@ enum err vault_approve(struct vault *v, const struct msg_approve *m, struct msg_
     struct vault_wish *w = NULL;
     char text[64];
     uint64_t n;
-    TRY(vault_log_ready(v));
+    TRY(vault_log_wanted(v, ret_detail));
     enum err e = may(v, m, &a, &w, ret_detail);
     if (e != ERR_OK) {
         snprintf(text, sizeof text, "approval of entry %llu", (unsigned long long)m->n);
-        return vault_refuse_word(v, &a, e, text);
+        return vault_refuse_word(v, &a, e, text, ret_detail);
     }
     snprintf(a.action, sizeof a.action, "%s", AUDIT_APPROVE);
     snprintf(a.key_id, sizeof a.key_id, "%s", w->is.key_id);
@@ -179,7 +179,8 @@ enum err vault_approve(struct vault *v, const struct msg_approve *m, struct msg_
     snprintf(a.note + len, sizeof a.note - len, "%s" NOTE_APPROVES "%llu", len > 0 ? " " : "",
              (unsigned long long)m->n);
     snprintf(ret_detail, MSG_DETAIL, "The vault's audit log cannot be written; nothing was approved.");
-    TRY(vault_log_append(v, &a, &n));
+    if (vault_log_append(v, &a, &n) != ERR_OK)
+        return ERR_IO;
     w->is.approved = true;
     w->at = n;
     *ret = w->is;

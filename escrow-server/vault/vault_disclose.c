@@ -193,6 +193,7 @@ enum err vault_disclose(struct vault *v, const struct msg_disclose *d, struct ms
 {
     struct audit_entry a;
     const struct escrow_key *k;
+    const char *why;
     struct vault_asker asker = {.step = 0};
     uint64_t approved = 0;
     describe(d, &a);
@@ -202,12 +203,12 @@ enum err vault_disclose(struct vault *v, const struct msg_disclose *d, struct ms
         slog(SLOG_ERROR, "disclose", "refused=\"no audit log\" reason=\"%s\"", err_text(e));
         return ERR_IO;
     }
-    e = vault_person(v, d, &asker, ret_detail);
+    e = vault_person(v, d, &asker, &why, ret_detail);
     vault_note_step(&a, &asker);
     if (e == ERR_BUSY || e == ERR_IO)
         return e; /* no entry for every try of somebody who only fills the log */
     if (e != ERR_OK)
-        return refuse(v, d, &a, e, e == ERR_AUTH ? "wrong name, password or code" : "role, reason or user");
+        return refuse(v, d, &a, e, why);
     snprintf(a.role, sizeof a.role, "%s", people_role_text(asker.role));
     TRY(check_key(v, d, &a, ret_detail, &k));
     if (vault_quota(v, d->who, ret_detail) != ERR_OK) {

@@ -160,12 +160,13 @@ enum err vault_erase(struct vault *v, const struct msg_erase *e, unsigned *ret_n
     struct audit_entry a = {.time = vault_now()};
     char path[VAULT_FOREIGN_PATH];
     text_clean(e->who, strlen(e->who), a.who, sizeof a.who);
-    TRY(vault_log_ready(v));
+    TRY(vault_log_wanted(v, ret_detail));
     enum err err = prepare(v, e, &a, path, ret_detail);
     if (err != ERR_OK)
-        return vault_refuse_word(v, &a, err, "erasure");
+        return vault_refuse_word(v, &a, err, "erasure", ret_detail);
     snprintf(ret_detail, MSG_DETAIL, "The order cannot be written into the audit log; nothing was erased.");
-    TRY(write_order(v, e, &a));
+    if (write_order(v, e, &a) != ERR_OK)
+        return ERR_IO;
     snprintf(ret_detail, MSG_DETAIL,
              "The order is on record, but not carried out; the vault's next start does that.");
     TRY(audit_erase(path, e->n, e->count, ret_n));

@@ -162,7 +162,8 @@ static enum err import(struct vault *v, const struct msg_import *i, struct msg_i
     TRY(path_of(i->chain, ".log", here));
     TRY(path_of(i->chain, ".new", coming));
     *why = "The vault's audit log cannot be written, so nothing can be put on record.";
-    TRY(vault_log_ready(v));
+    if (vault_log_ready(v) != ERR_OK)
+        return ERR_IO;
     *why = "This is the vault's own log; nothing was imported.";
     if (strcmp(i->chain, v->seen.chain) == 0)
         return ERR_CONFLICT;
@@ -174,7 +175,8 @@ static enum err import(struct vault *v, const struct msg_import *i, struct msg_i
     if (ret->added == 0)
         return ERR_OK;
     *why = "The vault's audit log cannot be written, so nothing can be put on record.";
-    TRY(put_on_record(v, i, &head));
+    if (put_on_record(v, i, &head) != ERR_OK)
+        return ERR_IO;
     *why = "The copy cannot be written whole; import the chain again.";
     return copy_new(&in, here, coming);
 }

@@ -73,6 +73,16 @@ enum err vault_log_ready(struct vault *v)
     return v->log != NULL ? ERR_OK : open_log(v);
 }
 
+enum err vault_log_wanted(struct vault *v, char *ret_detail)
+{
+    enum err e = vault_log_ready(v);
+    if (e == ERR_OK)
+        return ERR_OK;
+    snprintf(ret_detail, MSG_DETAIL,
+             "The vault's audit log cannot be written (%s), and nothing is done without it.", err_text(e));
+    return ERR_IO;
+}
+
 enum err vault_log_write(struct vault *v, const struct audit_entry *entry)
 {
     struct audit_head head;

@@ -255,11 +255,11 @@ enum err vault_loss_word(struct vault *v, const struct msg_loss_word *m, char *r
     struct audit_gap_note note;
     char step[AUDIT_WORD + 1], what[64];
     uint64_t mark = 0;
-    TRY(vault_log_ready(v));
+    TRY(vault_log_wanted(v, ret_detail));
     enum err e = prepare(v, m, &a, &note, &mark, ret_detail);
     if (e != ERR_OK) {
         snprintf(what, sizeof what, "word on the loss of entry %llu", (unsigned long long)m->n);
-        return vault_refuse_word(v, &a, e, what);
+        return vault_refuse_word(v, &a, e, what, ret_detail);
     }
     snprintf(a.action, sizeof a.action, "%s",
              m->word == LOSS_ACKNOWLEDGE ? AUDIT_ACKNOWLEDGE : AUDIT_ROTATION);
@@ -268,7 +268,8 @@ enum err vault_loss_word(struct vault *v, const struct msg_loss_word *m, char *r
     size_t len = strlen(a.note);
     snprintf(a.note + len, sizeof a.note - len, "%s%s", step[0] != '\0' ? " " : "", step);
     snprintf(ret_detail, MSG_DETAIL, "The vault's audit log cannot be written; nothing was decided.");
-    TRY(vault_log_append(v, &a, &a.n));
+    if (vault_log_append(v, &a, &a.n) != ERR_OK)
+        return ERR_IO;
     vault_loss_take(v, &a);
     *ret_mark = mark;
     vault_head_checkpoint(v, 1); /* signed from now on */

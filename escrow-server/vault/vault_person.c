@@ -136,20 +136,24 @@ bool vault_is_blank(const char *text)
 }
 
 enum err vault_person(struct vault *v, const struct msg_disclose *d, struct vault_asker *ret,
-                      char *ret_detail)
+                      const char **ret_why, char *ret_detail)
 {
+    *ret_why = "wrong name, password or code";
     TRY(vault_step_up(v, d->who, &d->password, d->code, ret, ret_detail));
     enum people_role role = ret->role;
     if (role != PEOPLE_HELP_DESK && role != PEOPLE_ADVANCED) {
         v->refusal = REFUSAL_ROLE;
+        *ret_why = "the role may not read keys";
         snprintf(ret_detail, MSG_DETAIL, "The role %s may not read keys.", people_role_text(role));
         return ERR_DENIED;
     }
     if (vault_is_blank(d->reason)) {
+        *ret_why = "no reason";
         snprintf(ret_detail, MSG_DETAIL, "A reason is needed; give it with --reason.");
         return ERR_DENIED;
     }
     if (role == PEOPLE_HELP_DESK && vault_is_blank(d->user)) {
+        *ret_why = "no user, whom this role must name";
         snprintf(
             ret_detail, MSG_DETAIL,
             "The help desk must also name the user whose laptop it is (--user); only the advanced help desk "

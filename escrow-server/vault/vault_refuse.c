@@ -26,7 +26,8 @@ enum err vault_refuse(struct vault *v, struct audit_entry *entry, enum err e, co
     return e;
 }
 
-enum err vault_refuse_word(struct vault *v, struct audit_entry *entry, enum err e, const char *what)
+enum err vault_refuse_word(struct vault *v, struct audit_entry *entry, enum err e, const char *what,
+                           const char *why)
 {
     bool good = entry->role[0] != '\0';
     if (!good && e != ERR_AUTH)
@@ -35,6 +36,9 @@ enum err vault_refuse_word(struct vault *v, struct audit_entry *entry, enum err 
         snprintf(entry->role, sizeof entry->role, "-");
     if (entry->who[0] == '\0')
         snprintf(entry->who, sizeof entry->who, "?");
-    snprintf(entry->detail, sizeof entry->detail, "%s%s", good ? "" : "wrong name, password or code: ", what);
+    if (good)
+        snprintf(entry->detail, sizeof entry->detail, "%s refused: %s", what, why);
+    else
+        snprintf(entry->detail, sizeof entry->detail, "%s refused: wrong name, password or code", what);
     return vault_refuse(v, entry, e, what);
 }

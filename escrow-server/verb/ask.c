@@ -29,6 +29,7 @@ int ask_exit_refused(enum err e)
     case ERR_FORMAT:
         return KH_EXIT_USAGE;
     case ERR_NOMEM:
+    case ERR_IO: /* nobody said no: a log, or a file of users, that is broken */
     case ERR_INTERNAL:
         return KH_EXIT_FAILED;
     default:

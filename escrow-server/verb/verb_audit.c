@@ -160,8 +160,7 @@ static int import(const struct audit_words *w)
     if (e == ERR_OFFLINE || e == ERR_BUSY || e == ERR_TIMEOUT)
         return complain(KH_EXIT_QUEUED, file, detail);
     if (e != ERR_OK)
-        return complain(e == ERR_AUTH || e == ERR_FORMAT || e == ERR_CONFLICT || e == ERR_IO ? KH_EXIT_NO
-                                                                                             : KH_EXIT_FAILED,
+        return complain(e == ERR_AUTH || e == ERR_FORMAT || e == ERR_CONFLICT ? KH_EXIT_NO : KH_EXIT_FAILED,
                         file, detail);
     if (w->json)
         printf("{\"chain\":\"%s\",\"entries\":%llu,\"added\":%llu}\n", head.chain, (unsigned long long)head.n,

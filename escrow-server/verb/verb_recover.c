@@ -6,6 +6,7 @@
 #include "escrow-server/verb/options.h"
 #include "escrow-server/verb/verbs.h"
 #include "formats/host/json_strict.h"
+#include "formats/text.h"
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -110,10 +111,10 @@ static int show(const struct words *w, struct json_object *answer, const struct 
 
 static int unreachable(enum err e)
 {
-    int code = complain(ask_exit_unreachable(e), "recover", local_why(e));
-    if (e == ERR_OFFLINE || e == ERR_NOT_FOUND)
-        fputs("  or take the offline desk (keyholt-desk open)\n", stderr);
-    return code;
+    bool away = e == ERR_OFFLINE || e == ERR_NOT_FOUND;
+    fprintf(stderr, "keyholt-server: recover: %s%s\n", local_why(e),
+            away ? "; or take the offline desk (keyholt-desk open)" : "");
+    return ask_exit_unreachable(e);
 }
 
 static int recover(const struct words *w)
@@ -138,6 +139,28 @@ static int recover(const struct words *w)
     return code;
 }
 
+/* What the server would refuse, or could not even read. */
+static int check(const struct words *w)
+{
+    const struct {
+        const char *option, *text;
+    } texts[] = {{"--key-id", w->key},
+                 {"--reason", w->reason},
+                 {"--as", w->as},
+                 {"--user", w->user},
+                 {"--device", w->device}};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (!text_is_utf8(texts[i].text, strlen(texts[i].text)))
+            return complain(KH_EXIT_USAGE, texts[i].option,
+                            "what was typed is not UTF-8; use a terminal that is set to it");
+    if (w->key[0] == '\0')
+        return complain(KH_EXIT_USAGE, "--key-id",
+                        "the 8 digits that the screen shows, or the whole key ID, are wanted");
+    if (w->reason[0] == '\0')
+        return complain(KH_EXIT_USAGE, "--reason", "a reason is wanted");
+    return KH_EXIT_OK;
+}
+
 static int run(int argc, char *const *argv)
 {
     struct words w = {.root = "/", .user = "", .device = ""};
@@ -157,6 +180,9 @@ static int run(int argc, char *const *argv)
         return KH_EXIT_FAILED;
     if (options_parse(argc, argv, defs, sizeof defs / sizeof defs[0], usage) != ERR_OK)
         return KH_EXIT_USAGE;
+    int wrong = check(&w);
+    if (wrong != KH_EXIT_OK)
+        return wrong;
     if (place_absolute(w.root, root) != ERR_OK)
         return complain(KH_EXIT_FAILED, w.root, "the path is too long");
     w.root = root;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "crypto/host/monotonic.h"
+#include "escrow-server/process/metrics.h"
 #include "escrow-server/process/slog.h"
 #include "escrow-server/web/web.h"
 #include <string.h>
@@ -224,10 +225,20 @@ void back_forget(struct web *w, uint64_t id)
     w->n_waiting--;
 }
 
+/* It runs, and is not seen to be away: the log alone says it. */
+static void complain_of_silence(enum back_kind kind)
+{
+    if (metrics_may_log(back_names[kind], strlen(back_names[kind])))
+        slog(SLOG_ERROR, "channel", "silent=%s alarm=\"it runs, and did not answer a question within %d s\"",
+             back_names[kind], WEB_WAIT_S);
+}
+
 void back_tick(struct web *w)
 {
     int64_t now = monotonic_ms();
     for (unsigned i = 0; i < WEB_WAITING && w->n_waiting > 0; i++)
-        if (w->waiting[i].id != 0 && w->waiting[i].until_ms < now)
+        if (w->waiting[i].id != 0 && w->waiting[i].until_ms < now) {
+            complain_of_silence(w->waiting[i].kind);
             finish(w, &w->waiting[i], ERR_TIMEOUT, NULL);
+        }
 }

@@ -104,7 +104,9 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
     if (e == ERR_DENIED)
         return local_fail(l, e, "Only root, or the user that runs the server, may ask this.");
     if (e != ERR_OK)
-        return local_fail(l, e, "The request is not in the form of the local socket.");
+        return local_fail(l, e,
+                          "The request is not in the form of the local socket; a name, a reason or another "
+                          "text in it may not be UTF-8.");
     run(l);
 }
 

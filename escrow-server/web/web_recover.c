@@ -77,6 +77,18 @@ static void answer_wanted(struct local *l, const struct msg_frame *m)
     local_answer(l, o, NULL);
 }
 
+/* The store looked for both, and the vault knows only of the key. */
+static void fail_unknown(struct local *l)
+{
+    char detail[MSG_DETAIL + 1];
+    snprintf(
+        detail, sizeof detail,
+        "No key with the ID %s of a device that begins with %s is known here: compare the ID with the screen "
+        "once more, and leave --device out if that is right.",
+        l->find.key, l->find.device);
+    local_fail(l, ERR_NOT_FOUND, detail);
+}
+
 static void on_opened(void *ctx, enum err e, const struct msg_frame *m)
 {
     struct local *l = ctx;
@@ -86,6 +98,8 @@ static void on_opened(void *ctx, enum err e, const struct msg_frame *m)
         return answer_wanted(l, m);
     if (e == ERR_OK)
         e = msg_get_opened(m->body, m->len, &opened);
+    if (e == ERR_NOT_FOUND && l->find.device[0] != '\0')
+        return fail_unknown(l);
     if (e != ERR_OK)
         return local_failed(l, e, m);
     memcpy(l->digits.bytes, opened.digits, sizeof opened.digits);
@@ -131,31 +145,44 @@ static void on_found(void *ctx, enum err e, const struct msg_frame *m)
     back_send(l->web, BACK_VAULT);
 }
 
-static enum err check_texts(struct local *l)
+static bool take_device(struct local *l)
+{
+    const char *text;
+    if (json_get_text(l->request, "device", MSG_NAME, &text) != ERR_OK)
+        return false;
+    for (size_t i = 0; text[i] != '\0'; i++) {
+        if (!isxdigit((unsigned char)text[i]))
+            return false;
+        l->find.device[i] = (char)toupper((unsigned char)text[i]);
+    }
+    return true;
+}
+
+/* What is wrong with the request; NULL: nothing. */
+static const char *check_texts(struct local *l)
 {
     const char *text;
     char code[MSG_CODE + 1];
-    TRY(local_code(l->request, code));
-    TRY(json_get_text(l->request, "as", MSG_NAME, &text));
-    TRY(json_get_text(l->request, "reason", MSG_REASON, &text));
-    TRY(json_get_text(l->request, "user", MSG_USER, &text));
-    TRY(json_get_text(l->request, "device", MSG_NAME, &text));
-    for (size_t i = 0; text[i] != '\0'; i++) {
-        if (!isxdigit((unsigned char)text[i]))
-            return ERR_FORMAT;
-        l->find.device[i] = (char)toupper((unsigned char)text[i]);
-    }
-    return ERR_OK;
+    if (local_code(l->request, code) != ERR_OK)
+        return "The one-time code (--code-file) is longer than 8 characters.";
+    if (json_get_text(l->request, "as", MSG_NAME, &text) != ERR_OK)
+        return "The name of who asks (--as) is missing, or longer than 64 bytes.";
+    if (json_get_text(l->request, "reason", MSG_REASON, &text) != ERR_OK)
+        return "The reason (--reason) is missing, or longer than 256 bytes.";
+    if (json_get_text(l->request, "user", MSG_USER, &text) != ERR_OK)
+        return "The name of the user (--user) is longer than 128 bytes.";
+    if (!take_device(l))
+        return "The device (--device) is not named by hexadecimal digits, at most 64.";
+    return NULL;
 }
 
 void local_recover(struct local *l)
 {
     if (local_key(l->request, l->find.key) != ERR_OK)
         return local_fail(l, ERR_FORMAT, "A key ID, or the beginning of one, has hexadecimal digits only.");
-    if (check_texts(l) != ERR_OK)
-        return local_fail(
-            l, ERR_FORMAT,
-            "A field is missing or too long (name 64, reason 256, user 128 bytes; device: hexadecimal).");
+    const char *wrong = check_texts(l);
+    if (wrong != NULL)
+        return local_fail(l, ERR_FORMAT, wrong);
     struct writer *body = local_begin(l, BACK_READER, MSG_FIND, on_found);
     if (body == NULL)
         return;

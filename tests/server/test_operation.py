@@ -208,6 +208,16 @@ def test_a_reader_that_hangs_stops_no_escrow():
         s.clean()
 
 
+def test_a_vault_that_hangs_is_told(s):
+    vault, at = s.children()['vault'], os.path.getsize(s.log)
+    os.kill(vault, signal.SIGSTOP)
+    try:
+        holds('vault is away' in s.recover('00000000', code=4)[1], 'the answer')
+        holds('silent=vault' in s.read_log(at), 'and the log')
+    finally:
+        os.kill(vault, signal.SIGCONT)
+
+
 # ---- health
 
 def test_readyz_tells_the_truth(s):
