@@ -38,12 +38,11 @@ static enum err begin(const uint8_t *in, size_t len, struct reader *ret)
     return version == 1 ? ERR_OK : ERR_VERSION;
 }
 
-enum err audit_head_decode(const uint8_t *in, size_t len, const struct cr_p256_pub *pub,
-                           struct audit_head_word *ret)
+/* ret_signed: bytes that the signature behind them is over */
+static enum err read(const uint8_t *in, size_t len, struct audit_head_word *ret, size_t *ret_signed)
 {
     struct audit_head_word word = {.n = 0};
     struct reader r;
-    uint8_t id[CR_KEY_ID];
     TRY(begin(in, len, &r));
     reader_bytes(&r, word.org.bytes, 16);
     reader_bytes(&r, word.chain, 16);
@@ -51,15 +50,32 @@ enum err audit_head_decode(const uint8_t *in, size_t len, const struct cr_p256_p
     reader_bytes(&r, word.hash, 32);
     word.time = reader_u64(&r);
     reader_bytes(&r, word.key, 32);
-    size_t off = r.off;
-    const uint8_t *sig = reader_take(&r, CR_P256_SIG);
+    *ret_signed = r.off;
+    reader_skip(&r, CR_P256_SIG);
     TRY(reader_end(&r));
+    *ret = word;
+    return ERR_OK;
+}
+
+enum err audit_head_decode(const uint8_t *in, size_t len, const struct cr_p256_pub *pub,
+                           struct audit_head_word *ret)
+{
+    struct audit_head_word word;
+    uint8_t id[CR_KEY_ID];
+    size_t off;
+    TRY(read(in, len, &word, &off));
     TRY(cr_p256_id(pub, id));
     if (memcmp(id, word.key, sizeof id) != 0)
         return ERR_AUTH;
-    TRY(cr_p256_verify(pub, in, off, sig));
+    TRY(cr_p256_verify(pub, in, off, in + off));
     *ret = word;
     return ERR_OK;
+}
+
+enum err audit_head_read(const uint8_t *in, size_t len, struct audit_head_word *ret)
+{
+    size_t off;
+    return read(in, len, ret, &off);
 }
 
 enum err audit_head_chain(const uint8_t *in, size_t len, uint8_t ret[static 16])

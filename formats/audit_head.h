@@ -28,5 +28,7 @@ MUST_CHECK enum err audit_head_encode(const struct audit_head_word *w, const str
 /* err: AUTH, TRUNCATED, FORMAT, VERSION */
 MUST_CHECK enum err audit_head_decode(const uint8_t *in, size_t len, const struct cr_p256_pub *pub,
                                       struct audit_head_word *ret);
+/* What it says; who signed it is not judged. err: TRUNCATED, FORMAT, VERSION */
+MUST_CHECK enum err audit_head_read(const uint8_t *in, size_t len, struct audit_head_word *ret);
 /* Of which chain it speaks; who signed it is not judged. err: TRUNCATED, FORMAT, VERSION */
 MUST_CHECK enum err audit_head_chain(const uint8_t *in, size_t len, uint8_t ret[static 16]);

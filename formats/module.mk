@@ -18,7 +18,7 @@ formats_hosted_sources := \
     formats/management_encode.c formats/policy.c formats/policy_unknown.c formats/key_package.c formats/outbox.c formats/outbox_answer.c \
     formats/pe_signature.c formats/efi_signature.c formats/org_verify.c formats/host/json_strict.c formats/host/number_list.c \
     formats/host/audit_line.c formats/host/audit_lines.c \
-    formats/host/audit_chain.c formats/host/audit_gap.c formats/host/audit_erase.c formats/host/audit_compare.c formats/audit_head.c
+    formats/host/audit_chain.c formats/host/audit_gap.c formats/host/audit_checkpoint.c formats/host/audit_erase.c formats/host/audit_compare.c formats/audit_head.c
 # What the LUKS2 reader sees, for tests/luks2/
 $(eval $(call program,tests/luks2_tool,tests/luks2/luks2_tool.c,))
 # What the BitLocker reader sees, for tests/bitlocker/

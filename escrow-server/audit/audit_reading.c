@@ -2,8 +2,8 @@
 #include "escrow-server/audit/audit_reading.h"
 #include "crypto/host/file.h"
 #include "escrow-server/places.h"
-#include "formats/audit_head.h"
 #include "formats/base.h"
+#include "formats/host/audit_checkpoint.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -90,14 +90,41 @@ static bool is_anchored(const struct audit_reading *r, const struct audit_source
 static bool is_true_checkpoint(const struct audit_reading *r, const struct audit_entry *e)
 {
     struct audit_head_word w;
-    uint8_t word[AUDIT_HEAD_LEN];
-    char prev[BASE16_LEN(32) + 1];
-    size_t len;
-    if (!r->has_key || base64_decode(e->note, strlen(e->note), word, sizeof word, &len) != ERR_OK ||
-        audit_head_decode(word, len, &r->key, &w) != ERR_OK)
-        return false;
-    base16_encode(w.hash, sizeof w.hash, prev);
-    return w.n + 1 == e->n && strcmp(prev, e->prev) == 0;
+    return r->has_key && audit_checkpoint_read(e, &w) == ERR_OK &&
+           audit_checkpoint_verify(e, &r->key) == ERR_OK;
+}
+
+/* Of which organisation is this server? Its own log says so, where its key signed it. */
+static bool get_org(const struct audit_reading *r, struct guid *ret)
+{
+    struct audit_head_word w;
+    for (size_t i = 0; i < r->view.n; i++) {
+        const struct audit_line *l = &r->view.line[i];
+        if (l->foreign || strcmp(l->entry.action, AUDIT_CHECK) != 0 || !is_true_checkpoint(r, &l->entry) ||
+            audit_checkpoint_read(&l->entry, &w) != ERR_OK)
+            continue;
+        *ret = w.org;
+        return true;
+    }
+    return false;
+}
+
+/* What is wrong with a checkpoint of an imported chain; NULL: nothing. Each vault signs with a key of its
+ * own, which is not known here. ret_other: by such a key */
+static const char *judge_foreign(const struct audit_reading *r, const struct audit_entry *e, bool *ret_other)
+{
+    struct audit_head_word w;
+    struct guid org;
+    uint8_t id[CR_KEY_ID];
+    if (audit_checkpoint_read(e, &w) != ERR_OK)
+        return "FALSE CHECKPOINT: it does not speak of the entry before it";
+    if (get_org(r, &org) && !guid_equal(&org, &w.org))
+        return "ANOTHER ORGANISATION'S: a checkpoint in it names that one";
+    if (!r->has_key || cr_p256_id(&r->key, id) != ERR_OK || memcmp(id, w.key, sizeof id) != 0) {
+        *ret_other = true;
+        return NULL;
+    }
+    return audit_checkpoint_verify(e, &r->key) == ERR_OK ? NULL : "FALSE CHECKPOINT: its signature is none";
 }
 
 /* Does an order in this list name the entry? "chain=HEX entries=1,2" */
@@ -138,8 +165,25 @@ static const char *judge_alarm(const struct audit_reading *r, const struct audit
     return NULL;
 }
 
-/* What is wrong with the entries of one whole chain; NULL: nothing. ret_gap: but for an acknowledged gap */
-static const char *find_wrong(const struct audit_reading *r, const struct audit_source *s, bool *ret_gap)
+/* What makes a good chain less than simply good. */
+struct shades {
+    bool gap;       /* one that was acknowledged */
+    bool other_key; /* signs its checkpoints */
+};
+
+/* What is wrong with a checkpoint, or an alarm; NULL: nothing */
+static const char *judge_line(const struct audit_reading *r, const struct audit_line *l, struct shades *ret)
+{
+    bool check = strcmp(l->entry.action, AUDIT_CHECK) == 0;
+    if (l->foreign)
+        return check ? judge_foreign(r, &l->entry, &ret->other_key) : NULL;
+    if (check && !is_true_checkpoint(r, &l->entry))
+        return "FALSE CHECKPOINT: a signature in it is not by this server's audit key (audit.pub)";
+    return judge_alarm(r, &l->entry, &ret->gap);
+}
+
+/* What is wrong with the entries of one whole chain; NULL: nothing. */
+static const char *find_wrong(const struct audit_reading *r, const struct audit_source *s, struct shades *ret)
 {
     for (size_t i = 0; i < r->view.n; i++) {
         const struct audit_entry *e = &r->view.line[i].entry;
@@ -147,11 +191,9 @@ static const char *find_wrong(const struct audit_reading *r, const struct audit_
             continue;
         if (e->erased && !is_ordered(r, e))
             return "ERASED WITHOUT ORDER: the personal part of an entry is gone";
-        if (!r->view.line[i].foreign && strcmp(e->action, AUDIT_CHECK) == 0 && !is_true_checkpoint(r, e))
-            return "FALSE CHECKPOINT: a signature in it is not by this server's audit key (audit.pub)";
-        const char *alarm = r->view.line[i].foreign ? NULL : judge_alarm(r, e, ret_gap);
-        if (alarm != NULL)
-            return alarm;
+        const char *wrong = judge_line(r, &r->view.line[i], ret);
+        if (wrong != NULL)
+            return wrong;
     }
     return NULL;
 }
@@ -170,12 +212,14 @@ const char *audit_judge(const struct audit_reading *r, unsigned i, bool *ret_goo
         return "EMPTY: a log begins with an entry when it is made, so all of it was lost";
     if (i > 0 && !is_anchored(r, s))
         return "NOT AS IMPORTED: the vault's own log names another head";
-    bool gap = false;
-    const char *wrong = find_wrong(r, s, &gap);
+    struct shades shades = {.gap = false};
+    const char *wrong = find_wrong(r, s, &shades);
     if (wrong != NULL)
         return wrong;
     *ret_good = true;
-    if (gap)
+    if (shades.gap)
         return "complete except for the acknowledged gap (see the entries \"alarm\" and \"acknowledge\")";
+    if (shades.other_key)
+        return "good (another vault's key, which is not known here, signs its checkpoints)";
     return s->torn > 0 ? "good (a line torn by a crash follows; nothing was disclosed for it)" : "good";
 }

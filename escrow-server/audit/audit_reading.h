@@ -19,9 +19,9 @@ struct audit_reading {
 /* err: DENIED (ask as root), FULL (more chains than there is room for), NOMEM, RANGE */
 MUST_CHECK enum err audit_read_all(struct audit_reading *r, const char *root);
 /* One sentence on chain i. An imported one must have the head that the vault's own log names; every
- * checkpoint of the vault's must be signed by its key; whose personal part is gone must be in an order; and
- * no alarm of lost entries may stand in it that no person acknowledged. So the view must still hold every
- * entry. ret_good: nothing is wrong with it */
+ * checkpoint of the vault's must be signed by its key, and one of an imported chain be of this organisation;
+ * whose personal part is gone must be in an order; and no alarm of lost entries may stand in it that no
+ * person acknowledged. So the view must still hold every entry. ret_good: nothing is wrong with it */
 const char *audit_judge(const struct audit_reading *r, unsigned i, bool *ret_good);
 /* audit_gaps.c: did a person put on record that he knows of this gap, all of it? A word counts for what it
  * names, in the chain of the alarm and behind it. ret_word: it; may be NULL */

@@ -203,6 +203,9 @@ void vault_head_sign(struct vault *v);
 void vault_head_checkpoint(struct vault *v, uint64_t after);
 /* A checkpoint read back. err: CONFLICT (its signature is none, or it tells another story) */
 MUST_CHECK enum err vault_head_judge(struct vault *v, const struct audit_entry *a);
+/* A checkpoint of a chain from elsewhere; it is signed by a key of its own, which is not known here unless it
+ * is ours. err: AUTH (it is none, or tells another story), CONFLICT (it is another organisation's) */
+MUST_CHECK enum err vault_head_judge_foreign(const struct vault *v, const struct audit_entry *a);
 /* A head that a device brings. One that the log had and has not is put on record. err: of vault_log_ready()
  */
 MUST_CHECK enum err vault_heard(struct vault *v, const struct msg_heard *h, enum msg_heard_is *ret);

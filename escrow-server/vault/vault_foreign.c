@@ -100,13 +100,33 @@ static enum err cut_torn(const char *path)
                                                                                  : err_from_errno(errno);
 }
 
+struct coming {
+    const struct vault *v;
+    const char **why;
+};
+
+static enum err judge(void *ctx, const struct audit_entry *a, const char *line, size_t len)
+{
+    const struct coming *c = ctx;
+    (void)line, (void)len;
+    enum err e = vault_head_judge_foreign(c->v, a);
+    if (e == ERR_CONFLICT)
+        *c->why = "This is the log of another organisation's server; nothing was imported.";
+    else if (e != ERR_OK)
+        *c->why =
+            "A checkpoint in it is false: it does not speak of the entry before it, or is not signed by "
+            "the key that it names; nothing was imported.";
+    return e;
+}
+
 /* Verify what comes, all of it, and compare. ret: its head; ret_had: entries that are here */
-static enum err check(const char *here, const char *coming, struct audit_head *ret, uint64_t *ret_had)
+static enum err check(const char *here, const char *coming, struct coming *c, struct audit_head *ret,
+                      uint64_t *ret_had)
 {
     size_t torn;
     uint64_t n_here, n_coming, common;
     TRY(cut_torn(here));
-    TRY(audit_verify(coming, NULL, NULL, ret, &torn));
+    TRY(audit_verify(coming, judge, c, ret, &torn));
     TRY(audit_compare(here, coming, &n_here, &n_coming, &common));
     *ret_had = n_here;
     if (n_coming == 0)
@@ -147,6 +167,7 @@ static enum err put_on_record(struct vault *v, const struct msg_import *i, const
     uint64_t n;
     base16_encode(head->hash, sizeof head->hash, hash);
     text_clean(i->who, strlen(i->who), a.who, sizeof a.who);
+    snprintf(a.detail, sizeof a.detail, "the name was only given: an import asks for no password");
     snprintf(a.note, sizeof a.note, "chain=%s entries=%llu head=%s", head->chain, (unsigned long long)head->n,
              hash);
     return vault_log_append(v, &a, &n);
@@ -168,7 +189,7 @@ static enum err import(struct vault *v, const struct msg_import *i, struct msg_i
     if (strcmp(i->chain, v->seen.chain) == 0)
         return ERR_CONFLICT;
     *why = "The chain is broken, or contradicts what was imported from it earlier; nothing was imported.";
-    TRY(check(here, coming, &head, &in.had));
+    TRY(check(here, coming, &(struct coming){v, why}, &head, &in.had));
     if (strcmp(head.chain, i->chain) != 0)
         return ERR_FORMAT;
     *ret = (struct msg_imported){.n = head.n, .added = head.n > in.had ? head.n - in.had : 0};

@@ -3,6 +3,7 @@
 #include "escrow-server/process/slog.h"
 #include "escrow-server/vault/vault.h"
 #include "formats/base.h"
+#include "formats/host/audit_checkpoint.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +103,23 @@ enum err vault_head_judge(struct vault *v, const struct audit_entry *a)
          "false-checkpoint=%llu reason=\"its signature is not this vault's, or it tells another story\"",
          (unsigned long long)a->n);
     return ERR_CONFLICT;
+}
+
+enum err vault_head_judge_foreign(const struct vault *v, const struct audit_entry *a)
+{
+    struct audit_head_word w;
+    struct cr_p256_pub pub;
+    uint8_t id[CR_KEY_ID];
+    if (strcmp(a->action, AUDIT_CHECK) != 0)
+        return ERR_OK;
+    if (audit_checkpoint_read(a, &w) != ERR_OK)
+        return ERR_AUTH;
+    if (!guid_equal(&w.org, &v->org))
+        return ERR_CONFLICT;
+    if (v->audit_key == NULL || cr_p256_public(v->audit_key, &pub) != ERR_OK ||
+        cr_p256_id(&pub, id) != ERR_OK || memcmp(id, w.key, sizeof id) != 0)
+        return ERR_OK;
+    return audit_checkpoint_verify(a, &pub) == ERR_OK ? ERR_OK : ERR_AUTH;
 }
 
 /* In the log, or in the copy of another one? */

@@ -621,6 +621,71 @@ def test_disclosures_of_a_desk_are_ordered_to_rotate():
 
 
 @contextlib.contextmanager
+def put_as(s, path, data):
+    """A file of the vault's own."""
+    was = os.stat(s.state('vault/audit.log'))
+    with open(path, 'wb') as f:
+        f.write(data)
+    os.chmod(path, 0o600)
+    os.chown(path, was.st_uid, was.st_gid)
+
+
+def test_logs_of_other_servers():
+    with server() as s, server() as other:
+        for x in (s, other):
+            x.start()
+            x.recover('00000000', code=3)
+            x.stop()
+        foreign, old = other.path('foreign.log'), s.path('old.log')
+        other.command('audit', 'export', foreign)
+        eq(os.stat(foreign).st_mode & 0o777, 0o600, 'names and reasons are not for everybody')
+        s.command('audit', 'export', old)
+        s.command('audit', 'begin')  # now this server is another vault of the organisation, with a key of its own
+        s.start()
+        p = s.command('audit', 'import', foreign, code=3)
+        holds('log of another organisation' in p.stderr, p.stderr)
+        entries = entries_of(old)
+        with open(s.path('false.log'), 'wb') as f:
+            f.write(relink([{**e, 'role': 'x'} if e['action'] == 'refuse' else e for e in entries] + entries[1:2]))
+        p = s.command('audit', 'import', s.path('false.log'), code=3)
+        holds('checkpoint in it is false' in p.stderr, p.stderr)
+        s.command('audit', 'import', '--as', 'alice', old)
+        record = [e for e in s.audit() if e['action'] == 'import']
+        eq([(e['who'], e['role']) for e in record], [('alice', '-')], 'who')
+        holds('only given' in record[0]['detail'], 'and that nobody looked')
+        p = s.command('audit', 'verify')
+        holds(p.stdout.count('good') == 2 and 'another vault\'s key' in p.stdout, p.stdout)
+        # one that an older version took in
+        s.stop()
+        log, rows = s.state('vault/audit.log'), entries_of(foreign)
+        with open(foreign, 'rb') as f:
+            data = f.read()
+        head = hashlib.sha256(data.splitlines()[-1].split(b'\t')[0]).hexdigest()
+        put_as(s, s.state('vault/foreign', rows[0]['chain'] + '.log'), data)
+        note = f'chain={rows[0]["chain"]} entries={len(rows)} head={head}'
+        put(log, relink(entries_of(log) + [{**rows[0], 'action': 'import', 'note': note}], entries_of(log)[0]['chain']))
+        p = s.command('audit', 'verify', code=3)
+        holds('ANOTHER ORGANISATION' in p.stdout and p.stdout.count('good') == 2, p.stdout)
+
+
+def test_an_export_that_does_not_fit():
+    with server() as s:
+        s.start()
+        s.recover('00000000', code=3)
+        s.recover('00000000', code=3)
+        target = s.path('export.log')
+        words = [SERVER, 'audit', 'export', '--root', s.root]
+        p = run('bash', '-c', 'trap "" XFSZ; ulimit -f 1; exec "$@"', 'bash', *words, target, code=1)
+        holds(target in p.stderr and 'audit.log' not in p.stderr, p.stderr)
+        holds(not os.path.exists(target), 'nothing stays of it')
+        with open('/dev/full', 'wb') as full:
+            p = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        holds(p.returncode == 1 and 'standard output' in p.stderr, p.stderr)
+        s.command('audit', 'export', target)
+        with open(target, 'rb') as f, open(s.state('vault/audit.log'), 'rb') as log:
+            holds(log.read().startswith(f.read()), 'with room it is whole')
+
+
 def days_ago(n):
     """Processes that are started now believe in another day."""
     os.environ.update(LD_PRELOAD=os.path.join(BUILD, 'tests/clock_shim.so'), CLOCK_SHIFT=str(-86400 * n))

@@ -159,7 +159,15 @@ static void chain_of_a_word(void **state)
     for (size_t i = 0; i < AUDIT_HEAD_LEN; i++)
         assert_int_not_equal(audit_head_chain(word, i, chain), ERR_OK);
     assert_int_not_equal(audit_head_chain(word, sizeof word, chain), ERR_OK);
+    struct audit_head_word read = {.n = 0};
+    assert_int_equal(audit_head_read(word, AUDIT_HEAD_LEN, &read), ERR_OK);
+    assert_int_equal(read.n, said.n);
+    assert_memory_equal(read.chain, said.chain, sizeof chain);
+    for (size_t i = 0; i < AUDIT_HEAD_LEN; i++)
+        assert_int_not_equal(audit_head_read(word, i, &read), ERR_OK);
+    assert_int_not_equal(audit_head_read(word, sizeof word, &read), ERR_OK);
     word[3] = 2;
+    assert_int_equal(audit_head_read(word, AUDIT_HEAD_LEN, &read), ERR_VERSION);
     assert_int_equal(audit_head_chain(word, AUDIT_HEAD_LEN, chain), ERR_VERSION);
 }
 
