@@ -590,7 +590,7 @@ def test_a_rewritten_log_is_refused():
         at = os.path.getsize(s.log)
         s.start()
         s.wait_log('false-checkpoint=', at)
-        _, err = s.recover(e['key_id'], code=3)
+        _, err = s.recover(e['key_id'], code=1)
         holds('audit log cannot be written' in err, err)
         put(log, good)
         eq(s.recover(e['key_id'])[0]['recovery_password'], e['digits'], 'the right file')
@@ -620,7 +620,6 @@ def test_disclosures_of_a_desk_are_ordered_to_rotate():
         eq(open(out, 'rb').read(), open(s.path('desk.log'), 'rb').read(), 'exported as it came')
 
 
-@contextlib.contextmanager
 def put_as(s, path, data):
     """A file of the vault's own."""
     was = os.stat(s.state('vault/audit.log'))
@@ -686,6 +685,7 @@ def test_an_export_that_does_not_fit():
             holds(log.read().startswith(f.read()), 'with room it is whole')
 
 
+@contextlib.contextmanager
 def days_ago(n):
     """Processes that are started now believe in another day."""
     os.environ.update(LD_PRELOAD=os.path.join(BUILD, 'tests/clock_shim.so'), CLOCK_SHIFT=str(-86400 * n))
