@@ -180,6 +180,8 @@ void local_recover(struct local *l)
 {
     if (local_key(l->request, l->find.key) != ERR_OK)
         return local_fail(l, ERR_FORMAT, "A key ID, or the beginning of one, has hexadecimal digits only.");
+    if (l->find.key[0] == '\0')
+        return local_fail(l, ERR_FORMAT, "A key ID (--key-id), or the beginning of one, is wanted.");
     const char *wrong = check_texts(l);
     if (wrong != NULL)
         return local_fail(l, ERR_FORMAT, wrong);

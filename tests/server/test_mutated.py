@@ -120,6 +120,7 @@ def local_requests(rng, d, e, n):
              {'op': 'flags', 'kind': 'lost', 'behind': {'received_us': 5, 'record': 'ab' * 32, 'device': d.id, 'kind': 'lost'}},
              {'op': 'token', 'hash': 'ab' * 32, 'expires': 4102444800, 'uses': 2},
              {'op': 'import', 'chain': '0' * 32, 'as': 'mallory'}, {'op': 'approve', 'entry': 1, **person},
+             {'op': 'wish', 'entry': 1},
              {'op': 'erase', 'chain': '0' * 32, 'entries': [1, 2], **person},
              {'op': 'outbox', 'bytes': 40}, {'op': 'device', 'device': '01' * 32, 'change': 'approve'},
              {'op': 'loss', 'word': 'expected', 'entry': 1, 'reason': 'fuzzed', **person}, {'op': 'take_back', 'mark': 1, **person})

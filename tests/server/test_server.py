@@ -757,7 +757,7 @@ def test_recover_refusals(s):
                                ({'reason': ' '}, 3, 'reason is needed'),
                                ({'key': '00000000'}, 3, 'No key'),
                                ({'key': e['key_id'][:5]}, 3, 'too short'),
-                               ({'key': 'xyz'}, 2, 'hexadecimal'), ({'key': ''}, 2, '--key-id'), ({'reason': ''}, 2, '--reason'),
+                               ({'key': 'xyz'}, 2, 'hexadecimal'), ({'key': ''}, 2, '--key-id'), ({'key': '{}'}, 2, '--key-id'), ({'reason': ''}, 2, '--reason'),
                                ({'reason': 'caf\udce9'}, 2, '--reason: what was typed is not UTF-8'), ({'reason': 'x' * 257}, 2, '(--reason)'),
                                ({'extra': ('--device', 'xyz')}, 2, '(--device)'), ({'extra': ('--user', 'x' * 129)}, 2, '(--user)'),
                                ({'extra': ('--device', 'ffff')}, 3, 'of a device that begins with FFFF')):
