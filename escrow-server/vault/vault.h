@@ -109,6 +109,7 @@ struct vault {
     struct audit_head seen;  /* where it stood last; what is opened later must go on from there */
     uint64_t opened;         /* when that was, last */
     bool told_log;           /* what the web workers know of it */
+    bool log_gone;           /* no file to write to was there when it was looked at last */
     uint64_t told_loss_words;
     bool goes_on;                  /* while it is read back: the entry of seen was met */
     struct cr_p256_key *audit_key; /* NULL: nothing is signed */
@@ -154,7 +155,7 @@ MUST_CHECK enum err vault_key_for(const struct vault *v, const struct msg_blob *
 
 /* vault_state.c: how the vault is, for /healthz and `keyholt-server keys`. Unasked, on every change. */
 void vault_state_announce(struct vault *v, struct chan *c);
-/* The log may have become one that cannot be written while nobody asked. */
+/* The log may have become one that cannot be written, or can again, while nobody asked. */
 void vault_state_look(struct vault *v);
 /* After each turn: tell everybody what changed. */
 void vault_state_tend(struct vault *v);

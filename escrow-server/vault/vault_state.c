@@ -4,6 +4,7 @@
 #include "escrow-server/vault/vault.h"
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static void describe(const struct vault *v, struct msg_vault_is *ret)
 {
@@ -17,7 +18,9 @@ static void describe(const struct vault *v, struct msg_vault_is *ret)
 
 void vault_state_look(struct vault *v)
 {
-    if (v->log != NULL && vault_log_ready(v) != ERR_OK)
+    bool there = access(NAME_AUDIT, W_OK) == 0, is_back = there && v->log_gone;
+    v->log_gone = !there;
+    if ((v->log != NULL || is_back) && vault_log_ready(v) != ERR_OK)
         slog(SLOG_ERROR, "audit",
              "alarm=\"the audit log is gone or cannot be written; nothing is disclosed\"");
 }

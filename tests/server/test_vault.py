@@ -484,6 +484,8 @@ def test_monitoring_sees_what_the_vault_does():
         until(lambda: s.metric('audit_log_writable') == 0, 'nobody asked, and the gauge tells it')
         until(lambda: s.request('GET', '/healthz')[2]['disclosure'] is False, 'as does /healthz')
         s.wait_log('audit log is gone or cannot be written')
+        os.rename(s.state('vault/audit.log.away'), s.state('vault/audit.log'))
+        until(lambda: s.metric('audit_log_writable') == 1, 'put back')
 
 
 # ---- the audit log, its heads and the fleet
