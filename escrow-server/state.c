@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -67,6 +68,8 @@ enum err state_lock(const char *root)
     return ERR_BUSY;
 }
 
+#define READINGS 3 /* somebody may be putting another version in its place */
+
 struct file {
     uint8_t *p;
     size_t len;
@@ -86,42 +89,61 @@ static enum err load(const char *root, const char *place, size_t max, struct fil
 }
 
 static enum err verify(const char *path, const char *ending, const void *json, size_t len,
-                       const struct cr_p256_pub *pub)
+                       const struct cr_p256_pub *pub, uint8_t ret_sig[static CR_P256_SIG])
 {
     FILE_OF(sig);
     char beside[PATH_MAX];
     if (snprintf(beside, sizeof beside, "%s%s", path, ending) >= (int)sizeof beside)
         return ERR_RANGE;
     TRY(file_read(beside, CR_P256_SIG, &sig.p, &sig.len));
-    return sig.len == CR_P256_SIG ? org_verify(json, len, sig.p, pub) : ERR_FORMAT;
+    if (sig.len != CR_P256_SIG)
+        return ERR_FORMAT;
+    memcpy(ret_sig, sig.p, CR_P256_SIG);
+    return org_verify(json, len, ret_sig, pub);
 }
 
 enum err state_org_signed(const char *path, const void *json, size_t len, const struct cr_p256_pub *pub,
-                          const char **ret_ending)
+                          uint8_t ret_sig[static CR_P256_SIG])
 {
-    const char *ending = ORG_SIG;
-    enum err e = verify(path, ending, json, len, pub);
-    if (e != ERR_OK && verify(path, ORG_SIG_NEXT, json, len, pub) == ERR_OK) {
-        ending = ORG_SIG_NEXT;
-        e = ERR_OK;
+    enum err e = verify(path, ORG_SIG, json, len, pub, ret_sig);
+    return e != ERR_OK && verify(path, ORG_SIG_NEXT, json, len, pub, ret_sig) == ERR_OK ? ERR_OK : e;
+}
+
+static enum err load_signed(const char *root, struct file *ret, uint8_t ret_sig[static CR_P256_SIG])
+{
+    FILE_OF(pem);
+    struct cr_p256_pub pub;
+    char path[PATH_MAX];
+    TRY(load(root, PLACE_ROOT_PUB, 1024, &pem));
+    TRY(cr_p256_pub_from_pem((const char *)pem.p, pem.len, &pub));
+    TRY(file_join(root, PLACE_ORG, path, sizeof path));
+    enum err e = ERR_AUTH;
+    for (unsigned i = 0; i < READINGS && e == ERR_AUTH; i++) {
+        file_free(ret);
+        *ret = (struct file){.p = NULL};
+        TRY(load(root, PLACE_ORG, ORG_MAX, ret));
+        e = state_org_signed(path, ret->p, ret->len, &pub, ret_sig);
     }
-    if (e == ERR_OK && ret_ending != NULL)
-        *ret_ending = ending;
     return e;
+}
+
+enum err state_org_bytes(const char *root, uint8_t **ret_json, size_t *ret_len,
+                         uint8_t ret_sig[static CR_P256_SIG])
+{
+    FILE_OF(json);
+    TRY(load_signed(root, &json, ret_sig));
+    *ret_json = json.p;
+    *ret_len = json.len;
+    json.p = NULL; /* handed over */
+    return ERR_OK;
 }
 
 enum err state_org(const char *root, struct org *ret, uint8_t **ret_json, size_t *ret_len)
 {
     FILE_OF(json);
-    FILE_OF(pem);
     FILE_OF(scratch);
-    struct cr_p256_pub pub;
-    char path[PATH_MAX];
-    TRY(load(root, PLACE_ORG, ORG_MAX, &json));
-    TRY(load(root, PLACE_ROOT_PUB, 1024, &pem));
-    TRY(cr_p256_pub_from_pem((const char *)pem.p, pem.len, &pub));
-    TRY(file_join(root, PLACE_ORG, path, sizeof path));
-    TRY(state_org_signed(path, json.p, json.len, &pub, NULL));
+    uint8_t sig[CR_P256_SIG];
+    TRY(load_signed(root, &json, sig));
     scratch.len = 16 * json.len + 1024;
     scratch.p = malloc(scratch.len);
     if (scratch.p == NULL)

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What the verbs that work on a server's state from outside share: its lock, organisation and stores. */
 
+#include "crypto/p256.h"
 #include "escrow-server/places.h"
 #include "escrow-server/store/store.h"
 #include "formats/org.h"
@@ -13,12 +14,16 @@ MUST_CHECK enum err state_lock(const char *root);
 MUST_CHECK enum err state_org(const char *root, struct org *ret, uint8_t **ret_json, size_t *ret_len);
 /* Is that the root's, by the signature beside path? Two files cannot be replaced at once, so where a new
  * org.json is put, its signature first lies beside the old one, and either counts.
- * ret_ending: which of the two it was, ORG_SIG or ORG_SIG_NEXT; may be NULL
+ * ret_sig: the one that counts
  * err: AUTH, FORMAT, NOT_FOUND, IO, of the first */
 #define ORG_SIG      ".sig"
 #define ORG_SIG_NEXT ".sig.next"
 MUST_CHECK enum err state_org_signed(const char *path, const void *json, size_t len,
-                                     const struct cr_p256_pub *pub, const char **ret_ending);
+                                     const struct cr_p256_pub *pub, uint8_t ret_sig[static CR_P256_SIG]);
+/* org.json of the server as it lies there, and its signature, which was verified. ret_json: malloc'ed
+ * err: as state_org() */
+MUST_CHECK enum err state_org_bytes(const char *root, uint8_t **ret_json, size_t *ret_len,
+                                    uint8_t ret_sig[static CR_P256_SIG]);
 /* The stores as server.conf has them. err: NOT_FOUND (a SQLite half was never made), OFFLINE, VERSION, ... */
 MUST_CHECK enum err state_store(const char *root, const struct conf *conf, struct store **ret);
 /* The same as the writer's user, for good, where the caller is root: no file of a store becomes another

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -124,8 +125,7 @@ static enum err write_all(int fd, const void *p, size_t len)
     return ERR_OK;
 }
 
-/* Make the entries of the folder that holds path durable. */
-static enum err sync_folder_of(const char *path)
+static enum err open_folder_of(const char *path, int *ret_fd)
 {
     char dir[PATH_MAX];
     const char *slash = strrchr(path, '/');
@@ -137,7 +137,30 @@ static enum err sync_folder_of(const char *path)
     int fd = open(len ? dir : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return err_from_errno(errno);
+    *ret_fd = fd;
+    return ERR_OK;
+}
+
+enum err file_hold_folder(const char *path, int *ret_fd)
+{
+    int fd;
+    TRY(open_folder_of(path, &fd));
+    while (flock(fd, LOCK_EX) != 0)
+        if (errno != EINTR) {
+            enum err e = err_from_errno(errno);
+            (void)close(fd);
+            return e;
+        }
+    *ret_fd = fd;
+    return ERR_OK;
+}
+
+/* Make the entries of the folder that holds path durable. */
+static enum err sync_folder_of(const char *path)
+{
     enum err e = ERR_OK;
+    int fd;
+    TRY(open_folder_of(path, &fd));
     if (fsync(fd) != 0 && errno != EINVAL) /* vfat and efivarfs of some kernels cannot */
         e = err_from_errno(errno);
     (void)close(fd);

@@ -23,6 +23,10 @@ MUST_CHECK enum err file_write(const char *path, const void *p, size_t len, mode
  * err: NOT_FOUND, as above */
 MUST_CHECK enum err file_replace(const char *path, const void *p, size_t len);
 
+/* Hold the folder of a path against everybody else who does, until the descriptor is closed; waits.
+ * err: NOT_FOUND, DENIED, IO */
+MUST_CHECK enum err file_hold_folder(const char *path, int *ret_fd);
+
 /* Create the folders of path that are missing (0755; the last one with mode). err: DENIED, IO */
 MUST_CHECK enum err file_mkdirs(const char *path, mode_t mode);
 

@@ -8,6 +8,7 @@
 #include <crypt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PASSWORD_MIN 8
 #define ROLE_TEXT    16    /* with the zero byte */
@@ -159,6 +160,25 @@ static enum err save(const char *path, struct json_object *file)
     return text == NULL ? ERR_NOMEM : file_replace(path, text, strlen(text));
 }
 
+/* To change what is read: who else does waits until end(). */
+static enum err begin(const char *path, struct json_object **ret, int *ret_held)
+{
+    TRY(file_hold_folder(path, ret_held));
+    enum err e = load(path, ret);
+    if (e != ERR_OK)
+        (void)close(*ret_held);
+    return e;
+}
+
+static enum err end(enum err e, const char *path, struct json_object *file, int held)
+{
+    if (e == ERR_OK)
+        e = save(path, file);
+    json_object_put(file);
+    (void)close(held);
+    return e;
+}
+
 enum err people_begin(const char *path)
 {
     static const char nobody[] = "{\"users\":[]}";
@@ -178,47 +198,44 @@ enum err people_add(const char *path, const char *name, enum people_role role, c
 {
     char hashed[CRYPT_OUTPUT_SIZE];
     struct json_object *file = NULL, *there;
+    int held;
     if (!people_name_is_good(name))
         return ERR_FORMAT;
     TRY(hash_new(password, hashed));
-    TRY(load(path, &file));
+    TRY(begin(path, &file, &held));
     enum err e = find_user(file, name, &there);
     if (e == ERR_OK)
         e = ERR_CONFLICT;
     else if (e == ERR_NOT_FOUND)
         e = append(file, name, role, hashed);
-    if (e == ERR_OK)
-        e = save(path, file);
-    json_object_put(file);
-    return e;
+    return end(e, path, file, held);
 }
 
 enum err people_remove(const char *path, const char *name)
 {
     struct json_object *file = NULL, *users;
     size_t at;
-    TRY(load(path, &file));
+    int held;
+    TRY(begin(path, &file, &held));
     enum err e = find(file, name, &users, &at);
-    if (e == ERR_OK)
-        e = json_object_array_del_idx(users, at, 1) == 0 ? save(path, file) : ERR_INTERNAL;
-    json_object_put(file);
-    return e;
+    if (e == ERR_OK && json_object_array_del_idx(users, at, 1) != 0)
+        e = ERR_INTERNAL;
+    return end(e, path, file, held);
 }
 
 /* value: NULL takes the member away */
 static enum err set(const char *path, const char *name, const char *member, const char *value)
 {
     struct json_object *file = NULL, *user;
-    TRY(load(path, &file));
+    int held;
+    TRY(begin(path, &file, &held));
     enum err e = find_user(file, name, &user);
     if (e == ERR_OK) {
         json_object_object_del(user, member);
         if (value != NULL)
             json_object_object_add(user, member, json_object_new_string(value));
-        e = save(path, file);
     }
-    json_object_put(file);
-    return e;
+    return end(e, path, file, held);
 }
 
 enum err people_set_role(const char *path, const char *name, enum people_role role)

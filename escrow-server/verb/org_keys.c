@@ -62,6 +62,20 @@ static unsigned find(const struct keys *k, const char *begin, size_t *ret_at)
     return n;
 }
 
+static const char *use_at(const struct keys *k, size_t i)
+{
+    const char *use;
+    return json_get_text(json_object_array_get_idx(k->list, i), "use", ID_DIGITS, &use) == ERR_OK ? use : "";
+}
+
+static unsigned count(const struct keys *k, const char *use)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < json_object_array_length(k->list); i++)
+        n += strcmp(use_at(k, i), use) == 0;
+    return n;
+}
+
 static enum err drop(const struct keys *k, const char *id)
 {
     size_t at = 0;
@@ -71,7 +85,9 @@ static enum err drop(const struct keys *k, const char *id)
     if (n != 1)
         return org_edit_refuse(k->x, ERR_CONFLICT, "%s: %s %s key of org.json has this ID", id,
                                n == 0 ? "no" : "more than one", k->kind);
-    org_edit_say(k->x, "%s key %s is dropped", k->kind, id_at(k, at));
+    const char *use = use_at(k, at);
+    org_edit_say(k->x, "%s key %s%s%s is dropped", k->kind, id_at(k, at), use[0] != '\0' ? " of the " : "",
+                 use);
     return json_object_array_del_idx(k->list, at, 1) == 0 ? ERR_OK : ERR_INTERNAL;
 }
 
@@ -122,6 +138,17 @@ static enum err still_one(const struct keys *k)
                            k->kind);
 }
 
+/* Without the vault's nobody online opens what laptops seal from then on, without the desk's nobody opens it
+ * when the server is lost. */
+static enum err still_of(const struct keys *k, const char *use, unsigned before)
+{
+    if (before == 0 || count(k, use) > 0)
+        return ERR_OK;
+    return org_edit_refuse(k->x, ERR_CONFLICT,
+                           "org.json: at least one %s key of the %s must stay; add another one", k->kind,
+                           use);
+}
+
 /* First what goes, so that a full list can be changed, too. */
 enum err org_change_keys(struct org_edit *x, const struct org_change *c)
 {
@@ -129,11 +156,14 @@ enum err org_change_keys(struct org_edit *x, const struct org_change *c)
     struct keys receipt = {.x = x, .kind = "receipt", .max = ORG_RECEIPT_KEYS};
     TRY(json_get_array(x->o, "escrow_keys", ORG_ESCROW_KEYS, &escrow.list));
     TRY(json_get_array(x->o, "receipt_keys", ORG_RECEIPT_KEYS, &receipt.list));
+    const unsigned vaults = count(&escrow, "vault"), desks = count(&escrow, "desk");
     TRY(drop_all(&escrow, &c->drop_escrow));
     TRY(drop_all(&receipt, &c->drop_receipt));
     TRY(add_all(&escrow, &c->escrow_keys, "vault"));
     TRY(add_all(&escrow, &c->desk_keys, "desk"));
     TRY(add_all(&receipt, &c->receipt_keys, NULL));
     TRY(still_one(&escrow));
+    TRY(still_of(&escrow, "vault", vaults));
+    TRY(still_of(&escrow, "desk", desks));
     return still_one(&receipt);
 }

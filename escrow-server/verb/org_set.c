@@ -64,7 +64,8 @@ static int check_receipt_key(const char *root, const char *file, const struct or
     return refuse(file, "it has no longer the receipt key that this server signs with");
 }
 
-static int check(const char *root, const char *file, const struct org_file *f, const char **ret_ending)
+static int check(const char *root, const char *file, const struct org_file *f,
+                 uint8_t sig[static CR_P256_SIG])
 {
     char path[PATH_MAX];
     struct cr_p256_pub pub;
@@ -73,7 +74,7 @@ static int check(const char *root, const char *file, const struct org_file *f, c
         e = org_file_pub(path, &pub);
     if (e != ERR_OK)
         return org_complain(KH_EXIT_FAILED, PLACE_ROOT_PUB, err_text(e));
-    if (state_org_signed(file, f->json, f->len, &pub, ret_ending) != ERR_OK)
+    if (state_org_signed(file, f->json, f->len, &pub, sig) != ERR_OK)
         return refuse(file, "its signature does not verify under the root key of this server's organisation");
     int code = compare(root, file, f);
     return code == KH_EXIT_OK ? check_receipt_key(root, file, &f->org) : code;
@@ -86,45 +87,64 @@ static enum err write_to(const char *root, const char *place, const void *p, siz
     return file_write(path, p, len, 0644);
 }
 
-/* At each moment one of the two signatures is that of the file: state_org_signed(). */
-static enum err put(const char *root, const struct org_file *f, const uint8_t *sig, size_t len)
+/* What an earlier one left undone: the next signature is about to be another one. */
+static enum err end_earlier(const char *root)
+{
+    uint8_t *json, sig[CR_P256_SIG];
+    size_t len;
+    TRY(state_org_bytes(root, &json, &len, sig));
+    free(json);
+    return write_to(root, PLACE_ORG_SIG, sig, sizeof sig);
+}
+
+/* At each moment one of the two signatures is that of the file: state_org_signed(). ret_changed: the file is
+ * there, whatever follows */
+static enum err put(const char *root, const struct org_file *f, const uint8_t sig[static CR_P256_SIG],
+                    bool *ret_changed)
 {
     char path[PATH_MAX];
-    TRY(write_to(root, PLACE_ORG_NEXT, sig, len));
+    TRY(end_earlier(root));
+    TRY(write_to(root, PLACE_ORG_NEXT, sig, CR_P256_SIG));
     TRY(write_to(root, PLACE_ORG, f->json, f->len));
-    TRY(write_to(root, PLACE_ORG_SIG, sig, len));
+    *ret_changed = true;
+    TRY(write_to(root, PLACE_ORG_SIG, sig, CR_P256_SIG));
     TRY(file_join(root, PLACE_ORG_NEXT, path, sizeof path));
     return unlink(path) == 0 ? ERR_OK : err_from_errno(errno);
 }
 
-static enum err install(const char *root, const char *file, const struct org_file *f, const char *ending)
+/* One at a time. */
+static int install(const char *root, const char *file, const struct org_file *f)
 {
+    uint8_t sig[CR_P256_SIG];
     char path[PATH_MAX];
-    uint8_t *sig = NULL;
-    size_t len;
-    if (snprintf(path, sizeof path, "%s%s", file, ending) >= (int)sizeof path)
-        return ERR_RANGE;
-    TRY(file_read(path, CR_P256_SIG, &sig, &len));
-    enum err e = put(root, f, sig, len);
-    free(sig);
-    return e;
+    int held;
+    bool changed = false;
+    enum err e = file_join(root, PLACE_ORG, path, sizeof path);
+    if (e == ERR_OK)
+        e = file_hold_folder(path, &held);
+    if (e != ERR_OK)
+        return org_complain(KH_EXIT_FAILED, PLACE_ORG, err_text(e));
+    int code = check(root, file, f, sig);
+    if (code == KH_EXIT_OK && (e = put(root, f, sig, &changed)) != ERR_OK)
+        code = changed ? state_complain(KH_EXIT_FAILED, "org: " PLACE_ORG,
+                                        "it is in place, but what goes with it could not be written; run org "
+                                        "set with it again")
+                       : org_complain(KH_EXIT_FAILED, PLACE_ORG, err_text(e));
+    close(held);
+    return code;
 }
 
 int org_set(const char *root, const char *file, bool json)
 {
-    const char *ending;
     ORG_FILE(f);
     enum err e = org_file_load(file, &f);
     if (e != ERR_OK)
         return org_complain(e == ERR_NOT_FOUND || e == ERR_DENIED || e == ERR_IO ? KH_EXIT_FAILED
                                                                                  : KH_EXIT_NO,
                             file, err_text(e));
-    int code = check(root, file, &f, &ending);
+    int code = install(root, file, &f);
     if (code != KH_EXIT_OK)
         return code;
-    e = install(root, file, &f, ending);
-    if (e != ERR_OK)
-        return org_complain(KH_EXIT_FAILED, PLACE_ORG, err_text(e));
     if (json)
         printf("{\"version\":%" PRIu64 ",\"revoked\":%zu}\n", f.org.version, f.n_revoked);
     else

@@ -119,6 +119,7 @@ static enum err root_pub(const char *root, const char *file, char ret[static PAT
 /* A server has a root.pub; beside a file there may be none. err: of reading root.pub */
 static enum err judge(const char *root, const char *file, const struct org_file *f, enum verdict *ret)
 {
+    uint8_t sig[CR_P256_SIG];
     char path[PATH_MAX];
     struct cr_p256_pub pub;
     TRY(root_pub(root, file, path));
@@ -127,7 +128,7 @@ static enum err judge(const char *root, const char *file, const struct org_file 
     if (e == ERR_NOT_FOUND && root == NULL)
         return ERR_OK;
     TRY(e);
-    *ret = state_org_signed(file, f->json, f->len, &pub, NULL) == ERR_OK ? GOOD : BAD;
+    *ret = state_org_signed(file, f->json, f->len, &pub, sig) == ERR_OK ? GOOD : BAD;
     return ERR_OK;
 }
 

@@ -45,6 +45,14 @@ static enum err add_file(struct backup *b, const char *from, const char *name)
     return add_sum(b, to, name);
 }
 
+static enum err add_bytes(struct backup *b, const void *p, size_t len, const char *name)
+{
+    char to[PATH_MAX];
+    TRY(file_join(b->dir, name, to, sizeof to));
+    TRY(file_write(to, p, len, 0600));
+    return add_sum(b, to, name);
+}
+
 static enum err add_place(struct backup *b, const char *place, const char *name)
 {
     char from[PATH_MAX];
@@ -100,6 +108,7 @@ static enum err add_policy(struct backup *b)
     char json[PATH_MAX], sig[PATH_MAX];
     uint64_t version;
     BYTES(text);
+    TRY(file_join(b->root, PLACE_ORG, b->at, sizeof b->at));
     TRY(state_org(b->root, &org, &text.p, &text.len)); /* what org points at */
     TRY(file_join(b->root, PLACE_POLICY_JSON, json, sizeof json));
     TRY(file_join(b->root, PLACE_POLICY_SIG, sig, sizeof sig));
@@ -118,17 +127,12 @@ static enum err add_policy(struct backup *b)
 /* One that org set was kept from putting in its place counts, and is the one of the backup. */
 static enum err add_org(struct backup *b)
 {
-    struct cr_p256_pub pub;
     BYTES(json);
-    char path[PATH_MAX];
-    const char *ending;
-    TRY(file_join(b->root, PLACE_ROOT_PUB, path, sizeof path));
-    TRY(org_file_pub(path, &pub));
-    TRY(file_join(b->root, PLACE_ORG, path, sizeof path));
-    TRY(file_read(path, ORG_MAX, &json.p, &json.len));
-    TRY(state_org_signed(path, json.p, json.len, &pub, &ending));
-    TRY(add_place(b, PLACE_ORG, "org.json"));
-    return add_place(b, strcmp(ending, ORG_SIG) == 0 ? PLACE_ORG_SIG : PLACE_ORG_NEXT, "org.json.sig");
+    uint8_t sig[CR_P256_SIG];
+    TRY(file_join(b->root, PLACE_ORG, b->at, sizeof b->at));
+    TRY(state_org_bytes(b->root, &json.p, &json.len, sig));
+    TRY(add_bytes(b, json.p, json.len, "org.json"));
+    return add_bytes(b, sig, sizeof sig, "org.json.sig");
 }
 
 /* The stores first: what the log has more than they is told them again, and never the other way round. */

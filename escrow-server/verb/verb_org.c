@@ -37,13 +37,18 @@ struct words {
     bool json;
 };
 
-static enum err load_root_key(const struct words *w, struct cr_p256_key **ret)
+/* ret_what: the file that is spoken of on failure */
+static enum err load_root_key(const struct words *w, struct cr_p256_key **ret, const char **ret_what)
 {
+    *ret_what = w->root_key;
     uint8_t *pem = NULL;
     size_t len;
     SECRET(passphrase);
-    if (w->passphrase_file != NULL)
+    if (w->passphrase_file != NULL) {
+        *ret_what = w->passphrase_file;
         TRY(secret_from_file(w->passphrase_file, &passphrase));
+        *ret_what = w->root_key;
+    }
     TRY(file_read(w->root_key, PEM_MAX, &pem, &len));
     enum err e =
         cr_p256_from_pem((const char *)pem, len, w->passphrase_file != NULL ? &passphrase : NULL, ret);
@@ -55,13 +60,14 @@ static enum err load_root_key(const struct words *w, struct cr_p256_key **ret)
 /* What there is, and that the key is the one which signed it. */
 static int load(const struct words *w, const struct cr_p256_key *key, struct org_file *ret)
 {
+    uint8_t sig[CR_P256_SIG];
     struct cr_p256_pub pub;
     enum err e = org_file_load(w->org, ret);
     if (e == ERR_OK)
         e = cr_p256_public(key, &pub);
     if (e != ERR_OK)
         return org_complain(KH_EXIT_FAILED, w->org, err_text(e));
-    if (state_org_signed(w->org, ret->json, ret->len, &pub, NULL) == ERR_OK)
+    if (state_org_signed(w->org, ret->json, ret->len, &pub, sig) == ERR_OK)
         return KH_EXIT_OK;
     return org_complain(KH_EXIT_NO, w->org,
                         "this root key did not sign it (its signature, .sig, must lie beside it)");
@@ -137,13 +143,16 @@ static int change_file(const struct words *w)
     struct cr_p256_key *key = NULL;
     if (process_harden(false) != ERR_OK)
         return KH_EXIT_FAILED;
-    enum err e = load_root_key(w, &key);
+    const char *what;
+    enum err e = load_root_key(w, &key, &what);
+    if (e != ERR_OK && what == w->passphrase_file)
+        return org_complain(KH_EXIT_FAILED, what, secret_file_text(e));
     if (e == ERR_AUTH)
         return org_complain(KH_EXIT_NO, w->root_key,
                             w->passphrase_file != NULL ? "the passphrase does not open it"
                                                        : "it has a passphrase; --passphrase-file is wanted");
     if (e != ERR_OK)
-        return org_complain(KH_EXIT_FAILED, w->root_key, err_text(e));
+        return org_complain(KH_EXIT_FAILED, what, err_text(e));
     int code = change_with(w, key);
     cr_p256_free(key);
     return code;

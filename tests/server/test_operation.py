@@ -444,6 +444,8 @@ def test_every_answer_as_json():
                 (0, 'device', 'refuse', d.id), (0, 'device', 'approve', d.id), (0, 'device', 'revoke', d.id),
                 (0, 'device', 'allow', d.id), (3, 'policy', 'set', policy), (0, 'check-config'),
                 (0, 'backup', s.path('json-backup')), (1, 'backup', s.path('json-backup')), (0, 'verify'), (0, 'retain'),
+                (0, 'org', 'show'), (1, 'org', 'set', '/nonexistent'),
+                (2, 'org', 'change'),  # it knows no --root; test_org.py has the rest
                 (0, 'recover', '--key-id', e['key_id'], '--reason', 'forgot it', *says),
                 (3, 'recover', '--key-id', '00000000', '--reason', 'forgot it', *says),
                 (3, 'approve', '--entry', '1', *says), (1, 'import', 'outbox', '/nonexistent'),

@@ -5,7 +5,10 @@
 import contextlib
 import json
 import os
+import resource
 import shutil
+import signal
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -77,7 +80,7 @@ def test_a_new_escrow_key():
         eq([k['use'] for k in keys], ['vault', 'desk', 'vault'], 'uses')
         holds(old == keys[0]['id'], 'the old one is still there')
         path, p = s.change_org('--drop-escrow', old[:8].upper())
-        holds(f'escrow key {old} is dropped' in p.stdout, p.stdout)
+        holds(f'escrow key {old} of the vault is dropped' in p.stdout, p.stdout)
         s.command('org', 'set', path)
         s.stop()
         s.start()
@@ -182,6 +185,8 @@ def test_refused_changes():
         refused(s, 2, 'first 8 digits', '--drop-escrow', ids['escrow_keys'][0][:7])
         refused(s, 3, 'no escrow key', '--drop-escrow', '00' * 32)
         refused(s, 3, 'no escrow key', '--drop-escrow', ids['receipt_keys'][0])
+        for key in s.org['escrow_keys']:
+            refused(s, 3, f'at least one escrow key of the {key["use"]} must stay', '--drop-escrow', key['id'])
         refused(s, 3, 'at least one escrow', *[w for k in ids['escrow_keys'] for w in ('--drop-escrow', k)])
         refused(s, 3, 'at least one receipt', '--drop-receipt', ids['receipt_keys'][0])
         refused(s, 3, 'already', '--escrow-key', one, '--desk-key', one)
@@ -298,6 +303,49 @@ def test_cut_off_while_it_is_set():
             s.stop()
         s.command('org', 'set', path)
         holds('org.json.sig.next' not in files(s) and show(s)['version'] == 2, 'ended')
+
+
+def set_without_room(s, path):
+    """As on a disk that has room for a signature and not for org.json."""
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+    p = subprocess.run([SERVER, 'org', 'set', '--root', s.root, path], capture_output=True, text=True, preexec_fn=limit, timeout=60)
+    eq(p.returncode, 1, p.stderr)
+    return p.stderr
+
+
+def test_the_next_one_behind_one_that_was_cut_off():
+    """Its signature takes the place of the only one that the version in force has; that one is put where it belongs first."""
+    with organisation() as s:
+        first = files(s)
+        path, _ = s.change_org('--revoke', 'ab' * 32)
+        s.command('org', 'set', path)
+        second = files(s)
+        third, _ = s.change_org('--revoke', 'cd' * 32)
+        for name, of in (('org.json', second), ('org.json.sig', first)):
+            with open(org_path(s, name), 'wb') as f:
+                f.write(of[name])
+        with open(org_path(s, 'org.json.sig.next'), 'wb') as f:
+            f.write(second['org.json.sig'])
+        eq(show(s)['version'], 2, 'cut off before')
+        holds('nothing was changed' in set_without_room(s, third), 'said')
+        eq((show(s)['signature'], show(s)['version']), ('good', 2), 'and cut off again')
+        s.start()
+        s.command('org', 'set', third)
+        eq((show(s)['signature'], show(s)['version']), ('good', 3), 'then')
+
+
+def test_several_at_once():
+    """They take turns: the highest version is in place, with its own signature."""
+    with organisation() as s:
+        paths = []
+        for i in range(4):
+            paths.append(s.change_org('--name', f'Name {i}', org=paths[-1] if paths else None)[0])
+        running = [subprocess.Popen([SERVER, 'org', 'set', '--root', s.root, p], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                   for p in paths[::-1] for _ in range(3)]
+        holds(all(p.wait(60) in (0, 3) for p in running), 'set, or too old')
+        eq((show(s)['signature'], show(s)['version'], set(files(s)) & set(NAMES)), ('good', 5, set(NAMES[:2])), 'the last')
 
 
 def test_real_laptop():
