@@ -93,6 +93,13 @@ struct vault_step {
     uint64_t step;
 };
 
+/* Which file, and as what: while nobody writes, it stays the same. */
+struct vault_stamp {
+    ino_t ino; /* 0: none */
+    off_t size;
+    int64_t ns;
+};
+
 struct throttle {
     char who[MSG_NAME + 1];
     unsigned failures;
@@ -104,12 +111,13 @@ struct vault {
     struct guid org;
     struct escrow_key key[ESCROW_KEYS]; /* every epoch, also those that cannot be opened */
     unsigned n_keys;
-    struct audit_chain *log; /* NULL: cannot be written now */
-    uint64_t size;           /* bytes of the log that were read back */
-    struct audit_head seen;  /* where it stood last; what is opened later must go on from there */
-    uint64_t opened;         /* when that was, last */
-    bool told_log;           /* what the web workers know of it */
-    bool log_gone;           /* no file to write to was there when it was looked at last */
+    struct audit_chain *log;          /* NULL: cannot be written now */
+    uint64_t size;                    /* bytes of the log that were read back */
+    struct audit_head seen;           /* where it stood last; what is opened later must go on from there */
+    uint64_t opened;                  /* when that was, last */
+    bool told_log;                    /* what the web workers know of it */
+    struct vault_stamp looked, tried; /* the log's file when it was looked at, and was to be opened */
+    int64_t tried_at;
     uint64_t told_loss_words;
     bool goes_on;                  /* while it is read back: the entry of seen was met */
     struct cr_p256_key *audit_key; /* NULL: nothing is signed */

@@ -4,7 +4,10 @@
 #include "escrow-server/vault/vault.h"
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#define VAULT_TRY_S 60 /* between two tries to open a log that did not change */
 
 static void describe(const struct vault *v, struct msg_vault_is *ret)
 {
@@ -16,11 +19,47 @@ static void describe(const struct vault *v, struct msg_vault_is *ret)
     }
 }
 
+static struct vault_stamp stamp(void)
+{
+    struct stat st;
+    if (stat(NAME_AUDIT, &st) != 0)
+        return (struct vault_stamp){.ino = 0};
+    return (struct vault_stamp){
+        .ino = st.st_ino, .size = st.st_size, .ns = st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec};
+}
+
+static bool same(const struct vault_stamp *a, const struct vault_stamp *b)
+{
+    return a->ino == b->ino && a->size == b->size && a->ns == b->ns;
+}
+
+/* Is that all of it? To open it would cut a torn end off, which somebody may be about to write. */
+static bool is_whole(const struct vault *v)
+{
+    struct audit_head head;
+    size_t torn;
+    return audit_verify(NAME_AUDIT, NULL, NULL, &head, &torn) == ERR_OK && torn == 0 && head.n > 0 &&
+           head.n >= v->seen.n;
+}
+
+/* One that came, or was changed, since it was looked into last, and rests now; now and then one that could
+ * not be written. */
+static bool may_open(struct vault *v)
+{
+    struct vault_stamp now = stamp();
+    bool rests = now.ino != 0 && same(&now, &v->looked);
+    int64_t up = vault_up();
+    v->looked = now;
+    if (!rests || (same(&now, &v->tried) && up < v->tried_at + VAULT_TRY_S))
+        return false;
+    v->tried = now;
+    v->tried_at = up;
+    return access(NAME_AUDIT, W_OK) == 0 && is_whole(v);
+}
+
 void vault_state_look(struct vault *v)
 {
-    bool there = access(NAME_AUDIT, W_OK) == 0, is_back = there && v->log_gone;
-    v->log_gone = !there;
-    if ((v->log != NULL || is_back) && vault_log_ready(v) != ERR_OK)
+    if ((v->log != NULL || may_open(v)) && vault_log_ready(v) != ERR_OK)
         slog(SLOG_ERROR, "audit",
              "alarm=\"the audit log is gone or cannot be written; nothing is disclosed\"");
 }

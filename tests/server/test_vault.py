@@ -286,6 +286,16 @@ def test_one_time_codes():
         eq(secret_search.search([s.root, s.log], [e['digits'] for e in records]), [], 'passwords on disk')
 
 
+def test_people_are_added_at_once():
+    with server() as s:
+        names = [f'p{i}' for i in range(12)]
+        s.put('word', 'a good password\n')
+        running = [subprocess.Popen([SERVER, 'user', 'add', '--root', s.root, '--name', n, '--role', 'reader', '--password-file', s.path('word')],
+                                    stdout=subprocess.DEVNULL) for n in names]
+        eq([p.wait(60) for p in running], [0] * len(names), 'added')
+        holds(set(names) <= {p['name'] for p in json.loads(s.command('user', 'list', '--json').stdout)['people']}, 'all are there')
+
+
 def test_people_are_managed():
     """What `user` changes holds with the next question; a code that was used works for nobody of that name again."""
     with server() as s:
@@ -486,6 +496,37 @@ def test_monitoring_sees_what_the_vault_does():
         s.wait_log('audit log is gone or cannot be written')
         os.rename(s.state('vault/audit.log.away'), s.state('vault/audit.log'))
         until(lambda: s.metric('audit_log_writable') == 1, 'put back')
+
+
+def test_a_log_that_is_being_copied_back():
+    """Nobody cuts its end off while it is written: what is half there is not opened, and what is whole is, unasked."""
+    with server() as s:
+        s.start()
+        log, away = s.state('vault/audit.log'), s.state('vault/audit.log.away')
+        for _ in range(3):
+            s.recover('00000000', code=3)
+        os.rename(log, away)
+        until(lambda: s.metric('audit_log_writable') == 0, 'gone')
+        with open(away, 'rb') as f:
+            whole = f.read()
+        half = len(whole) - 40
+        own = os.stat(away)
+        with open(log, 'xb') as f:
+            os.fchmod(f.fileno(), 0o600)
+            os.fchown(f.fileno(), own.st_uid, own.st_gid)
+            f.write(whole[:half])
+            f.flush()
+            looks = s.metric('audit_log_writable')
+            end = time.monotonic() + 4  # three looks, so that it rested
+            while time.monotonic() < end:
+                eq((looks, os.path.getsize(log)), (0, half), 'left alone')
+                time.sleep(0.2)
+                looks = s.metric('audit_log_writable')
+            f.write(whole[half:])
+        until(lambda: s.metric('audit_log_writable') == 1, 'whole, and taken up')
+        s.stop()
+        eq(open(log, 'rb').read()[:len(whole)], whole, 'as it was')
+        holds('good' in s.command('audit', 'verify').stdout, 'and goes on')
 
 
 # ---- the audit log, its heads and the fleet
