@@ -195,7 +195,8 @@ static void loop(struct web *w)
 
 int main(int argc, char **argv)
 {
-    struct web *w = calloc(1, sizeof *w);
+    static struct web *w; /* held for life */
+    w = calloc(1, sizeof *w);
     if (w == NULL || tls_provider_begin() != ERR_OK)
         return 1;
     child_start(argc, argv, PROCESS_WEB, &w->child);
