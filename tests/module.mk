@@ -55,7 +55,7 @@ san_long_tests := $(addprefix tests/server/test_,robustness.py mutated.py)
 together_tests := $(addprefix tests/,agent/test_crash.py efi/test_recovery.py agent/test_rotate_attacked.py agent/test_report.py \
     luks2/test_verdicts.py)
 together_tests += $(filter-out $(together_tests),$(filter $(addprefix tests/,agent/% luks2/% bitlocker/% desk/% \
-    $(addprefix efi/test_,copy.py crypto.py volumes.py)),$(real_tests)))
+    $(addprefix efi/test_,crypto.py volumes.py)),$(real_tests)))
 unit: $(unit_tests)
 	$(Q)tests/check --together $(unit_tests)
 check: all deb sanitized $(unit_tests)
