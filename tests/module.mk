@@ -56,10 +56,14 @@ together_tests := $(addprefix tests/,agent/test_crash.py efi/test_recovery.py ag
     luks2/test_verdicts.py)
 together_tests += $(filter-out $(together_tests),$(filter $(addprefix tests/,agent/% luks2/% bitlocker/% desk/% \
     $(addprefix efi/test_,crypto.py volumes.py)),$(real_tests)))
+# those that neither fill the machine nor measure a busy server
+san_together := $(addprefix tests/server/test_,vault.py loss.py stores.py outbox.py heartbeat.py org.py clocks.py mutated.py durable.py \
+    local_socket.py with_agent.py) tests/courier/test_courier.py tests/desk/test_desk.py
 unit: $(unit_tests)
 	$(Q)tests/check --together $(unit_tests)
 check: all deb sanitized $(unit_tests)
 	$(Q)KEYHOLT_EVERY=1 tests/check $(constant_time_tests) --together $(together_tests) $(unit_tests) --alone \
-	    $(filter-out $(together_tests),$(real_tests)) tests/story/story.py --sanitized --together $(san_units) --alone $(sanitized_tests)
+	    $(filter-out $(together_tests),$(real_tests)) tests/story/story.py --sanitized --together $(san_together) $(san_units) --alone \
+	    $(filter-out $(san_together),$(sanitized_tests))
 demo: all deb
 	$(Q)tests/story/story.py --tell
