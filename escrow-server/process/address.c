@@ -9,7 +9,7 @@
 #define PORT_MAX 65535
 
 /* getaddrinfo() would take it modulo 65536. */
-static bool is_port(const char *text, unsigned min)
+bool address_is_port(const char *text, unsigned min)
 {
     size_t len = strlen(text);
     if (len == 0 || len > 5 || strspn(text, "0123456789") != len)
@@ -25,7 +25,7 @@ enum err address_parse(const char *text, int socktype, unsigned port_min, struct
         .ai_family = AF_UNSPEC, .ai_socktype = socktype, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
     const char *colon = strrchr(text, ':');
     size_t len = colon == NULL ? 0 : (size_t)(colon - text);
-    if (len == 0 || len >= sizeof host || !is_port(colon + 1, port_min))
+    if (len == 0 || len >= sizeof host || !address_is_port(colon + 1, port_min))
         return ERR_FORMAT;
     bool brackets = text[0] == '[' && text[len - 1] == ']' && len > 2;
     snprintf(host, sizeof host, "%.*s", (int)(brackets ? len - 2 : len), text + brackets);

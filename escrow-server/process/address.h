@@ -7,6 +7,8 @@
 #include <netdb.h>
 #include <stdbool.h>
 
+/* Digits from min to 65535, at most 5 of them. */
+bool address_is_port(const char *text, unsigned min);
 /* socktype: SOCK_STREAM or SOCK_DGRAM
  * port_min: 0 where a free port may be taken, else 1
  * ret:      freeaddrinfo() frees it. err: FORMAT */

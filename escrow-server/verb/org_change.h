@@ -38,6 +38,9 @@ void org_edit_note(struct org_edit *x, const char *format, ...) __attribute__((f
 enum err org_edit_refuse(struct org_edit *x, enum err e, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* org_keys.c: {"id", "use", "spki"} of a public key; use may be NULL. */
+/* org_keys.c
+ * err: NOMEM */
+MUST_CHECK enum err org_add_text(struct json_object *o, const char *name, const char *text);
+/* {"id", "use", "spki"} of a public key; use may be NULL. */
 MUST_CHECK enum err org_key_object(const struct cr_p256_pub *pub, const char *use, struct json_object **ret);
 MUST_CHECK enum err org_change_keys(struct org_edit *x, const struct org_change *c);

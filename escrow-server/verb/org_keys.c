@@ -8,7 +8,7 @@
 #define BEGINNING 8 /* digits of an ID at least */
 #define ID_DIGITS BASE16_LEN(CR_KEY_ID)
 
-static enum err add_text(struct json_object *o, const char *name, const char *text)
+enum err org_add_text(struct json_object *o, const char *name, const char *text)
 {
     struct json_object *v = json_object_new_string(text);
     return v != NULL && json_object_object_add(o, name, v) == 0 ? ERR_OK : ERR_NOMEM;
@@ -23,11 +23,11 @@ enum err org_key_object(const struct cr_p256_pub *pub, const char *use, struct j
     base16_encode(id, sizeof id, hex);
     base64_encode(spki, sizeof spki, text);
     struct json_object *o = json_object_new_object();
-    enum err e = o == NULL ? ERR_NOMEM : add_text(o, "id", hex);
+    enum err e = o == NULL ? ERR_NOMEM : org_add_text(o, "id", hex);
     if (e == ERR_OK && use != NULL)
-        e = add_text(o, "use", use);
+        e = org_add_text(o, "use", use);
     if (e == ERR_OK)
-        e = add_text(o, "spki", text);
+        e = org_add_text(o, "spki", text);
     if (e != ERR_OK)
         json_object_put(o);
     else

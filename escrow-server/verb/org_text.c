@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "escrow-server/verb/org_text.h"
+#include "escrow-server/process/address.h"
 #include "formats/org.h"
 #include "formats/qr_text.h"
 #include "formats/text.h"
-#include <stdlib.h>
 #include <string.h>
 
 const char *org_name_wrong(const char *name)
@@ -38,13 +38,8 @@ enum err org_server_host(const char *url, char ret[static PKI_HOST_MAX])
     bool brackets = at[0] == '[';
     size_t len = brackets ? strcspn(++at, "]") : strcspn(at, ":/");
     const char *port = at + len + brackets;
-    if (len == 0 || len >= PKI_HOST_MAX || *port != ':' || !text_is_printable(at, len))
-        return ERR_FORMAT;
-    size_t digits = strspn(port + 1, "0123456789");
-    if (digits == 0 || digits > 5 || port[1 + digits] != '\0')
-        return ERR_FORMAT;
-    long number = strtol(port + 1, NULL, 10);
-    if (number < 1 || number > 65535)
+    if (len == 0 || len >= PKI_HOST_MAX || *port != ':' || !address_is_port(port + 1, 1) ||
+        !text_is_printable(at, len))
         return ERR_FORMAT;
     memcpy(ret, at, len);
     ret[len] = '\0';

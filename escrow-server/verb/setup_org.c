@@ -12,12 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-static enum err add_text(struct json_object *o, const char *name, const char *text)
-{
-    struct json_object *v = json_object_new_string(text);
-    return v != NULL && json_object_object_add(o, name, v) == 0 ? ERR_OK : ERR_NOMEM;
-}
-
 static enum err key_object(const struct cr_p256_key *key, const char *use, struct json_object **ret)
 {
     struct cr_p256_pub pub;
@@ -42,16 +36,16 @@ static enum err add_texts(const struct setup *s, struct json_object *o)
 {
     char id[GUID_TEXT];
     guid_encode(&s->id, id);
-    TRY(add_text(o, "format", "keyholt-org"));
+    TRY(org_add_text(o, "format", "keyholt-org"));
     if (json_object_object_add(o, "version", json_object_new_int(1)) != 0)
         return ERR_NOMEM;
-    TRY(add_text(o, "id", id));
-    TRY(add_text(o, "name", s->org_name));
-    TRY(add_text(o, "message", s->message));
-    TRY(add_text(o, "url", s->recovery_url));
+    TRY(org_add_text(o, "id", id));
+    TRY(org_add_text(o, "name", s->org_name));
+    TRY(org_add_text(o, "message", s->message));
+    TRY(org_add_text(o, "url", s->recovery_url));
     if (s->no_copying && json_object_object_add(o, "copy_files", json_object_new_boolean(0)) != 0)
         return ERR_NOMEM;
-    return add_text(o, "ca", s->ca_pem);
+    return org_add_text(o, "ca", s->ca_pem);
 }
 
 static enum err fill(const struct setup *s, struct json_object *o)
