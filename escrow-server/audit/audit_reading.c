@@ -110,15 +110,15 @@ static bool get_org(const struct audit_reading *r, struct guid *ret)
 }
 
 /* What is wrong with a checkpoint of an imported chain; NULL: nothing. Each vault signs with a key of its
- * own, which is not known here. ret_other: by such a key */
-static const char *judge_foreign(const struct audit_reading *r, const struct audit_entry *e, bool *ret_other)
+ * own, which is not known here. org: this server's, NULL: unknown; ret_other: by such a key */
+static const char *judge_foreign(const struct audit_reading *r, const struct audit_entry *e,
+                                 const struct guid *org, bool *ret_other)
 {
     struct audit_head_word w;
-    struct guid org;
     uint8_t id[CR_KEY_ID];
     if (audit_checkpoint_read(e, &w) != ERR_OK)
         return "FALSE CHECKPOINT: it does not speak of the entry before it";
-    if (get_org(r, &org) && !guid_equal(&org, &w.org))
+    if (org != NULL && !guid_equal(org, &w.org))
         return "ANOTHER ORGANISATION'S: a checkpoint in it names that one";
     if (!r->has_key || cr_p256_id(&r->key, id) != ERR_OK || memcmp(id, w.key, sizeof id) != 0) {
         *ret_other = true;
@@ -165,10 +165,11 @@ static const char *judge_alarm(const struct audit_reading *r, const struct audit
     return NULL;
 }
 
-/* What makes a good chain less than simply good. */
+/* Of one chain. What makes a good one less than simply good: */
 struct shades {
-    bool gap;       /* one that was acknowledged */
-    bool other_key; /* signs its checkpoints */
+    const struct guid *org; /* this server's; NULL: unknown */
+    bool gap;               /* one that was acknowledged */
+    bool other_key;         /* signs its checkpoints */
 };
 
 /* What is wrong with a checkpoint, or an alarm; NULL: nothing */
@@ -176,7 +177,7 @@ static const char *judge_line(const struct audit_reading *r, const struct audit_
 {
     bool check = strcmp(l->entry.action, AUDIT_CHECK) == 0;
     if (l->foreign)
-        return check ? judge_foreign(r, &l->entry, &ret->other_key) : NULL;
+        return check ? judge_foreign(r, &l->entry, ret->org, &ret->other_key) : NULL;
     if (check && !is_true_checkpoint(r, &l->entry))
         return "FALSE CHECKPOINT: a signature in it is not by this server's audit key (audit.pub)";
     return judge_alarm(r, &l->entry, &ret->gap);
@@ -212,7 +213,8 @@ const char *audit_judge(const struct audit_reading *r, unsigned i, bool *ret_goo
         return "EMPTY: a log begins with an entry when it is made, so all of it was lost";
     if (i > 0 && !is_anchored(r, s))
         return "NOT AS IMPORTED: the vault's own log names another head";
-    struct shades shades = {.gap = false};
+    struct guid org;
+    struct shades shades = {.org = i > 0 && get_org(r, &org) ? &org : NULL};
     const char *wrong = find_wrong(r, s, &shades);
     if (wrong != NULL)
         return wrong;
